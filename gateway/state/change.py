@@ -1,0 +1,80 @@
+"""What a person changes: retry, cancel; and what the outbox sweep finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, and_, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.sql.elements import ColumnElement
+
+from gateway.state import machine, settle
+from gateway.state.db import asked, request, series
+from gateway.state.settle import Step
+
+RETRIABLE = tuple(s for s, events in machine.REQUEST.items() if "retried" in events)
+CANCELLABLE = tuple(s for s, events in machine.REQUEST.items() if "cancelled" in events)
+
+
+def retry(c: Connection, *, keys: Sequence[str], state: str | None, project: str | None, now: float) -> int:
+    """Failed, empty and cancelled requests become new; the next plan brings their failed series back."""
+    wanted: list[ColumnElement[bool]] = [request.c.state.in_(RETRIABLE), request.c.sealed.is_not(None)]
+    if keys:
+        wanted.append(request.c.key.in_(keys))
+    if state:
+        wanted.append(request.c.state == state)
+    if project:
+        wanted.append(request.c.project == project)
+    fresh = {"attempts": 0, "empties": 0, "not_before": now}
+    rows = c.execute(select(request).where(and_(*wanted))).all()
+    return sum(
+        settle.move(c, request, r.id, r.state, Step("retried", now, "by-hand"), owner=None, values=fresh) for r in rows
+    )
+
+
+def cancel(c: Connection, keys: Sequence[str], now: float) -> int:
+    chosen = and_(request.c.key.in_(keys), request.c.state.in_(CANCELLABLE))
+    rows = c.execute(select(request).where(chosen)).all()
+    return sum(_cancel(c, r, now) for r in rows)
+
+
+def _cancel(c: Connection, r: Row[Any], now: float) -> bool:
+    done = settle.move(c, request, r.id, r.state, Step("cancelled", now, "by-hand"), owner=None, values={})
+    if done:
+        for waiting in _only_mine(c, r.id):
+            step = Step("excluded", now, "request.cancelled")
+            settle.move(c, series, waiting, "planned", step, owner=None, values={})
+            settle.forget(c, waiting)
+    return done
+
+
+def _only_mine(c: Connection, request_id: int) -> list[int]:
+    """Planned series that no other live request asked for."""
+    mine = select(asked.c.series_id).where(asked.c.request_id == request_id)
+    others = (
+        select(asked.c.series_id)
+        .join(request, request.c.id == asked.c.request_id)
+        .where(asked.c.request_id != request_id, request.c.state == "planned")
+    )
+    wanted = and_(series.c.id.in_(mine), series.c.id.not_in(others), series.c.state == "planned")
+    return [r.id for r in c.execute(select(series.c.id).where(wanted))]
+
+
+def late(c: Connection, series_key: str, now: float) -> bool:
+    """A confirmed series goes to the courier again, and the requests behind it are under way again."""
+    row = c.execute(select(series).where(series.c.key == series_key, series.c.state == "confirmed")).first()
+    if row is None:
+        return False
+    fresh = {"not_before": now, "attempts": 0}
+    settle.move(c, series, row.id, "confirmed", Step("late", now, "instances.late"), owner=None, values=fresh)
+    resume(c, row.id, now)
+    return True
+
+
+def resume(c: Connection, series_id: int, now: float) -> None:
+    """Requests that were over are under way again."""
+    asking = select(asked.c.request_id).where(asked.c.series_id == series_id)
+    over = and_(request.c.id.in_(asking), request.c.state.in_(("done", "failed")))
+    for r in c.execute(select(request.c.id, request.c.state).where(over)).all():
+        settle.move(c, request, r.id, r.state, Step("resumed", now, "instances.late"), owner=None, values={})

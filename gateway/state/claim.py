@@ -1,0 +1,109 @@
+"""Claiming: a worker takes a row for a while. Fair over projects by age; what another one holds is left alone."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from sqlalchemy import and_, or_, select, update
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.schema import Table
+
+from gateway.model import AccessionNumber
+from gateway.state.db import request, series
+from gateway.state.rows import RequestClaim, SeriesClaim, SeriesRow
+from gateway.state.sealed import Seal
+
+ASKABLE = ("new", "empty")
+
+
+def token(node: str) -> str:
+    """A claim's own name: the node, so that its restart can free what it held, and chance."""
+    return f"{node}/{secrets.token_hex(8)}"
+
+
+def _free(table: Table, now: float) -> ColumnElement[bool]:
+    return and_(table.c.not_before <= now, or_(table.c.claimed_by.is_(None), table.c.lease_until < now))
+
+
+def _take(c: Connection, table: Table, ids: Sequence[int], *, owner: str, until: float) -> None:
+    c.execute(update(table).where(table.c.id.in_(ids)).values(claimed_by=owner, lease_until=until))
+
+
+def requests(
+    c: Connection, seal: Seal, *, owner: str, projects: Sequence[str], limit: int, lease: float, now: float
+) -> list[RequestClaim]:
+    """Up to `limit` requests whose time has come, oldest due first."""
+    due = and_(request.c.project.in_(projects), request.c.state.in_(ASKABLE), _free(request, now))
+    chosen = select(request).where(due).order_by(request.c.not_before, request.c.id).limit(limit)
+    rows = c.execute(chosen.with_for_update(skip_locked=True)).all()
+    _take(c, request, [r.id for r in rows], owner=owner, until=now + lease)
+    return [_request(seal, r, owner) for r in rows]
+
+
+def _request(seal: Seal, r: Row[tuple[object, ...]], owner: str) -> RequestClaim:
+    opened = seal.open_up(r.sealed, owner=r.key)
+    return RequestClaim(
+        id=r.id,
+        key=r.key,
+        project=r.project,
+        accession=AccessionNumber(opened["accession"]),
+        patient_id=opened.get("patient_id", ""),
+        study_date=opened.get("study_date", ""),
+        modality=r.modality,
+        attempts=r.attempts,
+        empties=r.empties,
+        state=r.state,
+        owner=owner,
+    )
+
+
+def one_series(c: Connection, seal: Seal, *, owner: str, pacs: str, lease: float, now: float) -> SeriesClaim | None:
+    """The oldest due planned series, together with the same series of every other project: one retrieval serves all."""
+    due = and_(series.c.state == "planned", series.c.pacs == pacs, _free(series, now))
+    first = c.execute(
+        select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1).with_for_update(skip_locked=True)
+    ).first()
+    if first is None:
+        return None
+    same = and_(series.c.series_hash == first.series_hash, series.c.state == "planned", series.c.pacs == pacs)
+    free = or_(series.c.claimed_by.is_(None), series.c.lease_until < now)
+    rows = c.execute(select(series).where(same, free).order_by(series.c.id).with_for_update(skip_locked=True)).all()
+    _take(c, series, [r.id for r in rows], owner=owner, until=now + lease)
+    opened = seal.open_up(first.sealed, owner=first.key)
+    return SeriesClaim(
+        pacs=pacs,
+        StudyInstanceUID=opened["study"],
+        SeriesInstanceUID=opened["series"],
+        instances=first.expected,
+        attempts=first.attempts,
+        rows=tuple(_series(r, owner) for r in rows),
+    )
+
+
+def one_row(
+    c: Connection, state: str, *, owner: str, projects: Sequence[str], lease: float, now: float
+) -> SeriesRow | None:
+    """The oldest due series in `state` ("retrieved" for the courier, "delivered" for the confirmation)."""
+    due = and_(series.c.state == state, series.c.project.in_(projects), _free(series, now))
+    r = c.execute(
+        select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1).with_for_update(skip_locked=True)
+    ).first()
+    if r is None:
+        return None
+    _take(c, series, [r.id], owner=owner, until=now + lease)
+    return _series(r, owner)
+
+
+def _series(r: Row[tuple[object, ...]], owner: str) -> SeriesRow:
+    return SeriesRow(id=r.id, key=r.key, project=r.project, state=r.state, attempts=r.attempts, owner=owner)
+
+
+def free_node(c: Connection, node: str) -> int:
+    """Frees what an earlier life of this node held (one daemon a node: a lock on the state directory sees to it)."""
+    freed = 0
+    for table in (request, series):
+        held = table.c.claimed_by.startswith(f"{node}/", autoescape=True)
+        freed += c.execute(update(table).where(held).values(claimed_by=None, lease_until=0.0)).rowcount
+    return freed

@@ -1,0 +1,151 @@
+"""What comes in from outside: new requests from the RIS, and the series that C-FIND found for one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.engine import Connection
+
+from gateway.keys import short_key
+from gateway.model import Plan, PlannedSeries, SetAside, Wanted
+from gateway.state import machine, settle
+from gateway.state.db import aside, asked, cursor, request, series
+from gateway.state.rows import Added, RequestClaim
+from gateway.state.sealed import Seal
+from gateway.state.settle import Step
+
+MERGE = {("failed", True): "retried", ("excluded", True): "wanted", ("planned", False): "excluded"}
+"""(state of a series we know, kept by the new plan) -> event. Anything else stays as it is."""
+
+
+def add_requests(c: Connection, seal: Seal, wanted: Sequence[Wanted], now: float) -> int:
+    """Inserts what is not known yet: idempotent on (project, accession number). Returns how many were new."""
+    return sum(_add_request(c, seal, w, now) for w in wanted)
+
+
+def _add_request(c: Connection, seal: Seal, w: Wanted, now: float) -> bool:
+    digest = seal.hash("accession", w.accession.value)
+    known = select(request.c.id).where(request.c.project == w.project, request.c.accession_hash == digest)
+    if c.execute(known).first():
+        return False
+    key = short_key("R", seal.hash("request", w.project, w.accession.value))
+    own = {"accession": w.accession.value, "patient_id": w.patient_id, "study_date": w.study_date}
+    made = c.execute(
+        insert(request).values(
+            key=key,
+            project=w.project,
+            accession_hash=digest,
+            sealed=seal.close_up(own, owner=key),
+            modality=w.modality,
+            state=machine.REQUEST_START,
+            not_before=now,
+            created=now,
+            updated=now,
+        )
+    )
+    row_id = made.inserted_primary_key[0] if made.inserted_primary_key else 0
+    settle.note(c, request, row_id, Step("asked", now), before="", after=machine.REQUEST_START)
+    return True
+
+
+def set_aside(c: Connection, seal: Seal, rows: Sequence[SetAside], now: float) -> int:
+    """Records rows that cannot become requests: by keyed hash, reason and count. Returns how many were new."""
+    return sum(_set_aside(c, seal, row, now) for row in rows)
+
+
+def _set_aside(c: Connection, seal: Seal, row: SetAside, now: float) -> bool:
+    digest = seal.hash("accession", row.text)
+    same = (aside.c.project == row.project, aside.c.text_hash == digest, aside.c.reason == row.reason)
+    if c.execute(update(aside).where(*same).values(times=aside.c.times + 1)).rowcount:
+        return False
+    c.execute(insert(aside).values(project=row.project, text_hash=digest, reason=row.reason, first_seen=now))
+    return True
+
+
+def added(total: Sequence[Wanted], new: int, aside_new: int) -> Added:
+    return Added(new=new, known=len(total) - new, aside=aside_new)
+
+
+def save_cursor(c: Connection, project: str, value: str) -> None:
+    if not c.execute(update(cursor).where(cursor.c.project == project).values(value=value)).rowcount:
+        c.execute(insert(cursor).values(project=project, value=value))
+
+
+def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float) -> bool:
+    """Writes the plan of one request and settles it: `planned`, or at once `done` when nothing is left to do."""
+    held = select(request.c.id).where(request.c.id == claim.id, request.c.claimed_by == claim.owner)
+    if not c.execute(held.with_for_update()).first():
+        return False
+    for planned in plan.series:
+        _plan_series(c, seal, claim, planned, now)
+    states = frozenset(settle.series_states(c, claim.id))
+    over = states <= machine.SERIES_ENDS
+    step = Step("nothing-left" if over else "planned", now, "select.nothing" if states <= {"excluded"} else "")
+    dropped: dict[str, Any] = {"sealed": None} if over else {}
+    return settle.claimed_request(c, claim, step, {"attempts": 0, **dropped})
+
+
+def _plan_series(c: Connection, seal: Seal, claim: RequestClaim, planned: PlannedSeries, now: float) -> None:
+    found = planned.found
+    digest = seal.hash("series", found.SeriesInstanceUID)
+    row = c.execute(select(series).where(series.c.project == claim.project, series.c.series_hash == digest)).first()
+    series_id = row.id if row else _new_series(c, seal, claim.project, planned, now)
+    if row:
+        _merge_series(c, seal, row, planned, now)
+    linked = select(asked.c.series_id).where(asked.c.request_id == claim.id, asked.c.series_id == series_id)
+    if not c.execute(linked).first():
+        c.execute(insert(asked).values(request_id=claim.id, series_id=series_id))
+
+
+def _new_series(c: Connection, seal: Seal, project: str, planned: PlannedSeries, now: float) -> int:
+    found, keep = planned.found, planned.verdict.keep
+    key = short_key("S", seal.hash("series-key", project, found.SeriesInstanceUID))
+    state = machine.SERIES_START[0] if keep else machine.SERIES_START[1]
+    made = c.execute(
+        insert(series).values(
+            key=key,
+            project=project,
+            series_hash=seal.hash("series", found.SeriesInstanceUID),
+            study_hash=seal.hash("study", found.StudyInstanceUID),
+            sealed=_uids(seal, key, planned) if keep else None,
+            pacs=planned.pacs,
+            modality=_modality(planned),
+            state=state,
+            reason=planned.verdict.reason,
+            not_before=now,
+            expected=found.instances,
+            created=now,
+            updated=now,
+        )
+    )
+    series_id: int = made.inserted_primary_key[0] if made.inserted_primary_key else 0
+    settle.note(c, series, series_id, Step("found", now, planned.verdict.reason), before="", after=state)
+    return series_id
+
+
+def _merge_series(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSeries, now: float) -> None:
+    event = MERGE.get((row.state, planned.verdict.keep))
+    if event is None:
+        return
+    keep = planned.verdict.keep
+    values = {
+        "sealed": _uids(seal, row.key, planned) if keep else None,
+        "pacs": planned.pacs,
+        "expected": planned.found.instances,
+        "attempts": 0,
+        "not_before": now,
+    }
+    settle.move(c, series, row.id, row.state, Step(event, now, planned.verdict.reason), owner=None, values=values)
+
+
+def _uids(seal: Seal, key: str, planned: PlannedSeries) -> bytes:
+    found = planned.found
+    return seal.close_up({"study": found.StudyInstanceUID, "series": found.SeriesInstanceUID}, owner=key)
+
+
+def _modality(planned: PlannedSeries) -> str:
+    """CS of 16 characters at most (PS3.5 6.2); anything else a PACS says there is not shown."""
+    text = str(planned.found.attributes.get("Modality") or "")
+    return text if len(text) <= 16 and text.replace("_", "").isalnum() and text.isupper() else ""

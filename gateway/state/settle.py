@@ -1,0 +1,139 @@
+"""Settling: one claimed row goes to its next state by compare-and-set, with one line of history in the same transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.sql.schema import Table
+
+from gateway.state import machine
+from gateway.state.db import asked, history, request, series
+from gateway.state.rows import RequestClaim, SeriesRow, Tally
+
+MACHINES: Mapping[str, Mapping[str, Mapping[str, str]]] = {"request": machine.REQUEST, "series": machine.SERIES}
+FREE: Mapping[str, Any] = {"claimed_by": None, "lease_until": 0.0}
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens to a row: an event of its machine, the reason, and when."""
+
+    event: str
+    now: float
+    reason: str = ""
+
+
+def move(
+    c: Connection, table: Table, row_id: int, state: str, step: Step, *, owner: str | None, values: Mapping[str, Any]
+) -> bool:
+    """Compare-and-set from `state`; False when somebody else settled it first. `owner` None: an unclaimed row."""
+    after = machine.after(MACHINES[table.name], state, step.event)
+    mine = table.c.claimed_by == owner if owner is not None else table.c.id == row_id
+    settled = c.execute(
+        update(table)
+        .where(table.c.id == row_id, table.c.state == state, mine)
+        .values(state=after, reason=step.reason, updated=step.now, **FREE, **values)
+    )
+    if settled.rowcount != 1:
+        return False
+    note(c, table, row_id, step, before=state, after=after)
+    return True
+
+
+def note(c: Connection, table: Table, row_id: int, step: Step, *, before: str, after: str) -> None:
+    """One line of history."""
+    c.execute(
+        insert(history).values(
+            at=step.now,
+            event=step.event,
+            before=before,
+            after=after,
+            reason=step.reason,
+            **{f"{table.name}_id": row_id},
+        )
+    )
+
+
+def claimed_request(c: Connection, claim: RequestClaim, step: Step, values: Mapping[str, Any] | None = None) -> bool:
+    return move(c, request, claim.id, claim.state, step, owner=claim.owner, values=values or {})
+
+
+def claimed_series(c: Connection, row: SeriesRow, step: Step, values: Mapping[str, Any] | None = None) -> bool:
+    """Settles the series and then every request that has no other work left."""
+    done = move(c, series, row.id, row.state, step, owner=row.owner, values=values or {})
+    if done:
+        forget(c, row.id)
+        close_requests(c, row.id, step.now)
+    return done
+
+
+def release(
+    c: Connection, table: Table, row: RequestClaim | SeriesRow, step: Step, *, until: float, charge: bool
+) -> bool:
+    """Gives a claim back for later: same state, `not_before`, and one more attempt when it was the item's fault."""
+    mine = (table.c.id == row.id, table.c.state == row.state, table.c.claimed_by == row.owner)
+    tried = table.c.attempts + (1 if charge else 0)
+    given = c.execute(
+        update(table)
+        .where(*mine)
+        .values(not_before=until, attempts=tried, reason=step.reason, updated=step.now, **FREE)
+    )
+    if given.rowcount == 1 and charge:
+        note(c, table, row.id, step, before=row.state, after=row.state)
+    return given.rowcount == 1
+
+
+def arrived(tally: Tally) -> tuple[str, str]:
+    """The event and reason that a series' own count decides: refused before excluded, nothing unsaid."""
+    if tally.refused:
+        return "failed", _foremost(tally) or "instances.refused"
+    if tally.kept:
+        return "retrieved", ""
+    return "excluded", _foremost(tally) or "series.no-instances"
+
+
+def _foremost(tally: Tally) -> str:
+    return max(sorted(tally.reasons), key=lambda r: tally.reasons[r], default="")
+
+
+def tally_values(tally: Tally) -> dict[str, Any]:
+    return {
+        "expected": tally.expected,
+        "kept": tally.kept,
+        "excluded": tally.excluded,
+        "refused": tally.refused,
+        "reasons": json.dumps(dict(tally.reasons), sort_keys=True),
+        "attempts": 0,
+        "not_before": 0.0,
+    }
+
+
+def forget(c: Connection, series_id: int) -> None:
+    """Original UIDs are dropped from a row once nothing can need them any more."""
+    over = series.c.state.in_(("confirmed", "excluded", "withdrawn"))
+    c.execute(update(series).where(series.c.id == series_id, over).values(sealed=None))
+
+
+def close_requests(c: Connection, series_id: int, now: float) -> None:
+    """Ends each planned request that asked for this series and has nothing else under way."""
+    asking = select(asked.c.request_id).where(asked.c.series_id == series_id)
+    for (request_id,) in c.execute(select(request.c.id).where(request.c.id.in_(asking), request.c.state == "planned")):
+        states = series_states(c, request_id)
+        event = machine.request_end(frozenset(states))
+        if event:
+            lost = sum(s == "failed" for s in states)
+            reason = "series.failed" if lost else ""
+            dropped = {} if lost else {"sealed": None}
+            move(c, request, request_id, "planned", Step(event, now, reason), owner=None, values=dropped)
+
+
+def series_states(c: Connection, request_id: int) -> list[str]:
+    rows = c.execute(
+        select(series.c.state).join(asked, asked.c.series_id == series.c.id).where(asked.c.request_id == request_id)
+    )
+    return [r.state for r in rows]

@@ -1,0 +1,167 @@
+"""The state as rooms see it: claim, settle, look up. Every call is one short transaction; safe to share among threads.
+
+Raises `Retry("state.busy")` when the database does not answer for `db.BUSY_SECONDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select, update
+
+from gateway.model import Plan, SetAside, Wanted
+from gateway.state import change, claim, lookup, plans, settle
+from gateway.state.db import Database, cursor, request, series
+from gateway.state.rows import Added, Expected, RequestClaim, SeriesClaim, SeriesRow, Tally
+from gateway.state.sealed import Seal
+from gateway.state.settle import Step
+
+
+class Store:
+    """`node`: this node's name, in every claim. `key`: the 32-byte master key."""
+
+    def __init__(self, database: Database, key: bytes, *, node: str) -> None:
+        self._db = database
+        self._seal = Seal(key)
+        self._node = node
+
+    # ---- requests
+
+    def add_requests(
+        self, wanted: Sequence[Wanted], aside: Sequence[SetAside], *, project: str, cursor: str | None, now: float
+    ) -> Added:
+        """Adds what is new; `cursor` (None: unchanged) is saved in the same transaction, so that nothing is skipped."""
+        with self._db.write() as c:
+            new = plans.add_requests(c, self._seal, wanted, now)
+            odd = plans.set_aside(c, self._seal, aside, now)
+            if cursor is not None:
+                plans.save_cursor(c, project, cursor)
+        return plans.added(wanted, new, odd)
+
+    def cursor(self, project: str) -> str | None:
+        """The saved cursor of a project's RIS query."""
+        with self._db.read() as c:
+            return c.execute(select(cursor.c.value).where(cursor.c.project == project)).scalar()
+
+    def claim_requests(self, *, projects: Sequence[str], limit: int, lease: float, now: float) -> list[RequestClaim]:
+        """Up to `limit` requests that are due, for `lease` seconds."""
+        owner = claim.token(self._node)
+        with self._db.write() as c:
+            return claim.requests(c, self._seal, owner=owner, projects=projects, limit=limit, lease=lease, now=now)
+
+    def settle_found(self, claim: RequestClaim, plan: Plan, *, now: float) -> bool:
+        """Writes the plan. False, here and below: the lease was lost and somebody else settled it."""
+        with self._db.write() as c:
+            return plans.found(c, self._seal, claim, plan, now)
+
+    def settle_empty(self, claim: RequestClaim, *, not_before: float | None, now: float) -> bool:
+        """An empty answer, asked again at `not_before`; None: closed for good, a reported outcome."""
+        reason = "find.empty" if not_before is not None else "find.empty.final"
+        values: dict[str, Any] = {"empties": claim.empties + 1, "not_before": not_before, "attempts": 0}
+        with self._db.write() as c:
+            return settle.claimed_request(c, claim, Step("empty", now, reason), values)
+
+    def fail_request(self, claim: RequestClaim, *, reason: str, now: float) -> bool:
+        with self._db.write() as c:
+            return settle.claimed_request(c, claim, Step("failed", now, reason))
+
+    def release_request(self, claim: RequestClaim, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
+        """Gives the request back until `not_before`; `charge`: it costs the item an attempt."""
+        with self._db.write() as c:
+            return settle.release(c, request, claim, Step("retry", now, reason), until=not_before, charge=charge)
+
+    # ---- series
+
+    def claim_series(self, *, pacs: str, lease: float, now: float) -> SeriesClaim | None:
+        with self._db.write() as c:
+            return claim.one_series(c, self._seal, owner=claim.token(self._node), pacs=pacs, lease=lease, now=now)
+
+    def extend_series(self, claim: SeriesClaim, *, lease: float, now: float) -> bool:
+        """Keeps a claim alive while the move goes on."""
+        mine = (series.c.id.in_([r.id for r in claim.rows]), series.c.claimed_by == claim.rows[0].owner)
+        with self._db.write() as c:
+            kept = c.execute(update(series).where(*mine).values(lease_until=now + lease))
+            return kept.rowcount == len(claim.rows)
+
+    def settle_retrieved(self, row: SeriesRow, tally: Tally, *, now: float) -> bool:
+        """`retrieved`, `excluded` (nothing kept, nothing refused) or `failed` (an instance was not proven clean)."""
+        event, reason = settle.arrived(tally)
+        with self._db.write() as c:
+            return settle.claimed_series(c, row, Step(event, now, reason), settle.tally_values(tally))
+
+    def fail_series(self, row: SeriesRow, *, reason: str, now: float) -> bool:
+        with self._db.write() as c:
+            return settle.claimed_series(c, row, Step("failed", now, reason))
+
+    def release_series(self, claim: SeriesClaim, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
+        step = Step("retry", now, reason)
+        with self._db.write() as c:
+            given = [settle.release(c, series, r, step, until=not_before, charge=charge) for r in claim.rows]
+        return all(given)
+
+    # ---- delivery
+
+    def claim_rows(self, state: str, *, projects: Sequence[str], lease: float, now: float) -> SeriesRow | None:
+        """One series in `state`: "retrieved" for the courier, "delivered" for the confirmation."""
+        with self._db.write() as c:
+            return claim.one_row(c, state, owner=claim.token(self._node), projects=projects, lease=lease, now=now)
+
+    def settle_row(self, row: SeriesRow, event: str, *, reason: str = "", now: float) -> bool:
+        """`event`: one of machine.SERIES for the row's state."""
+        with self._db.write() as c:
+            fresh = {"attempts": 0, "not_before": 0.0}
+            return settle.claimed_series(c, row, Step(event, now, reason), fresh)
+
+    def release_row(self, row: SeriesRow, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
+        with self._db.write() as c:
+            return settle.release(c, series, row, Step("retry", now, reason), until=not_before, charge=charge)
+
+    # ---- look-up
+
+    def expected(self, StudyInstanceUID: str) -> tuple[Expected, ...]:
+        """Every (project, series) of that study that a plan knows; () means that nobody asked for it."""
+        with self._db.read() as c:
+            return lookup.expected(c, self._seal, StudyInstanceUID)
+
+    def instance_hash(self, SOPInstanceUID: str) -> str:
+        """How the ledger names an instance."""
+        return self._seal.hash("instance", SOPInstanceUID)
+
+    def series_hash(self, SeriesInstanceUID: str) -> str:
+        return self._seal.hash("series", SeriesInstanceUID)
+
+    # ---- care
+
+    def retry(
+        self, *, keys: Sequence[str] = (), state: str | None = None, project: str | None = None, now: float
+    ) -> int:
+        """Asks again for failed, empty or cancelled requests, by key or by state. Returns how many."""
+        with self._db.write() as c:
+            return change.retry(c, keys=keys, state=state, project=project, now=now)
+
+    def cancel(self, *, keys: Sequence[str], now: float) -> int:
+        """Cancels requests that are not over, with the series that nobody else asked for. Returns how many."""
+        with self._db.write() as c:
+            return change.cancel(c, keys, now)
+
+    def late(self, series_key: str, *, now: float) -> bool:
+        """Files came for a confirmed series: it goes to the courier again."""
+        with self._db.write() as c:
+            return change.late(c, series_key, now)
+
+    def series_states(self, keys: Sequence[str]) -> dict[str, str]:
+        """State by series key, for the sweep of the outbox."""
+        with self._db.read() as c:
+            rows = c.execute(select(series.c.key, series.c.state).where(series.c.key.in_(keys)))
+            return {r.key: r.state for r in rows}
+
+    def free_node(self) -> int:
+        """At start: frees what an earlier life of this node had claimed."""
+        with self._db.write() as c:
+            return claim.free_node(c, self._node)
+
+    def answers(self) -> bool:
+        """True when the database can be read."""
+        with self._db.read() as c:
+            return c.execute(select(1)).scalar() == 1

@@ -1,0 +1,178 @@
+"""Read-only views for people, `status` and metrics. Nothing in them identifies a patient: keys, states, reasons, counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, and_, case, func, or_, select
+from sqlalchemy.engine import Connection
+
+from gateway.model import strip_invisible
+from gateway.state.db import Database, aside, asked, history, request, series
+from gateway.state.sealed import Seal
+
+
+@dataclass(frozen=True)
+class RequestView:
+    key: str
+    project: str
+    state: str
+    reason: str
+    attempts: int
+    empties: int
+    not_before: float | None
+    created: float
+    updated: float
+    series: Mapping[str, int]  # state -> series
+
+
+@dataclass(frozen=True)
+class SeriesView:
+    key: str
+    project: str
+    state: str
+    reason: str
+    pacs: str
+    modality: str
+    expected: int | None
+    kept: int
+    excluded: int
+    refused: int
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Event:
+    at: float
+    subject: str  # R-... or S-...
+    event: str
+    before: str
+    after: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class AsideView:
+    project: str
+    reason: str
+    first_seen: float
+    times: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    requests: Mapping[tuple[str, str], int]  # (project, state) -> rows
+    series: Mapping[tuple[str, str], int]
+    oldest_pending: Mapping[str, float]  # project -> creation time of its oldest request still under way
+
+
+class Views:
+    """`key` only turns a typed accession number into its look-up hash."""
+
+    def __init__(self, database: Database, key: bytes) -> None:
+        self._db = database
+        self._seal = Seal(key)
+
+    def counts(self) -> Counts:
+        pending = or_(request.c.state.in_(("new", "planned")), _asked_again())
+        with self._db.read() as c:
+            oldest = select(request.c.project, func.min(request.c.created)).where(pending).group_by(request.c.project)
+            return Counts(
+                requests=_by_state(c, request.c.project, request.c.state),
+                series=_by_state(c, series.c.project, series.c.state),
+                oldest_pending={project: at for project, at in c.execute(oldest)},
+            )
+
+    def requests(self, *, state: str | None = None, project: str | None = None, limit: int = 200) -> list[RequestView]:
+        """Newest change first."""
+        wanted = []
+        if state:
+            wanted.append(request.c.state == state)
+        if project:
+            wanted.append(request.c.project == project)
+        with self._db.read() as c:
+            chosen = select(request).where(*wanted).order_by(request.c.updated.desc(), request.c.id).limit(limit)
+            return [_request(c, r) for r in c.execute(chosen).all()]
+
+    def request(self, key: str) -> RequestView | None:
+        with self._db.read() as c:
+            r = c.execute(select(request).where(request.c.key == key)).first()
+            return _request(c, r) if r else None
+
+    def by_accession(self, text: str) -> list[RequestView]:
+        """The requests (one a project) of a typed accession number."""
+        digest = self._seal.hash("accession", strip_invisible(text))
+        with self._db.read() as c:
+            chosen = select(request).where(request.c.accession_hash == digest).order_by(request.c.project)
+            return [_request(c, r) for r in c.execute(chosen).all()]
+
+    def set_aside(self, text: str) -> list[AsideView]:
+        """RIS rows and CSV lines with this text that could not become a request."""
+        same = or_(*(aside.c.text_hash == self._seal.hash("accession", t) for t in {text, strip_invisible(text)}))
+        with self._db.read() as c:
+            rows = c.execute(select(aside).where(same).order_by(aside.c.id)).all()
+            return [AsideView(r.project, r.reason, r.first_seen, r.times) for r in rows]
+
+    def series(self, request_key: str) -> list[SeriesView]:
+        with self._db.read() as c:
+            rows = c.execute(
+                select(series)
+                .join(asked, asked.c.series_id == series.c.id)
+                .join(request, request.c.id == asked.c.request_id)
+                .where(request.c.key == request_key)
+                .order_by(series.c.id)
+            )
+            return [_series(r) for r in rows.all()]
+
+    def history(self, request_key: str) -> list[Event]:
+        """Every transition of the request and of its series, in order."""
+        mine = select(request.c.id).where(request.c.key == request_key)
+        theirs = select(asked.c.series_id).where(asked.c.request_id.in_(mine))
+        subject = case((history.c.request_id.is_not(None), request.c.key), else_=series.c.key).label("subject")
+        chosen = (
+            select(history, subject)
+            .outerjoin(request, request.c.id == history.c.request_id)
+            .outerjoin(series, series.c.id == history.c.series_id)
+            .where(or_(history.c.request_id.in_(mine), history.c.series_id.in_(theirs)))
+            .order_by(history.c.id)
+        )
+        with self._db.read() as c:
+            return [Event(r.at, r.subject, r.event, r.before, r.after, r.reason) for r in c.execute(chosen).all()]
+
+    def under_way(self) -> int:
+        """Requests that are not over: new, planned, or empty and to be asked again."""
+        wanted = or_(request.c.state.in_(("new", "planned")), _asked_again())
+        with self._db.read() as c:
+            return c.execute(select(func.count()).select_from(request).where(wanted)).scalar() or 0
+
+
+def _asked_again() -> Any:
+    return and_(request.c.state == "empty", request.c.not_before.is_not(None))
+
+
+def _by_state(c: Connection, project: Any, state: Any) -> dict[tuple[str, str], int]:
+    rows = c.execute(select(project, state, func.count()).group_by(project, state))
+    return {(p, s): n for p, s, n in rows}
+
+
+def _request(c: Connection, r: Row[Any]) -> RequestView:
+    by_state = (
+        select(series.c.state, func.count())
+        .join(asked, asked.c.series_id == series.c.id)
+        .where(asked.c.request_id == r.id)
+        .group_by(series.c.state)
+    )
+    states = {state: n for state, n in c.execute(by_state)}
+    return RequestView(
+        r.key, r.project, r.state, r.reason, r.attempts, r.empties, r.not_before, r.created, r.updated, states
+    )
+
+
+def _series(r: Row[Any]) -> SeriesView:
+    return SeriesView(
+        key=r.key, project=r.project, state=r.state, reason=r.reason, pacs=r.pacs, modality=r.modality,
+        expected=r.expected, kept=r.kept, excluded=r.excluded, refused=r.refused, reasons=json.loads(r.reasons),
+    )  # fmt: skip
