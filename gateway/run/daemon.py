@@ -1,0 +1,265 @@
+"""The daemon's life: lock, state, receivers, workers, READY; then watch until told to stop; then drain in order.
+
+Stop order: poll, find -> move (ends or C-CANCELs) -> receive -> deliver, confirm -> state (architecture.md, Processes).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from gateway import __version__
+from gateway.dicom.quiet import silence
+from gateway.errors import BadConfiguration, Fatal
+from gateway.ops import log as logs
+from gateway.ops.health import Board
+from gateway.ops.metrics import Metrics
+from gateway.ops.notify import Heartbeats, Systemd, Watchdog, watchdog_interval
+from gateway.run import wiring
+from gateway.run.endpoints import Endpoints
+from gateway.run.meter import Meter
+from gateway.run.receivers import Receivers, listen
+from gateway.run.schedule import Schedule
+from gateway.run.worker import Role, Watch, attempt, work
+from gateway.settings import Settings
+
+BEAT_LIMIT = 120.0
+"""Seconds without a sign of life after which a role counts as stuck (and the watchdog is no longer fed)."""
+TICK = 0.5
+STATUS_SECONDS = 10.0
+
+
+def run(settings: Settings, config_path: Path, *, level: str = "info") -> int:
+    """Runs until SIGTERM (exit 0) or a fatal error (exit 1). SIGHUP: the configuration is read again."""
+    silence()
+    logs.configure(level, sys.stderr)
+    logs.install_hooks()
+    signals, systemd = Signals(), Systemd()
+    with lock_state(settings):
+        listener = listen(settings.receiver)
+        try:
+            while not Life(settings, listener, systemd, signals, level=level).live():
+                settings, listener = reloaded(settings, config_path, listener)
+        finally:
+            listener.close()
+            systemd.close()
+    return 0
+
+
+def lock_state(settings: Settings) -> IO[bytes]:
+    """One daemon per state directory: what `Store.free_node` relies on. Raises Fatal("state.locked")."""
+    try:
+        settings.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        lock = (settings.state_dir / "daemon.lock").open("ab")
+    except OSError as err:
+        raise Fatal("state.folder", f"{settings.state_dir}: {err.strerror}; it must be writable") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise Fatal("state.locked", f"another pacs-gateway runs on {settings.state_dir}; stop it first") from None
+    return lock
+
+
+def reloaded(settings: Settings, config_path: Path, listener: socket.socket) -> tuple[Settings, socket.socket]:
+    """The new settings and their listener; the old ones when the new ones have mistakes."""
+    log = structlog.get_logger()
+    try:
+        new = wiring.load_settings(config_path)
+    except BadConfiguration as err:
+        log.error("daemon.reload.refused", count=len(err.mistakes), detail=err.detail)
+        return settings, listener
+    fixed = (new.state_dir, new.database, new.node) == (settings.state_dir, settings.database, settings.node)
+    if not fixed:
+        log.error("daemon.reload.refused", detail="state_dir, database and node change only with a restart")
+        return settings, listener
+    if (new.receiver.bind, new.receiver.port) != (settings.receiver.bind, settings.receiver.port):
+        fresh = listen(new.receiver)
+        listener.close()
+        listener = fresh
+    log.info("daemon.reloaded")
+    return new, listener
+
+
+class Signals:
+    """SIGTERM and SIGINT: stop, a second one at once. SIGHUP: reload."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.reload = threading.Event()
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGHUP, lambda *_: self.reload.set())
+
+    def _stop(self, *_: object) -> None:
+        if self.stop.is_set():
+            os._exit(1)
+        self.stop.set()
+
+
+class Life:
+    """From start to drain with one configuration."""
+
+    def __init__(
+        self, settings: Settings, listener: socket.socket, systemd: Systemd, signals: Signals, *, level: str
+    ) -> None:
+        self.settings, self.signals, self.systemd = settings, signals, systemd
+        self.metrics, self.meter = Metrics(), Meter()
+        self.hearts = Heartbeats()
+        interval = watchdog_interval(os.environ, os.getpid())
+        self.watchdog = Watchdog(systemd, self.hearts, interval, time.monotonic)
+        self.board = Board(_peers(settings))
+        self.state = wiring.open_state(settings)
+        self.receivers = Receivers(
+            settings, listener, self.metrics, level=level, beat=self._beat,
+            tap=lambda line: self.meter.line(line, time.time()),
+        )  # fmt: skip
+        self.schedule = Schedule()
+        self.endpoints = Endpoints(self)
+        self.failed: Fatal | None = None
+        self._asking, self._moving, self._delivering = (threading.Event() for _ in range(3))
+        self._threads: dict[str, threading.Thread] = {}
+
+    def live(self) -> bool:
+        """True: told to stop; False: live again with the configuration read anew. Raises what ended it early."""
+        try:
+            self._start()
+            self._watch()
+        finally:
+            self._drain()
+        if self.failed:
+            raise self.failed
+        return self.signals.stop.is_set()
+
+    # ---- start
+
+    def _start(self) -> None:
+        log = structlog.get_logger()
+        freed, halves = self.state.store.free_node(), self.state.outbox.sweep()
+        swept = wiring.sweep_outbox(self.state, time.time())
+        log.info(
+            "daemon.starting", version=__version__, node=self.settings.node, count=freed, files=halves, series=swept
+        )
+        for name in self._receive_roles():
+            self._expect(name, BEAT_LIMIT)
+        self.receivers.start()
+        self.endpoints.open()
+        self._start_workers()
+        self._start_schedule()
+        self.systemd.ready(f"receiving on port {self.settings.receiver.port}")
+        log.info("daemon.ready", node=self.settings.node, port=self.settings.receiver.port)
+
+    def _receive_roles(self) -> list[str]:
+        wanted = self.settings.receiver.processes
+        return [f"receive-{i + 1}" for i in range(os.cpu_count() or 1 if wanted == "auto" else wanted)]
+
+    def _start_workers(self) -> None:
+        slowest = max(p.response_timeout for p in self.settings.pacs)
+        for name, find in wiring.make_find_steps(self.settings, self.state, self._told):
+            self._begin(name, find.step, self._asking, BEAT_LIMIT)
+        for name, move in wiring.make_move_steps(self.settings, self.state, self._told, self._moving):
+            self._begin(name, move.step, self._moving, slowest + BEAT_LIMIT)
+        for name, step in wiring.make_deliver_steps(self.settings, self.state, self._told):
+            self._begin(name, step.step, self._delivering, slowest + BEAT_LIMIT)
+
+    def _begin(self, name: str, step: Callable[[], bool], stop: threading.Event, limit: float) -> None:
+        self._expect(name, limit)
+        role = Role(name, step, lambda: self._beat(name), idle=0.5)
+        thread = threading.Thread(target=work, args=(role, stop, self._watching()), name=name, daemon=True)
+        self._threads[name] = thread
+        thread.start()
+
+    def _start_schedule(self) -> None:
+        self._expect("schedule", BEAT_LIMIT)
+        self.schedule.add("heart", "10s", lambda: self._beat("schedule"))
+        self.schedule.add(
+            "sweep", "1h", self._guarded("sweep", lambda: bool(wiring.sweep_outbox(self.state, time.time())))
+        )
+        told = wiring.Told(self.metrics, self.board)
+        for project, schedule, poll in wiring.make_polls(self.settings, self.state, told):
+            self.schedule.add(
+                f"poll-{project}", schedule, self._guarded(f"poll-{project}", lambda p=poll: bool(p.run()))
+            )
+        self.schedule.start()
+
+    def _guarded(self, name: str, step: Callable[[], bool]) -> Callable[[], object]:
+        role = Role(name, step, lambda: None)
+        return lambda: attempt(role, self._watching())
+
+    def _told(self, role: str) -> wiring.Told:
+        def clock() -> float:
+            self._beat(role)  # a step that reads the clock is getting on
+            return time.time()
+
+        return wiring.Told(self.metrics, self.board, clock)
+
+    def _expect(self, role: str, limit: float) -> None:
+        self.hearts.expect(role, limit, now=time.monotonic())
+
+    def _beat(self, role: str) -> None:
+        self.hearts.beat(role, now=time.monotonic())
+
+    def _watching(self) -> Watch:
+        return Watch(self.metrics, self._fatal)
+
+    def _fatal(self, err: Fatal) -> None:
+        self.failed = err
+        self.signals.stop.set()
+
+    # ---- watch
+
+    def _watch(self) -> None:
+        """Until told to stop or to reload: children replaced, watchdog fed while every role progresses, STATUS said."""
+        said, told = 0.0, ()
+        while not self.signals.stop.wait(TICK) and not self.signals.reload.is_set():
+            self.receivers.replace_dead()
+            stuck = self.watchdog.tick()
+            if stuck != told:
+                structlog.get_logger().error("daemon.stuck", roles=stuck)
+                told = stuck
+            if time.monotonic() - said >= STATUS_SECONDS:
+                said = time.monotonic()
+                self.systemd.status(self.endpoints.sentence())
+        self.signals.reload.clear()
+
+    # ---- drain
+
+    def _drain(self) -> None:
+        log = structlog.get_logger()
+        log.info("daemon.stopping")
+        if self.signals.stop.is_set():
+            self.systemd.stopping()
+        else:
+            self.systemd.reloading()
+        self.schedule.stop()
+        self._end(self._asking, "find-")
+        self._end(self._moving, "move-")
+        self.receivers.stop()
+        self._end(self._delivering, "deliver", "confirm")
+        self.endpoints.close()
+        self.state.close()
+        log.info("daemon.stopped")
+
+    def _end(self, stop: threading.Event, *prefixes: str) -> None:
+        """Stops the roles of these names and waits for them, feeding the watchdog: draining is progress."""
+        stop.set()
+        until = time.monotonic() + 45.0
+        for name, thread in self._threads.items():
+            while name.startswith(prefixes) and thread.is_alive() and time.monotonic() < until:
+                thread.join(TICK)
+                self.systemd.watchdog()
+
+
+def _peers(settings: Settings) -> list[tuple[str, str]]:
+    sinks = [("sink", s.name) for p in settings.project for s in wiring.make_sinks(settings, p.name)]
+    return [("pacs", p.name) for p in settings.pacs] + [("ris", r.name) for r in settings.ris] + sinks

@@ -1,0 +1,105 @@
+"""What the daemon shows: the health socket, the metrics port, and the one line that systemd prints."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from gateway import __version__
+from gateway.errors import GatewayError
+from gateway.ops.health import HealthSocket, Told, iso
+from gateway.ops.httpd import Server
+from gateway.ops.scrape import Watched
+
+if TYPE_CHECKING:
+    from gateway.run.daemon import Life
+
+OUTBOX_SECONDS = 15.0
+"""How old the outbox's size may be: it is counted by walking the folders."""
+UNFINISHED = ("planned", "retrieved", "delivered")
+
+
+class Endpoints:
+    """Opened when the receivers listen, closed last."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self._started = time.time()
+        self._health: HealthSocket | None = None
+        self._port: Server | None = None
+        self._outbox = (0.0, 0)
+
+    def open(self) -> None:
+        life = self._life
+        life.metrics.watch(Watched(life.state.views.counts, life.board, self._outbox_bytes, self._disk_free, time.time))
+        self._port = life.metrics.serve(life.settings.metrics.bind, life.settings.metrics.port)
+        self._health = HealthSocket(
+            life.settings.health.socket,
+            Told(lambda: life.hearts.alive(time.monotonic()), self.readyz, self.status, life.metrics.answer),
+        )
+
+    def close(self) -> None:
+        for part in (self._health, self._port):
+            if part is not None:
+                part.close()
+
+    def readyz(self) -> dict[str, bool]:
+        """Receiver listening, database answering."""
+        return {"receiver": self._life.receivers.ready(), "database": self._database()}
+
+    def status(self) -> dict[str, object]:
+        """The JSON of GET /status (interface.md)."""
+        life, now = self._life, time.time()
+        counts = life.state.views.counts()
+        backlog = sum(n for (_, state), n in counts.series.items() if state in UNFINISHED)
+        life.meter.backlog(backlog, now)
+        return {
+            "version": __version__,
+            "node": life.settings.node,
+            "started": iso(self._started),
+            "uptime_s": round(now - self._started),
+            "queues": {"requests": _nested(counts.requests), "series": _nested(counts.series)},
+            "outbox_bytes": self._outbox_bytes(),
+            "disk_free_bytes": self._disk_free(),
+            "window_open": {p.name: True for p in life.settings.pacs},
+            "throughput": life.meter.rates(now),
+            "eta_s": life.meter.eta(),
+            **life.board.snapshot(),
+        }
+
+    def sentence(self) -> str:
+        """What `systemctl status` shows."""
+        try:
+            counts = self._life.state.views.counts()
+        except GatewayError as err:
+            return f"state: {err.reason}"
+        requests = sum(n for (_, s), n in counts.requests.items() if s in ("new", "planned"))
+        backlog = sum(n for (_, s), n in counts.series.items() if s in UNFINISHED)
+        self._life.meter.backlog(backlog, time.time())
+        rate = self._life.meter.rates(time.time())["instances_per_minute"]
+        return f"{requests} requests and {backlog} series under way, {rate:g} instances a minute"
+
+    def _database(self) -> bool:
+        try:
+            return self._life.state.store.answers()
+        except GatewayError:
+            return False
+
+    def _disk_free(self) -> int:
+        return shutil.disk_usage(self._life.settings.state_dir).free
+
+    def _outbox_bytes(self) -> int:
+        counted, size = self._outbox
+        if time.monotonic() - counted > OUTBOX_SECONDS:
+            size = self._life.state.outbox.size()
+            self._outbox = (time.monotonic(), size)
+        return size
+
+
+def _nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    nested: dict[str, dict[str, int]] = {}
+    for (project, state), n in sorted(counts.items()):
+        nested.setdefault(project, {})[state] = n
+    return nested

@@ -1,0 +1,60 @@
+"""How fast it goes: instances and bytes of the last minutes, and when the backlog will be done at that rate."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+
+WINDOW = 300.0
+"""Seconds that "the last minutes" are."""
+
+
+class Meter:
+    """Fed with the counting lines of the receive processes and the number of series still to do."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: deque[tuple[float, str, float]] = deque()
+        self._backlog: deque[tuple[float, int]] = deque()
+
+    def line(self, raw: bytes, now: float) -> None:
+        """`raw`: a line of ops.metrics.RemoteCount; only received instances and bytes count here."""
+        try:
+            verb, name, value, labels = json.loads(raw)
+        except ValueError:
+            return
+        kept = name == "instances_received_total" and labels.get("result") == "kept"
+        if verb == "add" and (kept or name == "received_bytes_total"):
+            with self._lock:
+                self._seen.append((now, name, float(value)))
+                self._trim(now)
+
+    def backlog(self, series: int, now: float) -> None:
+        with self._lock:
+            self._backlog.append((now, series))
+            self._trim(now)
+
+    def rates(self, now: float) -> dict[str, float]:
+        """Per minute, over WINDOW."""
+        with self._lock:
+            self._trim(now)
+            instances = sum(v for _, name, v in self._seen if name == "instances_received_total")
+            size = sum(v for _, name, v in self._seen if name == "received_bytes_total")
+        minutes = WINDOW / 60
+        return {"instances_per_minute": round(instances / minutes, 1), "bytes_per_minute": round(size / minutes)}
+
+    def eta(self) -> float | None:
+        """Seconds until the backlog is empty at the rate at which it shrank; None while it does not shrink."""
+        with self._lock:
+            if len(self._backlog) < 2:
+                return None
+            (t0, n0), (t1, n1) = self._backlog[0], self._backlog[-1]
+        if n1 == 0:
+            return 0.0
+        return round(n1 * (t1 - t0) / (n0 - n1), 0) if n0 > n1 and t1 > t0 else None
+
+    def _trim(self, now: float) -> None:
+        for queue in (self._seen, self._backlog):
+            while queue and queue[0][0] < now - WINDOW:
+                queue.popleft()

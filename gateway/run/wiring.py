@@ -1,0 +1,257 @@
+"""Where the rooms meet: settings in, working parts out. The only module that joins rooms (law 1) and reads the settings."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway import rules
+from gateway import settings as configuration
+from gateway.accession.poll import Poll
+from gateway.accession.sql import SqlSource
+from gateway.cfind.findscu import Finder
+from gateway.cfind.plan import FindProject, FindStep
+from gateway.cfind.select import CompiledSelect
+from gateway.cmove.retrieve import MoveStep
+from gateway.cstore.admission import PeerList
+from gateway.cstore.receive import Receive
+from gateway.deidentify.cleaner import Cleaner
+from gateway.deidentify.cleaner import make_cleaner as build_cleaner
+from gateway.deliver.confirm import ConfirmStep
+from gateway.deliver.courier import DeliverStep
+from gateway.deliver.directory import DirectorySink
+from gateway.deliver.sink import Sink
+from gateway.dicom.server import StorageServer
+from gateway.errors import BadConfiguration, Fatal, Mistake
+from gateway.ops.health import Board
+from gateway.ops.metrics import Count
+from gateway.settings import Project, Select, Settings
+from gateway.state.db import Database
+from gateway.state.outbox import Outbox
+from gateway.state.store import Store
+from gateway.state.views import Views
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class State:
+    """The opened state of this node."""
+
+    store: Store
+    views: Views
+    outbox: Outbox
+    database: Database
+
+    def close(self) -> None:
+        self.database.close()
+
+
+@dataclass(frozen=True)
+class Told:
+    """Whom every step tells: metrics, the board, and the clock whose every reading is a sign of life of its role."""
+
+    count: Count
+    board: Board
+    clock: Clock = time.time
+
+
+def load_settings(path: Path) -> Settings:
+    """Raises BadConfiguration with every mistake at once."""
+    return configuration.load(path)
+
+
+def project(settings: Settings, name: str) -> Project:
+    """The project of that name. Raises BadConfiguration when there is none."""
+    for found in settings.project:
+        if found.name == name:
+            return found
+    known = ", ".join(p.name for p in settings.project)
+    raise BadConfiguration((Mistake("command line", 0, "--project", "no project of that name", f"one of: {known}"),))
+
+
+def open_state(settings: Settings) -> State:
+    """Opens the database and the outbox under `state_dir`. Raises Fatal when that is not possible."""
+    key = configuration.read_key(settings)
+    try:
+        settings.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        outbox = Outbox(settings.state_dir / "outbox")
+    except OSError as err:
+        raise Fatal("state.folder", f"{settings.state_dir}: {err.strerror}; it must be writable") from None
+    database = Database(settings.state_dir / "state.sqlite")
+    return State(Store(database, key, node=settings.node), Views(database, key), outbox, database)
+
+
+# ---- accession
+
+
+def make_sql_source(settings: Settings, project_name: str) -> SqlSource:
+    found = project(settings, project_name)
+    if found.source is None:
+        raise Fatal("project.source", f"project {project_name!r} has no [project.source]")
+    ris = next(r for r in settings.ris if r.name == found.source.ris)
+    return SqlSource(ris, found.source)
+
+
+def make_polls(settings: Settings, state: State, told: Told) -> list[tuple[str, str, Poll]]:
+    """(project, schedule, poll) of every project with a source."""
+    return [
+        (p.name, p.source.schedule, _make_poll(settings, p, state, told))
+        for p in settings.project
+        if p.source is not None
+    ]
+
+
+def _make_poll(settings: Settings, found: Project, state: State, told: Told) -> Poll:
+    assert found.source is not None  # make_polls asks only for these
+    return Poll(
+        project=found.name,
+        ris=found.source.ris,
+        source=make_sql_source(settings, found.name),
+        cursor=found.source.cursor,
+        overlap=found.source.overlap,
+        store=state.store,
+        count=told.count,
+        board=told.board,
+        clock=told.clock,
+    )
+
+
+# ---- cfind
+
+
+def make_select(select: Select) -> CompiledSelect:
+    return CompiledSelect(study=_rule("study", select.study), series=_rule("series", select.series))
+
+
+def make_finder(settings: Settings, pacs_name: str, project_names: Sequence[str], count: Count) -> Finder:
+    """Asks that PACS for everything the rules of these projects look at."""
+    pacs = next(p for p in settings.pacs if p.name == pacs_name)
+    rules_of = [make_select(project(settings, n).select) for n in project_names]
+    keywords = frozenset(k for s in rules_of for r in (s.study, s.series) if r for k in r.keywords)
+    return Finder(pacs, settings.receiver.ae_title, count, keywords=keywords)
+
+
+def make_find_steps(settings: Settings, state: State, told: Callable[[str], Told]) -> list[tuple[str, FindStep]]:
+    """One step per PACS that some project asks first: (role, step)."""
+    first = sorted({p.pacs[0] for p in settings.project})
+    return [(f"find-{name}", _make_find_step(settings, state, name, told(f"find-{name}"))) for name in first]
+
+
+def _make_find_step(settings: Settings, state: State, pacs_name: str, told: Told) -> FindStep:
+    mine = [p for p in settings.project if p.pacs[0] == pacs_name]
+    names = [p.name for p in mine]
+    asked = {name for p in mine for name in p.pacs}
+    return FindStep(
+        store=state.store,
+        finders={name: make_finder(settings, name, names, told.count) for name in asked},
+        projects=[
+            FindProject(p.name, p.pacs, make_select(p.select), p.source.recheck if p.source else ()) for p in mine
+        ],
+        board=told.board,
+        clock=told.clock,
+    )
+
+
+# ---- cmove
+
+
+def make_move_steps(
+    settings: Settings, state: State, told: Callable[[str], Told], stop: threading.Event
+) -> list[tuple[str, MoveStep]]:
+    """One step per PACS and concurrent move: (role, step)."""
+    return [
+        (role, _make_move_step(settings, state, pacs.name, told(role), stop))
+        for pacs in settings.pacs
+        for role in (f"move-{pacs.name}-{slot + 1}" for slot in range(pacs.max_moves))
+    ]
+
+
+def _make_move_step(settings: Settings, state: State, pacs_name: str, told: Told, stop: threading.Event) -> MoveStep:
+    return MoveStep(
+        store=state.store,
+        outbox=state.outbox,
+        pacs=next(p for p in settings.pacs if p.name == pacs_name),
+        calling_ae=settings.receiver.ae_title,
+        count=told.count,
+        board=told.board,
+        clock=told.clock,
+        stop=stop,
+    )
+
+
+# ---- cstore
+
+
+def make_cleaner(settings: Settings, project_name: str) -> Cleaner:
+    found = project(settings, project_name)
+    return build_cleaner(
+        project=found.name,
+        deidentify=found.deidentify,
+        instance_rule=_rule("instance", found.select.instance),
+        key=configuration.read_key(settings),
+    )
+
+
+def make_server(settings: Settings, listener: socket.socket, count: Count) -> StorageServer:
+    """What a receive process runs."""
+    state = open_state(settings)
+    receive = Receive(
+        store=state.store,
+        outbox=state.outbox,
+        cleaners={p.name: make_cleaner(settings, p.name) for p in settings.project},
+        count=count,
+        clock=time.time,
+    )
+    return StorageServer(
+        settings.receiver.ae_title,
+        listener,
+        admit=PeerList(settings).admits,
+        on_store=receive.store,
+        max_associations=settings.receiver.max_associations,
+        count=count,
+    )
+
+
+# ---- deliver
+
+
+def make_sinks(settings: Settings, project_name: str) -> tuple[Sink, ...]:
+    return tuple(DirectorySink(d) for d in project(settings, project_name).deliver)
+
+
+def make_deliver_steps(
+    settings: Settings, state: State, told: Callable[[str], Told]
+) -> list[tuple[str, DeliverStep | ConfirmStep]]:
+    sinks = {p.name: make_sinks(settings, p.name) for p in settings.project}
+    deliver, confirm = told("deliver"), told("confirm")
+    return [
+        ("deliver", DeliverStep(
+            store=state.store, outbox=state.outbox, sinks=sinks, count=deliver.count, board=deliver.board, clock=deliver.clock,
+        )),
+        ("confirm", ConfirmStep(
+            store=state.store, outbox=state.outbox, sinks=sinks, count=confirm.count, board=confirm.board, clock=confirm.clock,
+        )),
+    ]  # fmt: skip
+
+
+def sweep_outbox(state: State, now: float) -> int:
+    """Clears folders of series that are over, and sends late arrivals of confirmed ones to the courier. Returns how many."""
+    keys = state.outbox.series()
+    states = state.store.series_states(keys)
+    over = [k for k in keys if states.get(k) in ("failed", "excluded", "withdrawn")]
+    for key in over:
+        state.outbox.clear(key)
+    late = [k for k in keys if states.get(k) == "confirmed"]
+    for key in late:
+        if not state.outbox.remove(key, ()):
+            state.store.late(key, now=now)
+    return len(over) + len(late)
+
+
+def _rule(level: str, text: str | None) -> rules.SelectionRule | None:
+    return rules.SelectionRule(level, text) if text else None

@@ -1,0 +1,86 @@
+"""The loop that every role runs: step, and wait when there is nothing to do. The error's class decides what happens next.
+
+Here, and nowhere else, stands a broad `except`: whatever goes wrong in one step, the role goes on, later.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.errors import Fatal, GatewayError, Retry
+from gateway.ops.metrics import Count
+
+LONGEST_PAUSE = 300.0
+"""Seconds. A peer that is down is asked again at least this often."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """`step`: True when it did something. `idle`: seconds to wait when it did not. `beat`: a sign of life."""
+
+    name: str
+    step: Callable[[], bool]
+    beat: Callable[[], None]
+    idle: float = 1.0
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a worker tells: the metrics, and whom to call when the daemon cannot go on."""
+
+    count: Count
+    fatal: Callable[[Fatal], None]
+
+
+def work(role: Role, stop: threading.Event, watch: Watch) -> None:
+    """Runs `role` until `stop` is set."""
+    failures = 0
+    while not stop.is_set():
+        role.beat()
+        pause = attempt(role, watch, failures)
+        failures = failures + 1 if pause is None else 0
+        wait(role, stop, back_off(role.idle, failures) if pause is None else pause)
+
+
+def wait(role: Role, stop: threading.Event, pause: float) -> None:
+    """Waits in small pieces: a role that waits for a peer is alive."""
+    while pause > 0 and not stop.wait(min(pause, 1.0)):
+        role.beat()
+        pause -= 1.0
+
+
+def attempt(role: Role, watch: Watch, failures: int = 0) -> float | None:
+    """One step: seconds to pause before the next one, or None when it failed and the back-off decides."""
+    log = structlog.get_logger()
+    try:
+        return 0.0 if role.step() else role.idle
+    except Retry as err:
+        log.warning("worker.retry", role=role.name, reason=err.reason, detail=err.detail, attempt=failures + 1)
+        watch.count.add("worker_errors_total", role=role.name)
+        return err.after
+    except Fatal as err:
+        log.error("worker.fatal", role=role.name, reason=err.reason, detail=err.detail)
+        watch.fatal(err)
+    except GatewayError as err:
+        log.error("worker.error", role=role.name, reason=err.reason, detail=err.detail)
+        watch.count.add("worker_errors_total", role=role.name)
+    except Exception as err:  # noqa: BLE001 - the one broad except: a mistake of ours must not end the role
+        log.error("worker.bug", role=role.name, error=type(err).__name__, where=where(err))
+        watch.count.add("worker_errors_total", role=role.name)
+    return None
+
+
+def back_off(idle: float, failures: int) -> float:
+    """Doubles from one second, or the role's own idle time, to LONGEST_PAUSE."""
+    return min(max(idle, 1.0) * 2.0 ** min(failures - 1, 16), LONGEST_PAUSE)
+
+
+def where(err: BaseException) -> str:
+    """File and line only: the message of a foreign exception may hold what nobody may log."""
+    frames = traceback.extract_tb(err.__traceback__)
+    return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""

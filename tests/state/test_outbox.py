@@ -1,0 +1,107 @@
+"""The outbox: whole or absent, once, and a ledger that a torn line does not spoil."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Refused
+from gateway.model import LedgerLine, Outcome
+from gateway.state.outbox import Outbox
+
+KEY = "S-ABCDEFGH23456"
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path / "outbox")
+
+
+def test_kept_is_there_whole_and_once(outbox: Outbox) -> None:
+    first = outbox.keep(KEY, "2.25.1", [b"head", memoryview(b"pixels")])
+    again = outbox.keep(KEY, "2.25.1", [b"head", memoryview(b"pixels")])
+    assert (first.new, again.new) == (True, False)
+    assert first.path.read_bytes() == b"headpixels"
+    assert (first.size, first.sha256) == (again.size, again.sha256)
+    assert [p.name for p in outbox.files(KEY)] == ["2.25.1.dcm"]
+
+
+def test_more_parts_than_one_call_takes(outbox: Outbox) -> None:
+    parts = [bytes([i % 256]) * 3 for i in range(3000)]
+    assert outbox.keep(KEY, "2.25.1", parts).path.read_bytes() == b"".join(parts)
+
+
+def test_a_short_write_is_completed(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "writev", lambda fd, parts: os.write(fd, bytes(parts[0])[:1]))
+    assert outbox.keep(KEY, "2.25.1", [b"head", b"pixels"]).path.read_bytes() == b"headpixels"
+
+
+@pytest.mark.parametrize("call", ["writev", "fsync", "open"])
+def test_a_failing_disk_leaves_nothing_visible(outbox: Outbox, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    outbox.keep(KEY, "2.25.1", [b"whole"])
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, call, full)
+        with pytest.raises(OSError, match="full"):
+            outbox.keep(KEY, "2.25.2", [b"half"])
+    assert [p.name for p in outbox.files(KEY)] == ["2.25.1.dcm"]
+    assert outbox.sweep() == 0
+
+
+def test_the_sweep_removes_what_a_crash_left(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.keep(KEY, "2.25.1", [b"whole"])
+    (tmp_path / "outbox" / KEY / ".abc.part").write_bytes(b"half")
+    assert outbox.sweep() == 1
+    assert len(outbox.files(KEY)) == 1
+
+
+def test_the_ledger_says_what_arrived(outbox: Outbox) -> None:
+    outbox.keep(KEY, "2.25.1", [b"x"])
+    outbox.note(KEY, LedgerLine("aa", Outcome.KEPT, file="2.25.1.dcm", size=1, sha256="s"))
+    outbox.note(KEY, LedgerLine("bb", Outcome.EXCLUDED, "select.instance"))
+    ledger = outbox.ledger(KEY)
+    assert {k: v.outcome for k, v in ledger.items()} == {"aa": Outcome.KEPT, "bb": Outcome.EXCLUDED}
+    assert outbox.ledger("S-NOTHING") == {}
+
+
+def test_kept_needs_its_file(outbox: Outbox) -> None:
+    outbox.note(KEY, LedgerLine("aa", Outcome.KEPT, file="2.25.1.dcm"))
+    assert outbox.ledger(KEY) == {}
+
+
+def test_a_torn_line_spoils_only_itself(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.note(KEY, LedgerLine("aa", Outcome.EXCLUDED, "x"))
+    with (tmp_path / "outbox" / KEY / "ledger").open("ab") as f:
+        f.write(b'\n{"instance":"bb","outc')
+    outbox.note(KEY, LedgerLine("cc", Outcome.EXCLUDED, "x"))
+    assert set(outbox.ledger(KEY)) == {"aa", "cc"}
+
+
+def test_kept_is_never_unsaid(outbox: Outbox) -> None:
+    outbox.keep(KEY, "2.25.1", [b"x"])
+    outbox.note(KEY, LedgerLine("aa", Outcome.KEPT, file="2.25.1.dcm"))
+    outbox.note(KEY, LedgerLine("aa", Outcome.REFUSED, "verify"))
+    assert outbox.ledger(KEY)["aa"].outcome is Outcome.KEPT
+
+
+def test_remove_keeps_what_arrived_meanwhile(outbox: Outbox) -> None:
+    first = outbox.keep(KEY, "2.25.1", [b"x"]).path
+    outbox.keep(KEY, "2.25.2", [b"y"])
+    assert not outbox.remove(KEY, [first])
+    assert outbox.remove(KEY, outbox.files(KEY))
+    assert outbox.series() == []
+    assert outbox.size() == 0
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "a\nb", "x" * 200, "a..b"])
+def test_no_name_leads_out_of_the_outbox(outbox: Outbox, name: str) -> None:
+    with pytest.raises(Refused):
+        outbox.keep(KEY, name, [b"x"])
+    with pytest.raises(Refused):
+        outbox.keep(name, "2.25.1", [b"x"])
