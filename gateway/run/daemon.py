@@ -28,7 +28,7 @@ from gateway.ops.notify import Heartbeats, Systemd, Watchdog, watchdog_interval
 from gateway.run import wiring
 from gateway.run.endpoints import Endpoints
 from gateway.run.meter import Meter
-from gateway.run.receivers import Receivers, listen
+from gateway.run.receivers import Hear, Receivers, listen
 from gateway.run.schedule import Schedule
 from gateway.run.worker import Role, Watch, attempt, work
 from gateway.settings import Settings
@@ -120,10 +120,8 @@ class Life:
         self.watchdog = Watchdog(systemd, self.hearts, interval, time.monotonic)
         self.board = Board(_peers(settings))
         self.state = wiring.open_state(settings)
-        self.receivers = Receivers(
-            settings, listener, self.metrics, level=level, beat=self._beat,
-            tap=lambda line: self.meter.line(line, time.time()),
-        )  # fmt: skip
+        hear = Hear(self.metrics, self._beat, lambda line: self.meter.line(line, time.time()))
+        self.receivers = Receivers(settings, listener, hear, level=level)
         self.schedule = Schedule()
         self.endpoints = Endpoints(self)
         self.failed: Fatal | None = None
@@ -182,18 +180,15 @@ class Life:
     def _start_schedule(self) -> None:
         self._expect("schedule", BEAT_LIMIT)
         self.schedule.add("heart", "10s", lambda: self._beat("schedule"))
-        self.schedule.add(
-            "sweep", "1h", self._guarded("sweep", lambda: bool(wiring.sweep_outbox(self.state, time.time())))
-        )
+        self.schedule.add("sweep", "1h", self._guarded("sweep", lambda: wiring.sweep_outbox(self.state, time.time())))
         told = wiring.Told(self.metrics, self.board)
         for project, schedule, poll in wiring.make_polls(self.settings, self.state, told):
-            self.schedule.add(
-                f"poll-{project}", schedule, self._guarded(f"poll-{project}", lambda p=poll: bool(p.run()))
-            )
+            name = f"poll-{project}"
+            self.schedule.add(name, schedule, self._guarded(name, poll.run))
         self.schedule.start()
 
-    def _guarded(self, name: str, step: Callable[[], bool]) -> Callable[[], object]:
-        role = Role(name, step, lambda: None)
+    def _guarded(self, name: str, job: Callable[[], object]) -> Callable[[], object]:
+        role = Role(name, lambda: bool(job()), lambda: None)
         return lambda: attempt(role, self._watching())
 
     def _told(self, role: str) -> wiring.Told:
@@ -220,7 +215,8 @@ class Life:
 
     def _watch(self) -> None:
         """Until told to stop or to reload: children replaced, watchdog fed while every role progresses, STATUS said."""
-        said, told = 0.0, ()
+        said = 0.0
+        told: tuple[str, ...] = ()
         while not self.signals.stop.wait(TICK) and not self.signals.reload.is_set():
             self.receivers.replace_dead()
             stuck = self.watchdog.tick()

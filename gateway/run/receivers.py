@@ -40,6 +40,15 @@ class Child:
     ready: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass(frozen=True)
+class Hear:
+    """Whom the processes' lines reach: `beat(name)` is called for each, `tap(line)` sees what `metrics` counts."""
+
+    metrics: Metrics
+    beat: Callable[[str], None]
+    tap: Callable[[bytes], None]
+
+
 def listen(receiver: Receiver) -> socket.socket:
     """The one listening socket. Raises Fatal("receiver.address") when it cannot be had."""
     family = socket.AF_INET6 if ":" in receiver.bind else socket.AF_INET
@@ -57,20 +66,10 @@ def listen(receiver: Receiver) -> socket.socket:
 
 
 class Receivers:
-    """`beat(name)` is called for each sign of life; `tap(line)` sees each counting line before it is counted."""
+    """`level`: of their logs."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        listener: socket.socket,
-        metrics: Metrics,
-        *,
-        level: str,
-        beat: Callable[[str], None],
-        tap: Callable[[bytes], None],
-    ) -> None:
-        self._settings, self._listener, self._metrics = settings, listener, metrics
-        self._level, self._beat, self._tap = level, beat, tap
+    def __init__(self, settings: Settings, listener: socket.socket, hear: Hear, *, level: str) -> None:
+        self._settings, self._listener, self._hear, self._level = settings, listener, hear, level
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
         self._stopping = threading.Event()
@@ -156,16 +155,16 @@ class Receivers:
                 self._line(child, line + b"\n")
 
     def _line(self, child: Child, line: bytes) -> None:
-        self._beat(child.name)
+        self._hear.beat(child.name)
         if line == READY:
             child.ready.set()
         elif line != BEAT:
-            self._tap(line)
-            replay(line, self._metrics, source=child.name)
+            self._hear.tap(line)
+            replay(line, self._hear.metrics, source=child.name)
 
     def _drop(self, child: Child) -> None:
         if child.process.stdin:
             child.process.stdin.close()
         os.close(child.pipe)
         child.pipe = -1
-        self._metrics.forget(child.name)
+        self._hear.metrics.forget(child.name)

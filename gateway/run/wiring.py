@@ -221,7 +221,8 @@ def make_server(settings: Settings, listener: socket.socket, count: Count) -> St
 
 
 def make_sinks(settings: Settings, project_name: str) -> tuple[Sink, ...]:
-    return tuple(DirectorySink(d) for d in project(settings, project_name).deliver)
+    deliver = project(settings, project_name).deliver
+    return tuple(DirectorySink(d) for d in deliver if isinstance(d, configuration.DirectorySink))
 
 
 def make_deliver_steps(

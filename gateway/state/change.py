@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.state import machine, settle
 from gateway.state.db import asked, request, series
-from gateway.state.settle import Step
+from gateway.state.settle import At, Step
 
 RETRIABLE = tuple(s for s, events in machine.REQUEST.items() if "retried" in events)
 CANCELLABLE = tuple(s for s, events in machine.REQUEST.items() if "cancelled" in events)
@@ -28,9 +28,8 @@ def retry(c: Connection, *, keys: Sequence[str], state: str | None, project: str
         wanted.append(request.c.project == project)
     fresh = {"attempts": 0, "empties": 0, "not_before": now}
     rows = c.execute(select(request).where(and_(*wanted))).all()
-    return sum(
-        settle.move(c, request, r.id, r.state, Step("retried", now, "by-hand"), owner=None, values=fresh) for r in rows
-    )
+    step = Step("retried", now, "by-hand")
+    return sum(settle.move(c, At(request, r.id, r.state), step, fresh) for r in rows)
 
 
 def cancel(c: Connection, keys: Sequence[str], now: float) -> int:
@@ -40,11 +39,11 @@ def cancel(c: Connection, keys: Sequence[str], now: float) -> int:
 
 
 def _cancel(c: Connection, r: Row[Any], now: float) -> bool:
-    done = settle.move(c, request, r.id, r.state, Step("cancelled", now, "by-hand"), owner=None, values={})
+    done = settle.move(c, At(request, r.id, r.state), Step("cancelled", now, "by-hand"))
     if done:
         for waiting in _only_mine(c, r.id):
             step = Step("excluded", now, "request.cancelled")
-            settle.move(c, series, waiting, "planned", step, owner=None, values={})
+            settle.move(c, At(series, waiting, "planned"), step)
             settle.forget(c, waiting)
     return done
 
@@ -67,7 +66,7 @@ def late(c: Connection, series_key: str, now: float) -> bool:
     if row is None:
         return False
     fresh = {"not_before": now, "attempts": 0}
-    settle.move(c, series, row.id, "confirmed", Step("late", now, "instances.late"), owner=None, values=fresh)
+    settle.move(c, At(series, row.id, "confirmed"), Step("late", now, "instances.late"), fresh)
     resume(c, row.id, now)
     return True
 
@@ -77,4 +76,4 @@ def resume(c: Connection, series_id: int, now: float) -> None:
     asking = select(asked.c.request_id).where(asked.c.series_id == series_id)
     over = and_(request.c.id.in_(asking), request.c.state.in_(("done", "failed")))
     for r in c.execute(select(request.c.id, request.c.state).where(over)).all():
-        settle.move(c, request, r.id, r.state, Step("resumed", now, "instances.late"), owner=None, values={})
+        settle.move(c, At(request, r.id, r.state), Step("resumed", now, "instances.late"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.engine import Connection, Row
@@ -18,28 +19,35 @@ from gateway.state.sealed import Seal
 ASKABLE = ("new", "empty")
 
 
-def token(node: str) -> str:
-    """A claim's own name: the node, so that its restart can free what it held, and chance."""
-    return f"{node}/{secrets.token_hex(8)}"
+@dataclass(frozen=True)
+class Lease:
+    """A claim in the making: `owner` is its own name, `now` and `until` epoch seconds."""
+
+    owner: str
+    now: float
+    until: float
+
+
+def lease(node: str, seconds: float, now: float) -> Lease:
+    """The owner is the node, so that its restart can free what it held, and chance."""
+    return Lease(f"{node}/{secrets.token_hex(8)}", now, now + seconds)
 
 
 def _free(table: Table, now: float) -> ColumnElement[bool]:
     return and_(table.c.not_before <= now, or_(table.c.claimed_by.is_(None), table.c.lease_until < now))
 
 
-def _take(c: Connection, table: Table, ids: Sequence[int], *, owner: str, until: float) -> None:
-    c.execute(update(table).where(table.c.id.in_(ids)).values(claimed_by=owner, lease_until=until))
+def _take(c: Connection, table: Table, ids: Sequence[int], lease: Lease) -> None:
+    c.execute(update(table).where(table.c.id.in_(ids)).values(claimed_by=lease.owner, lease_until=lease.until))
 
 
-def requests(
-    c: Connection, seal: Seal, *, owner: str, projects: Sequence[str], limit: int, lease: float, now: float
-) -> list[RequestClaim]:
+def requests(c: Connection, seal: Seal, lease: Lease, *, projects: Sequence[str], limit: int) -> list[RequestClaim]:
     """Up to `limit` requests whose time has come, oldest due first."""
-    due = and_(request.c.project.in_(projects), request.c.state.in_(ASKABLE), _free(request, now))
+    due = and_(request.c.project.in_(projects), request.c.state.in_(ASKABLE), _free(request, lease.now))
     chosen = select(request).where(due).order_by(request.c.not_before, request.c.id).limit(limit)
     rows = c.execute(chosen.with_for_update(skip_locked=True)).all()
-    _take(c, request, [r.id for r in rows], owner=owner, until=now + lease)
-    return [_request(seal, r, owner) for r in rows]
+    _take(c, request, [r.id for r in rows], lease)
+    return [_request(seal, r, lease.owner) for r in rows]
 
 
 def _request(seal: Seal, r: Row[tuple[object, ...]], owner: str) -> RequestClaim:
@@ -59,18 +67,18 @@ def _request(seal: Seal, r: Row[tuple[object, ...]], owner: str) -> RequestClaim
     )
 
 
-def one_series(c: Connection, seal: Seal, *, owner: str, pacs: str, lease: float, now: float) -> SeriesClaim | None:
+def one_series(c: Connection, seal: Seal, lease: Lease, *, pacs: str) -> SeriesClaim | None:
     """The oldest due planned series, together with the same series of every other project: one retrieval serves all."""
-    due = and_(series.c.state == "planned", series.c.pacs == pacs, _free(series, now))
+    due = and_(series.c.state == "planned", series.c.pacs == pacs, _free(series, lease.now))
     first = c.execute(
         select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1).with_for_update(skip_locked=True)
     ).first()
     if first is None:
         return None
     same = and_(series.c.series_hash == first.series_hash, series.c.state == "planned", series.c.pacs == pacs)
-    free = or_(series.c.claimed_by.is_(None), series.c.lease_until < now)
+    free = or_(series.c.claimed_by.is_(None), series.c.lease_until < lease.now)
     rows = c.execute(select(series).where(same, free).order_by(series.c.id).with_for_update(skip_locked=True)).all()
-    _take(c, series, [r.id for r in rows], owner=owner, until=now + lease)
+    _take(c, series, [r.id for r in rows], lease)
     opened = seal.open_up(first.sealed, owner=first.key)
     return SeriesClaim(
         pacs=pacs,
@@ -78,22 +86,20 @@ def one_series(c: Connection, seal: Seal, *, owner: str, pacs: str, lease: float
         SeriesInstanceUID=opened["series"],
         instances=first.expected,
         attempts=first.attempts,
-        rows=tuple(_series(r, owner) for r in rows),
+        rows=tuple(_series(r, lease.owner) for r in rows),
     )
 
 
-def one_row(
-    c: Connection, state: str, *, owner: str, projects: Sequence[str], lease: float, now: float
-) -> SeriesRow | None:
+def one_row(c: Connection, state: str, lease: Lease, *, projects: Sequence[str]) -> SeriesRow | None:
     """The oldest due series in `state` ("retrieved" for the courier, "delivered" for the confirmation)."""
-    due = and_(series.c.state == state, series.c.project.in_(projects), _free(series, now))
+    due = and_(series.c.state == state, series.c.project.in_(projects), _free(series, lease.now))
     r = c.execute(
         select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1).with_for_update(skip_locked=True)
     ).first()
     if r is None:
         return None
-    _take(c, series, [r.id], owner=owner, until=now + lease)
-    return _series(r, owner)
+    _take(c, series, [r.id], lease)
+    return _series(r, lease.owner)
 
 
 def _series(r: Row[tuple[object, ...]], owner: str) -> SeriesRow:

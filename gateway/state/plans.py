@@ -14,7 +14,7 @@ from gateway.state import machine, settle
 from gateway.state.db import aside, asked, cursor, request, series
 from gateway.state.rows import Added, RequestClaim
 from gateway.state.sealed import Seal
-from gateway.state.settle import Step
+from gateway.state.settle import At, Step
 
 MERGE = {("failed", True): "retried", ("excluded", True): "wanted", ("planned", False): "excluded"}
 """(state of a series we know, kept by the new plan) -> event. Anything else stays as it is."""
@@ -46,7 +46,7 @@ def _add_request(c: Connection, seal: Seal, w: Wanted, now: float) -> bool:
         )
     )
     row_id = made.inserted_primary_key[0] if made.inserted_primary_key else 0
-    settle.note(c, request, row_id, Step("asked", now), before="", after=machine.REQUEST_START)
+    settle.note(c, At(request, row_id, ""), Step("asked", now), machine.REQUEST_START)
     return True
 
 
@@ -121,7 +121,7 @@ def _new_series(c: Connection, seal: Seal, project: str, planned: PlannedSeries,
         )
     )
     series_id: int = made.inserted_primary_key[0] if made.inserted_primary_key else 0
-    settle.note(c, series, series_id, Step("found", now, planned.verdict.reason), before="", after=state)
+    settle.note(c, At(series, series_id, ""), Step("found", now, planned.verdict.reason), state)
     return series_id
 
 
@@ -137,7 +137,7 @@ def _merge_series(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSeri
         "attempts": 0,
         "not_before": now,
     }
-    settle.move(c, series, row.id, row.state, Step(event, now, planned.verdict.reason), owner=None, values=values)
+    settle.move(c, At(series, row.id, row.state), Step(event, now, planned.verdict.reason), values)
 
 
 def _uids(seal: Seal, key: str, planned: PlannedSeries) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.schema import Table
 
 from gateway.state import machine
@@ -28,63 +29,62 @@ class Step:
     reason: str = ""
 
 
-def move(
-    c: Connection, table: Table, row_id: int, state: str, step: Step, *, owner: str | None, values: Mapping[str, Any]
-) -> bool:
-    """Compare-and-set from `state`; False when somebody else settled it first. `owner` None: an unclaimed row."""
-    after = machine.after(MACHINES[table.name], state, step.event)
-    mine = table.c.claimed_by == owner if owner is not None else table.c.id == row_id
+@dataclass(frozen=True)
+class At:
+    """A row as its settler knows it. `owner` None: whoever has claimed it, if anybody."""
+
+    table: Table
+    id: int
+    state: str
+    owner: str | None = None
+
+    def mine(self) -> tuple[ColumnElement[bool], ...]:
+        """The compare of compare-and-set."""
+        same = (self.table.c.id == self.id, self.table.c.state == self.state)
+        return same if self.owner is None else (*same, self.table.c.claimed_by == self.owner)
+
+
+def move(c: Connection, at: At, step: Step, values: Mapping[str, Any] | None = None) -> bool:
+    """Compare-and-set; False when somebody else settled it first."""
+    after = machine.after(MACHINES[at.table.name], at.state, step.event)
     settled = c.execute(
-        update(table)
-        .where(table.c.id == row_id, table.c.state == state, mine)
-        .values(state=after, reason=step.reason, updated=step.now, **FREE, **values)
+        update(at.table)
+        .where(*at.mine())
+        .values(state=after, reason=step.reason, updated=step.now, **FREE, **(values or {}))
     )
     if settled.rowcount != 1:
         return False
-    note(c, table, row_id, step, before=state, after=after)
+    note(c, at, step, after)
     return True
 
 
-def note(c: Connection, table: Table, row_id: int, step: Step, *, before: str, after: str) -> None:
+def note(c: Connection, at: At, step: Step, after: str) -> None:
     """One line of history."""
-    c.execute(
-        insert(history).values(
-            at=step.now,
-            event=step.event,
-            before=before,
-            after=after,
-            reason=step.reason,
-            **{f"{table.name}_id": row_id},
-        )
-    )
+    row = {f"{at.table.name}_id": at.id}
+    line = {"at": step.now, "event": step.event, "before": at.state, "after": after, "reason": step.reason}
+    c.execute(insert(history).values(**line, **row))
 
 
 def claimed_request(c: Connection, claim: RequestClaim, step: Step, values: Mapping[str, Any] | None = None) -> bool:
-    return move(c, request, claim.id, claim.state, step, owner=claim.owner, values=values or {})
+    return move(c, At(request, claim.id, claim.state, claim.owner), step, values)
 
 
 def claimed_series(c: Connection, row: SeriesRow, step: Step, values: Mapping[str, Any] | None = None) -> bool:
     """Settles the series and then every request that has no other work left."""
-    done = move(c, series, row.id, row.state, step, owner=row.owner, values=values or {})
+    done = move(c, At(series, row.id, row.state, row.owner), step, values)
     if done:
         forget(c, row.id)
         close_requests(c, row.id, step.now)
     return done
 
 
-def release(
-    c: Connection, table: Table, row: RequestClaim | SeriesRow, step: Step, *, until: float, charge: bool
-) -> bool:
+def release(c: Connection, at: At, step: Step, *, until: float, charge: bool) -> bool:
     """Gives a claim back for later: same state, `not_before`, and one more attempt when it was the item's fault."""
-    mine = (table.c.id == row.id, table.c.state == row.state, table.c.claimed_by == row.owner)
-    tried = table.c.attempts + (1 if charge else 0)
-    given = c.execute(
-        update(table)
-        .where(*mine)
-        .values(not_before=until, attempts=tried, reason=step.reason, updated=step.now, **FREE)
-    )
+    tried = at.table.c.attempts + (1 if charge else 0)
+    later = {"not_before": until, "attempts": tried, "reason": step.reason, "updated": step.now}
+    given = c.execute(update(at.table).where(*at.mine()).values(**later, **FREE))
     if given.rowcount == 1 and charge:
-        note(c, table, row.id, step, before=row.state, after=row.state)
+        note(c, at, step, at.state)
     return given.rowcount == 1
 
 
@@ -129,7 +129,7 @@ def close_requests(c: Connection, series_id: int, now: float) -> None:
             lost = sum(s == "failed" for s in states)
             reason = "series.failed" if lost else ""
             dropped = {} if lost else {"sealed": None}
-            move(c, request, request_id, "planned", Step(event, now, reason), owner=None, values=dropped)
+            move(c, At(request, request_id, "planned"), Step(event, now, reason), dropped)
 
 
 def series_states(c: Connection, request_id: int) -> list[str]:

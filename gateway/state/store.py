@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Table, select, update
 
 from gateway.model import Plan, SetAside, Wanted
 from gateway.state import change, claim, lookup, plans, settle
 from gateway.state.db import Database, cursor, request, series
 from gateway.state.rows import Added, Expected, RequestClaim, SeriesClaim, SeriesRow, Tally
 from gateway.state.sealed import Seal
-from gateway.state.settle import Step
+from gateway.state.settle import At, Step
 
 
 class Store:
@@ -46,9 +46,9 @@ class Store:
 
     def claim_requests(self, *, projects: Sequence[str], limit: int, lease: float, now: float) -> list[RequestClaim]:
         """Up to `limit` requests that are due, for `lease` seconds."""
-        owner = claim.token(self._node)
+        taken = claim.lease(self._node, lease, now)
         with self._db.write() as c:
-            return claim.requests(c, self._seal, owner=owner, projects=projects, limit=limit, lease=lease, now=now)
+            return claim.requests(c, self._seal, taken, projects=projects, limit=limit)
 
     def settle_found(self, claim: RequestClaim, plan: Plan, *, now: float) -> bool:
         """Writes the plan. False, here and below: the lease was lost and somebody else settled it."""
@@ -69,13 +69,14 @@ class Store:
     def release_request(self, claim: RequestClaim, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
         """Gives the request back until `not_before`; `charge`: it costs the item an attempt."""
         with self._db.write() as c:
-            return settle.release(c, request, claim, Step("retry", now, reason), until=not_before, charge=charge)
+            return settle.release(c, _at(request, claim), Step("retry", now, reason), until=not_before, charge=charge)
 
     # ---- series
 
     def claim_series(self, *, pacs: str, lease: float, now: float) -> SeriesClaim | None:
+        taken = claim.lease(self._node, lease, now)
         with self._db.write() as c:
-            return claim.one_series(c, self._seal, owner=claim.token(self._node), pacs=pacs, lease=lease, now=now)
+            return claim.one_series(c, self._seal, taken, pacs=pacs)
 
     def extend_series(self, claim: SeriesClaim, *, lease: float, now: float) -> bool:
         """Keeps a claim alive while the move goes on."""
@@ -97,15 +98,16 @@ class Store:
     def release_series(self, claim: SeriesClaim, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
         step = Step("retry", now, reason)
         with self._db.write() as c:
-            given = [settle.release(c, series, r, step, until=not_before, charge=charge) for r in claim.rows]
+            given = [settle.release(c, _at(series, r), step, until=not_before, charge=charge) for r in claim.rows]
         return all(given)
 
     # ---- delivery
 
     def claim_rows(self, state: str, *, projects: Sequence[str], lease: float, now: float) -> SeriesRow | None:
         """One series in `state`: "retrieved" for the courier, "delivered" for the confirmation."""
+        taken = claim.lease(self._node, lease, now)
         with self._db.write() as c:
-            return claim.one_row(c, state, owner=claim.token(self._node), projects=projects, lease=lease, now=now)
+            return claim.one_row(c, state, taken, projects=projects)
 
     def settle_row(self, row: SeriesRow, event: str, *, reason: str = "", now: float) -> bool:
         """`event`: one of machine.SERIES for the row's state."""
@@ -115,7 +117,7 @@ class Store:
 
     def release_row(self, row: SeriesRow, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
         with self._db.write() as c:
-            return settle.release(c, series, row, Step("retry", now, reason), until=not_before, charge=charge)
+            return settle.release(c, _at(series, row), Step("retry", now, reason), until=not_before, charge=charge)
 
     # ---- look-up
 
@@ -165,3 +167,7 @@ class Store:
         """True when the database can be read."""
         with self._db.read() as c:
             return c.execute(select(1)).scalar() == 1
+
+
+def _at(table: Table, row: RequestClaim | SeriesRow) -> At:
+    return At(table, row.id, row.state, row.owner)

@@ -83,7 +83,7 @@ class Views:
             return Counts(
                 requests=_by_state(c, request.c.project, request.c.state),
                 series=_by_state(c, series.c.project, series.c.state),
-                oldest_pending={project: at for project, at in c.execute(oldest)},
+                oldest_pending={r[0]: r[1] for r in c.execute(oldest)},
             )
 
     def requests(self, *, state: str | None = None, project: str | None = None, limit: int = 200) -> list[RequestView]:
@@ -165,7 +165,7 @@ def _request(c: Connection, r: Row[Any]) -> RequestView:
         .where(asked.c.request_id == r.id)
         .group_by(series.c.state)
     )
-    states = {state: n for state, n in c.execute(by_state)}
+    states = {r[0]: r[1] for r in c.execute(by_state)}
     return RequestView(
         r.key, r.project, r.state, r.reason, r.attempts, r.empties, r.not_before, r.created, r.updated, states
     )
