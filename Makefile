@@ -1,0 +1,64 @@
+# Needs make and Python 3.11 or later; everything else goes into .venv, from hash-pinned files.
+
+PYTHON    ?= python3
+# How many files of tests run at once, and what else pytest is told: make test PYTEST="-k flow"
+TEST_JOBS ?= 2
+PYTEST    ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench
+
+help:
+	@echo "make demo      the whole way on this machine: embedded PACS and RIS, the real daemon, a filled archive"
+	@echo "make test      everything needed to test, then the whole suite"
+	@echo "make install   $(BIN)/pacs-gateway"
+	@echo "make check     format, lint, types, import contracts, docs"
+	@echo "make bench     receive throughput beside Orthanc's"
+
+install: .venv/.installed
+
+demo: .venv/.installed
+	$(BIN)/pacs-gateway demo
+
+test: .venv/.ready-for-tests
+	packaging/peers
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile $(PYTEST)
+
+check: .venv/.ready-for-tests
+	$(BIN)/ruff format --check gateway tests packaging
+	$(BIN)/ruff check gateway tests packaging
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q tests/architecture
+
+bench: .venv/.ready-for-tests
+	packaging/peers
+	$(BIN)/python -m tests.bench.receive
+
+# ---- .venv: a stamp for each step, so that a second call has nothing to do
+
+.venv/.made:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "make: no $(PYTHON) here; install Python 3.11 or later, or say make PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $$($(PYTHON) --version) is too old; Python 3.11 or later is needed: make PYTHON=python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "make: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@echo "making .venv"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.installed: .venv/.made requirements/build.txt requirements/run.txt pyproject.toml
+	@echo "installing pacs-gateway into .venv"
+	@$(PIP) install --require-hashes -r requirements/build.txt
+	@$(PIP) install --require-hashes --no-build-isolation -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.ready-for-tests: .venv/.installed requirements/dev.txt
+	@echo "installing what tests and checks need into .venv"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@

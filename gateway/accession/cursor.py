@@ -1,0 +1,154 @@
+"""How far a poll has come: the newest cursor value as text, and where the next poll starts.
+
+Takes and leaves plain values; the clock comes in as an argument. A time without a zone is the RIS's own: it is compared
+with its like and never converted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation, localcontext
+from typing import Final
+
+from gateway.accession.source import CursorValue
+from gateway.errors import Retry
+
+AHEAD: Final = timedelta(hours=26)
+"""A time without a zone may run up to 14 hours ahead of ours; what is further in the future is a mistake of the row."""
+
+TEXT_TIMES: Final = (
+    "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S%z",
+    "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S.%f%z", "%Y%m%d%H%M%S", "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M", "%Y-%m-%d",
+)  # fmt: skip
+
+
+def kind(value: CursorValue) -> str:
+    """`zoned`, `datetime`, `date`, `int`, `decimal`, `float`, `str` or `bytes`; values of one kind compare."""
+    if isinstance(value, datetime):
+        return "datetime" if value.tzinfo is None else "zoned"
+    return type(value).__name__.lower()
+
+
+def to_text(value: CursorValue, fingerprint: str) -> str:
+    """`fingerprint|kind|value`."""
+    if isinstance(value, bytes):
+        return f"{fingerprint}|bytes|{value.hex()}"
+    shown = value.isoformat() if isinstance(value, date) else str(value)
+    return f"{fingerprint}|{kind(value)}|{shown}"
+
+
+def from_text(text: str | None, fingerprint: str) -> CursorValue | None:
+    """The stored value; None when there is none, or when it belongs to another query: then everything is read again."""
+    owner, _, rest = (text or "").partition("|")
+    name, _, shown = rest.partition("|")
+    if owner != fingerprint or name not in _READ:
+        return None
+    try:
+        return _READ[name](shown)
+    except (ValueError, InvalidOperation):
+        return None
+
+
+def start(value: CursorValue | None, overlap: float) -> CursorValue | None:
+    """`value` less `overlap` seconds, because rows appear later than they are dated; at worst `value` itself."""
+    try:
+        return None if value is None else _less(value, overlap)
+    except OverflowError:
+        return value
+
+
+def _less(value: CursorValue, overlap: float) -> CursorValue:
+    if isinstance(value, datetime):
+        return value - timedelta(seconds=overlap)
+    if isinstance(value, date):
+        return value - timedelta(days=-(-overlap // 86400))
+    if isinstance(value, int | float):
+        return value - int(overlap)
+    if isinstance(value, Decimal):
+        with localcontext(prec=60, rounding=ROUND_FLOOR):  # Oracle's NUMBER has 38 digits, the default context 28
+            return value - Decimal(int(overlap))
+    if isinstance(value, str):
+        known = _text_time(value)
+        return (known[0] - timedelta(seconds=overlap)).strftime(known[1]) if known else value
+    return value
+
+
+def moment(value: CursorValue | None) -> datetime | None:
+    """The point in time that a cursor value says, when it says one."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        return None
+    try:  # fromisoformat is quick (one call a row); it takes a bare year-month-day number too, which may be no date
+        return datetime.fromisoformat(value) if value[4:5] == "-" else datetime.strptime(value, "%Y%m%d%H%M%S")
+    except ValueError:
+        return None
+
+
+def lag(value: CursorValue | None, now: float) -> float | None:
+    """Seconds from the cursor to `now` (epoch seconds), never negative; None when the cursor is not a time."""
+    at = moment(value)
+    try:
+        return None if at is None else max(0.0, now - at.timestamp())
+    except (OverflowError, ValueError):  # year 1 or 9999 near a zone's edge
+        return None
+
+
+def newer(newest: CursorValue | None, seen: object, now: float) -> CursorValue | None:
+    """The larger of the two. NULLs and rows from the future move nothing.
+
+    Raises Retry("ris.schema") when they do not compare: the column has changed its type.
+    """
+    if seen is None:
+        return newest
+    if not isinstance(seen, datetime | date | int | float | Decimal | str | bytes) or _is_nan(seen):
+        raise _other_type()
+    if newest is not None and kind(newest) != kind(seen):
+        raise _other_type()
+    if newest is not None and not seen > newest:  # type: ignore[operator]  # of one kind, so they compare
+        return newest
+    return newest if _from_the_future(seen, now) else seen
+
+
+def _is_nan(value: CursorValue) -> bool:
+    return isinstance(value, float | Decimal) and math.isnan(value)
+
+
+def _from_the_future(value: CursorValue, now: float) -> bool:
+    at = moment(value)
+    if at is None:
+        return False
+    limit = datetime.fromtimestamp(now, UTC) + AHEAD
+    return at > (limit if at.tzinfo else limit.replace(tzinfo=None))
+
+
+def _text_time(text: str) -> tuple[datetime, str] | None:
+    """A text that says a time, with the format it says it in."""
+    if len(text) < len("2000-01-01") or not text[:4].isdigit():
+        return None
+    for form in TEXT_TIMES:
+        try:
+            return datetime.strptime(text.strip(), form), form
+        except ValueError:
+            continue
+    return None
+
+
+def _other_type() -> Retry:
+    mend = "the cursor column holds values that do not compare with one another or with the stored cursor"
+    return Retry("ris.schema", mend, charge=False)
+
+
+_READ: Final[Mapping[str, Callable[[str], CursorValue]]] = {
+    "zoned": datetime.fromisoformat,
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "int": int,
+    "float": float,
+    "decimal": Decimal,
+    "str": str,
+    "bytes": bytes.fromhex,
+}

@@ -1,0 +1,93 @@
+"""What differs from database to database: time-outs, read-only sessions, and how each says that a column is gone.
+
+Tables only; nothing here imports a driver, so that SQL Server's and Oracle's may be absent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from gateway.accession.patience import Limits
+
+
+def connect_arguments(driver: str, limits: Limits) -> dict[str, object]:
+    """Arguments of the driver's `connect` that bound connecting and, where the driver can, each answer."""
+    connect, read = max(1, round(limits.connect)), limits.answer + limits.grace
+    table: Mapping[str, dict[str, object]] = {
+        "psycopg": {"connect_timeout": connect, "application_name": "pacs-gateway"},
+        "psycopg2": {"connect_timeout": connect, "application_name": "pacs-gateway"},
+        "pymysql": {"connect_timeout": connect, "read_timeout": read, "write_timeout": read},
+        "mysqldb": {"connect_timeout": connect, "read_timeout": round(read), "write_timeout": round(read)},
+        "pymssql": {"login_timeout": connect, "timeout": round(limits.answer), "appname": "pacs-gateway"},
+        "oracledb": {"tcp_connect_timeout": limits.connect},
+        "pysqlite": {"timeout": limits.answer},
+    }
+    return table.get(driver, {})
+
+
+def session_statements(dialect: str, limits: Limits) -> tuple[str, ...]:
+    """What is said first on a new connection: how long a statement may take, and that nothing will be written."""
+    answer, total = round(limits.answer * 1000), round(limits.total * 1000)
+    mysql = f"set session lock_wait_timeout = {max(1, round(limits.answer))}", "set session transaction read only"
+    table: Mapping[str, tuple[str, ...]] = {
+        "postgresql": (f"set statement_timeout = {answer}",),
+        "mysql": (*mysql, f"set session max_execution_time = {total}"),
+        "mariadb": (*mysql, f"set session max_statement_time = {total / 1000}"),
+        "mssql": (f"set lock_timeout {answer}",),
+        "sqlite": ("pragma query_only = on",),
+    }
+    return table.get(dialect, ())
+
+
+def is_contract(dialect: str, error: BaseException) -> bool:
+    """True when the database says that a table or column is missing, not allowed, or of a type that does not fit."""
+    known = _CONTRACT.get(dialect)
+    if known is not None and known(error):
+        return True
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"ProgrammingError", "DataError", "NotSupportedError"}) and "InterfaceError" not in names
+
+
+def is_login(error: BaseException) -> bool:
+    """True when the server answered and refused the user or the password."""
+    return (
+        re.search(r"password|authenticat|access denied|login failed|ORA-01017|no role|role .* not", _said(error), re.I)
+        is not None
+    )
+
+
+def named(error: BaseException, query: str) -> str:
+    """The words of our own query that the message quotes as missing: `patient_id`. Never a word from elsewhere."""
+    first = _said(error).split("\n")[0]
+    quoted = {word.lower() for group in re.findall(_QUOTED, first) for word in re.findall(r"\w+", "".join(group))}
+    ours = dict.fromkeys(word for word in re.findall(r"\w+", re.sub(r"'[^']*'", "", query).lower()))
+    return ", ".join(word for word in ours if word in quoted and word not in _CLAUSES)
+
+
+_CLAUSES: Final = frozenset({"select", "from", "where", "on", "order", "group", "having"})  # MariaDB: in 'SELECT'
+_QUOTED: Final = re.compile(r"['\"`]([\w.$]+)['\"`]|no such (?:column|table): ([\w.]+)|column ([\w.]+) does")
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(part) for part in error.args)
+
+
+def _number(error: BaseException) -> int:
+    """The vendor's error number, 0 when there is none."""
+    first = error.args[0] if error.args else 0
+    if isinstance(first, int):
+        return first
+    code = getattr(first, "code", 0)  # oracledb's error object
+    return code if isinstance(code, int) else 0
+
+
+_MYSQL: Final = frozenset({1049, 1054, 1064, 1142, 1143, 1146, 1292, 1356, 1370})
+_CONTRACT: Final[Mapping[str, Callable[[BaseException], bool]]] = {
+    "mysql": lambda error: _number(error) in _MYSQL,
+    "mariadb": lambda error: _number(error) in _MYSQL,
+    "mssql": lambda error: _number(error) in {207, 208, 229, 230, 4413},
+    "oracle": lambda error: _number(error) in {904, 942, 980, 1031, 1722, 1843, 1858, 1861, 4063},
+    "sqlite": lambda error: _said(error).startswith("no such "),
+}

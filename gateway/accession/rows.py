@@ -1,0 +1,115 @@
+"""One row -> one request, or set aside with the reason. Pure; takes whatever a driver may give and never raises."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+from gateway.accession.source import Row
+from gateway.errors import Refused
+from gateway.model import AccessionNumber, SetAside, Wanted, strip_invisible
+
+COLUMN: Final = "accession_number"
+OPTIONAL: Final = ("patient_id", "study_date", "modality")
+
+# What a spreadsheet or a float column makes of a long number: the digits behind are gone.
+SCIENTIFIC: Final = re.compile(r"\d([.,]\d+)?[eE]\+\d+", re.ASCII)
+DATE_FORMS: Final = (
+    re.compile(r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?:[T ]?\d{4,6}(?:\.\d+)?)?", re.ASCII),
+    re.compile(r"(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)(?:[T ].*)?", re.ASCII),
+    re.compile(r"(?P<y>\d{4})/(?P<m>\d\d)/(?P<d>\d\d)(?: .*)?", re.ASCII),
+    re.compile(r"(?P<d>\d\d?)\.(?P<m>\d\d?)\.(?P<y>\d{4})(?: .*)?", re.ASCII),
+)
+FIRST_YEAR: Final = 1900
+MODALITY: Final = re.compile(r"[A-Z0-9_]{1,16}", re.ASCII)
+
+
+def admit(project: str, row: Row) -> Wanted | SetAside:
+    """What becomes of one row of `project`."""
+    value = row.get(COLUMN)
+    if value is None:
+        return SetAside(project, "", "accession.null")
+    text = strip_invisible(str(value))
+    reason = _not_text(value, text)
+    if reason:
+        return SetAside(project, text, reason)
+    try:
+        accession = AccessionNumber.from_text(text)
+    except Refused as err:
+        return SetAside(project, text, err.reason)
+    return Wanted(
+        project,
+        accession,
+        patient_id=_identifier(row.get("patient_id")),
+        study_date=study_date(row.get("study_date")),
+        modality=_modality(row.get("modality")),
+    )
+
+
+def study_date(value: object) -> str:
+    """A day as DA (YYYYMMDD); "" for what is none, or is ambiguous (05/03/2024)."""
+    if isinstance(value, date):
+        return _day(value.year, value.month, value.day)
+    text = strip_invisible(str(value)) if isinstance(value, str | int) else ""
+    for form in DATE_FORMS:
+        found = form.fullmatch(text)
+        if found:
+            return _day(int(found["y"]), int(found["m"]), int(found["d"]))
+    return ""
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Rows told apart, each request and each set-aside text once."""
+
+    wanted: tuple[Wanted, ...]
+    aside: tuple[SetAside, ...]
+
+
+def sort_out(admitted: Iterable[Wanted | SetAside], seen: set[str]) -> Sorted:
+    """Collapses duplicates: joins in a view repeat rows. `seen` remembers from one batch of a poll to the next."""
+    wanted, aside = [], []
+    for one in admitted:
+        mark = f"+{one.accession.value}" if isinstance(one, Wanted) else f"-{one.reason} {one.text}"
+        if mark in seen:
+            continue
+        seen.add(mark)
+        if isinstance(one, Wanted):
+            wanted.append(one)
+        else:
+            aside.append(one)
+    return Sorted(tuple(wanted), tuple(aside))
+
+
+def _not_text(value: object, text: str) -> str:
+    """Why this value is no text that can be trusted, as a reason; "" when it can."""
+    if not isinstance(value, str) or SCIENTIFIC.fullmatch(text):
+        return "accession.not-text"
+    if any(c == "\ufffd" or (c != " " and unicodedata.category(c) == "Zs") for c in text):
+        return "accession.encoding"
+    return ""
+
+
+def _identifier(value: object) -> str:
+    """A patient identifier as text; a number without fraction as its digits."""
+    if isinstance(value, float | Decimal):
+        return f"{value:.0f}" if math.isfinite(value) and value == int(value) else ""
+    return strip_invisible(str(value)) if isinstance(value, str | int) else ""
+
+
+def _modality(value: object) -> str:
+    text = strip_invisible(value).upper() if isinstance(value, str) else ""
+    return text if MODALITY.fullmatch(text) else ""
+
+
+def _day(year: int, month: int, day: int) -> str:
+    try:
+        return f"{datetime(year, month, day):%Y%m%d}" if year >= FIRST_YEAR else ""
+    except ValueError:
+        return ""

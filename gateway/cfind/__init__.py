@@ -1,0 +1,15 @@
+"""Request -> plan: asks the PACS by accession number and decides, series by series, what is worth retrieving.
+
+Takes:      claimed requests (state `new` or `empty` whose time has come), their project's PACS in order and its rules.
+Leaves:     a plan (every series with its verdict and the reason of each exclusion), `empty` with the time of the next
+            question, `failed`, or the request given back for later.
+Settings:   project.pacs, project.select, project.source.recheck; pacs.name, .host, .port, .ae_title; receiver.ae_title.
+Metrics:    find_seconds, find_total, associations.
+Fails how:  an item's failure (0xC0xx, too many rows, truncated) is charged to it alone: back-off from 30 s to 6 h,
+            `failed` after 8 attempts. A PACS that does not answer costs no item an attempt: the claims go back, and
+            Retry(charge=False) makes the worker wait; a question that ends without an answer while others are
+            answered is charged after all.
+Standard:   PS3.4 C.4.1, C.6.2 (Study Root, strict hierarchy STUDY -> SERIES -> IMAGE).
+
+Answers are believed only after checking: rows of another accession number, study or series are dropped and counted.
+"""

@@ -1,0 +1,79 @@
+"""Rows into facts: checked against what was asked, merged by UID, gaps filled from what else is known. Pure.
+
+A row that is about something else, or has no UID, is dropped and counted; an illegal value is None and harms no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from pydicom.dataset import Dataset
+
+from gateway.dicom.identifier import integer, text, value
+from gateway.model import AccessionNumber, FoundSeries, FoundStudy
+
+
+def studies(
+    rows: Iterable[Dataset], accession: AccessionNumber, keywords: frozenset[str]
+) -> tuple[list[FoundStudy], int]:
+    """The studies whose accession number is the one asked for (F1: a PACS that ignores the key returns everything).
+
+    Also how many rows were dropped; a row that repeats a study is neither.
+    """
+    found: dict[str, FoundStudy] = {}
+    dropped = 0
+    wanted = accession.value.strip()
+    for row in rows:
+        uid = text(row, "StudyInstanceUID")
+        if not uid or text(row, "AccessionNumber") != wanted:
+            dropped += 1
+            continue
+        attributes = _merged(_attributes(row, keywords), found[uid].attributes if uid in found else {})
+        found[uid] = FoundStudy(uid, attributes)
+    return list(found.values()), dropped
+
+
+def series(rows: Iterable[Dataset], StudyInstanceUID: str, keywords: frozenset[str]) -> tuple[list[FoundSeries], int]:
+    """The series of that study, and how many rows were dropped. Some PACS leave the parent's UID out (F8)."""
+    found: dict[str, FoundSeries] = {}
+    dropped = 0
+    for row in rows:
+        uid = text(row, "SeriesInstanceUID")
+        if not uid or text(row, "StudyInstanceUID") not in ("", StudyInstanceUID):
+            dropped += 1
+            continue
+        known = found.get(uid)
+        attributes = _merged(_attributes(row, keywords), known.attributes if known else {})
+        instances = integer(row, "NumberOfSeriesRelatedInstances")
+        if instances is None and known:
+            instances = known.instances
+        found[uid] = FoundSeries(StudyInstanceUID, uid, attributes, instances)
+    return list(found.values()), dropped
+
+
+def counted(one: FoundSeries, instances: int | None) -> FoundSeries:
+    """The series with the number of its instances, as counted in the PACS's own list."""
+    number = None if instances is None else float(instances)
+    return replace(one, instances=instances, attributes={**one.attributes, "NumberOfSeriesRelatedInstances": number})
+
+
+def completed(study: FoundStudy, of: Iterable[FoundSeries]) -> FoundStudy:
+    """The study with its series; what the PACS left out of the study row follows from them (F8)."""
+    parts = tuple(of)
+    numbers = [one.instances for one in parts]
+    derived = {
+        "ModalitiesInStudy": sorted({str(m) for one in parts if (m := one.attributes.get("Modality"))}) or None,
+        "NumberOfStudyRelatedSeries": float(len(parts)),
+        "NumberOfStudyRelatedInstances": None if None in numbers else float(sum(n for n in numbers if n is not None)),
+    }
+    return replace(study, series=parts, attributes=_merged(study.attributes, derived))
+
+
+def _attributes(row: Dataset, keywords: frozenset[str]) -> dict[str, object]:
+    return {keyword: value(row, keyword) for keyword in sorted(keywords)}
+
+
+def _merged(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, object]:
+    """`first`, its gaps filled from `second`."""
+    return {k: second.get(k) if first.get(k) is None else first[k] for k in {**first, **second}}

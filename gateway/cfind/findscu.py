@@ -1,0 +1,119 @@
+"""Asks one PACS: accession number -> studies -> series, many questions over one association (PS3.4 C.4.1)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+from pydicom.dataset import Dataset
+
+from gateway.cfind import answer, question
+from gateway.cfind.select import Found
+from gateway.dicom.association import Deadlines, Scu
+from gateway.dicom.listing import list_images
+from gateway.errors import GatewayError, Retry
+from gateway.model import AccessionNumber, FoundSeries, FoundStudy
+from gateway.settings import Pacs
+
+T = TypeVar("T")
+
+STUDY_CAP: Final = 200
+"""Studies of one accession number; more means that the PACS ignores the key."""
+SERIES_CAP: Final = 5000
+IDLE_SECONDS: Final = 5.0
+"""An association that nobody needs is a slot of the PACS and a thread of ours (A6, B1)."""
+
+
+class Count(Protocol):
+    """The part of ops.metrics.Count used here."""
+
+    def add(self, name: str, value: float = 1, **labels: str) -> None: ...
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None: ...
+
+
+class Finder:
+    """One PACS's answers. `keywords`: what the projects' rules look at. For one thread; `close` after a batch."""
+
+    def __init__(
+        self,
+        pacs: Pacs,
+        calling_ae: str,
+        count: Count,
+        *,
+        keywords: frozenset[str] = frozenset(),
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        self._name = pacs.name
+        self._count = count
+        self._scu = Scu(pacs, calling_ae, count=count, deadlines=deadlines)
+        self._keys = question.keys_for(keywords)
+        self._used = 0.0
+
+    def find(self, accession: AccessionNumber, *, beat: Callable[[], object] = lambda: None) -> Found:
+        """All studies and series of that accession number. `beat` is called before each question: a sign of life.
+
+        Raises Retry: charged when it is about this accession number (find.too-many, find.truncated, find.unable),
+        uncharged when the PACS does not answer (pacs.*, find.timeout). An answer is complete or it is an error.
+        """
+        result = "failed"
+        try:
+            found = self._find(accession, beat)
+            result = "found" if found.series else "empty"
+            return found
+        finally:
+            self._count.add("find_total", pacs=self._name, result=result)
+
+    def images(self, StudyInstanceUID: str, SeriesInstanceUID: str) -> list[str]:
+        """SOPInstanceUIDs of a series, by an IMAGE-level question."""
+        return self._timed(lambda: list_images(self._scu, StudyInstanceUID, SeriesInstanceUID))
+
+    def close(self) -> None:
+        """Releases the association, if there is one. The next question opens another."""
+        self._scu.close()
+
+    def close_if_idle(self) -> None:
+        if self._scu.is_open and time.monotonic() - self._used > IDLE_SECONDS:
+            self.close()
+
+    def _find(self, accession: AccessionNumber, beat: Callable[[], object]) -> Found:
+        beat()
+        rows = self._ask(question.studies(accession, self._keys), STUDY_CAP)
+        studies, dropped = answer.studies(rows, accession, self._keys.study)
+        complete = []
+        for study in studies:
+            series, lost = self._series(study, beat)
+            complete.append(answer.completed(study, series))
+            dropped += lost
+        return Found(tuple(complete), dropped_rows=dropped)
+
+    def _series(self, study: FoundStudy, beat: Callable[[], object]) -> tuple[list[FoundSeries], int]:
+        beat()
+        rows = self._ask(question.series(study.StudyInstanceUID, self._keys), SERIES_CAP)
+        series, dropped = answer.series(rows, study.StudyInstanceUID, self._keys.series)
+        return [self._counted(one, beat) for one in series], dropped
+
+    def _counted(self, one: FoundSeries, beat: Callable[[], object]) -> FoundSeries:
+        """dcmqrscp, for one, does not say how many instances a series has."""
+        if one.instances is not None:
+            return one
+        beat()
+        try:
+            listed = self.images(one.StudyInstanceUID, one.SeriesInstanceUID)
+        except GatewayError as err:
+            if isinstance(err, Retry) and not err.charge and not err.reason.startswith("find.unsupported"):
+                raise
+            return one  # no IMAGE level here: a rule that needs the number says so by its `.error` verdict
+        return answer.counted(one, len(listed))
+
+    def _ask(self, identifier: Dataset, row_cap: int) -> list[Dataset]:
+        return self._timed(lambda: self._scu.find(identifier, row_cap=row_cap))
+
+    def _timed(self, ask: Callable[[], T]) -> T:
+        start = time.monotonic()
+        try:
+            return ask()
+        finally:
+            self._used = time.monotonic()
+            self._count.observe("find_seconds", self._used - start, pacs=self._name)

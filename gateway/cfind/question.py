@@ -1,0 +1,57 @@
+"""The questions: which return keys are asked at which level. Pure.
+
+Asked is what the gateway itself needs and what the project's rules look at, at the level where the standard has it
+(PS3.4 tables C.6-1 to C.6-3): a key at the wrong level is what strict PACS refuse (F9).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from gateway.dicom.identifier import askable, identifier
+from gateway.model import AccessionNumber
+
+STUDY_KEYS: Final = frozenset({
+    "StudyInstanceUID", "AccessionNumber", "PatientID", "StudyDate", "StudyTime", "StudyDescription",
+    "ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
+})  # fmt: skip
+SERIES_KEYS: Final = frozenset({
+    "SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "BodyPartExamined",
+    "NumberOfSeriesRelatedInstances",
+})  # fmt: skip
+
+STUDY_LEVEL: Final = STUDY_KEYS | {
+    # PS3.4 table C.6-2, with the Patient and Patient Study modules of PS3.3 C.7.1.1, C.7.2.2
+    "AdditionalPatientHistory", "AdmittingDiagnosesDescription", "EthnicGroup", "InstitutionName",
+    "IssuerOfAccessionNumber", "IssuerOfPatientID", "MedicalAlerts", "NameOfPhysiciansReadingStudy",
+    "NumberOfPatientRelatedInstances", "NumberOfPatientRelatedSeries", "NumberOfPatientRelatedStudies", "Occupation",
+    "OtherPatientIDs", "OtherPatientNames", "PatientAge", "PatientBirthDate", "PatientBirthTime", "PatientComments",
+    "PatientName", "PatientSex", "PatientSize", "PatientState", "PatientWeight", "ReferringPhysicianName",
+    "RequestingService", "SOPClassesInStudy", "StudyID", "StudyStatusID", "StudyPriorityID", "ReasonForStudy",
+    "AdmissionID", "PregnancyStatus", "SmokingStatus",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The return keys of each level."""
+
+    study: frozenset[str]
+    series: frozenset[str]
+
+
+def keys_for(keywords: frozenset[str]) -> Keys:
+    """What to ask so that rules over `keywords` can be evaluated."""
+    wanted = frozenset(k for k in keywords if askable(k))
+    return Keys(STUDY_KEYS | (wanted & STUDY_LEVEL), SERIES_KEYS | (wanted - STUDY_LEVEL))
+
+
+def studies(accession: AccessionNumber, keys: Keys) -> Dataset:
+    return identifier("STUDY", {"AccessionNumber": accession.value}, keys.study)
+
+
+def series(StudyInstanceUID: str, keys: Keys) -> Dataset:
+    return identifier("SERIES", {"StudyInstanceUID": StudyInstanceUID}, keys.series)

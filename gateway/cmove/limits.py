@@ -1,0 +1,70 @@
+"""What is still missing of a series, what arrived, and whether its silence has lasted long enough. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.model import LedgerLine, Outcome
+from gateway.state.rows import Tally
+
+Ledger = Mapping[str, LedgerLine]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a series should have. `instances`: keyed hashes from the PACS's list, None when it gave none.
+
+    `count`: NumberOfSeriesRelatedInstances, the next best; None when unknown too.
+    """
+
+    instances: frozenset[str] | None
+    count: int | None = None
+
+    def missing(self, ledger: Ledger) -> int | None:
+        """How many have not arrived; refused and excluded ones have. None: nobody can say."""
+        if self.instances is not None:
+            return len(self.instances - ledger.keys())
+        return None if self.count is None else max(0, self.count - len(ledger))
+
+
+def wanted(listed: frozenset[str] | None, count: int | None) -> Wanted:
+    """An empty list is believed only when C-FIND at SERIES level said 0, too: an empty answer may as well be a mistake."""
+    if listed or (listed is not None and count == 0):
+        return Wanted(listed, count)
+    return Wanted(None, count or None)
+
+
+def is_complete(wanted: Wanted, ledger: Ledger, *, success: bool) -> bool:
+    """`success`: the move ended with 0x0000; it is asked only where the PACS told no number at all."""
+    missing = wanted.missing(ledger)
+    return success and bool(ledger) if missing is None else missing == 0
+
+
+def tally(wanted: Wanted, ledger: Ledger) -> Tally:
+    """The balance of a series: expected are those listed and those that came besides."""
+    outcomes = Counter(line.outcome for line in ledger.values())
+    reasons = Counter(line.reason for line in ledger.values() if line.outcome is not Outcome.KEPT and line.reason)
+    return Tally(
+        expected=max(len((wanted.instances or frozenset()) | ledger.keys()), wanted.count or 0),
+        kept=outcomes[Outcome.KEPT],
+        excluded=outcomes[Outcome.EXCLUDED],
+        refused=outcomes[Outcome.REFUSED],
+        reasons=dict(reasons),
+    )
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """How many instances there were when something last changed, and when (seconds of any clock)."""
+
+    number: int
+    since: float
+
+    def seen(self, number: int, now: float) -> Arrivals:
+        return self if number == self.number else Arrivals(number, now)
+
+    def quiet(self, now: float, seconds: float) -> bool:
+        """Nothing has come for so long (M8: instances may arrive after the final response)."""
+        return now - self.since >= seconds

@@ -1,0 +1,29 @@
+"""The two questions of a retrieval, asked over one association: what is in the series, and send it to us."""
+
+from __future__ import annotations
+
+from gateway.dicom.association import Scu
+from gateway.dicom.identifier import identifier
+from gateway.dicom.listing import list_images
+from gateway.dicom.moving import MoveAnswer, MoveWatch
+from gateway.errors import Retry
+from gateway.state.rows import SeriesClaim
+
+UNLISTABLE = frozenset({"find.unsupported", "find.unable", "find.truncated", "find.too-many", "find.strange-status"})
+"""Answers of a PACS that has no IMAGE level, or not for this series: the count has to do."""
+
+
+def list_series(scu: Scu, claim: SeriesClaim) -> list[str] | None:
+    """SOPInstanceUIDs of the series; None when this PACS cannot list them. Raises Retry when it does not answer."""
+    try:
+        return list_images(scu, claim.StudyInstanceUID, claim.SeriesInstanceUID)
+    except Retry as err:
+        if err.reason in UNLISTABLE:
+            return None
+        raise
+
+
+def move_series(scu: Scu, claim: SeriesClaim, destination: str, watch: MoveWatch) -> MoveAnswer:
+    """C-MOVE of the series to our own AE. Raises what `Scu.move` raises."""
+    keys = {"StudyInstanceUID": claim.StudyInstanceUID, "SeriesInstanceUID": claim.SeriesInstanceUID}
+    return scu.move(identifier("SERIES", keys), destination, watch=watch)

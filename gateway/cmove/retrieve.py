@@ -1,0 +1,262 @@
+"""The step of role `move`: claims series, has them sent, and settles each when our own ledger says that all of it came."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import structlog
+
+from gateway.cmove.limits import Arrivals, Ledger, Wanted, is_complete, tally, wanted
+from gateway.cmove.movescu import list_series, move_series
+from gateway.dicom.association import Deadlines, Scu
+from gateway.dicom.moving import MoveWatch
+from gateway.dicom.patience import MAX_ATTEMPTS, Suspicion, back_off
+from gateway.dicom.status import SUCCESS, move_failure
+from gateway.errors import GatewayError, Retry
+from gateway.settings import Pacs
+from gateway.state.rows import SeriesClaim, SeriesRow, Tally
+
+BATCH: Final = 20  # series over one association
+LEASE: Final = 300.0
+EXTEND_EVERY: Final = 30.0
+LONGEST_MOVE: Final = 6 * 3600.0
+PEER_PAUSE: Final = 15.0
+LOOK: Final = 0.1  # seconds between looks at the ledger after the final response
+STOPPED: Final = "move.stopped"
+LOST: Final = "move.lease-lost"
+
+
+class Planned(Protocol):
+    """What a step needs of the store (state.store.Store)."""
+
+    def claim_series(self, *, pacs: str, lease: float, now: float) -> SeriesClaim | None: ...
+
+    def extend_series(self, claim: SeriesClaim, *, lease: float, now: float) -> bool: ...
+
+    def settle_retrieved(self, row: SeriesRow, tally: Tally, *, now: float) -> bool: ...
+
+    def fail_series(self, row: SeriesRow, *, reason: str, now: float) -> bool: ...
+
+    def release_series(
+        self, claim: SeriesClaim, *, reason: str, not_before: float, charge: bool, now: float
+    ) -> bool: ...
+
+    def instance_hash(self, SOPInstanceUID: str) -> str: ...
+
+
+class Ledgers(Protocol):
+    """What a step needs of the outbox."""
+
+    def ledger(self, series: str) -> Ledger: ...
+
+
+class Count(Protocol):
+    """The part of ops.metrics.Count used here."""
+
+    def add(self, name: str, value: float = 1, **labels: str) -> None: ...
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None: ...
+
+
+class Board(Protocol):
+    """The part of ops.health.Board used here."""
+
+    def up(self, kind: str, name: str, *, now: float) -> None: ...
+
+    def down(self, kind: str, name: str, error: str, *, now: float) -> None: ...
+
+    def success(self, what: str, *, now: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds. `quiet`: how long to wait for instances after the final response, counted from the last one that came."""
+
+    quiet: float = 5.0
+    longest: float = LONGEST_MOVE
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+
+class MoveStep:
+    """One slot of one PACS. `stop`: the daemon ends; a move under way is cancelled and given back."""
+
+    def __init__(  # noqa: PLR0913  the parts of the daemon that a retrieval touches
+        self,
+        *,
+        store: Planned,
+        outbox: Ledgers,
+        pacs: Pacs,
+        calling_ae: str,
+        count: Count,
+        board: Board,
+        clock: Callable[[], float],
+        stop: threading.Event,
+        patience: Patience | None = None,
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._pacs = pacs
+        self._our_ae = calling_ae
+        self._count = count
+        self._board = board
+        self._clock = clock
+        self._stop = stop
+        self._patience = patience or Patience()
+        self._suspicion = Suspicion()
+
+    def step(self) -> bool:
+        """Retrieves what is due, up to a batch, over one association. False: nothing is due. Raises Retry(charge=False)."""
+        claim = self._claim()
+        if claim is None:
+            return False
+        with Scu(self._pacs, self._our_ae, count=self._count, deadlines=self._patience.deadlines) as scu:
+            left = BATCH
+            while claim is not None:
+                self._settle(scu, claim)
+                left -= 1
+                claim = self._claim() if left and not self._stop.is_set() else None
+        return True
+
+    def _claim(self) -> SeriesClaim | None:
+        return self._store.claim_series(pacs=self._pacs.name, lease=LEASE, now=self._clock())
+
+    # ---- one series
+
+    def _settle(self, scu: Scu, claim: SeriesClaim) -> None:
+        """One series to its next state, or back for later. Raises Retry(charge=False) when the PACS is at fault."""
+        try:
+            want = self._retrieve(scu, claim)
+        except Retry as err:
+            self._later(claim, err)
+        except GatewayError as err:  # Refused, Held: final for this series
+            self._fail(claim, err.reason)
+        else:
+            self._settle_rows(claim, want)
+
+    def _retrieve(self, scu: Scu, claim: SeriesClaim) -> Wanted:
+        """Returns once every project's ledger is complete. Raises GatewayError when it is not."""
+        listed = list_series(scu, claim)
+        hashes = None if listed is None else frozenset(self._store.instance_hash(uid) for uid in listed)
+        want = wanted(hashes, claim.instances)
+        if not self._is_complete(claim, want, success=False):
+            self._move(scu, claim, want)
+        self._suspicion.answered(claim.rows[0].key)
+        now = self._clock()
+        self._board.up("pacs", self._pacs.name, now=now)
+        self._board.success("move", now=now)
+        return want
+
+    def _move(self, scu: Scu, claim: SeriesClaim, want: Wanted) -> None:
+        """One C-MOVE, counted. However it ended, the ledger is looked at before it is called a failure."""
+        start, result = time.monotonic(), "failed"
+        try:
+            failure = self._failure(scu, claim)
+            success = failure is None
+            reported = failure or move_failure(SUCCESS).error()
+            if reported.charge:
+                self._let_settle(claim, want)
+            if not self._is_complete(claim, want, success=success):
+                result = "stopped" if reported.reason == STOPPED else "incomplete" if reported.charge else "failed"
+                raise reported
+            result = "complete"
+        finally:
+            self._count.observe("move_seconds", time.monotonic() - start, pacs=self._pacs.name)
+            self._count.add("move_total", pacs=self._pacs.name, result=result)
+
+    def _failure(self, scu: Scu, claim: SeriesClaim) -> Retry | None:
+        """None: the PACS says 0x0000, which is no proof. Refused and a lost lease are raised at once."""
+        watch = MoveWatch(self._signs_of(claim), self._pacs.response_timeout, self._patience.longest, self._stop)
+        try:
+            answer = move_series(scu, claim, self._our_ae, watch)
+        except Retry as err:
+            if err.reason == LOST:
+                raise
+            return Retry(STOPPED, charge=False) if self._stop.is_set() else err
+        if self._stop.is_set() and answer.status != SUCCESS:
+            return Retry(STOPPED, charge=False)
+        return None if answer.status == SUCCESS else move_failure(answer.status).error(f"status 0x{answer.status:04X}")
+
+    def _signs_of(self, claim: SeriesClaim) -> Callable[[], float]:
+        """A callable for the watchdog: tells how much arrived, keeps the lease alive, and raises when it is lost."""
+        extended = self._clock()
+
+        def progress() -> float:
+            nonlocal extended
+            now = self._clock()
+            if now - extended >= EXTEND_EVERY:
+                extended = now
+                self._extend(claim, now)
+            return float(self._arrived(claim))
+
+        return progress
+
+    def _let_settle(self, claim: SeriesClaim, want: Wanted) -> None:
+        """Waits until all of it is there, or nothing has come for a while: the final response may come first (M8)."""
+        signs = self._signs_of(claim)
+        arrivals = Arrivals(self._arrived(claim), time.monotonic())
+        while not self._is_complete(claim, want, success=False):
+            if self._stop.wait(LOOK) or arrivals.quiet(time.monotonic(), self._patience.quiet):
+                return
+            arrivals = arrivals.seen(int(signs()), time.monotonic())
+
+    def _extend(self, claim: SeriesClaim, now: float) -> None:
+        try:
+            kept = self._store.extend_series(claim, lease=LEASE, now=now)
+        except Retry:  # the database is busy: there is time for more tries before the lease ends
+            return
+        if not kept:
+            raise Retry(LOST, "cancelled, or taken by another node", charge=False)
+
+    def _arrived(self, claim: SeriesClaim) -> int:
+        return sum(len(self._outbox.ledger(row.key)) for row in claim.rows)
+
+    def _is_complete(self, claim: SeriesClaim, want: Wanted, *, success: bool) -> bool:
+        return all(is_complete(want, self._outbox.ledger(row.key), success=success) for row in claim.rows)
+
+    # ---- settling
+
+    def _settle_rows(self, claim: SeriesClaim, want: Wanted) -> None:
+        log = structlog.get_logger()
+        for row in claim.rows:
+            counted = tally(want, self._outbox.ledger(row.key))
+            self._store.settle_retrieved(row, counted, now=self._clock())
+            log.info(
+                "series.retrieved", series=row.key, instances=counted.expected, kept=counted.kept,
+                excluded=counted.excluded, refused=counted.refused,
+            )  # fmt: skip
+
+    def _later(self, claim: SeriesClaim, err: Retry) -> None:
+        key = claim.rows[0].key
+        if err.reason.startswith("state."):  # our own database: the lease ends by itself
+            raise err
+        if err.reason in (STOPPED, LOST):
+            self._release(claim, err.reason, after=0.0, charge=False)
+            return
+        if err.charge:
+            self._suspicion.answered(key)
+        charge = err.charge or self._suspicion.charges(key, err.reason)
+        if charge and claim.attempts + 1 >= MAX_ATTEMPTS:
+            self._fail(claim, err.reason)
+        else:
+            pause = back_off(claim.attempts, key) if charge else err.after or PEER_PAUSE
+            self._release(claim, err.reason, after=pause, charge=charge)
+        if not err.charge:
+            self._board.down("pacs", self._pacs.name, err.reason, now=self._clock())
+            raise err
+
+    def _release(self, claim: SeriesClaim, reason: str, *, after: float, charge: bool) -> None:
+        now = self._clock()
+        self._store.release_series(claim, reason=reason, not_before=now + after, charge=charge, now=now)
+        log = structlog.get_logger()
+        log.warning(
+            "series.retry", series=claim.rows[0].key, reason=reason, arrived=self._arrived(claim), charged=charge
+        )
+
+    def _fail(self, claim: SeriesClaim, reason: str) -> None:
+        for row in claim.rows:
+            self._store.fail_series(row, reason=reason, now=self._clock())
+            structlog.get_logger().error("series.failed", series=row.key, reason=reason)

@@ -1,0 +1,160 @@
+"""One arriving instance: admission, cleaning, keeping, and only then an answer (clean before acknowledged)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+
+from gateway.cstore.admission import Claim, Row, claims, why_not_kept
+from gateway.cstore.recent import Recent
+from gateway.dicom.part10 import peek
+from gateway.dicom.server import OUT_OF_RESOURCES, SUCCESS, Incoming
+from gateway.errors import Refused, Retry
+from gateway.model import Buffer, Dropped, Kept, LedgerLine, Outcome
+
+NOT_AUTHORISED: Final = 0x0124  # PS3.7 C.5.6
+CANNOT_UNDERSTAND: Final = 0xC000  # PS3.4 table B.2-1
+REMEMBERED: Final = 1.0
+"""Seconds that an answer of the store or a ledger may be old."""
+
+LEAK: Final = "verify."
+
+
+class Store(Protocol):
+    def expected(self, StudyInstanceUID: str) -> Sequence[Row]: ...
+    def instance_hash(self, SOPInstanceUID: str) -> str: ...
+    def series_hash(self, SeriesInstanceUID: str) -> str: ...
+
+
+class Stored(Protocol):
+    @property
+    def path(self) -> Path: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def new(self) -> bool: ...
+
+
+class Outbox(Protocol):
+    def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored: ...
+    def note(self, series: str, line: LedgerLine) -> None: ...
+    def ledger(self, series: str) -> Mapping[str, LedgerLine]: ...
+
+
+class Cleaner(Protocol):
+    def clean(self, dataset: Buffer, transfer_syntax: str, own: frozenset[str]) -> Kept | Dropped: ...
+
+
+class Count(Protocol):
+    def add(self, name: str, value: float = 1, **labels: str) -> None: ...
+    def observe(self, name: str, seconds: float, **labels: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One instance on its way in, known by its keyed hash."""
+
+    instance: str
+    data: Buffer = field(repr=False)
+    transfer_syntax: str
+
+
+class Receive:
+    """Thread-safe: associations call `store` at the same time, as do other processes with the same outbox."""
+
+    def __init__(
+        self, *, store: Store, outbox: Outbox, cleaners: Mapping[str, Cleaner], count: Count, clock: Callable[[], float]
+    ) -> None:
+        self._store, self._outbox, self._cleaners, self._count = store, outbox, cleaners, count
+        self._expected: Recent[str, Sequence[Row]] = Recent(store.expected, seconds=REMEMBERED, clock=clock)
+        self._ledger: Recent[str, Mapping[str, LedgerLine]] = Recent(outbox.ledger, seconds=REMEMBERED, clock=clock)
+        self._log = structlog.get_logger()
+
+    def store(self, incoming: Incoming) -> int:
+        """The DIMSE status: 0x0000 only when what every project keeps of it is on stable storage."""
+        started = time.perf_counter()
+        try:
+            status = self._take(incoming)
+        except Retry as err:
+            status = self._unable("", err.reason)
+        self._count.observe("store_seconds", time.perf_counter() - started)
+        return status
+
+    def _take(self, incoming: Incoming) -> int:
+        try:
+            ids = peek(incoming.data, incoming.transfer_syntax)
+        except Refused as err:
+            self._tell("", Outcome.REFUSED, reason=err.reason)
+            return CANNOT_UNDERSTAND  # whose it is cannot be told, so it cannot be accounted for either
+        rows = self._expected.get(ids.StudyInstanceUID)
+        if not rows:
+            self._tell("", Outcome.UNSOLICITED, reason="study.unsolicited")
+            return NOT_AUTHORISED
+        arrival = Arrival(self._store.instance_hash(ids.SOPInstanceUID), incoming.data, incoming.transfer_syntax)
+        wanted = claims(rows, self._store.series_hash(ids.SeriesInstanceUID))
+        return max([self._serve(claim, arrival) for claim in wanted])  # SUCCESS is the lowest: each project is served
+
+    def _serve(self, claim: Claim, arrival: Arrival) -> int:
+        """One project's part. What was kept before something failed is a duplicate when the instance comes again."""
+        self._count.add("received_bytes_total", len(arrival.data), project=claim.project)
+        try:
+            self._settle(claim, arrival)
+        except Retry as err:
+            return self._unable(claim.project, err.reason)
+        except OSError as err:
+            return self._unable(claim.project, f"disk.errno-{err.errno or 0}")
+        return SUCCESS
+
+    def _settle(self, claim: Claim, arrival: Arrival) -> None:
+        dropped = why_not_kept(claim, lambda key: self._ledger.get(key).get(arrival.instance))
+        if dropped is None and claim.row is not None:
+            result = self._clean(claim.row, arrival)
+            if isinstance(result, Kept):
+                self._keep(claim.row, arrival, result)
+                return
+            dropped = result
+        if dropped is not None:
+            self._drop(claim, arrival, dropped)
+
+    def _clean(self, row: Row, arrival: Arrival) -> Kept | Dropped:
+        cleaner = self._cleaners.get(row.project)
+        if cleaner is None:  # the row outlived its project's section in the configuration
+            return Dropped(Outcome.EXCLUDED, "project.not-configured")
+        started = time.perf_counter()
+        result = cleaner.clean(arrival.data, arrival.transfer_syntax, row.own)
+        self._count.observe("deidentify_seconds", time.perf_counter() - started)
+        return result
+
+    def _keep(self, row: Row, arrival: Arrival, clean: Kept) -> None:
+        stored = self._outbox.keep(row.key, clean.SOPInstanceUID, clean.parts)
+        if not stored.new and arrival.instance in self._outbox.ledger(row.key):
+            self._tell(row.project, Outcome.DUPLICATE, series=row.key, reason="instance.duplicate")
+            return
+        kept = LedgerLine(arrival.instance, Outcome.KEPT, file=stored.path.name, size=stored.size, sha256=stored.sha256)
+        self._outbox.note(row.key, kept)  # also when a crash left the file without its line
+        self._tell(row.project, Outcome.KEPT, series=row.key)
+
+    def _drop(self, claim: Claim, arrival: Arrival, dropped: Dropped) -> None:
+        key = claim.row.key if claim.row else ""
+        if claim.row and claim.row.state != "withdrawn" and dropped.outcome is not Outcome.DUPLICATE:
+            self._outbox.note(key, LedgerLine(arrival.instance, dropped.outcome, dropped.reason))
+        if dropped.reason.startswith(LEAK):
+            self._count.add("leaks_blocked_total", project=claim.project)
+        self._tell(claim.project, dropped.outcome, series=key, reason=dropped.reason)
+
+    def _tell(self, project: str, outcome: Outcome, *, series: str = "", reason: str = "") -> None:
+        self._count.add("instances_received_total", project=project, result=outcome.value)
+        self._log.debug(f"instance.{outcome.value}", project=project, series=series, reason=reason)
+
+    def _unable(self, project: str, reason: str) -> int:
+        """Our own passing inability: the sender keeps it and sends it again."""
+        self._count.add("instances_received_total", project=project, result="deferred")
+        self._log.error("instance.deferred", project=project, reason=reason)
+        return OUT_OF_RESOURCES

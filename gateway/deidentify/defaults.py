@@ -1,0 +1,141 @@
+"""What is done to an element that Table E.1-1 does not name. It fails closed:
+
+- private elements, unknown standard tags, retired elements, group lengths, whole overlay (60xx) and curve (50xx) groups, and
+  what has no place in a data set (groups below 0008) are removed; so are URIs and opaque byte strings;
+- of the patient group (0010) and of security screening (4010) nothing is kept but what `PATIENT_GROUP` lists; other elements
+  that name a person, a department, a device or an issuer are removed (`REMOVED`);
+- a person's name, a date or a time becomes empty; free text (ST, LT, UT, UC) becomes a dummy; a UID is replaced,
+  unless the element holds a class, a syntax or a coding scheme, which name no instance; items of sequences are cleaned;
+- all else of the standard is kept: codes, short labels, numbers, geometry, look-up tables, pixel data.
+
+The exceptions, each looked at by hand, are the sets below.
+"""
+
+from __future__ import annotations
+
+from gateway.deidentify.actions import NUMBER_VRS, TEXT_VRS, Action
+
+CLASS_UIDS = frozenset(
+    {
+        0x00080016,
+        0x0008001A,
+        0x0008001B,
+        0x00080062,
+        0x0008010C,
+        0x00080117,
+        0x00080118,
+        0x0008040E,
+        0x00081150,
+        0x0008115A,
+    }
+    | {0x00083002, 0x00340003, 0x04000010, 0x04000510, 0x30100052, 0x30100053}
+)
+"""SOP classes, transfer syntaxes, coding schemes, context groups, mapping resources."""
+
+HARMLESS_TEXT = frozenset(
+    {
+        0x00080114,
+        0x00080115,
+        0x00080119,
+        0x00080120,
+        0x0008010E,
+    }  # coding scheme: external ID, name, URL; long and URN code value
+    | {0x00160003, 0x00160017, 0x00160020}  # EXIF battery level, sensitivity, version
+    | {0x00187006, 0x00187008, 0x00187040, 0x00187041, 0x00187062}  # detector, grid, exposure control
+    | {0x00286190, 0x00280A02, 0x20100010, 0x300A007B}  # mask operation, calibration, display format, fraction pattern
+    | {0x00400031, 0x00400032, 0x00660032, 0x3010000C}  # issuer's name space, algorithm parameters, volume expression
+)
+HARMLESS_BYTES = frozenset({0x00282000, 0x00142210, 0x00143080, 0x00160062, 0x00700256, 0x4010106C})
+"""ICC profile, axis values, bad pixels, EXIF version, fill pattern, detector calibration."""
+
+REMOVED = frozenset(
+    {
+        0x00080300,
+        0x00080310,
+        0x04000500,
+        0x0040E030,
+        0x0040E031,
+    }  # dictionaries of private data, encrypted attributes, repositories
+    | {
+        0x00080051,
+        0x00400026,
+        0x00400027,
+        0x0040003A,
+        0x00400515,
+    }  # issuers of accession and order numbers, department, container
+    | {0x00080220, 0x00321031, 0x00440103, 0x0044010A, 0x30100019, 0x0074100C}  # groups and persons responsible
+    | {
+        0x0072000E,
+        0x00720010,
+        0x21000160,
+        0x00181003,
+        0x00181803,
+        0x30020020,
+    }  # users, owner, device, time server, machine
+    | {0x00287007, 0x0028702A, 0x30040006, 0x300600C8}  # comments in short text
+)
+PATIENT_GROUP = frozenset(
+    {0x00100028, 0x00100200, 0x00100201, 0x00101023, 0x00101024, 0x00102201, 0x00102202, 0x00102210, 0x00109431}
+)
+"""What is kept of group 0010 without a row: position, quality control, dimensions, species, orientation."""
+
+_BY_VR = {
+    b"PN": Action.EMPTY,
+    b"DA": Action.EMPTY,
+    b"DT": Action.EMPTY,
+    b"TM": Action.EMPTY,
+    b"AS": Action.EMPTY,
+    b"ST": Action.DUMMY,
+    b"LT": Action.DUMMY,
+    b"UT": Action.DUMMY,
+    b"UC": Action.DUMMY,
+    b"UR": Action.REMOVE,
+    b"OB": Action.REMOVE,
+    b"UN": Action.REMOVE,
+    b"UI": Action.UID,
+    b"SQ": Action.ITEMS,
+}
+
+
+def default_for(tag: int, vr: bytes) -> tuple[Action, str]:
+    """Action and reason for a current standard element without a row; `vr` is the dictionary's first."""
+    if tag >> 16 < 8:
+        return Action.REMOVE, "default: no part of a data set"
+    if tag in REMOVED or (tag >> 16 == 0x0010 and tag not in PATIENT_GROUP) or tag >> 16 == 0x4010:
+        return Action.REMOVE, "default: withheld"
+    if tag in CLASS_UIDS:
+        return Action.KEEP, "default: class or scheme"
+    if tag in HARMLESS_TEXT or tag in HARMLESS_BYTES:
+        return Action.KEEP, "default: harmless"
+    action = _BY_VR.get(vr, Action.KEEP)
+    return action, f"default: {vr.decode()}" if action is not Action.KEEP else "default: standard"
+
+
+def unnamed(tag: int) -> str:
+    """Why an element that no dictionary names is removed."""
+    if tag & 0xFFFF == 0:
+        return "default: group length"
+    if tag >> 16 & 1:
+        return "default: private"
+    if tag >> 16 < 8:
+        return "default: no part of a data set"
+    if tag >> 24 in (0x50, 0x60):
+        return "default: overlay or curve"
+    return "default: unknown"
+
+
+def mismatched(vr: bytes, expected: bytes) -> Action | None:
+    """What to do with a kept element that came with another VR than the dictionary's; None = keep it.
+
+    The stricter of both VRs' defaults decides; text where a number belongs (or bytes where text does) is removed.
+    """
+    strict = _BY_VR.get(vr)
+    if strict is not None and vr not in (b"OB", b"UN"):
+        return strict
+    return None if _kind(vr) == _kind(expected) else Action.REMOVE
+
+
+def _kind(vr: bytes) -> str:
+    if vr in TEXT_VRS:
+        return "text"
+    return "number" if vr in NUMBER_VRS else "bytes"

@@ -1,0 +1,64 @@
+"""Where pixel data ends: it is passed through as a view of the input and never copied (PS3.5 A.4, PS3.3 C.7.6.3)."""
+
+from __future__ import annotations
+
+import struct
+
+from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Malformed
+from gateway.model import Buffer
+
+_ITEM_HEAD = 8
+
+
+def pixel_end(data: Buffer, pos: int, length: int, codec: Codec) -> int:
+    """`pos`: where the value begins. -> where the next element begins. Raises Malformed, struct.error."""
+    if length == UNDEFINED:
+        return fragments_end(data, pos, codec)
+    if length & 1 or pos + length > len(data):
+        raise Malformed
+    return pos + length
+
+
+def fragments_end(data: Buffer, pos: int, codec: Codec) -> int:
+    """The end of encapsulated pixel data: items of explicit length, then the sequence delimiter (PS3.5 A.4)."""
+    size = len(data)
+    while True:
+        group, element, length = codec.long.unpack_from(data, pos)
+        pos += _ITEM_HEAD
+        tag = group << 16 | element
+        if tag == SEQUENCE_END and length == 0:
+            return pos
+        if tag != ITEM or length == UNDEFINED or pos + length > size:
+            raise Malformed
+        pos += length
+
+
+def is_encapsulated(data: Buffer, codec: Codec) -> bool:
+    """Whether a value is one whole run of fragments; used to check what is passed through unread."""
+    try:
+        return fragments_end(data, 0, codec) == len(data)
+    except (Malformed, struct.error):
+        return False
+
+
+def splice(view: memoryview, codec: Codec) -> tuple[bytes, Buffer | None]:
+    """For input that is not bytes: a copy of all but the first top-level pixel data's value, and a view of that value.
+
+    A skim over the top level finds it; undefined lengths are stepped into, delimiters over. Raises Malformed, struct.error.
+    """
+    pos, depth = 0, 0
+    while pos < len(view):
+        head = codec.header(view, pos)
+        if head.tag in PIXEL_TAGS and depth == 0:
+            end = pixel_end(view, head.value, head.length, codec)
+            return b"".join((view[: head.value], view[end:])), view[head.value : end]
+        depth += _deeper(head.tag, head.length)
+        pos = head.value + (0 if head.length == UNDEFINED else head.length)
+    return bytes(view), None
+
+
+def _deeper(tag: int, length: int) -> int:
+    """What an element of undefined length or a delimiter does to the depth."""
+    if tag in (ITEM_END, SEQUENCE_END):
+        return -1
+    return 1 if length == UNDEFINED else 0

@@ -1,0 +1,292 @@
+"""One association to a PACS as a resource: opened on demand, every wait with a deadline, released or aborted for certain.
+
+Every failure comes out as `Retry` or `Refused` with a slug of ours; texts never hold what was asked or answered. Rules that
+stand here and nowhere else: only 0x0000 completes a C-FIND; answers are drained or the association is aborted, so that no
+row of one question can turn up in the next; a C-MOVE names exactly one study and one series. Standard: PS3.4 C.4, PS3.7 9.1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Protocol, Self, TypeVar
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+
+from gateway.dicom.moving import MoveAnswer, MoveWatch, Vigil, final_answer, has_message, refuse_unsafe, status_code
+from gateway.dicom.quiet import silence
+from gateway.dicom.reactor import steady
+from gateway.dicom.sockets import quicken
+from gateway.dicom.status import CONFIG_PAUSE, PENDING, SUCCESS, find_failure
+from gateway.errors import Refused, Retry
+
+FIND: Final = UID("1.2.840.10008.5.1.4.1.2.2.1")  # Study Root Query/Retrieve, PS3.4 C.6.2
+MOVE: Final = UID("1.2.840.10008.5.1.4.1.2.2.2")
+VERIFICATION: Final = UID("1.2.840.10008.1.1")
+SYNTAXES: Final = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]  # explicit first: some PACS take the first (A10)
+LOW: Final = 2  # priority: the hospital's own users come first
+LOOK: Final = 0.25  # seconds between looks at the stop event while a move is silent
+LAST_ID: Final = 0xFFFF
+
+T = TypeVar("T")
+Answers = Iterator[tuple[Dataset, Dataset | None]]
+
+
+class Address(Protocol):
+    """Where a PACS is (settings.Pacs)."""
+
+    @property
+    def ae_title(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+
+class Gauge(Protocol):
+    """The part of ops.metrics.Count that an association tells."""
+
+    def add(self, name: str, value: float = 1, **labels: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds. `answer`: between two answers of a C-FIND; `question`: for the whole of it; `pdu`: for one PDU once begun."""
+
+    connect: float = 8.0
+    negotiate: float = 20.0
+    answer: float = 60.0
+    question: float = 80.0
+    release: float = 5.0
+    cancel: float = 10.0
+    pdu: float = 30.0
+
+
+class Scu:
+    """A Service Class User at one PACS. Not for two threads at once (B12)."""
+
+    def __init__(
+        self, pacs: Address, calling_ae: str, *, count: Gauge | None = None, deadlines: Deadlines | None = None
+    ) -> None:
+        self._pacs = pacs
+        self._calling_ae = calling_ae
+        self._count = count
+        self._deadlines = deadlines or Deadlines()
+        self._assoc: Association | None = None
+        self._message_id = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def is_open(self) -> bool:
+        return self._assoc is not None and self._assoc.is_established
+
+    def open(self) -> Association:
+        """The association, opened when there is none. Raises Retry(charge=False): pacs.unreachable, .no-answer, .rejected ..."""
+        if self._assoc is not None and self._assoc.is_established:
+            return self._assoc
+        self._forget()
+        connected: list[bool] = []
+
+        def on_open(event: evt.Event) -> None:
+            connected.append(True)
+            quicken(event.assoc, self._deadlines.pdu)
+            steady(event.assoc)
+
+        silence()
+        try:
+            assoc = self._ae().associate(
+                self._pacs.host,
+                self._pacs.port,
+                ae_title=self._pacs.ae_title,
+                evt_handlers=[(evt.EVT_CONN_OPEN, on_open)],
+            )
+        except OSError:  # the host's name is not known
+            raise Retry("pacs.unreachable", "no such host", charge=False) from None
+        if not assoc.is_established:
+            raise _why_closed(assoc, connected=bool(connected))
+        self._assoc = assoc
+        self._tell(1)
+        return assoc
+
+    def _ae(self) -> AE:
+        ae = AE(ae_title=self._calling_ae)
+        for model in (FIND, MOVE, VERIFICATION):
+            ae.add_requested_context(model, SYNTAXES)
+        ae.connection_timeout = self._deadlines.connect
+        ae.acse_timeout = self._deadlines.negotiate
+        ae.dimse_timeout = self._deadlines.answer
+        ae.network_timeout = None  # would abort an idle link by the wall clock (B5, B8); whoever holds it closes it
+        return ae
+
+    # ---- operations
+
+    def echo(self) -> None:
+        """C-ECHO. Raises Retry."""
+        assoc = self._ready(VERIFICATION)
+        with self._whole():
+            assoc.dimse_timeout = self._deadlines.answer
+            status = _sent(lambda: assoc.send_c_echo(self._next_id()))
+            if "Status" not in status:
+                raise Retry("pacs.aborted", "no answer to C-ECHO", charge=False)
+        if status.Status != SUCCESS:
+            raise Retry("pacs.echo-refused", f"status 0x{status.Status:04X}", after=CONFIG_PAUSE, charge=False)
+
+    def find(self, identifier: Dataset, *, row_cap: int, deadline: float | None = None) -> list[Dataset]:
+        """All rows of one question, unconverted; a row that cannot be decoded is an empty Dataset.
+
+        Raises Retry when the list is not complete for certain: find.timeout, find.too-many, find.truncated, pacs.aborted ...
+        A PACS may close a link between two questions (A6): only asking shows it, and the first time is no error.
+        """
+        reused = self.is_open
+        try:
+            return self._find(identifier, row_cap, deadline or self._deadlines.question)
+        except Retry as err:
+            if not reused or err.reason != "pacs.aborted":
+                raise
+        return self._find(identifier, row_cap, deadline or self._deadlines.question)
+
+    def _find(self, identifier: Dataset, row_cap: int, deadline: float) -> list[Dataset]:
+        assoc = self._ready(FIND)
+        until = time.monotonic() + deadline
+        rows: list[Dataset] = []
+        with self._whole():
+            answers = _sent(lambda: assoc.send_c_find(identifier, FIND, self._next_id(), LOW))
+            status, row = self._answer(assoc, answers, until)
+            while status in PENDING:
+                rows.append(row)
+                if len(rows) > row_cap:
+                    raise Retry("find.too-many", f"more than {row_cap} rows: the PACS may ignore a matching key")
+                status, row = self._answer(assoc, answers, until)
+        if status != SUCCESS:
+            raise find_failure(status).error(f"status 0x{status:04X}")
+        return rows
+
+    def _answer(self, assoc: Association, answers: Answers, until: float) -> tuple[int, Dataset]:
+        """The next response. Its time limit counts anew for each, the question's does not (F14)."""
+        start = time.monotonic()
+        wait = min(self._deadlines.answer, until - start)
+        if wait > 0:
+            assoc.dimse_timeout = wait
+            status, row = next(answers, (Dataset(), None))
+            if "Status" in status:
+                return status_code(status), row or Dataset()
+            if time.monotonic() - start < wait:
+                raise Retry("pacs.aborted", "the association ended before the answer was complete", charge=False)
+        raise Retry("find.timeout", f"no complete answer in {self._deadlines.question:.0f} s", charge=False)
+
+    def move(self, identifier: Dataset, destination: str, *, watch: MoveWatch) -> MoveAnswer:
+        """C-MOVE of one series to `destination` (an AE title). Returns whatever final status came.
+
+        Raises Refused("move.unsafe-keys") for anything but one study and one series; Retry: move.stalled, move.too-long
+        (charged), move.stopped, pacs.aborted. After each of these what came is unknown: the ledger tells.
+        """
+        refuse_unsafe(identifier)
+        assoc = self._ready(MOVE)
+        with self._whole():
+            message_id = self._next_id()
+            answers = _sent(lambda: assoc.send_c_move(identifier, destination, MOVE, message_id, LOW))
+            return self._follow(assoc, answers, message_id, watch)
+
+    def _follow(self, assoc: Association, answers: Answers, message_id: int, watch: MoveWatch) -> MoveAnswer:
+        vigil = Vigil(watch)
+        cancelled: float | None = None
+        while True:
+            if has_message(assoc, min(LOOK, watch.silence / 4)):
+                status, detail = next(answers, (Dataset(), None))
+                if "Status" not in status:
+                    raise Retry("pacs.aborted", "the association ended during the move", charge=False)
+                if status_code(status) not in PENDING:
+                    return final_answer(status, detail)
+                vigil.sign()
+            elif not assoc.dul.is_alive():  # it dies on an unknown command field (B10)
+                raise Retry("pacs.aborted", "the association broke during the move", charge=False)
+            vigil.check()
+            if watch.stop.is_set() and cancelled is None:
+                cancelled = time.monotonic()
+                _sent(lambda: assoc.send_c_cancel(message_id, query_model=MOVE))
+            if cancelled is not None and time.monotonic() - cancelled > self._deadlines.cancel:
+                raise Retry("move.stopped", "C-CANCEL was not answered", charge=False)
+
+    # ---- life
+
+    def close(self) -> None:
+        """Releases the association; aborts it when the PACS does not answer the release. Never raises."""
+        if self._assoc is not None and self._assoc.is_established:
+            self._assoc.acse_timeout = self._deadlines.release
+            self._assoc.release()
+        self._forget()
+
+    def abort(self) -> None:
+        """Ends the association at once."""
+        if self._assoc is not None:
+            self._assoc.abort()
+        self._forget()
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Whatever ends an operation early, its outstanding answers must not reach the next one (B9, F16)."""
+        try:
+            yield
+        except BaseException:
+            self.abort()
+            raise
+
+    def _ready(self, model: str) -> Association:
+        assoc = self.open()
+        if model not in {c.abstract_syntax for c in assoc.accepted_contexts}:
+            self.close()
+            raise Retry(
+                "pacs.context-refused", "the PACS does not offer this service", after=CONFIG_PAUSE, charge=False
+            )
+        return assoc
+
+    def _next_id(self) -> int:
+        self._message_id = self._message_id % LAST_ID + 1
+        return self._message_id
+
+    def _forget(self) -> None:
+        if self._assoc is not None:
+            self._assoc = None
+            self._tell(-1)
+
+    def _tell(self, change: int) -> None:
+        if self._count is not None:
+            self._count.add("associations", change, direction="out")
+
+
+def _sent(send: Callable[[], T]) -> T:
+    """pynetdicom raises RuntimeError when the association has ended, ValueError when the identifier cannot be encoded."""
+    try:
+        return send()
+    except RuntimeError:
+        raise Retry("pacs.aborted", "the association had ended", charge=False) from None
+    except ValueError:
+        raise Refused("dicom.unencodable", "the question cannot be encoded") from None
+
+
+def _why_closed(assoc: Association, *, connected: bool) -> Retry:
+    """Why an association did not come about (PS3.8 9.3.4: a permanent rejection is a matter of configuration)."""
+    if not assoc.is_rejected:
+        if connected:
+            return Retry("pacs.no-answer", "connected, but no answer to the association request", charge=False)
+        return Retry("pacs.unreachable", "no connection", charge=False)
+    answer = assoc.acceptor.primitive
+    codes = (getattr(answer, name, None) for name in ("result", "result_source", "diagnostic"))
+    result, source, diagnostic = (int(code) if isinstance(code, int) else 0 for code in codes)
+    detail = f"association rejected {result}/{source}/{diagnostic} (PS3.8 table 9-21)"
+    if result == 1:
+        return Retry("pacs.rejected", detail, after=CONFIG_PAUSE, charge=False)
+    return Retry("pacs.busy", detail, charge=False)

@@ -1,0 +1,139 @@
+"""C-FIND and C-MOVE identifiers: made without validation warnings, and answers read as raw text that never raises.
+
+pydicom converts on access, and fails or warns (with the value) on what real PACS send: bad dates, bad numbers, unknown
+character sets. Here a value that cannot be used is None. Standard: PS3.4 C.2.2, PS3.5 6.2, PS3.3 C.12.1.1.2.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from pydicom import config
+from pydicom.charset import python_encoding
+from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+
+UTF8: Final = "ISO_IR 192"
+_TEXT_NUMBERS: Final = frozenset({"DS", "IS"})
+_BINARY_NUMBERS: Final = {
+    "US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "US or SS": "H",
+}  # fmt: skip
+
+
+def identifier(level: str, matching: Mapping[str, str], returned: frozenset[str] = frozenset()) -> Dataset:
+    """`level`: STUDY, SERIES or IMAGE; `matching`: keyword -> value; `returned`: further keywords to be answered.
+
+    A character set is named only when a matching value needs one (F11: ASCII-only keys as far as possible).
+    """
+    ds = Dataset()
+    _put(ds, "QueryRetrieveLevel", level)
+    for keyword in returned:
+        _put(ds, keyword, "")
+    for keyword, value in matching.items():
+        _put(ds, keyword, value)
+    if not all(value.isascii() for value in matching.values()):
+        _put(ds, "SpecificCharacterSet", UTF8)
+    return ds
+
+
+def askable(keyword: str) -> bool:
+    """Whether a plain, zero-length return key of that name can be made."""
+    tag = tag_for_keyword(keyword)
+    return tag is not None and dictionary_VR(tag) not in ("SQ", "OB", "OW", "OF", "OD", "OL", "OV", "UN")
+
+
+def _put(ds: Dataset, keyword: str, value: str) -> None:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise ValueError(f"no DICOM keyword {keyword!r}")
+    vr = dictionary_VR(tag).split(" or ")[0]
+    ds.add(DataElement(tag, vr, value, validation_mode=config.IGNORE))
+
+
+def text(row: Dataset, keyword: str) -> str:
+    """The element's text without padding; "" when it is absent, empty or of no use."""
+    raw = _raw(row, keyword)
+    if not isinstance(raw, bytes):
+        return "" if raw is None else _joined(raw).strip("\0 ")
+    return _decoded(raw, _charsets(row)).strip("\0 ")
+
+
+def value(row: Dataset, keyword: str) -> object:
+    """What a selection rule sees: str or float, a list of them where the dictionary allows several, None when unusable."""
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        return None
+    vr = dictionary_VR(tag)
+    if vr in _BINARY_NUMBERS:
+        numbers = _unpacked(_raw(row, keyword), _BINARY_NUMBERS[vr])
+        found: list[object] = [*numbers]
+    else:
+        parts = text(row, keyword).split("\\") if dictionary_VM(tag) != "1" else [text(row, keyword)]
+        stripped = [p.strip("\0 ") for p in parts]
+        found = [_number(p) for p in stripped] if vr in _TEXT_NUMBERS else [p or None for p in stripped]
+    if dictionary_VM(tag) != "1":
+        return [v for v in found if v is not None] or None
+    return found[0] if found else None
+
+
+def integer(row: Dataset, keyword: str) -> int | None:
+    """A whole number of zero or more, else None."""
+    found = value(row, keyword)
+    return int(found) if isinstance(found, float) and found >= 0 and found == int(found) else None
+
+
+def uid_list(found: object) -> tuple[str, ...]:
+    """The UIDs of a value: one comes as a plain `str`, whose items would be characters (M5)."""
+    if not found:
+        return ()
+    return (str(found),) if isinstance(found, str) else tuple(str(uid) for uid in found)  # type: ignore[attr-defined]
+
+
+def _raw(row: Dataset, keyword: str) -> object:
+    """The bytes as received, as long as nobody made pydicom convert them."""
+    tag = tag_for_keyword(keyword)
+    element = row.get_item(tag) if tag is not None and tag in row else None
+    return None if element is None else element.value
+
+
+def _joined(found: object) -> str:
+    """A value that pydicom converted already: a list is put together again."""
+    if isinstance(found, Iterable) and not isinstance(found, str):
+        return "\\".join(str(part) for part in found)
+    return str(found)
+
+
+def _charsets(row: Dataset) -> list[str]:
+    raw = _raw(row, "SpecificCharacterSet")
+    terms = raw.decode("latin-1") if isinstance(raw, bytes) else _joined(raw or "")
+    known = [python_encoding[t] for t in (t.strip("\0 ") for t in terms.split("\\")) if t and t in python_encoding]
+    return sorted(known, key=lambda encoding: encoding in ("iso8859", "latin_1"))  # these read anything: they come last
+
+
+def _decoded(raw: bytes, encodings: list[str]) -> str:
+    """By the row's own character sets, else UTF-8, else Latin-1, which reads anything."""
+    for encoding in [*encodings, "utf-8"]:
+        try:
+            return raw.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return raw.decode("latin-1")
+
+
+def _number(text: str) -> float | None:
+    try:
+        found = float(text) if text.isascii() and "_" not in text else None
+    except ValueError:
+        return None
+    return found if found is not None and abs(found) < 1e300 else None  # nan and inf are no numbers of DICOM
+
+
+def _unpacked(raw: object, code: str) -> list[float]:
+    """Little endian: the only byte order we propose."""
+    if not isinstance(raw, bytes):
+        return [float(v) for v in (raw if isinstance(raw, list) else [raw]) if isinstance(v, int | float)]
+    size = struct.calcsize(code)
+    return [float(n) for n in struct.unpack(f"<{len(raw) // size}{code}", raw[: len(raw) // size * size])]

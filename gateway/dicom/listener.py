@@ -1,0 +1,128 @@
+"""The accepting side of pynetdicom, adapted: serves on a listener it does not own, refuses politely, ends what will not end.
+
+Semi-private pynetdicom 3.0.4 leaned on here, held by tests/dicom/test_server_contract.py: `AssociationServer` takes its
+socket from `server_bind`; `Association.dul` is the thread that owns the TCP socket and dies by `kill_dul()`;
+`Association._kill` ends the association's own loop; `acse.send_reject` then `kill()` is how an association is refused.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from pynetdicom import evt
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
+from pynetdicom.transport import AssociationServer
+
+POLL: Final = 0.2  # seconds: how soon a stop is noticed, and how long a lost race for a connection may take
+ABORT_GRACE: Final = 2.0  # seconds for an A-ABORT to leave before the socket is shut
+
+Rejection = tuple[int, int, int]
+"""Result, source, diagnostic of an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
+
+CALLING_AE_UNKNOWN: Final[Rejection] = (1, 1, 3)
+CALLED_AE_UNKNOWN: Final[Rejection] = (1, 1, 7)
+LIMIT_EXCEEDED: Final[Rejection] = (2, 3, 2)
+
+
+class Listener(AssociationServer):
+    """Accepts on `listener`, which other processes share: it is closed here at the end, never shut down, never bound.
+
+    `welcome()` says whether one more TCP connection may be taken; `report(ErrorClass name)` gets what broke accepting one.
+    """
+
+    def __init__(
+        self,
+        ae: ApplicationEntity,
+        listener: socket.socket,
+        *,
+        handlers: list[evt.EventHandlerType],
+        welcome: Callable[[], bool],
+        report: Callable[[str], None],
+    ) -> None:
+        self._listener, self._welcome, self._report = listener, welcome, report
+        super().__init__(ae, listener.getsockname(), ae.ae_title, [], evt_handlers=handlers)
+        self.timeout = POLL
+
+    def server_bind(self) -> None:
+        """Swaps the shared listener in for the socket that TCPServer made."""
+        if self.socket is not None:
+            self.socket.close()
+        self.socket = self._listener
+        # Another process may win the race for a connection: accept must then give up, not sleep.
+        self.socket.settimeout(POLL)
+        self.server_address = self.socket.getsockname()
+
+    def server_activate(self) -> None:
+        """It listens already."""
+
+    def server_close(self) -> None:
+        """Closes our descriptor only: pynetdicom's shutdown(2) would deafen every process that shares the listener."""
+        self._listener.close()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        return self._welcome()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """socketserver prints a traceback to stderr here; a peer that is gone before it is served is no news."""
+        self._report("connection.broken")
+
+
+def reject(assoc: Association, rejection: Rejection) -> None:
+    """Refuses an association; to be called in a handler of EVT_REQUESTED."""
+    assoc.is_rejected = True
+    assoc.acse.send_reject(*rejection)
+    evt.trigger(assoc, evt.EVT_REJECTED, {})
+    assoc.kill()
+
+
+def wake_if_unasked(assoc: Association) -> None:
+    """For EVT_CONN_CLOSE: a peer that hangs up before asking for anything would hold its thread for the ACSE time-out."""
+    if assoc.requestor.primitive is None:
+        _stop_waiting(assoc)
+
+
+def _stop_waiting(assoc: Association) -> None:
+    """None is what the association's thread sees when the ACSE time-out is over."""
+    assoc.dul.to_user_queue.put(None)
+
+
+def threads_alive(assoc: Association) -> bool:
+    """True while one of an association's two threads runs."""
+    return assoc.is_alive() or assoc.dul.is_alive()
+
+
+def wait_for(associations: Iterable[Association], deadline: float) -> list[Association]:
+    """Waits until they have ended; returns those still running at `deadline` (time.monotonic)."""
+    associations = list(associations)
+    for thread in (t for a in associations for t in (a, a.dul)):
+        if thread.is_alive():
+            thread.join(max(0.0, deadline - time.monotonic()))
+    return [a for a in associations if threads_alive(a)]
+
+
+def end(associations: Iterable[Association]) -> list[Association]:
+    """A-ABORT, and for those that do not go by that, the socket shut and both loops told to stop. Returns what is left:
+    associations whose handler does not return (their remaining thread is a daemon)."""
+    associations = list(associations)
+    for assoc in associations:
+        assoc.abort(block=False)
+    stuck = wait_for(associations, time.monotonic() + ABORT_GRACE)
+    for assoc in stuck:
+        _cut(assoc)
+    return wait_for(stuck, time.monotonic() + ABORT_GRACE)
+
+
+def _cut(assoc: Association) -> None:
+    assoc._kill = True
+    assoc.dul.kill_dul()
+    _stop_waiting(assoc)
+    sock = assoc.dul.socket.socket if assoc.dul.socket else None
+    if sock is not None:
+        try:
+            sock.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for the rest of a PDU
+        except OSError:
+            return  # gone already

@@ -1,0 +1,116 @@
+"""What a C-MOVE is allowed to ask, how it is watched, and what its final response says. Standard: PS3.4 C.4.2.
+
+Its parts are used by `association.Scu.move` alone.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pynetdicom.association import Association
+
+from gateway.dicom.identifier import uid_list
+from gateway.errors import Refused, Retry
+
+ONE_UID: Final = re.compile(r"[^\s*?\\\x00-\x1f\x7f]{1,128}")
+MOVE_KEYS: Final = frozenset({"QueryRetrieveLevel", "StudyInstanceUID", "SeriesInstanceUID"})
+
+
+@dataclass(frozen=True)
+class MoveWatch:
+    """What a move is watched by. `progress`: any number that changes while instances arrive; called every few seconds.
+
+    `silence`: seconds without a response or progress; `total`: seconds for all of it; `stop`: cancel, then abort.
+    """
+
+    progress: Callable[[], float]
+    silence: float
+    total: float
+    stop: threading.Event
+
+
+@dataclass(frozen=True)
+class MoveAnswer:
+    """The final response of a C-MOVE. The counters are what the PACS says: for logs, never for a decision (M7)."""
+
+    status: int
+    completed: int | None = None
+    failed: int | None = None
+    warning: int | None = None
+    remaining: int | None = None
+    failed_instances: tuple[str, ...] = field(default=(), repr=False)
+
+
+def refuse_unsafe(identifier: Dataset) -> None:
+    """A C-MOVE without a key, or by accession number, moves other patients' studies or the whole archive (M12).
+
+    Raises Refused("move.unsafe-keys") unless it is SERIES level with one StudyInstanceUID and one SeriesInstanceUID.
+    """
+    uids = [identifier.get(keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID")]
+    level = identifier.get("QueryRetrieveLevel")
+    single = all(isinstance(uid, str) and ONE_UID.fullmatch(uid) for uid in uids)
+    if not single or level != "SERIES" or {e.keyword for e in identifier} != MOVE_KEYS:
+        raise Refused("move.unsafe-keys", "a move names exactly one study and one series")
+
+
+class Vigil:
+    """No sign of life for too long, or too long altogether, ends a move."""
+
+    def __init__(self, watch: MoveWatch) -> None:
+        self._watch = watch
+        self._begun = self._sign = self._looked = time.monotonic()
+        self._every = min(5.0, watch.silence / 4)
+        self._progress = watch.progress()
+
+    def sign(self) -> None:
+        self._sign = time.monotonic()
+
+    def check(self) -> None:
+        """Raises Retry, charged: it may well be this series that the PACS cannot send."""
+        now = time.monotonic()
+        if now - self._looked >= self._every:
+            self._looked = now
+            progress = self._watch.progress()
+            if progress != self._progress:
+                self._progress, self._sign = progress, now
+        if now - self._sign > self._watch.silence:
+            raise Retry("move.stalled", f"no response and no instance for {self._watch.silence:.0f} s")
+        if now - self._begun > self._watch.total:
+            raise Retry("move.too-long", f"not finished after {self._watch.total:.0f} s")
+
+
+def has_message(assoc: Association, seconds: float) -> bool:
+    """Waits for a response without taking it: `dimse_timeout` cannot be told to look at a stop event meanwhile."""
+    queue = assoc.dimse.msg_queue
+    with queue.not_empty:
+        return queue.not_empty.wait_for(lambda: len(queue.queue) > 0, seconds)
+
+
+def status_code(status: Dataset) -> int:
+    """The final status; -1 for a status that is no number, which is no success."""
+    code = status.Status
+    return code if isinstance(code, int) else -1
+
+
+def final_answer(status: Dataset, detail: Dataset | None) -> MoveAnswer:
+    """Counters that are absent or no numbers are None (M7); one failed UID is a list of one (M5)."""
+
+    def number(of: str) -> int | None:
+        value = status.get(f"NumberOf{of}Suboperations")
+        return value if isinstance(value, int) else None
+
+    listed = detail.get("FailedSOPInstanceUIDList") if detail else None
+    return MoveAnswer(
+        status_code(status),
+        number("Completed"),
+        number("Failed"),
+        number("Warning"),
+        number("Remaining"),
+        uid_list(listed),
+    )

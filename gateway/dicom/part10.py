@@ -1,0 +1,169 @@
+"""Reads what must be known before anything is decoded: the three UIDs of a data set, and the parts of a Part 10 file.
+
+Takes bytes, touches no element that it does not have to. Standard: PS3.5 7.1 (elements), 7.5 (sequences), PS3.10 7.1.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import Refused
+from gateway.model import Buffer
+
+EXPLICIT_LE: Final = "1.2.840.10008.1.2.1"
+IMPLICIT_LE: Final = "1.2.840.10008.1.2"
+EXPLICIT_BE: Final = "1.2.840.10008.1.2.2"
+DEFLATED_LE: Final = "1.2.840.10008.1.2.1.99"
+
+SOP_INSTANCE, STUDY, SERIES = 0x00080018, 0x0020000D, 0x0020000E
+META_SYNTAX = 0x00020010
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+UNDEFINED: Final = 0xFFFFFFFF
+LONG_VRS: Final = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+SHORT_VRS: Final = frozenset(
+    (b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS", b"ST",
+     b"TM", b"UI", b"UL", b"US")
+)  # fmt: skip
+MAX_DEPTH: Final = 32  # of undefined-length sequences in one another; real ones stay below 10
+FIRST_INFLATED: Final = 1 << 16
+MAX_INFLATED: Final = 1 << 25  # bytes before the series UID: a deflate bomb ends here
+
+Header = tuple[int, int, int, bytes]
+"""Tag, offset of the value, its length (UNDEFINED possible), VR (b"" in implicit VR)."""
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Whose instance this is. Original UIDs: kept out of repr."""
+
+    StudyInstanceUID: str = field(repr=False)
+    SeriesInstanceUID: str = field(repr=False)
+    SOPInstanceUID: str = field(repr=False)
+
+
+class _Unreadable(Exception):
+    """Not in this encoding, or not a data set at all."""
+
+
+def peek(data: Buffer, transfer_syntax: str) -> Ids:
+    """The UIDs, by a scan of the top level that stops at (0020,000E).
+
+    A data set that is not encoded as its transfer syntax says is tried in the other VR encoding as well: such senders
+    exist, and only an instance whose study is known can be accounted for. Raises Refused("dataset.unreadable").
+    """
+    first, second = (_implicit, _explicit) if transfer_syntax == IMPLICIT_LE else (_explicit, _implicit)
+    endian = ">" if transfer_syntax == EXPLICIT_BE else "<"
+    size = FIRST_INFLATED
+    while True:
+        view, more = _inflated(data, size) if transfer_syntax == DEFLATED_LE else (memoryview(data).cast("B"), False)
+        for header in (first, second):
+            try:
+                return _ids(view, header, endian)
+            except (_Unreadable, struct.error):
+                continue
+        if not more or size >= MAX_INFLATED:
+            raise Refused("dataset.unreadable", "no study, series and instance UID found where they belong")
+        size *= 8
+
+
+def read_file(path: Path) -> tuple[bytes, str]:
+    """The data set's bytes and its transfer syntax. Raises Refused("file.not-dicom"), OSError."""
+    raw = path.read_bytes()
+    if raw[128:132] != b"DICM":
+        raise Refused("file.not-dicom", "no DICM mark after 128 bytes")
+    view, at, syntax = memoryview(raw), 132, ""
+    try:
+        while at < len(raw) and raw[at : at + 2] == b"\x02\x00":
+            tag, start, length, _ = _explicit(view, at, "<")
+            if tag == META_SYNTAX:
+                syntax = _text(view[start : start + length])
+            at = start + length
+    except (_Unreadable, struct.error):
+        raise Refused("file.not-dicom", "the file meta information cannot be read") from None
+    if not syntax or at > len(raw):
+        raise Refused("file.not-dicom", "the file meta information names no transfer syntax")
+    return raw[at:], syntax
+
+
+def _inflated(data: Buffer, size: int) -> tuple[memoryview, bool]:
+    """The first `size` bytes of a deflated data set (PS3.5 A.5: no zlib header), and whether there is more."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        head = inflater.decompress(data, size)
+    except zlib.error:
+        raise Refused("dataset.unreadable", "not deflated as its transfer syntax says") from None
+    return memoryview(head), not inflater.eof and len(head) == size
+
+
+def _ids(view: memoryview, header: Callable[[memoryview, int, str], Header], endian: str) -> Ids:
+    found: dict[int, str] = {}
+    at, end, last = 0, len(view), -1
+    while at < end and last < SERIES:
+        tag, start, length, vr = header(view, at, endian)
+        if tag <= last:
+            raise _Unreadable  # elements ascend (PS3.5 7.1): this is not where an element begins
+        if length == UNDEFINED:
+            at = _after_items(view, start, header if vr != b"UN" else _implicit, endian, MAX_DEPTH)
+        else:
+            at = start + length
+            if tag in (SOP_INSTANCE, STUDY, SERIES) and at <= end:
+                found[tag] = _text(view[start:at])
+        last = tag
+    if not (found.get(STUDY) and found.get(SERIES) and found.get(SOP_INSTANCE)):
+        raise _Unreadable
+    return Ids(found[STUDY], found[SERIES], found[SOP_INSTANCE])
+
+
+def _explicit(view: memoryview, at: int, endian: str) -> Header:
+    group, element = struct.unpack_from(endian + "HH", view, at)
+    tag, vr = group << 16 | element, bytes(view[at + 4 : at + 6])
+    if vr in SHORT_VRS:
+        return tag, at + 8, struct.unpack_from(endian + "H", view, at + 6)[0], vr
+    if vr in LONG_VRS:
+        return tag, at + 12, struct.unpack_from(endian + "I", view, at + 8)[0], vr
+    if group == 0xFFFE:
+        return tag, at + 8, struct.unpack_from(endian + "I", view, at + 4)[0], b""
+    raise _Unreadable
+
+
+def _implicit(view: memoryview, at: int, endian: str) -> Header:
+    group, element, length = struct.unpack_from(endian + "HHI", view, at)
+    return group << 16 | element, at + 8, length, b""
+
+
+def _after_items(
+    view: memoryview, at: int, header: Callable[[memoryview, int, str], Header], endian: str, depth: int
+) -> int:
+    """The offset after the items of a sequence of undefined length; items and nested sequences may be undefined too."""
+    if depth == 0:
+        raise _Unreadable
+    while True:
+        tag, start, length, _ = header(view, at, endian)
+        if tag == SEQUENCE_END:
+            return start
+        if tag != ITEM:
+            raise _Unreadable
+        at = start + length if length != UNDEFINED else _after_item(view, start, header, endian, depth)
+
+
+def _after_item(
+    view: memoryview, at: int, header: Callable[[memoryview, int, str], Header], endian: str, depth: int
+) -> int:
+    while True:
+        tag, start, length, vr = header(view, at, endian)
+        if tag == ITEM_END:
+            return start
+        if length == UNDEFINED:
+            at = _after_items(view, start, header if vr != b"UN" else _implicit, endian, depth - 1)
+        else:
+            at = start + length
+
+
+def _text(value: memoryview) -> str:
+    """UIDs are opaque here (PS3.5 9.1 is not always kept): padding off, nothing else."""
+    return bytes(value).decode("latin-1").strip("\0 ")

@@ -1,0 +1,52 @@
+"""How long an item that failed waits, and whether a failure without an answer is the item's or the PACS's.
+
+Pure: no clock, no chance. The jitter comes from the item's own key, so that a run can be repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+FIRST: Final = 30.0
+LONGEST: Final = 6 * 3600.0
+MAX_ATTEMPTS: Final = 8
+"""With the back-off below, the last attempt comes about two hours after the first."""
+
+NO_ANSWER: Final = frozenset(
+    {"find.timeout", "pacs.aborted", "find.out-of-resources", "move.out-of-resources", "move.suboperations"}
+)
+"""Failures in the middle of an operation: nobody can tell from one of them whether the PACS or the question is at fault."""
+REMEMBERED: Final = 1000
+
+
+def back_off(attempts: int, key: str) -> float:
+    """Seconds to wait after `attempts` earlier failures: 30 s doubling up to 6 h, spread by +-25 % over the items."""
+    share = int.from_bytes(hashlib.blake2b(f"{key}/{attempts}".encode(), digest_size=4).digest()) / 2**32
+    return min(FIRST * 2.0 ** min(attempts, 32), LONGEST) * (0.75 + 0.5 * share)
+
+
+class Suspicion:
+    """An item is charged for a failure without an answer once the PACS has answered others since its last one.
+
+    So an outage costs no item an attempt, and one poisonous question cannot be asked for ever.
+    """
+
+    def __init__(self) -> None:
+        self._answered = 0
+        self._failed: dict[str, int] = {}
+
+    def answered(self, key: str) -> None:
+        """The PACS answered for this item, whatever it said."""
+        self._answered += 1
+        self._failed.pop(key, None)
+
+    def charges(self, key: str, reason: str) -> bool:
+        """True when this failure counts against the item."""
+        if reason not in NO_ANSWER:
+            return False
+        before = self._failed.pop(key, None)
+        if len(self._failed) >= REMEMBERED:
+            self._failed.clear()
+        self._failed[key] = self._answered
+        return before is not None and before < self._answered

@@ -1,0 +1,47 @@
+"""Makes pynetdicom and pydicom say nothing: their log lines and warnings quote identifiers.
+
+At INFO pynetdicom prints whole identifiers, at ERROR bad UIDs and tracebacks, pydicom warns with the offending value. What
+the gateway has to say about an association it says itself, in its own words, so both libraries are switched off entirely,
+whatever level the root logger has. Called explicitly by whoever opens or serves associations; calling it twice is harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from types import TracebackType
+
+from pynetdicom import _config
+
+LIBRARIES = ("pynetdicom", "pydicom")
+SILENT = logging.CRITICAL + 1
+
+
+def silence() -> None:
+    """No identifier leaves by a library's logger or warning, even with the root logger at DEBUG."""
+    _config.LOG_HANDLER_LEVEL = "none"  # read when an AE or a server is made: so call this first
+    _config.LOG_REQUEST_IDENTIFIERS = False
+    _config.LOG_RESPONSE_IDENTIFIERS = False
+    for name in LIBRARIES:
+        _switch_off(name)
+        warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")
+
+
+def _switch_off(name: str) -> None:
+    """The library's own tree is cut from the root logger; children that were given a level of their own lose it."""
+    logger = logging.getLogger(name)
+    logger.setLevel(SILENT)
+    logger.propagate = False
+    if not logger.handlers:  # without one, Python's handler of last resort writes to stderr
+        logger.addHandler(logging.NullHandler())
+    for child in [c for c in logging.root.manager.loggerDict if c.startswith(f"{name}.")]:
+        logging.getLogger(child).setLevel(logging.NOTSET)
+
+
+def where(traceback: TracebackType | None) -> str:
+    """`file.py:line` of the innermost frame; "?" without a traceback."""
+    if traceback is None:
+        return "?"
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return f"{traceback.tb_frame.f_code.co_filename.rpartition('/')[2]}:{traceback.tb_lineno}"

@@ -1,0 +1,240 @@
+"""Our Storage SCP: C-ECHO and C-STORE on a listening socket that somebody else made (PS3.4 A.4, B.2).
+
+Knows peers, presentation contexts and deadlines; what an instance is and what becomes of it is `on_store`'s business.
+pynetdicom negotiates and moves the bytes; the data set is handed on undecoded.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol, cast
+
+import structlog
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from gateway.dicom.contexts import MAX_UID, StorageClasses, supported
+from gateway.dicom.listener import (
+    CALLED_AE_UNKNOWN,
+    CALLING_AE_UNKNOWN,
+    LIMIT_EXCEEDED,
+    Listener,
+    Rejection,
+    end,
+    reject,
+    threads_alive,
+    wait_for,
+    wake_if_unasked,
+)
+from gateway.dicom.quiet import where
+from gateway.dicom.sockets import quicken
+from gateway.dicom.waiting import attend, dismiss
+from gateway.errors import GatewayError
+from gateway.model import Buffer
+
+SUCCESS: Final = 0x0000
+OUT_OF_RESOURCES: Final = 0xA700  # PS3.4 table B.2-1: our own passing inability
+
+
+class Count(Protocol):
+    def add(self, name: str, value: float = 1, **labels: str) -> None: ...
+    def set(self, name: str, value: float, **labels: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One C-STORE request. `data`: the data set as sent, valid only during the call; UIDs are not in repr."""
+
+    calling_ae: str
+    address: str
+    sop_class: str
+    SOPInstanceUID: str = field(repr=False)
+    transfer_syntax: str
+    data: Buffer = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Deadlines in seconds, and the longest PDU (bytes) that we announce."""
+
+    acse: float = 8.0  # a silent TCP client (port scan, load balancer) holds two threads that long
+    pdu: float = 30.0  # from a PDU's first byte to its last
+    idle: float = 300.0  # an open association without any PDU; must be far above what on_store takes
+    drain: float = 30.0  # after stop, for running associations
+    pdu_size: int = 131072
+
+
+class StorageServer:
+    """`admit(calling AE, address)` says who may store; `on_store` answers with a DIMSE status. `serve` runs once."""
+
+    def __init__(  # noqa: PLR0913  everything a receiver is made of
+        self,
+        ae_title: str,
+        listener: socket.socket,
+        *,
+        admit: Callable[[str, str], bool],
+        on_store: Callable[[Incoming], int],
+        max_associations: int,
+        count: Count,
+    ) -> None:
+        self._ae_title, self._listener = ae_title, listener
+        self._admit, self._on_store, self._count = admit, on_store, count
+        self._max = max_associations
+        self._classes = StorageClasses()
+        self._lock = threading.Lock()
+        self._connected: list[Association] = []
+        self._admitted: list[Association] = []
+        self._published = -1
+        self._log = structlog.get_logger()
+
+    def serve(self, stop: threading.Event, limits: Limits = Limits()) -> None:
+        """Accepts until `stop` is set, lets running associations end, aborts the rest. Leaves no pynetdicom thread."""
+        _take_peers_as_they_are()
+        server = Listener(
+            self._entity(limits),
+            self._listener,
+            handlers=self._handlers(limits),
+            welcome=self._room_for_connection,
+            report=self._log.warning,
+        )
+        while not stop.is_set():
+            server.handle_request()
+            self._publish()
+        server.server_close()
+        self._drain(limits.drain)
+
+    def _entity(self, limits: Limits) -> AE:
+        ae = AE(self._ae_title)
+        ae.maximum_pdu_size = limits.pdu_size
+        ae.acse_timeout, ae.network_timeout, ae.dimse_timeout = limits.acse, limits.idle, limits.idle
+        ae.maximum_associations = 1 << 30  # counted here: pynetdicom counts silent sockets too
+        return ae
+
+    def _handlers(self, limits: Limits) -> list[evt.EventHandlerType]:
+        return [
+            (evt.EVT_CONN_OPEN, self._on_connected, [limits.pdu]),
+            (evt.EVT_CONN_CLOSE, self._on_closed),
+            (evt.EVT_REQUESTED, self._on_requested),
+            (evt.EVT_C_STORE, self._on_c_store),
+        ]
+
+    def _drain(self, seconds: float) -> None:
+        with self._lock:
+            running = [a for a in self._connected if threads_alive(a)]
+        late = wait_for(running, time.monotonic() + seconds)
+        if late:
+            end(late)
+            self._log.warning("associations.aborted", count=len(late))
+        self._publish()
+
+    # -- admission ---------------------------------------------------------------------------------------------
+
+    def _room_for_connection(self) -> bool:
+        """TCP connections may exceed associations (silent ones, those being refused), but not without bound."""
+        with self._lock:
+            self._connected = [a for a in self._connected if threads_alive(a)]
+            welcome = len(self._connected) < 4 * self._max + 16
+        if not welcome:
+            self._rejected("connections")
+        return welcome
+
+    def _on_connected(self, event: evt.Event, pdu_seconds: float) -> None:
+        with self._lock:
+            self._connected.append(event.assoc)
+        quicken(event.assoc, pdu_seconds)
+        attend(event.assoc)
+
+    def _on_closed(self, event: evt.Event) -> None:
+        dismiss(event.assoc)
+        wake_if_unasked(event.assoc)
+
+    def _on_requested(self, event: evt.Event) -> None:
+        assoc = event.assoc
+        refused = self._why_not(assoc)
+        if refused:
+            reason, rejection = refused
+            self._rejected(reason)
+            reject(assoc, rejection)
+            return
+        proposed = _asked(assoc).presentation_context_definition_list
+        assoc.acceptor.supported_contexts = supported(proposed, self._classes)
+
+    def _why_not(self, assoc: Association) -> tuple[str, Rejection] | None:
+        """None: admitted, and counted as one of `max_associations` from here on."""
+        request = _asked(assoc)
+        calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
+        if not self._admit(calling, assoc.requestor.address or ""):
+            return "calling-ae", CALLING_AE_UNKNOWN
+        if called != self._ae_title:
+            return "called-ae", CALLED_AE_UNKNOWN
+        with self._lock:
+            self._admitted = [a for a in self._admitted if _open(a)]
+            if len(self._admitted) >= self._max:
+                return "limit", LIMIT_EXCEEDED
+            self._admitted.append(assoc)
+        return None
+
+    def _rejected(self, reason: str) -> None:
+        self._count.add("associations_rejected_total", reason=reason)
+        self._log.warning("association.rejected", reason=reason)
+
+    def _publish(self) -> None:
+        with self._lock:
+            self._admitted = [a for a in self._admitted if _open(a)]
+            number = len(self._admitted)
+        if number != self._published:
+            self._count.set("associations", number, direction="in")
+            self._published = number
+
+    # -- storage -----------------------------------------------------------------------------------------------
+
+    def _on_c_store(self, event: evt.Event) -> int:
+        incoming = _incoming(event)
+        status = None
+        try:
+            status = self._on_store(incoming)
+        except GatewayError as err:
+            self._log.error("store.failed", reason=err.reason)
+            status = OUT_OF_RESOURCES
+        finally:
+            if status is None:  # a mistake of the program: pynetdicom answers 0xC211, without a word
+                self._report_crash(sys.exception())
+        return status
+
+    def _report_crash(self, error: BaseException | None) -> None:
+        at = where(error.__traceback__) if error else "?"
+        self._log.error("store.crashed", error=type(error).__name__, at=at)
+
+
+def _incoming(event: evt.Event) -> Incoming:
+    request, requestor = cast(C_STORE, event.request), event.assoc.requestor
+    return Incoming(
+        calling_ae=_asked(event.assoc).calling_ae_title.strip(),
+        address=requestor.address or "",
+        sop_class=str(request.AffectedSOPClassUID),
+        SOPInstanceUID=str(request.AffectedSOPInstanceUID),
+        transfer_syntax=str(event.context.transfer_syntax),
+        data=request.DataSet.getbuffer() if request.DataSet else b"",
+    )
+
+
+def _asked(assoc: Association) -> A_ASSOCIATE:
+    """The peer's A-ASSOCIATE-RQ: there from EVT_REQUESTED on."""
+    return cast(A_ASSOCIATE, assoc.requestor.primitive)
+
+
+def _open(assoc: Association) -> bool:
+    return assoc.is_alive() and not (assoc.is_released or assoc.is_aborted or assoc.is_rejected)
+
+
+def _take_peers_as_they_are() -> None:
+    """Illegal UIDs and AE titles outside ASCII would end the association unseen; they are opaque to us (catalogue D4, B18)."""
+    _config.VALIDATORS["UI"] = lambda value: (len(value) <= 4 * MAX_UID, "")
+    _config.CODECS = ("ascii", "latin-1")

@@ -1,0 +1,46 @@
+"""What this version cannot do yet. The schema knows it, so that it is refused with a clear word and never silently ignored.
+
+This table is the whole of that knowledge: a later version deletes a row, or adds the value that now works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from gateway.settings.finding import Finding, Raw, entries, shown
+
+NOTHING: Final[tuple[object, ...]] = ()
+
+WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
+    "database": ("sqlite",),
+    "receiver.tls": NOTHING,
+    "pacs.*.query_model": ("study",),
+    "pacs.*.retrieve": ("move",),
+    "pacs.*.windows": ((),),
+    "pacs.*.max_rate": NOTHING,
+    "pacs.*.accession_forms": (("{an}",),),
+    "pacs.*.result_limit": (0,),
+    "pacs.*.tls": NOTHING,
+    "project.*.source.fallback": ((),),
+    "project.*.source.push": (False,),
+    "project.*.source.opt_out": NOTHING,
+    "project.*.deidentify.options.*": NOTHING,
+    "project.*.deidentify.crosswalk": NOTHING,
+    "project.*.deliver.*.type": ("directory",),
+})  # fmt: skip
+"""Setting -> the values of it that work in this version; every other value is refused."""
+
+
+def not_available(raw: Raw) -> Iterator[Finding]:
+    """One finding for each setting that a later version has to bring."""
+    for pattern, works in WORKS.items():
+        for place, value in entries(raw, pattern):
+            if value not in works:
+                yield Finding(place, "not available in this version", _instead(works))
+
+
+def _instead(works: tuple[object, ...]) -> str:
+    plain = ["[" + ", ".join(map(shown, v)) + "]" if isinstance(v, tuple) else shown(v) for v in works if v]
+    return "allowed now: " + ", ".join(plain) if plain else "leave it out"

@@ -1,0 +1,192 @@
+"""Every section of gateway.toml, those of later versions included (`available` refuses what is not there yet).
+
+Durations are seconds (float), sizes bytes (int), rates bytes per second (float). Secrets are never in here: `*_file` fields
+name files or credentials, read where they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gateway.settings import kinds
+from gateway.settings.element import element_fault
+from gateway.settings.finding import nearest, wrong
+from gateway.settings.rule import rule_of
+
+Seconds = float
+Bytes = int
+
+OPTIONS: Final = (
+    "retain-longitudinal-full-dates", "retain-longitudinal-modified-dates", "retain-patient-characteristics",
+    "retain-device-identity", "retain-institution-identity", "retain-uids", "retain-safe-private", "clean-descriptors",
+    "clean-structured-content", "clean-graphics", "clean-pixel-data", "clean-recognizable-visual-features",
+)  # fmt: skip
+"""The options of PS3.15 Table E.1-1 by the names of the interface."""
+
+
+def _option(name: str) -> str:
+    if name not in OPTIONS:
+        meant = nearest(name, OPTIONS)
+        raise wrong("", (f"did you mean {meant!r}? " if meant else "") + "Allowed: " + ", ".join(OPTIONS))
+    return name
+
+
+def _element(name: str) -> str:
+    allowed = element_fault(name)
+    if allowed:
+        raise wrong("", allowed)
+    return name
+
+
+Element: TypeAlias = Annotated[str, AfterValidator(_element)]
+
+
+class Part(BaseModel):
+    """Base of every section: unknown keys are mistakes, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Tls(Part):
+    certificate: kinds.AbsolutePath | None = None
+    key: kinds.AbsolutePath | None = None
+    ca: kinds.AbsolutePath | None = None
+
+
+class Peer(Part):
+    ae_title: kinds.AeTitle
+    address: kinds.Network
+
+
+class Receiver(Part):
+    ae_title: kinds.AeTitle = "RESEARCH"
+    bind: kinds.Address = "0.0.0.0"
+    port: kinds.Port = 11112
+    processes: kinds.Processes = 2
+    peers: tuple[Peer, ...] = ()
+    max_associations: kinds.Many = 32
+    min_free_disk: kinds.Size = 5 * 2**30
+    tls: Tls | None = None
+
+
+class Health(Part):
+    socket: kinds.SocketPath = Path("/run/pacs-gateway/health.sock")
+
+
+class MetricsEndpoint(Part):
+    bind: kinds.Address = "127.0.0.1"
+    port: kinds.Port = 9110
+
+
+class Pacs(Part):
+    name: kinds.Name
+    ae_title: kinds.AeTitle
+    host: kinds.Host
+    port: kinds.Port = 104
+    query_model: Literal["study", "patient"] = "study"
+    retrieve: Literal["move", "get"] = "move"
+    max_moves: kinds.Few = 2
+    windows: tuple[str, ...] = ()
+    max_rate: kinds.Rate | None = None
+    response_timeout: kinds.Wait = 900.0
+    accession_forms: Annotated[tuple[str, ...], Field(min_length=1)] = ("{an}",)
+    result_limit: kinds.Rows = 0
+    tls: Tls | None = None
+
+
+class Ris(Part):
+    name: kinds.Name
+    url: kinds.SqlUrl
+    password_file: kinds.SecretFile | None = None
+
+
+class Source(Part):
+    ris: str
+    schedule: kinds.Schedule
+    query: kinds.Query
+    cursor: str | None = None
+    overlap: kinds.Duration = 7200.0
+    recheck: tuple[kinds.Wait, ...] = (3600.0, 86400.0, 7 * 86400.0, 30 * 86400.0)
+    fallback: tuple[Literal["patient-date"], ...] = ()
+    push: bool = False
+    opt_out: kinds.Query | None = None
+
+
+class Select(Part):
+    study: Annotated[str, rule_of("study")] | None = None
+    series: Annotated[str, rule_of("series")] | None = None
+    instance: Annotated[str, rule_of("instance")] | None = None
+
+
+class Deidentify(Part):
+    options: tuple[Annotated[str, AfterValidator(_option)], ...] = ()
+    patient_id: kinds.PatientId = "{pseudonym}"
+    crosswalk: kinds.AnyPath | None = None
+    keep: tuple[Element, ...] = ()
+    remove: tuple[Element, ...] = ()
+    replace: dict[str, str] = Field(default_factory=dict)
+
+
+class DirectorySink(Part):
+    type: Literal["directory"] = "directory"
+    path: kinds.AbsolutePath
+    layout: kinds.Layout = "{PatientID}/{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
+
+
+class DicomSink(Part):
+    type: Literal["dicom"] = "dicom"
+    ae_title: kinds.AeTitle
+    host: kinds.Host
+    port: kinds.Port = 104
+    tls: Tls | None = None
+    storage_commitment: bool = True
+
+
+class DicomWebSink(Part):
+    type: Literal["dicomweb"] = "dicomweb"
+    url: kinds.WebUrl
+    token_file: kinds.SecretFile | None = None
+    user: str | None = None
+    password_file: kinds.SecretFile | None = None
+
+
+class S3Sink(Part):
+    type: Literal["s3"] = "s3"
+    url: kinds.BucketUrl
+    endpoint: kinds.WebUrl | None = None
+    credentials_file: kinds.SecretFile | None = None
+
+
+AnySink: TypeAlias = Annotated[DirectorySink | DicomSink | DicomWebSink | S3Sink, Field(discriminator="type")]
+SINKS: Final[Mapping[str, type[Part]]] = MappingProxyType(
+    {"directory": DirectorySink, "dicom": DicomSink, "dicomweb": DicomWebSink, "s3": S3Sink}
+)
+
+
+class Project(Part):
+    name: kinds.Name
+    pacs: Annotated[tuple[str, ...], Field(min_length=1)]
+    source: Source | None = None
+    select: Select = Select()
+    deidentify: Deidentify = Deidentify()
+    deliver: tuple[AnySink, ...] = ()
+
+
+class Settings(Part):
+    """The whole of gateway.toml with projects.d merged in."""
+
+    state_dir: kinds.AbsolutePath = Path("/var/lib/pacs-gateway")
+    database: kinds.Database = "sqlite"
+    node: kinds.Node = ""  # `load` fills in the host name
+    key_file: kinds.SecretName = "/etc/pacs-gateway/pseudonym.key"  # path or "credential:NAME"
+    receiver: Receiver = Receiver()
+    health: Health = Health()
+    metrics: MetricsEndpoint = MetricsEndpoint()
+    pacs: Annotated[tuple[Pacs, ...], Field(min_length=1)]
+    ris: tuple[Ris, ...] = ()
+    project: Annotated[tuple[Project, ...], Field(min_length=1)]

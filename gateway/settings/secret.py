@@ -1,0 +1,120 @@
+"""Secrets, read where they are used: from a file that others cannot read, or from a systemd credential (`credential:NAME`).
+
+Nothing here repeats a reference in a message: people put the secret itself where its file's name belongs.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gateway.errors import Fatal
+from gateway.keys import KEY_BYTES
+from gateway.settings.finding import Finding, Raw, texts
+from gateway.settings.schema import Settings
+
+CREDENTIAL: Final = "credential:"
+DIRECTORY: Final = "CREDENTIALS_DIRECTORY"  # set by systemd for LoadCredential=
+MAX_SECRET: Final = 64 * 1024  # bytes
+
+ANYBODY_ELSE: Final = stat.S_IRWXG | stat.S_IRWXO
+WORLD: Final = stat.S_IRWXO
+
+
+class Fault(NamedTuple):
+    """Why a secret cannot be used, and the mend."""
+
+    found: str
+    allowed: str
+
+
+def secret_path(reference: str | Path) -> Path:
+    """The file of a path or `credential:NAME`. Raises Fatal("secret.credential") when systemd gave us no credentials."""
+    text = str(reference)
+    if not text.startswith(CREDENTIAL):
+        return Path(text)
+    folder = os.environ.get(DIRECTORY)
+    if not folder:
+        raise Fatal(
+            "secret.credential", f"{DIRECTORY} is not set; start as the systemd unit does, with LoadCredential="
+        )
+    return Path(folder) / Path(text.removeprefix(CREDENTIAL)).name
+
+
+def secret(reference: str | Path) -> bytes:
+    """The content of a secret's file. Raises Fatal("secret.unreadable") when it cannot be read."""
+    try:
+        with secret_path(reference).open("rb") as file:
+            return file.read(MAX_SECRET)
+    except OSError as err:
+        raise Fatal("secret.unreadable", f"a file named for a secret cannot be read ({err.strerror})") from None
+
+
+def read_key(settings: Settings) -> bytes:
+    """The 32 bytes that all pseudonyms and sealed columns come from. Raises Fatal("key.file") with the mend."""
+    fault = key_fault(settings.key_file)
+    if fault:
+        raise Fatal("key.file", f"{fault.found}; {fault.allowed}")
+    return secret(settings.key_file)
+
+
+def read_password(reference: str | Path) -> str:
+    """The first line of a password's file. Raises Fatal("password.file") with the mend."""
+    fault = password_fault(reference)
+    if fault:
+        raise Fatal("password.file", f"{fault.found}; {fault.allowed}")
+    try:
+        return _first_line(reference).decode()
+    except UnicodeDecodeError:
+        raise Fatal("password.file", "the password is not UTF-8 text") from None
+
+
+def key_fault(reference: str | Path) -> Fault | None:
+    """Why the key cannot be used, None when it can."""
+    fault = _file_fault(reference, ANYBODY_ELSE, "make a key with: pacs-gateway key init")
+    if fault is None and len(secret(reference)) != KEY_BYTES:
+        return Fault(f"the file does not hold {KEY_BYTES} bytes", "a key as made by: pacs-gateway key init")
+    return fault
+
+
+def password_fault(reference: str | Path) -> Fault | None:
+    """Why the password cannot be used, None when it can. The group may read it: root:pacs-gateway 0640."""
+    fault = _file_fault(reference, WORLD, "a file of mode 0600 with the password in its first line")
+    if fault is None and not _first_line(reference).strip():
+        return Fault("the file's first line is empty", "the password in the first line")
+    return fault
+
+
+def missing_secrets(raw: Raw) -> Iterator[Finding]:
+    """A finding for each secret that the configuration names and that cannot be used."""
+    key = next((v for _, v in texts(raw, "key_file")), None)
+    fault = key_fault(key or Settings.model_fields["key_file"].default)
+    if fault:
+        found = fault.found if key else f"{fault.found} ({Settings.model_fields['key_file'].default}, the default)"
+        yield Finding(("key_file",), found, fault.allowed)
+    for place, reference in texts(raw, "ris.*.password_file"):
+        fault = password_fault(reference)
+        if fault:
+            yield Finding(place, *fault)
+
+
+def _first_line(reference: str | Path) -> bytes:
+    return secret(reference).partition(b"\n")[0].rstrip(b"\r")
+
+
+def _file_fault(reference: str | Path, forbidden: int, mend: str) -> Fault | None:
+    try:
+        path = secret_path(reference)
+        mode = path.stat().st_mode
+    except Fatal as err:
+        return Fault(err.detail, "a file, or a credential of the systemd unit")
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return Fault("there is no such file", mend)
+    if not stat.S_ISREG(mode) or not os.access(path, os.R_OK):
+        return Fault("not a file that this user can read", mend)
+    if mode & forbidden and not str(reference).startswith(CREDENTIAL):  # systemd itself guards credentials
+        return Fault(f"its mode {stat.S_IMODE(mode):04o} lets others read it", "mode 0600: chmod 600")
+    return None

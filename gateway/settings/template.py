@@ -1,0 +1,44 @@
+"""The two templates of the configuration: where a clean file goes, and what a patient is called."""
+
+from __future__ import annotations
+
+import re
+import string
+from typing import Final
+
+KEYWORDS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "StudyDate")
+LAYOUT: Final = "a path below `path` made of names and " + ", ".join(f"{{{k}}}" for k in KEYWORDS)
+PSEUDONYM: Final = "{pseudonym}"
+PSEUDONYM_LENGTH: Final = 16  # letters that stand in for {pseudonym}
+LO_LENGTH: Final = 64  # characters, PS3.5 6.2
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._+@= -]*")
+
+
+def layout_fault(layout: str) -> str | None:
+    """What is allowed instead, None when every file has a place of its own below the root."""
+    try:
+        pieces = list(string.Formatter().parse(layout))
+    except ValueError:
+        return "{ and } only around a keyword; " + LAYOUT
+    if any(field not in (None, *KEYWORDS) or spec or conversion for _, field, spec, conversion in pieces):
+        return LAYOUT
+    if "SOPInstanceUID" not in [field for _, field, _, _ in pieces]:
+        return "{SOPInstanceUID} must be in it, else two files would have the same name"
+    if any(not part or part.startswith(".") for part in layout.split("/")):
+        return "a relative path: no / at either end, no empty or hidden part, no .."
+    if not all(_NAME.fullmatch(text.replace("/", "")) for text, _, _, _ in pieces):
+        return "letters, digits, space and . _ + @ = - between the keywords"
+    return None
+
+
+def patient_id_fault(template: str) -> str | None:
+    """What is allowed instead, None when patients stay apart and the outcome is a legal LO."""
+    around = template.split(PSEUDONYM)
+    if len(around) != 2 or "{" in "".join(around) or "}" in "".join(around):
+        return f"text with {PSEUDONYM} in it exactly once and no other braces, else patients could not be told apart"
+    if not template.isascii() or not template.isprintable() or "\\" in template or template != template.strip():
+        return "printable ASCII without backslash, without a space at either end"
+    if sum(map(len, around)) + PSEUDONYM_LENGTH > LO_LENGTH:
+        return f"at most {LO_LENGTH - PSEUDONYM_LENGTH} characters beside {PSEUDONYM}: a patient ID has {LO_LENGTH} (PS3.5 6.2)"
+    return None

@@ -1,0 +1,182 @@
+"""The same questions to a RIS on SQLite, real PostgreSQL and real MariaDB."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gateway.accession.source import CursorValue
+from gateway.accession.sql import SqlSource
+from gateway.errors import Fatal, Retry
+from gateway.settings import Ris, Source
+from tests.accession.conftest import NOON, Hospital, read
+
+
+def test_rows_come_with_lower_case_names(hospital: Hospital) -> None:
+    hospital.add("SYN1001")
+    quote = "`" if hospital.kind == "mariadb" else '"'
+    query = f"select accession_number as {quote}ACCESSION_Number{quote}, patient_id from research_view"
+    (row,) = hospital.source(query, cursor=None).rows(None)
+    assert row == {"accession_number": "SYN1001", "patient_id": "SYN-PID-1"}
+
+
+def test_an_empty_view_is_no_error(hospital: Hospital) -> None:
+    assert read(hospital.source()) == []
+    assert dict(hospital.source().columns()) == dict.fromkeys(
+        ("accession_number", "patient_id", "study_date", "modality", "changed_at"), "no rows"
+    )
+
+
+def test_columns_show_types_and_no_values(hospital: Hospital) -> None:
+    hospital.add("SYN1001")
+    shown = dict(hospital.source().columns())
+    assert shown["accession_number"] == "str"
+    assert shown["study_date"] == ("str" if hospital.kind == "sqlite" else "date")
+    assert shown["changed_at"] == ("str" if hospital.kind == "sqlite" else "datetime")
+    assert "SYN" not in str(shown)
+
+
+def test_since_is_bound_as_what_the_cursor_is(hospital: Hospital) -> None:
+    hospital.add("SYN1", at=NOON - timedelta(hours=1))
+    hospital.add("SYN2", at=NOON)
+    hospital.add("SYN3", at=NOON + timedelta(microseconds=500))
+    source = hospital.source()
+    stored: list[Any] = [row["changed_at"] for row in source.rows(None)]
+    assert [type(value) for value in stored] == [str if hospital.kind == "sqlite" else datetime] * 3
+    assert read(source, sorted(stored)[1]) == ["SYN2", "SYN3"]
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("bigint", [-5, 0, 7]),
+        ("numeric(18, 3)", [1, 2, 3]),
+        ("varchar(30)", ["20260503101112", "20260504101112", "20260505101112"]),
+        ("date", ["1970-01-01", "2026-05-03", "2026-05-04"]),
+    ],
+)
+def test_the_first_poll_reads_from_the_earliest_of_any_type(
+    hospital: Hospital, column: str, values: Sequence[object]
+) -> None:
+    hospital.build(column)
+    for number, value in enumerate(values):
+        hospital.add(f"SYN{number}", at=value)
+    source = hospital.source()
+    assert read(source) == ["SYN0", "SYN1", "SYN2"]
+    third = [row["changed_at"] for row in source.rows(None)][2]
+    assert isinstance(third, CursorValue)
+    assert read(source, third) == ["SYN2"]
+
+
+@pytest.mark.real
+def test_times_with_a_zone(postgres: Hospital) -> None:
+    postgres.build("timestamp with time zone")
+    postgres.add("SYN1", at="2026-05-04 11:00:00+02")
+    postgres.add("SYN2", at="2026-05-04 11:00:00+00")
+    source = postgres.source()
+    assert read(source) == ["SYN1", "SYN2"]
+    second = [row["changed_at"] for row in source.rows(None)][1]
+    assert isinstance(second, datetime)
+    assert second.tzinfo is not None
+    assert read(source, second) == ["SYN2"]
+
+
+def test_thousands_of_rows_come_in_pages(hospital: Hospital) -> None:
+    hospital.add(*(f"SYN{n:05d}" for n in range(1701)))
+    assert len(set(read(hospital.source()))) == 1701
+
+
+def test_a_reader_that_stops_half_way_leaves_nothing_behind(hospital: Hospital) -> None:
+    hospital.add(*(f"SYN{n:05d}" for n in range(3000)))
+    rows = hospital.source().rows(None)
+    assert next(rows)["accession_number"] == "SYN00000"
+    rows.close()  # type: ignore[attr-defined]
+    gc.collect()
+    hospital.build()  # drops the table: waits for ever where a reader still holds it
+
+
+@pytest.mark.parametrize("text", ["Ä-1001", "1001\u00a0", "日本-1"])
+def test_text_beyond_ascii_arrives(hospital: Hospital, text: str) -> None:
+    if hospital.kind == "mariadb":
+        hospital.do("alter table exam convert to character set utf8mb4")
+    hospital.add(text)
+    assert read(hospital.source()) == [text]
+
+
+@pytest.mark.real
+def test_a_latin_1_database(postgres: Hospital) -> None:
+    with postgres.admin.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
+        c.exec_driver_sql("create database latin encoding 'LATIN1' locale 'C' template template0")
+    url = postgres.url.replace("/postgres", "/latin")
+    latin = SqlSource(
+        Ris(name="ris", url=url, password_file=postgres.password_file),
+        Source(ris="ris", schedule="1m", query="select 'SYN' || chr(228) as accession_number"),
+    )
+    assert read(latin) == ["SYNä"]
+
+
+def test_broken_text_ends_no_poll(sqlite: Hospital) -> None:
+    sqlite.build()
+    sqlite.do("insert into exam (accession_number, changed_at) values (cast(x'53594eff' as text), '2026-05-04')")
+    sqlite.add("SYN1001")
+    assert read(sqlite.source()) == ["SYN\ufffd", "SYN1001"]
+
+
+def test_numbers_come_as_numbers_and_padding_as_padding(hospital: Hospital) -> None:
+    hospital.do("insert into exam (accession_number) values ('SYN1')")
+    query = "select 12345 as accession_number union all select 12346.5 order by 1"
+    assert not any(isinstance(value, str) for value in read(hospital.source(query, cursor=None)))
+
+
+def test_the_session_is_read_only(hospital: Hospital) -> None:
+    if hospital.kind == "postgresql":
+        hospital.do(
+            "create or replace function spoil() returns text language sql as 'delete from exam returning ''x'''"
+        )
+        query = "select spoil() as accession_number"
+    else:
+        query = "delete from exam returning accession_number"
+    hospital.add("SYN1001")
+    with pytest.raises(Retry):
+        read(hospital.source(query, cursor=None))
+    assert read(hospital.source()) == ["SYN1001"]
+
+
+# ---- mistakes of the configuration
+
+
+@pytest.mark.parametrize(
+    ("url", "query", "cursor", "reason"),
+    [
+        ("sqlite:///x.db", "select accession_number from v where day > :day", "changed_at", "ris.query"),
+        ("sqlite:///x.db", "select accession_number from v where day > :since", None, "ris.query"),
+        ("not a url", "select 1", None, "ris.url"),
+        ("nodb://host/db", "select 1", None, "ris.url"),
+        ("db2+ibm_db://host/db", "select 1", None, "ris.url"),
+    ],
+)
+def test_what_cannot_work_is_said_at_once(url: str, query: str, cursor: str | None, reason: str) -> None:
+    with pytest.raises(Fatal) as caught:
+        SqlSource(Ris.model_construct(name="ris", url=url), Source.model_construct(query=query, cursor=cursor))
+    assert caught.value.reason == reason
+
+
+def test_an_absent_driver_is_named() -> None:
+    with pytest.raises(Fatal) as caught:
+        SqlSource(
+            Ris.model_construct(name="ris", url="oracle+cx_oracle://reader@host/db"),
+            Source.model_construct(query="select 1", cursor=None),
+        )
+    assert caught.value.reason == "ris.driver"
+    assert "cx_Oracle" in caught.value.detail
+
+
+def test_the_fingerprint_follows_the_question(sqlite: Hospital) -> None:
+    one = sqlite.source("select  accession_number\nfrom v", cursor=None).fingerprint
+    assert one == sqlite.source("select accession_number from v ", cursor=None).fingerprint
+    assert one != sqlite.source("select accession_number from w", cursor=None).fingerprint
+    assert one != sqlite.source("select accession_number from v", cursor="id").fingerprint

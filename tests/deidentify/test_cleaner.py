@@ -1,0 +1,258 @@
+"""What the receiver relies on: same key, same bytes; reasons instead of exceptions; nothing big is copied; explain tells no value."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tracemalloc
+import zlib
+from collections.abc import Callable
+
+import pydicom
+import pytest
+
+from gateway.deidentify import walker as walker_module
+from gateway.deidentify.cleaner import Cleaner, make_cleaner
+from gateway.deidentify.encoding import ITEM_END
+from gateway.model import Buffer, Dropped, Kept, Outcome
+from gateway.rules import SelectionRule
+from gateway.settings import Deidentify
+from tests.deidentify.conftest import KEY
+from tests.deidentify.planted import TOP_UIDS, build
+from tests.deidentify.writer import ROOT, SYNTAXES, Element, base, with_, write
+
+EXPLICIT = SYNTAXES["explicit"]
+
+
+def kept(cleaner: Cleaner, elements: list[Element], syntax: str = "explicit", *, sort: bool = True) -> pydicom.Dataset:
+    result = cleaner.clean(write(elements, syntax, sort=sort), SYNTAXES[syntax], frozenset())
+    assert isinstance(result, Kept), result
+    return pydicom.dcmread(io.BytesIO(b"".join(result.parts)))
+
+
+def reason(result: Kept | Dropped) -> tuple[Outcome, str]:
+    assert isinstance(result, Dropped)
+    return result.outcome, result.reason
+
+
+def test_same_key_same_bytes_in_another_process(cleaner: Cleaner) -> None:
+    data = build("nested", "explicit")[0]
+    result = cleaner.clean(data, EXPLICIT, frozenset())
+    assert isinstance(result, Kept)
+    script = (
+        "import sys, hashlib; from gateway.deidentify.cleaner import make_cleaner; from gateway.settings import Deidentify;"
+        "c = make_cleaner(project='alpha', deidentify=Deidentify(), instance_rule=None, key=bytes(range(32)));"
+        f"r = c.clean(sys.stdin.buffer.read(), {EXPLICIT!r}, frozenset()); sys.stdout.buffer.write(b''.join(r.parts))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], input=data, capture_output=True, check=True, timeout=60)
+    assert done.stdout == b"".join(result.parts)
+
+
+def test_one_patient_is_one_pseudonym_and_references_still_fit(cleaner: Cleaner) -> None:
+    first = kept(cleaner, base(1))
+    reference = (Element(0x00081155, "UI", ROOT + b"1.1.1"),)
+    second = kept(cleaner, with_(base(2, study=2), Element(0x00081140, "SQ", (reference,))), "implicit")
+    assert first.PatientID == second.PatientID and first.AccessionNumber == second.AccessionNumber
+    assert second.ReferencedImageSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert first.StudyInstanceUID != second.StudyInstanceUID and first.SOPInstanceUID != second.SOPInstanceUID
+    other = kept(cleaner, base(3, patient=b"PX-774412"))
+    assert other.PatientID != first.PatientID
+
+
+@pytest.mark.parametrize(("project", "key"), [("beta", KEY), ("alpha", KEY[::-1])])
+def test_projects_and_keys_cannot_be_linked(cleaner: Cleaner, project: str, key: bytes) -> None:
+    other = make_cleaner(project=project, deidentify=Deidentify(), instance_rule=None, key=key)
+    mine, theirs = kept(cleaner, base()), kept(other, base())
+    for keyword in ("PatientID", "AccessionNumber", "StudyID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        assert mine[keyword].value != theirs[keyword].value
+
+
+def test_cleaning_twice_keeps_the_shape(cleaner: Cleaner) -> None:
+    once = kept(cleaner, base())
+    result = cleaner.clean(write(base(), "explicit"), EXPLICIT, frozenset())
+    assert isinstance(result, Kept)
+    again = cleaner.clean(b"".join(result.parts[1:]), EXPLICIT, frozenset())
+    assert isinstance(again, Kept)
+    twice = pydicom.dcmread(io.BytesIO(b"".join(again.parts)))
+    assert twice.keys() == once.keys() and twice.PixelData == once.PixelData
+    assert len(b"".join(again.parts)) == pytest.approx(len(b"".join(result.parts)), abs=10)
+
+
+def test_an_empty_patient_id_makes_one_patient_per_study(cleaner: Cleaner) -> None:
+    ids = [kept(cleaner, base(n, patient=p, study=s)).PatientID for n, p, s in ((1, b"", 1), (2, b"  ", 1), (3, b"", 2))]
+    assert ids[0] == ids[1] != ids[2] and all(len(i) == 16 for i in ids)
+    missing = kept(cleaner, [e for e in base() if e.tag != 0x00100020])
+    assert missing.PatientID == ids[0]
+
+
+def test_the_project_template_makes_the_patient_id() -> None:
+    cleaner = make_cleaner(project="a", deidentify=Deidentify(patient_id="CHEST-{pseudonym}"), instance_rule=None, key=KEY)
+    assert kept(cleaner, base()).PatientID.startswith("CHEST-")
+
+
+@pytest.mark.parametrize("tag", TOP_UIDS)
+def test_a_missing_uid_is_refused(cleaner: Cleaner, tag: int) -> None:
+    data = write([e for e in base() if e.tag != tag], "explicit")
+    assert reason(cleaner.clean(data, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.incomplete")
+
+
+@pytest.mark.parametrize("uid", [b"", b"../../etc/passwd", b"1." * 40 + b"1", b"1.2\\1.3"])
+def test_a_uid_that_is_none_is_refused(cleaner: Cleaner, uid: bytes) -> None:
+    data = write(with_(base(), Element(0x00080018, "UI", uid)), "explicit")
+    assert reason(cleaner.clean(data, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.incomplete")
+
+
+def test_unknown_transfer_syntax_is_refused(cleaner: Cleaner) -> None:
+    assert reason(cleaner.clean(b"", "1.2.840.113619.5.2", frozenset())) == (Outcome.REFUSED, "dataset.transfer-syntax")
+    assert cleaner.explain(b"", "1.2.840.113619.5.2", frozenset()) == []
+
+
+@pytest.mark.parametrize(
+    "breaking",
+    [
+        lambda d: d[:-20],
+        lambda d: d + b"\0\0\0",
+        lambda d: d[:4] + b"??" + d[6:],
+        lambda d: d + bytes.fromhex("feff0de000000000"),
+        lambda d: d + bytes.fromhex("ffff0100") + b"LT\xff\xff",
+        lambda d: d + bytes.fromhex("e17f1000") + b"LO\xff\xff" * 20,
+    ],
+)
+def test_malformed_data_is_refused(cleaner: Cleaner, breaking: Callable[[bytes], bytes]) -> None:
+    broken = breaking(write(base(), "explicit"))
+    for data in (broken, bytearray(broken), memoryview(bytearray(broken))):
+        assert reason(cleaner.clean(data, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.malformed")
+    assert cleaner.explain(broken, EXPLICIT, frozenset()) == []
+
+
+def sequence(body: bytes, length: int = 0xFFFFFFFF, vr: bytes = b"SQ") -> bytes:
+    return bytes.fromhex("08001822") + vr + b"\0\0" + length.to_bytes(4, "little") + body
+
+
+ITEM = bytes.fromhex("feff00e0")
+CLOSE = bytes.fromhex("feffdde000000000")
+DEEP = (sequence(b"") + ITEM + b"\xff\xff\xff\xff") * 60
+
+
+@pytest.mark.parametrize(
+    "insert",
+    [
+        sequence(b"\1\2\3\4\5\6\7\x08" + CLOSE),
+        sequence(ITEM + b"\xff\0\0\0" + CLOSE),
+        sequence(ITEM + b"\xff\xff\xff\xff" + CLOSE),
+        sequence(ITEM + b"\x02\0\0\0ab" + CLOSE),
+        sequence(ITEM, 4),
+        sequence(b"ab", vr=b"OF"),
+        sequence(CLOSE, 8),
+        DEEP,
+    ],
+)
+def test_broken_sequences_are_refused(cleaner: Cleaner, insert: bytes) -> None:
+    before = write([e for e in base() if e.tag < 0x00082218], "explicit")
+    after = write([e for e in base() if e.tag > 0x00082218], "explicit")
+    assert reason(cleaner.clean(before + insert + after, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.malformed")
+
+
+@pytest.mark.parametrize("cut", [b"\0", b"\x07garbage"])
+def test_broken_deflate_is_refused(cleaner: Cleaner, cut: bytes) -> None:
+    data = write(base(), "deflated")
+    for broken in (data[:-5], cut + data):
+        assert reason(cleaner.clean(broken, SYNTAXES["deflated"], frozenset())) == (Outcome.REFUSED, "dataset.malformed")
+
+
+def test_deflated_in_deflated_out(cleaner: Cleaner) -> None:
+    result = cleaner.clean(write(base(), "deflated"), SYNTAXES["deflated"], frozenset())
+    assert isinstance(result, Kept)
+    assert b"PIXEL" not in result.parts[1] and len(result.parts[1]) % 2 == 0
+    assert b"113100" in zlib.decompressobj(-15).decompress(result.parts[1])
+
+
+def test_odd_pixel_data_is_refused(cleaner: Cleaner) -> None:
+    data = write(with_(base(), Element(0x7FE00010, "OB", b"abc", odd=True)), "explicit")
+    assert reason(cleaner.clean(data, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.malformed")
+
+
+def test_out_of_order_and_repeated_elements_are_sorted(cleaner: Cleaner) -> None:
+    late = [Element(0x00081030, "LO", b"QZXLATEXQ"), Element(0x00180050, "DS", b"9.9"), Element(0x00080060, "CS", b"MR")]
+    item = (Element(0x00180050, "DS", b"1"), Element(0x00080060, "CS", b"CT"))
+    for undefined in (False, True):
+        nested = Element(0x00540016, "SQ", (item,), undefined)
+        ds = kept(cleaner, [*sorted(base(), key=lambda e: e.tag), *late, nested], sort=False)
+        assert list(ds.keys()) == sorted(ds.keys()) and "SeriesDescription" not in ds and "StudyDescription" not in ds
+        assert ds.SliceThickness == 2.5 and ds.Modality == "CT"
+        assert list(ds[0x00540016].value[0].keys()) == [0x00080060, 0x00180050]
+
+
+def test_pdf_and_burned_in_text_are_withheld(cleaner: Cleaner) -> None:
+    pdf = write(with_(base(), Element(0x00080016, "UI", b"1.2.840.10008.5.1.4.1.1.104.1")), "explicit")
+    assert reason(cleaner.clean(pdf, EXPLICIT, frozenset())) == (Outcome.EXCLUDED, "encapsulated-document")
+    burned = write(with_(base(), Element(0x00280301, "CS", b"YES")), "explicit")
+    assert reason(cleaner.clean(burned, EXPLICIT, frozenset())) == (Outcome.EXCLUDED, "pixels.burned-in")
+
+
+def test_an_instance_rule_excludes_with_its_reason() -> None:
+    rule = SelectionRule("instance", "SliceThickness < 1.0")
+    cleaner = make_cleaner(project="a", deidentify=Deidentify(), instance_rule=rule, key=KEY)
+    assert reason(cleaner.clean(write(base(), "explicit"), EXPLICIT, frozenset())) == (Outcome.EXCLUDED, "select.instance")
+    thin = write(with_(base(), Element(0x00180050, "DS", b"0.5")), "explicit")
+    assert isinstance(cleaner.clean(thin, EXPLICIT, frozenset()), Kept)
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, lambda d: memoryview(bytearray(d))])
+@pytest.mark.parametrize("syntax", ["explicit", "implicit", "big", "encapsulated"])
+def test_every_kind_of_buffer_gives_the_same_file(cleaner: Cleaner, wrap: Callable[[bytes], Buffer], syntax: str) -> None:
+    for trap in ("nested_undefined", "after_pixels"):
+        data = build(trap, syntax)[0]
+        results = [cleaner.clean(d, SYNTAXES[syntax], frozenset()) for d in (data, wrap(data))]
+        assert all(isinstance(r, Kept) for r in results)
+        first, second = (b"".join(r.parts) for r in results if isinstance(r, Kept))
+        assert first == second
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray])
+def test_300_megabytes_of_pixels_are_not_copied(cleaner: Cleaner, wrap: Callable[[bytes], bytes]) -> None:
+    head = write([e for e in base() if e.tag != 0x7FE00010], "explicit")
+    size = 300 << 20
+    whole: Buffer = bytearray(len(head) + 12 + size)
+    assert isinstance(whole, bytearray)
+    whole[: len(head) + 12] = head + bytes.fromhex("e07f1000") + b"OW\0\0" + size.to_bytes(4, "little")
+    data = wrap(bytes(whole)) if wrap is bytes else whole
+    tracemalloc.start()
+    result = cleaner.clean(data, EXPLICIT, frozenset())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(result, Kept) and peak < 2 << 20
+    (view,) = (part for part in result.parts if isinstance(part, memoryview))
+    assert view.obj is data and len(view) == size
+
+
+def test_a_duplicate_of_what_is_kept_stays_once(cleaner: Cleaner) -> None:
+    ds = kept(cleaner, [*base(), Element(0x00180050, "DS", b"7.7"), Element(0x00280010, "US", b"\x09\0")])
+    assert ds.SliceThickness == 2.5 and ds.Rows == 8
+
+
+def test_our_marks_replace_what_was_there(cleaner: Cleaner) -> None:
+    old = [Element(0x00120062, "CS", b"NO"), Element(0x00120063, "LO", b"by hand"), Element(0x00280303, "CS", b"UNMODIFIED")]
+    ds = kept(cleaner, with_(base(), *old))
+    assert (ds.PatientIdentityRemoved, ds.LongitudinalTemporalInformationModified) == ("YES", "REMOVED")
+    assert cleaner.profile.version in ds.DeidentificationMethod
+
+
+def test_explain_names_each_element_and_its_rule_without_values(cleaner: Cleaner) -> None:
+    elements = with_(base(), Element(0x00291010, "LO", b"x"), Element(0x00082218, "SQ", ((Element(0x00100010, "PN", b"Quast"),),)))
+    lines = cleaner.explain(write(elements, "explicit"), EXPLICIT, frozenset())
+    told = {line.path: (line.keyword, line.action, line.rule) for line in lines}
+    assert told["(0010,0010)"] == ("PatientName", "Z", "PS3.15 Table E.1-1 2026c basic Z")
+    assert told["(0008,2218)[0].(0010,0010)"][:2] == ("PatientName", "Z")
+    assert told["(0029,1010)"] == ("", "X", "default: private")
+    assert told["(0018,0050)"][1] == told["(7FE0,0010)"][1] == "K"
+    assert len(told) == len(elements) + 1 and "Quast" not in repr(lines)
+    shuffled = cleaner.explain(write(elements[::-1], "explicit", sort=False), EXPLICIT, frozenset())
+    assert {line.path for line in shuffled} == set(told)
+
+
+def test_nothing_of_the_input_shows_in_a_repr(cleaner: Cleaner) -> None:
+    result = cleaner.clean(write(base(), "explicit"), EXPLICIT, frozenset())
+    assert "Quast" not in repr(result) and ROOT.decode() not in repr(result)
+    assert walker_module.MAX_DEPTH < sys.getrecursionlimit() / 8 and ITEM_END == 0xFFFEE00D

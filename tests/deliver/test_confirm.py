@@ -1,0 +1,200 @@
+"""The confirmation: nothing leaves the outbox that was not read back, at whatever point it is killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from gateway.deliver.care import FIRST_WAIT
+from gateway.deliver.confirm import MAX_LOST
+from gateway.errors import Retry
+from gateway.model import LedgerLine, Outcome
+from tests.deliver.clean import clean_bytes
+from tests.deliver.conftest import KEY, Bench
+from tests.deliver.test_courier import deliveries
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def delivered(bench: Bench, *numbers: int) -> list[Path]:
+    files = [bench.keep(n) for n in numbers]
+    bench.outbox.note(KEY, LedgerLine("ab" * 16, Outcome.EXCLUDED, "select.instance"))
+    bench.store.add()
+    assert bench.deliver.step()
+    return files
+
+
+def run_to_the_end(bench: Bench) -> None:
+    """A new life: the sweep of the outbox first, as the daemon does, then both steps until they are idle."""
+    bench.restart()
+    for key in bench.outbox.series():
+        if bench.store.states[key] == "confirmed" and not bench.outbox.remove(key, ()):
+            bench.store.late(key, now=bench.now)
+    for _ in range(20):
+        if not (bench.deliver.step() or bench.confirm.step()):
+            return
+    pytest.fail("it never ends")
+
+
+def all_is_well(bench: Bench, *numbers: int) -> None:
+    assert bench.store.states == {KEY: "confirmed"}
+    assert sorted(bench.archive.visible().values()) == sorted(clean_bytes(n) for n in numbers)
+    assert bench.archive.hidden() == 0
+    assert bench.outbox.series() == []
+
+
+def test_read_back_then_let_go(bench: Bench) -> None:
+    delivered(bench, 1, 2)
+    assert bench.confirm.step()
+    assert not bench.confirm.step()
+    all_is_well(bench, 1, 2)
+    assert bench.events() == [("delivered", ""), ("confirmed", "")]
+    assert deliveries(bench) == {"delivered": 2, "confirmed": 2}
+
+
+def test_a_damaged_file_is_never_let_go(bench: Bench) -> None:
+    files = delivered(bench, 1, 2)
+    place = sorted(bench.archive.visible())[0]
+    bench.archive.change(place, clean_bytes(1)[:-1] + b"\0")
+    assert bench.confirm.step()
+    assert bench.store.states[KEY] == "retrieved"
+    assert bench.outbox.files(KEY) == files
+    run_to_the_end(bench)
+    assert bench.events()[-1] == ("failed", "deliver.conflict")
+    assert bench.outbox.files(KEY) == files
+
+
+def test_a_lost_file_goes_again(bench: Bench) -> None:
+    delivered(bench, 1, 2)
+    bench.archive.lose(sorted(bench.archive.visible())[0])
+    assert bench.confirm.step()
+    assert bench.events()[-1] == ("lost", "deliver.missing")
+    run_to_the_end(bench)
+    all_is_well(bench, 1, 2)
+
+
+def test_an_archive_that_always_loses_does_not_go_round_for_ever(bench: Bench) -> None:
+    files = delivered(bench, 1)
+    bench.sink.forgetful = True
+    run_to_the_end(bench)
+    assert bench.events()[-1] == ("failed", "deliver.lost")
+    assert [e for e, _ in bench.events()].count("lost") == MAX_LOST
+    assert bench.outbox.files(KEY) == files
+
+
+def test_what_came_before_the_reading_back_goes_too(bench: Bench) -> None:
+    delivered(bench, 1)
+    bench.keep(2)
+    assert bench.confirm.step()
+    assert bench.store.states[KEY] == "retrieved"
+    run_to_the_end(bench)
+    all_is_well(bench, 1, 2)
+
+
+def test_what_came_during_the_reading_back_goes_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    delivered(bench, 1)
+    settle = bench.store.settle_row
+
+    def arrives_just_then(row: object, event: str, **rest: object) -> bool:
+        if event == "confirmed" and not bench.archive.visible().keys() & {"2"}:
+            bench.keep(2)
+        return settle(row, event, **rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.store, "settle_row", arrives_just_then)
+        assert bench.confirm.step()
+    assert bench.events()[-2:] == [("confirmed", ""), ("late", "")]
+    assert [f.name for f in bench.outbox.files(KEY)] == ["2.25.10002.dcm"]
+    run_to_the_end(bench)
+    all_is_well(bench, 1, 2)
+
+
+def before_settle(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object, **__: object) -> bool:
+        raise Killed
+
+    monkeypatch.setattr(bench.store, "settle_row", die)
+
+
+def before_remove(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object) -> bool:
+        raise Killed
+
+    monkeypatch.setattr(bench.outbox, "remove", die)
+
+
+def half_way_through_remove(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(_: str, files: Sequence[Path]) -> bool:
+        files[0].unlink()
+        raise Killed
+
+    monkeypatch.setattr(bench.outbox, "remove", die)
+
+
+def when_only_the_ledger_is_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(_: str, files: Sequence[Path]) -> bool:
+        for file in files:
+            file.unlink()
+        raise Killed
+
+    monkeypatch.setattr(bench.outbox, "remove", die)
+
+
+@pytest.mark.parametrize("kill", [before_settle, before_remove, half_way_through_remove, when_only_the_ledger_is_left])
+def test_killed_anywhere_nothing_twice_nothing_missing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, kill: Callable[[Bench, pytest.MonkeyPatch], None]
+) -> None:
+    delivered(bench, 1, 2, 3)
+    with monkeypatch.context() as patched:
+        kill(bench, patched)
+        with pytest.raises(Killed):
+            bench.confirm.step()
+    run_to_the_end(bench)
+    all_is_well(bench, 1, 2, 3)
+    assert deliveries(bench)["delivered"] == 3
+
+
+def test_a_sink_in_trouble_keeps_everything(bench: Bench) -> None:
+    files = delivered(bench, 1)
+    bench.sink.error = Retry("sink.unreadable", "first cannot be read", charge=False)
+    with pytest.raises(Retry):
+        bench.confirm.step()
+    assert not bench.confirm.step()
+    assert bench.store.states[KEY] == "delivered"
+    assert bench.outbox.files(KEY) == files
+    assert bench.board.states("sink") == {"first": False}
+    bench.now += FIRST_WAIT
+    bench.sink.error = None
+    assert bench.confirm.step()
+    all_is_well(bench, 1)
+
+
+def test_a_lost_lease_removes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = delivered(bench, 1)
+    monkeypatch.setattr(bench.store, "settle_row", lambda *_, **__: False)
+    assert bench.confirm.step()
+    assert bench.outbox.files(KEY) == files
+
+
+def test_an_outbox_that_cannot_be_cleared_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    delivered(bench, 1)
+
+    def fail(*_: object) -> bool:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.outbox, "remove", fail)
+        with pytest.raises(Retry, match=r"^outbox\.unwritable"):
+            bench.confirm.step()
+    run_to_the_end(bench)
+    all_is_well(bench, 1)
+
+
+def test_a_delivered_series_without_files_is_not_confirmed(bench: Bench) -> None:
+    bench.store.add(state="delivered")
+    assert bench.confirm.step()
+    assert bench.events() == [("failed", "outbox.empty")]

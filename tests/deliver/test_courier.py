@@ -1,0 +1,178 @@
+"""The courier: every file into every sink, once; trouble is the sink's and costs the series nothing but time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.deliver.care import FIRST_WAIT, LONGEST_WAIT, MAX_ATTEMPTS, wait
+from gateway.errors import Retry
+from gateway.ops.declared import PREFIX
+from tests.deliver.clean import clean_bytes, directory_archive
+from tests.deliver.conftest import KEY, Bench, Moody
+from tests.ops.test_metrics import samples
+
+FULL = Retry("sink.full", "first cannot be written", charge=False)
+
+
+def deliveries(bench: Bench, sink: str = "first") -> dict[str, float]:
+    start = f'{PREFIX}deliveries_total{{result="'
+    shown = samples(bench.metrics)
+    return {k[len(start) :].split('"')[0]: v for k, v in shown.items() if k.startswith(start) and f'sink="{sink}"' in k}
+
+
+def test_a_series_is_delivered(bench: Bench) -> None:
+    files = [bench.keep(n) for n in (1, 2, 3)]
+    os.utime(files[2], (bench.now - 90, bench.now - 90))
+    bench.store.add()
+    assert bench.deliver.step()
+    assert not bench.deliver.step()
+    assert sorted(bench.archive.visible().values()) == sorted(clean_bytes(n) for n in (1, 2, 3))
+    assert bench.events() == [("delivered", "")]
+    assert bench.outbox.files(KEY) == files
+    assert deliveries(bench) == {"delivered": 3}
+    assert samples(bench.metrics)[PREFIX + 'delivery_lag_seconds{sink="first"}'] == 90
+    assert bench.board.states("sink") == {"first": True}
+    assert bench.board.snapshot()["last"]["delivery"] is not None  # type: ignore[index]
+
+
+def test_a_killed_courier_begins_again_and_changes_nothing(bench: Bench) -> None:
+    for n in (1, 2, 3):
+        bench.keep(n)
+    bench.store.add()
+    bench.archive.sink.put(bench.outbox.files(KEY)[0])
+    bench.restart()
+    assert bench.deliver.step()
+    assert deliveries(bench) == {"delivered": 2, "duplicate": 1}
+    assert len(bench.archive.visible()) == 3
+
+
+def test_every_sink_gets_every_file(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    second = directory_archive(tmp_path / "second")
+    bench.sinks["chest"] = [bench.sink, Moody(second.sink, "second")]
+    bench.keep(1)
+    bench.store.add()
+    bench.deliver.step()
+    assert bench.archive.visible() == second.visible() != {}
+    assert deliveries(bench, "second") == {"delivered": 1}
+
+
+def test_a_sink_in_trouble_costs_nothing_but_time(bench: Bench) -> None:
+    bench.keep(1)
+    bench.store.add()
+    bench.sink.error = FULL
+    with pytest.raises(Retry) as caught:
+        bench.deliver.step()
+    assert (caught.value.reason, caught.value.charge, caught.value.after) == ("sink.full", False, 0.0)
+    assert bench.store.states[KEY] == "retrieved"
+    assert bench.store.attempts[KEY] == 0
+    assert bench.store.not_before[KEY] == bench.now + FIRST_WAIT
+    assert bench.board.states("sink") == {"first": False}
+    assert bench.board.snapshot()["sinks"]["first"]["error"] == "sink.full"  # type: ignore[index]
+    assert deliveries(bench) == {"failed": 1}
+
+
+def test_the_project_rests_while_others_go_on(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "knee").mkdir()
+    knee = directory_archive(tmp_path / "knee")
+    bench.sinks["knee"] = [Moody(knee.sink, "knee")]
+    for key, project in (("S-1", "chest"), ("S-2", "chest"), ("S-3", "knee")):
+        bench.keep(1, key)
+        bench.store.add(key, project=project)
+    bench.sink.error = FULL
+    with pytest.raises(Retry):
+        bench.deliver.step()
+    assert bench.deliver.step()  # S-3, not S-2
+    assert not bench.deliver.step()
+    assert bench.store.states == {"S-1": "retrieved", "S-2": "retrieved", "S-3": "delivered"}
+    bench.now += FIRST_WAIT
+    bench.sink.error = None
+    assert bench.deliver.step()
+    assert bench.deliver.step()
+    assert set(bench.store.states.values()) == {"delivered"}
+    assert bench.board.states("sink")["first"]
+
+
+def test_the_wait_grows_and_is_forgotten_after_success(bench: Bench) -> None:
+    bench.keep(1)
+    bench.store.add()
+    bench.sink.error = FULL
+    waits = []
+    for _ in range(3):
+        with pytest.raises(Retry):
+            bench.deliver.step()
+        waits.append(bench.store.not_before[KEY] - bench.now)
+        bench.now = bench.store.not_before[KEY]
+    assert waits == [30.0, 60.0, 120.0]
+    bench.sink.error = None
+    assert bench.deliver.step()
+    bench.store.add("S-2")
+    bench.keep(2, "S-2")
+    bench.sink.error = FULL
+    with pytest.raises(Retry):
+        bench.deliver.step()
+    assert bench.store.not_before["S-2"] - bench.now == FIRST_WAIT
+
+
+def test_the_wait_is_bounded() -> None:
+    assert [wait(n) for n in (0, 1, 2, 8, 9, 10_000)] == [30.0, 30.0, 60.0, LONGEST_WAIT, LONGEST_WAIT, LONGEST_WAIT]
+
+
+def test_a_conflict_fails_the_series(bench: Bench) -> None:
+    bench.keep(1, fill=2)
+    bench.archive.sink.put(bench.outbox.files(KEY)[0])
+    place = next(iter(bench.archive.visible()))
+    bench.archive.change(place, b"something else")
+    bench.store.add()
+    assert bench.deliver.step()
+    assert bench.events() == [("failed", "deliver.conflict")]
+    assert bench.archive.visible() == {place: b"something else"}
+    assert deliveries(bench) == {"refused": 1}
+    assert bench.board.states("sink") == {}  # the sink is well
+
+
+def test_a_series_without_files_is_not_delivered(bench: Bench) -> None:
+    bench.store.add()
+    assert bench.deliver.step()
+    assert bench.events() == [("failed", "outbox.empty")]
+
+
+def test_a_project_without_sinks_keeps_its_files(bench: Bench) -> None:
+    bench.sinks["chest"] = []
+    bench.keep(1)
+    bench.store.add()
+    assert not bench.deliver.step()
+    bench.store.states[KEY] = "delivered"
+    assert not bench.confirm.step()
+    assert len(bench.outbox.files(KEY)) == 1
+
+
+def test_an_outbox_that_cannot_be_read_is_charged_and_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.outbox, "files", lambda series: [bench.folder / f"{series}.gone"])
+    bench.store.add()
+    for attempt in range(1, MAX_ATTEMPTS):
+        assert bench.deliver.step()
+        assert bench.store.attempts[KEY] == attempt
+        bench.now = bench.store.not_before[KEY]
+    assert bench.deliver.step()
+    assert bench.events()[-1] == ("failed", "outbox.unreadable")
+    assert bench.board.states("sink") == {}
+
+
+def test_a_lost_lease_settles_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.keep(1)
+    bench.store.add()
+    claim = bench.store.claim_rows
+
+    def stale(state: str, **rest: object) -> object:
+        row = claim(state, **rest)  # type: ignore[arg-type]
+        return row and replace(row, owner="gw9/other")
+
+    monkeypatch.setattr(bench.store, "claim_rows", stale)
+    assert bench.deliver.step()
+    assert bench.store.states[KEY] == "retrieved"
+    assert bench.events() == []

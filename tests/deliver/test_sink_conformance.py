@@ -1,0 +1,116 @@
+"""What every sink promises, whatever it is made of."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Refused
+from tests.deliver.clean import ARCHIVES, Archive, clean_bytes, clean_file, forked
+
+KILLS = 10
+
+
+@pytest.fixture(params=sorted(ARCHIVES))
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
+    return ARCHIVES[request.param](tmp_path)
+
+
+def test_put_delivers_the_very_bytes(archive: Archive, tmp_path: Path) -> None:
+    file = clean_file(tmp_path / "outbox")
+    receipt = archive.sink.put(file)
+    assert receipt.new
+    assert archive.visible() == {receipt.place: file.read_bytes()}
+    assert archive.hidden() == 0
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_twice_is_once(archive: Archive, tmp_path: Path, reopened: bool) -> None:
+    file = clean_file(tmp_path / "outbox")
+    first = archive.sink.put(file)
+    second = (archive.reopen() if reopened else archive.sink).put(file)
+    assert (first.place, first.new, second.new) == (second.place, True, False)
+    assert list(archive.visible()) == [first.place]
+
+
+def test_instances_do_not_share_a_place(archive: Archive, tmp_path: Path) -> None:
+    places = {archive.sink.put(clean_file(tmp_path / "outbox", n)).place for n in range(1, 6)}
+    assert len(places) == 5 == len(archive.visible())
+
+
+def test_other_content_is_refused_and_nothing_changes(archive: Archive, tmp_path: Path) -> None:
+    place = archive.sink.put(clean_file(tmp_path / "outbox", fill=1)).place
+    for other in (clean_bytes(fill=2), clean_bytes(fill=1, pixels=1024)):
+        (tmp_path / "outbox" / "2.25.10001.dcm").write_bytes(other)
+        with pytest.raises(Refused, match=r"^deliver\.conflict"):
+            archive.sink.put(tmp_path / "outbox" / "2.25.10001.dcm")
+    assert archive.visible() == {place: clean_bytes(fill=1)}
+    assert archive.hidden() == 0
+
+
+def test_confirm_sees_what_is_there(archive: Archive, tmp_path: Path) -> None:
+    file = clean_file(tmp_path / "outbox")
+    assert not archive.sink.confirm(file)
+    place = archive.sink.put(file).place
+    assert archive.sink.confirm(file)
+    assert archive.reopen().confirm(file)
+    archive.lose(place)
+    assert not archive.sink.confirm(file)
+
+
+@pytest.mark.parametrize("where", [0, 132, -1])
+def test_confirm_detects_a_flipped_byte(archive: Archive, tmp_path: Path, where: int) -> None:
+    file = clean_file(tmp_path / "outbox")
+    place = archive.sink.put(file).place
+    content = bytearray(file.read_bytes())
+    content[where] ^= 1
+    archive.change(place, bytes(content))
+    assert not archive.sink.confirm(file)
+
+
+@pytest.mark.parametrize("cut", [1, 200])
+def test_confirm_detects_truncation(archive: Archive, tmp_path: Path, cut: int) -> None:
+    file = clean_file(tmp_path / "outbox")
+    archive.change(archive.sink.put(file).place, file.read_bytes()[:-cut])
+    assert not archive.sink.confirm(file)
+
+
+def test_what_is_no_dicom_file_is_refused(archive: Archive, tmp_path: Path) -> None:
+    file = tmp_path / "2.25.1.dcm"
+    file.write_bytes(b"not DICOM, SYN-SECRET-1")
+    with pytest.raises(Refused, match=r"^deliver\.unreadable") as caught:
+        archive.sink.put(file)
+    assert "SYN-SECRET" not in repr(caught.value)
+    assert archive.visible() == {}
+
+
+def test_probe_leaves_nothing(archive: Archive) -> None:
+    archive.sink.probe()
+    assert archive.visible() == {}
+    assert archive.hidden() == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_killed_at_random_moments_nothing_half_is_visible(archive: Archive, tmp_path: Path) -> None:
+    """The same archive through KILLS lives; then one undisturbed life completes it."""
+    files = [clean_file(tmp_path / "outbox", n, pixels=1_000_000) for n in range(1, 21)]
+    rng, seen = random.Random(7), set[int]()
+    for _ in range(KILLS):
+        child = forked(lambda: [archive.reopen().put(file) for file in files])
+        time.sleep(rng.uniform(0.0, 0.05))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        visible = archive.visible()
+        assert all(content == (tmp_path / "outbox" / Path(p).name).read_bytes() for p, content in visible.items())
+        seen.add(len(visible))
+    assert len(seen) > 1, "every kill hit the same moment: the test shows nothing"
+    last = archive.reopen()
+    for file in files:
+        last.put(file)
+    assert len(archive.visible()) == len(files)
+    assert archive.hidden() == 0

@@ -1,0 +1,125 @@
+"""Identifiers: nothing a PACS sends raises or warns, and nothing is converted that was not asked for."""
+
+from __future__ import annotations
+
+import warnings
+from io import BytesIO
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom.dsutils import decode, encode
+
+from gateway.dicom.identifier import askable, identifier, integer, text, uid_list, value
+from gateway.dicom.quiet import silence
+
+
+def received(raw: bytes) -> Dataset:
+    """As pynetdicom hands it over: implicit VR little endian, nothing converted yet. pydicom warns while it reads."""
+    silence()
+    return decode(BytesIO(raw), True, True)
+
+
+def element(group: int, number: int, raw: bytes) -> bytes:
+    return group.to_bytes(2, "little") + number.to_bytes(2, "little") + len(raw).to_bytes(4, "little") + raw
+
+
+def test_question_is_encoded_as_it_was_meant_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ds = identifier("STUDY", {"AccessionNumber": "A" * 40}, frozenset({"StudyDate", "NumberOfStudyRelatedSeries"}))
+        raw = encode(ds, True, True)
+    back = received(raw or b"")
+    assert text(back, "AccessionNumber") == "A" * 40
+    assert {e.keyword for e in ds} == {
+        "QueryRetrieveLevel", "AccessionNumber", "StudyDate", "NumberOfStudyRelatedSeries",
+    }  # fmt: skip
+    assert value(back, "StudyDate") is None
+
+
+def test_character_set_is_named_only_where_it_is_needed() -> None:
+    assert "SpecificCharacterSet" not in identifier("STUDY", {"AccessionNumber": "A1"})
+    ds = identifier("STUDY", {"AccessionNumber": "Ä1"})
+    assert ds.SpecificCharacterSet == "ISO_IR 192"
+    assert "Ä1".encode() in (encode(ds, True, True) or b"")
+
+
+def test_unknown_keyword_is_a_mistake_of_ours() -> None:
+    with pytest.raises(ValueError, match="no DICOM keyword"):
+        identifier("STUDY", {"NoSuchKeyword": "1"})
+    assert not askable("NoSuchKeyword")
+    assert not askable("ProcedureCodeSequence")
+    assert askable("SeriesDescription")
+
+
+@pytest.mark.parametrize(
+    ("charset", "raw", "expected"),
+    [
+        (b"ISO_IR 100", "Schädel".encode("latin-1"), "Schädel"),
+        (b"ISO_IR 192", "Schädel".encode(), "Schädel"),
+        (b"", "Schädel".encode(), "Schädel"),
+        (b"", "Schädel".encode("latin-1"), "Schädel"),
+        (b"ISO_IR 99", "Schädel".encode("latin-1"), "Schädel"),
+        (b"\\ISO 2022 IR 87", "頭部".encode("iso2022_jp"), "頭部"),
+        (b"ISO_IR 144", "Голова".encode("iso8859_5"), "Голова"),
+    ],
+)
+def test_text_in_any_character_set(charset: bytes, raw: bytes, expected: str) -> None:
+    """F11: Orthanc answers ISO_IR 100 whatever is asked, dcmqrscp omits the tag, unknown terms must not raise."""
+    row = received((element(8, 5, charset) if charset else b"") + element(8, 0x103E, raw + b" "))
+    assert text(row, "SeriesDescription") == expected
+
+
+def test_illegal_values_are_none_and_harm_nothing_else() -> None:
+    """F12: StudyDate 20143822, StudyTime 1113.672, a bad IS."""
+    row = received(
+        element(8, 0x20, b"20143822") + element(8, 0x30, b"1113.672") + element(0x20, 0xD, b"1.2.3\0")
+        + element(0x20, 0x11, b"twelve") + element(0x20, 0x1209, b"1e999 ") + element(0x28, 0x10, b"\1\2\3")
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert value(row, "StudyDate") == "20143822"
+        assert value(row, "StudyTime") == "1113.672"
+        assert text(row, "StudyInstanceUID") == "1.2.3"
+        assert value(row, "SeriesNumber") is None
+        assert integer(row, "NumberOfSeriesRelatedInstances") is None
+        assert value(row, "Rows") == 513.0
+        assert value(row, "SeriesDescription") is None
+        assert value(row, "NoSuchKeyword") is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"12", 12),
+        (b" 12 ", 12),
+        (b"0", 0),
+        (b"-1", None),
+        (b"1.5", None),
+        (b"nan ", None),
+        (b"1_0", None),
+        (b"", None),
+    ],
+)
+def test_whole_numbers(raw: bytes, expected: int | None) -> None:
+    assert integer(received(element(0x20, 0x1209, raw)), "NumberOfSeriesRelatedInstances") == expected
+
+
+def test_several_values_are_a_list_only_where_the_dictionary_allows_them() -> None:
+    row = received(element(8, 8, b"ORIGINAL\\PRIMARY\\\\ ") + element(8, 0x103E, b"a\\b "))
+    assert value(row, "ImageType") == ["ORIGINAL", "PRIMARY"]
+    assert value(row, "SeriesDescription") == "a\\b"
+
+
+def test_values_that_pydicom_converted_already() -> None:
+    row = Dataset()
+    row.ModalitiesInStudy, row.Rows, row.SeriesNumber = ["CT", "SR"], 512, "3"
+    assert value(row, "ModalitiesInStudy") == ["CT", "SR"]
+    assert value(row, "Rows") == 512.0
+    assert value(row, "SeriesNumber") == 3.0
+
+
+def test_one_uid_is_a_list_of_one() -> None:
+    """M5: it arrives as a str, whose items would be characters."""
+    assert uid_list("1.2.9") == ("1.2.9",)
+    assert uid_list(["1.2.9", "1.2.10"]) == ("1.2.9", "1.2.10")
+    assert uid_list(None) == uid_list("") == ()

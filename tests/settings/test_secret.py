@@ -1,0 +1,122 @@
+"""Secrets come from files that others cannot read; what is wrong with one is said with the mend and without its content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Fatal
+from gateway.settings import Settings, load, read_key, read_password, secret, secret_path
+from tests.settings.configurations import VALID, changed, line_of, mistakes, written
+
+KEY = bytes(range(32))
+
+
+def stored(path: Path, content: bytes, mode: int = 0o600) -> Path:
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def with_key(reference: object) -> str:
+    return VALID.replace("/etc/pacs-gateway/pseudonym.key", str(reference))
+
+
+def with_password(key: Path, reference: object) -> str:
+    return with_key(key).replace("[[ris]]", f'[[ris]]\npassword_file = "{reference}"')
+
+
+def load_with_key(folder: Path, reference: object) -> Settings:
+    return load(written(folder, with_key(reference)))
+
+
+def test_read_key(tmp_path: Path) -> None:
+    assert read_key(load_with_key(tmp_path, stored(tmp_path / "key", KEY))) == KEY
+
+
+def test_read_key_from_a_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    stored(tmp_path / "pseudonym-key", KEY, 0o440)  # systemd's own modes are not ours to judge
+    assert read_key(load_with_key(tmp_path, "credential:pseudonym-key")) == KEY
+
+
+def test_a_credential_stays_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert secret_path("credential:../../etc/shadow") == tmp_path / "shadow"
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "fragment"),
+    [
+        (None, 0, "there is no such file; make a key with: pacs-gateway key init"),
+        (KEY[:31], 0o600, "the file does not hold 32 bytes"),
+        (KEY + b"\n", 0o600, "the file does not hold 32 bytes"),
+        (KEY, 0o640, "its mode 0640 lets others read it; mode 0600: chmod 600"),
+        (KEY, 0o604, "its mode 0604 lets others read it"),
+    ],
+)
+def test_bad_key(tmp_path: Path, content: bytes | None, mode: int, fragment: str) -> None:
+    key = tmp_path / "key"
+    if content is not None:
+        stored(key, content, mode)
+    (found,) = mistakes(written(tmp_path, with_key(key)), files=True)
+    assert (found.where, found.line) == ("key_file", line_of(VALID, "key_file"))
+    assert fragment in str(found)
+    with pytest.raises(Fatal, match=r"key\.file"):
+        read_key(load(written(tmp_path, with_key(key)), files=False))
+
+
+def test_the_default_key_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "stat", lambda self: (_ for _ in ()).throw(FileNotFoundError()))
+    text = changed('key_file = "/etc/pacs-gateway/pseudonym.key"\n', "")
+    (found,) = mistakes(written(tmp_path, text), files=True)
+    assert (found.line, found.found) == (0, "there is no such file (/etc/pacs-gateway/pseudonym.key, the default)")
+
+
+def test_no_credentials_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    (found,) = mistakes(written(tmp_path, with_key("credential:pseudonym-key")), files=True)
+    assert "CREDENTIALS_DIRECTORY is not set" in found.found
+    with pytest.raises(Fatal, match="CREDENTIALS_DIRECTORY"):
+        secret("credential:pseudonym-key")
+
+
+@pytest.mark.parametrize("content", [b"s p", b"s p\n", b"s p\r\n", b"s p\nsecond line\n"])
+def test_read_password(tmp_path: Path, content: bytes) -> None:
+    assert read_password(stored(tmp_path / "password", content, 0o640)) == "s p"
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "fragment"),
+    [
+        (None, 0, "there is no such file"),
+        (b"", 0o600, "the file's first line is empty"),
+        (b"\nhunter2\n", 0o600, "the file's first line is empty"),
+        (b"hunter2\n", 0o644, "its mode 0644 lets others read it"),
+    ],
+)
+def test_bad_password(tmp_path: Path, content: bytes | None, mode: int, fragment: str) -> None:
+    path = tmp_path / "password"
+    if content is not None:
+        stored(path, content, mode)
+    text = with_password(stored(tmp_path / "key", KEY), path)
+    (found,) = mistakes(written(tmp_path, text), files=True)
+    assert (found.where, found.line) == ('ris "ris": password_file', line_of(text, "password_file"))
+    assert fragment in str(found)
+    with pytest.raises(Fatal, match=r"password\.file") as raised:
+        read_password(path)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_password_that_is_no_text(tmp_path: Path) -> None:
+    with pytest.raises(Fatal, match="not UTF-8") as raised:
+        read_password(stored(tmp_path / "password", b"\xff\xfe"))
+    assert raised.value.__suppress_context__
+
+
+def test_a_folder_is_no_secret(tmp_path: Path) -> None:
+    (found,) = mistakes(written(tmp_path, with_key(tmp_path)), files=True)
+    assert "not a file that this user can read" in str(found)
+    with pytest.raises(Fatal, match=r"secret\.unreadable"):
+        secret(tmp_path)

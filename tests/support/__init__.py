@@ -1,0 +1,1 @@
+"""What tests stand on: real peers (`peers`), synthetic DICOM files (`dicomfiles`)."""

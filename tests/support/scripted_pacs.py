@@ -1,0 +1,291 @@
+"""A PACS that misbehaves on demand: every C-FIND and C-MOVE answer is written by a script (pacs-behaviour.md C).
+
+    with ScriptedPacs(find=rows(row1, row2, final=0xFE00)) as pacs: ...
+
+A script is a callable that gets a `Reply`: status, counters, identifier, order, timing and sub-operations are all free, and
+the association may be aborted, cut or left silent. The names of behaviours (F14, M8 ...) are those of the catalogue.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from socketserver import BaseServer
+from types import TracebackType
+from typing import Any, Final, Self
+
+import pynetdicom.association
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_FIND, C_MOVE
+from pynetdicom.dsutils import decode, encode
+from pynetdicom.events import EventHandlerType
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.service_class import QueryRetrieveServiceClass, ServiceClass
+from pynetdicom.transport import ThreadedAssociationServer
+
+HOOK: Final = "uid_to_service_class"  # how an association finds the class that serves a request
+HOST: Final = "127.0.0.1"
+CT_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.2"
+MODELS: Final = ("1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2")
+Script = Callable[["Reply"], None]
+
+
+class Reply:
+    """One request that a script answers."""
+
+    def __init__(self, service: ServiceClass, request: Any, context: PresentationContext, pacs: ScriptedPacs) -> None:
+        self.assoc = service.assoc
+        self.pacs = pacs
+        self._service, self._request, self._context = service, request, context
+        syntax = context.transfer_syntax[0]
+        self.keys = decode(request.Identifier, syntax.is_implicit_VR, syntax.is_little_endian)
+        self.level = str(self.keys.get("QueryRetrieveLevel", ""))
+
+    @property
+    def cancelled(self) -> bool:
+        return self._service.is_cancelled(self._request.MessageID)
+
+    @property
+    def going(self) -> bool:
+        """False once the association is over or the PACS is being stopped."""
+        return bool(self.assoc.is_established) and not self.pacs.stopping.is_set()
+
+    def send(self, status: int, identifier: Dataset | None = None, **elements: Any) -> None:
+        """One response. `elements`: counters, ErrorComment, MessageIDBeingRespondedTo."""
+        message = C_FIND() if isinstance(self._request, C_FIND) else C_MOVE()
+        message.MessageIDBeingRespondedTo = self._request.MessageID
+        message.AffectedSOPClassUID = self._request.AffectedSOPClassUID
+        message.Status = status
+        for name, value in elements.items():
+            setattr(message, name, value)
+        if identifier is not None:
+            syntax = self._context.transfer_syntax[0]
+            raw = encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian)
+            message.Identifier = BytesIO(raw or b"")
+        self._service.dimse.send_msg(message, self._context.context_id or 1)
+
+    def wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self.going and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def cut(self) -> None:
+        """The TCP connection is gone, without an A-ABORT."""
+        socket = self.assoc.dul.socket
+        if socket is not None and socket.socket is not None:
+            socket.socket.shutdown(2)
+
+
+class _Scripted(QueryRetrieveServiceClass):
+    """Hands requests for a ScriptedPacs to its scripts; the public events would do the sub-operations themselves."""
+
+    pacs: dict[int, ScriptedPacs] = {}  # noqa: RUF012  by id of the AE
+
+    def _c_find_scp(self, req: Any, context: PresentationContext) -> None:
+        mine = self.pacs.get(id(self.ae))
+        if mine is None:
+            super()._c_find_scp(req, context)
+        else:
+            mine.answer("find", Reply(self, req, context, mine))
+
+    def _move_scp(self, req: Any, context: PresentationContext) -> None:
+        mine = self.pacs.get(id(self.ae))
+        if mine is None:
+            super()._move_scp(req, context)
+        else:
+            mine.answer("move", Reply(self, req, context, mine))
+
+
+class ScriptedPacs:
+    """`find`, `move`: the scripts; may be replaced while it runs. `asked`: the identifiers that came, oldest first."""
+
+    def __init__(self, *, find: Script | None = None, move: Script | None = None, name: str = "main") -> None:
+        self.name, self.ae_title, self.host, self.port = name, "DOUBLE", HOST, 0
+        self.find, self.move = find or rows(), move or finals(0x0000)
+        self.asked: list[tuple[str, Dataset]] = []
+        self.associations = 0
+        self.stopping = threading.Event()
+        self.ae = AE(ae_title=self.ae_title)
+        for model in MODELS:
+            self.ae.add_supported_context(model, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+
+    def answer(self, what: str, reply: Reply) -> None:
+        self.asked.append((what, reply.keys))
+        (self.find if what == "find" else self.move)(reply)
+
+    def questions(self, level: str) -> list[Dataset]:
+        """The C-FIND identifiers of that level so far."""
+        return [keys for what, keys in self.asked if what == "find" and keys.get("QueryRetrieveLevel") == level]
+
+    def __enter__(self) -> Self:
+        def opened(_: evt.Event) -> None:
+            self.associations += 1
+
+        original = self._original = getattr(pynetdicom.association, HOOK)
+        if not _Scripted.pacs:
+
+            def chosen(uid: str) -> type[ServiceClass]:
+                found: type[ServiceClass] = original(uid)
+                return _Scripted if found is QueryRetrieveServiceClass else found
+
+            setattr(pynetdicom.association, HOOK, chosen)
+        _Scripted.pacs[id(self.ae)] = self
+        handlers: list[EventHandlerType] = [(evt.EVT_ACCEPTED, opened)]
+        self._server = self.ae.make_server((HOST, 0), evt_handlers=handlers, server_class=ThreadedAssociationServer)
+        assert self._server.socket is not None
+        self.port = self._server.socket.getsockname()[1]
+        polling = {"poll_interval": 0.02}  # 0.5 s otherwise, at the end of each test
+        threading.Thread(target=self._server.serve_forever, kwargs=polling, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stopping.set()
+        for assoc in self._server.active_associations:
+            assoc.abort()
+        BaseServer.shutdown(self._server)  # pynetdicom's own wants to have started it
+        self._server.server_close()
+        del _Scripted.pacs[id(self.ae)]
+        if not _Scripted.pacs:
+            setattr(pynetdicom.association, HOOK, self._original)
+
+
+# ---- C-FIND scripts
+
+
+def row(**elements: object) -> Dataset:
+    """A response identifier."""
+    ds = Dataset()
+    for keyword, value in elements.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def rows(*answers: Dataset, final: int = 0x0000, pending: int = 0xFF00) -> Script:
+    """The same rows to every question (F1, F5, F6, F15 with a strange `final`)."""
+
+    def script(reply: Reply) -> None:
+        for answer in answers:
+            reply.send(pending, answer)
+        reply.send(final)
+
+    return script
+
+
+def by_level(**answers: Sequence[Dataset]) -> Script:
+    """Rows by level: `by_level(STUDY=[...], SERIES=[...])`."""
+
+    def script(reply: Reply) -> None:
+        for answer in answers.get(reply.level, ()):
+            reply.send(0xFF00, answer)
+        reply.send(0x0000)
+
+    return script
+
+
+def in_turn(*scripts: Script) -> Script:
+    """The first request is answered by the first script, and so on; the last one answers what follows (F4)."""
+    left = list(scripts)
+
+    def script(reply: Reply) -> None:
+        (left.pop(0) if len(left) > 1 else left[0])(reply)
+
+    return script
+
+
+def pending_for_ever(every: float = 0.05, answer: Dataset | None = None) -> Script:
+    """F14: a Pending now and then, and no end."""
+
+    def script(reply: Reply) -> None:
+        while reply.going and not reply.cancelled:
+            reply.send(0xFF00, answer)
+            reply.wait(every)
+
+    return script
+
+
+def silent(reply: Reply) -> None:
+    """A5, M9: nothing at all until the other side gives up; C-CANCEL is not heard (M11)."""
+    reply.wait(30.0)
+
+
+def aborts(reply: Reply) -> None:
+    """A9: A-ABORT in the middle of the answers."""
+    reply.send(0xFF00, row(StudyInstanceUID="1.2.3"))
+    reply.wait(0.05)
+    reply.assoc.abort()
+
+
+def hangs_up(reply: Reply) -> None:
+    """A9: the connection closes."""
+    reply.cut()
+
+
+# ---- C-MOVE scripts
+
+
+def finals(status: int, identifier: Dataset | None = None, **counters: int) -> Script:
+    """M3, M5, M6, M7: one final response, nothing sent."""
+
+    def script(reply: Reply) -> None:
+        reply.send(status, identifier, **counters)
+
+    return script
+
+
+def until_cancelled(status: int = 0xFE00, every: float = 0.05) -> Script:
+    """M11: Pendings until a C-CANCEL comes, then `status`."""
+
+    def script(reply: Reply) -> None:
+        while reply.going and not reply.cancelled:
+            reply.send(0xFF00)
+            reply.wait(every)
+        if reply.going:
+            reply.send(status)
+
+    return script
+
+
+def sends(
+    port: int,
+    instances: Sequence[Dataset],
+    *,
+    then: Script,
+    delay: float = 0.0,
+    calling: str = "NODE2",
+    late: bool = False,
+) -> Script:
+    """C-STOREs `instances` to `port`, before the final of `then`, or `late`: only after it (M8), from any AE title (S3)."""
+
+    def script(reply: Reply) -> None:
+        sender = threading.Thread(target=store, args=(port, instances), kwargs={"delay": delay, "calling": calling})
+        sender.start()
+        if not late:
+            sender.join()
+        then(reply)
+
+    return script
+
+
+def store(port: int, instances: Sequence[Dataset], *, delay: float = 0.0, calling: str = "NODE2") -> None:
+    time.sleep(delay)
+    ae = AE(ae_title=calling)
+    ae.add_requested_context(CT_IMAGE, ExplicitVRLittleEndian)
+    assoc = ae.associate(HOST, port)
+    for ds in instances if assoc.is_established else ():
+        assoc.send_c_store(ds)
+    if assoc.is_established:
+        assoc.release()
+
+
+def instance(study: str, series: str, sop: str) -> Dataset:
+    """The least that can be C-STOREd."""
+    ds = row(SOPClassUID=CT_IMAGE, SOPInstanceUID=sop, StudyInstanceUID=study, SeriesInstanceUID=series)
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian)
+    return ds
