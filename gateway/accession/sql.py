@@ -11,7 +11,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -171,11 +171,10 @@ class _Session:
         return [key.lower() for key in tuple(result.keys())], self._pages(result)
 
     def abandon(self) -> None:
-        """Throws the connection away, whatever state it is in."""
-        with self._patience.waiting(), suppress(SQLAlchemyError):
-            if self._result is not None:
-                self._result.close()
+        """Throws the connection away, whatever state it is in, without a word to a server that may hang."""
         self._connection.invalidate()
+        if self._result is not None and self._connection.dialect.driver == "psycopg":
+            self._result.close()  # its server-side cursor complains when it is left open, and says nothing now
 
     def earliest(self, column: str) -> CursorValue:
         """A value of the cursor column's type before which there is none. Asking with NULL gives types and no rows."""

@@ -39,7 +39,12 @@ def wanted(listed: frozenset[str] | None, count: int | None) -> Wanted:
 def is_complete(wanted: Wanted, ledger: Ledger, *, success: bool) -> bool:
     """`success`: the move ended with 0x0000; it is asked only where the PACS told no number at all."""
     missing = wanted.missing(ledger)
-    return success and bool(ledger) if missing is None else missing == 0
+    return success
+
+
+def is_kept(wanted: Wanted, ledger: Ledger) -> bool:
+    """All of it is here and clean. What was excluded or refused may be judged otherwise by now: it is sent again."""
+    return wanted.missing(ledger) == 0 and all(line.outcome is Outcome.KEPT for line in ledger.values())
 
 
 def tally(wanted: Wanted, ledger: Ledger) -> Tally:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.cmove.limits import Arrivals, Ledger, Wanted, is_complete, tally, wanted
+from gateway.cmove.limits import Arrivals, Ledger, Wanted, is_complete, is_kept, tally, wanted
 from gateway.cmove.movescu import list_series, move_series
 from gateway.dicom.association import Deadlines, Scu
 from gateway.dicom.moving import MoveWatch
@@ -142,7 +142,7 @@ class MoveStep:
         listed = list_series(scu, claim)
         hashes = None if listed is None else frozenset(self._store.instance_hash(uid) for uid in listed)
         want = wanted(hashes, claim.instances)
-        if not self._is_complete(claim, want, success=False):
+        if not all(is_kept(want, self._outbox.ledger(row.key)) for row in claim.rows):
             self._move(scu, claim, want)
         self._suspicion.answered(claim.rows[0].key)
         now = self._clock()

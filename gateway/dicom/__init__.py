@@ -9,5 +9,5 @@ Fails how:  Retry(charge=False) when a peer does not answer or the association i
             silence and half messages. Never logs what it carries: see `quiet`.
 Standard:   PS3.4 B (storage), C (query/retrieve); PS3.7; PS3.8; PS3.10 7.1.
 
-What is borrowed from pynetdicom 3.0.4 beyond its public interface stands in `sockets` and `listener` alone.
+What is borrowed from pynetdicom 3.0.4 beyond its public interface stands in `sockets`, `listener`, `waiting`, `reactor`.
 """

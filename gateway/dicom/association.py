@@ -33,6 +33,7 @@ SYNTAXES: Final = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]  # explicit f
 LOW: Final = 2  # priority: the hospital's own users come first
 LOOK: Final = 0.25  # seconds between looks at the stop event while a move is silent
 LAST_ID: Final = 0xFFFF
+FOUND_DEAD: Final = 5.0  # seconds; a link that breaks later was alive when it was used
 
 T = TypeVar("T")
 Answers = Iterator[tuple[Dataset, Dataset | None]]
@@ -150,11 +151,11 @@ class Scu:
         Raises Retry when the list is not complete for certain: find.timeout, find.too-many, find.truncated, pacs.aborted ...
         A PACS may close a link between two questions (A6): only asking shows it, and the first time is no error.
         """
-        reused = self.is_open
+        reused, start = self.is_open, time.monotonic()
         try:
             return self._find(identifier, row_cap, deadline or self._deadlines.question)
         except Retry as err:
-            if not reused or err.reason != "pacs.aborted":
+            if not reused or err.reason != "pacs.aborted" or time.monotonic() - start > FOUND_DEAD:
                 raise
         return self._find(identifier, row_cap, deadline or self._deadlines.question)
 

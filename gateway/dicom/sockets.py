@@ -3,7 +3,7 @@
 pynetdicom 3.0.4 reads in pieces of 4096 bytes, without any time limit (half a PDU holds both threads for ever), and lets
 delayed acknowledgements stall every peer that left Nagle's algorithm on. `quicken` cures all three, for SCU and SCP alike.
 
-Leaned on, all semi-private, pinned and held by tests/dicom/test_sockets.py: `Association.dul.socket` is an
+Leaned on, all semi-private, pinned and held by tests/dicom/test_server_contract.py: `Association.dul.socket` is an
 `AssociationSocket` whose `socket` is the TCP socket; `AssociationSocket.recv(n)` returns n bytes or fewer when the peer has
 gone, and may raise OSError; `AssociationSocket.ready` says whether to read; both may be replaced by a subclass in place.
 """

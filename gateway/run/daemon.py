@@ -144,7 +144,7 @@ class Life:
     def _start(self) -> None:
         log = structlog.get_logger()
         freed, halves = self.state.store.free_node(), self.state.outbox.sweep()
-        swept = wiring.sweep_outbox(self.state, time.time())
+        swept = wiring.clear_outbox(self.state) + wiring.resume_outbox(self.state, time.time())
         log.info(
             "daemon.starting", version=__version__, node=self.settings.node, count=freed, files=halves, series=swept
         )
@@ -180,9 +180,9 @@ class Life:
     def _start_schedule(self) -> None:
         self._expect("schedule", BEAT_LIMIT)
         self.schedule.add("heart", "10s", lambda: self._beat("schedule"))
-        self.schedule.add("sweep", "1h", self._guarded("sweep", lambda: wiring.sweep_outbox(self.state, time.time())))
+        self.schedule.add("sweep", "1h", self._guarded("sweep", lambda: wiring.clear_outbox(self.state)))
         told = wiring.Told(self.metrics, self.board)
-        for project, schedule, poll in wiring.make_polls(self.settings, self.state, told):
+        for project, schedule, poll in wiring.make_polls(self.settings, self.state, told, self._asking):
             name = f"poll-{project}"
             self.schedule.add(name, schedule, self._guarded(name, poll.run))
         self.schedule.start()
@@ -237,6 +237,7 @@ class Life:
             self.systemd.stopping()
         else:
             self.systemd.reloading()
+        self._asking.set()
         self.schedule.stop()
         self._end(self._asking, "find-")
         self._end(self._moving, "move-")

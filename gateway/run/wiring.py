@@ -97,18 +97,19 @@ def make_sql_source(settings: Settings, project_name: str) -> SqlSource:
     return SqlSource(ris, found.source)
 
 
-def make_polls(settings: Settings, state: State, told: Told) -> list[tuple[str, str, Poll]]:
-    """(project, schedule, poll) of every project with a source."""
+def make_polls(settings: Settings, state: State, told: Told, stop: threading.Event) -> list[tuple[str, str, Poll]]:
+    """(project, schedule, poll) of every project with a source. `stop`: a long poll ends after the batch in hand."""
     return [
-        (p.name, p.source.schedule, _make_poll(settings, p, state, told))
+        (p.name, p.source.schedule, _make_poll(settings, p, state, told, stop))
         for p in settings.project
         if p.source is not None
     ]
 
 
-def _make_poll(settings: Settings, found: Project, state: State, told: Told) -> Poll:
+def _make_poll(settings: Settings, found: Project, state: State, told: Told, stop: threading.Event) -> Poll:
     assert found.source is not None  # make_polls asks only for these
     return Poll(
+        stop=stop,
         project=found.name,
         ris=found.source.ris,
         source=make_sql_source(settings, found.name),
@@ -240,18 +241,20 @@ def make_deliver_steps(
     ]  # fmt: skip
 
 
-def sweep_outbox(state: State, now: float) -> int:
-    """Clears folders of series that are over, and sends late arrivals of confirmed ones to the courier. Returns how many."""
-    keys = state.outbox.series()
-    states = state.store.series_states(keys)
-    over = [k for k in keys if states.get(k) in ("failed", "excluded", "withdrawn")]
+def clear_outbox(state: State) -> int:
+    """Clears the folders of series that failed or are excluded or withdrawn. Returns how many."""
+    states = state.store.series_states(state.outbox.series())
+    over = [key for key, found in states.items() if found in ("failed", "excluded", "withdrawn")]
     for key in over:
         state.outbox.clear(key)
-    late = [k for k in keys if states.get(k) == "confirmed"]
-    for key in late:
-        if not state.outbox.remove(key, ()):
-            state.store.late(key, now=now)
-    return len(over) + len(late)
+    return len(over)
+
+
+def resume_outbox(state: State, now: float) -> int:
+    """Only at start: files left of confirmed series go to the courier again (deliver/confirm.py). Returns how many."""
+    states = state.store.series_states(state.outbox.series())
+    left = [key for key, found in states.items() if found == "confirmed"]
+    return sum(state.store.late(key, now=now) for key in left if not state.outbox.remove(key, ()))
 
 
 def _rule(level: str, text: str | None) -> rules.SelectionRule | None:

@@ -14,7 +14,7 @@ from gateway.settings.query import binds, selects
 from gateway.settings.schema import Settings
 from gateway.settings.units import duration
 
-ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})
+ANY_ADDRESS: Final = ("0.0.0.0", "::")  # no set: what is looked for may be unhashable
 FULL_DATES: Final = "retain-longitudinal-full-dates"
 MODIFIED_DATES: Final = "retain-longitudinal-modified-dates"
 

@@ -16,7 +16,7 @@ Place: TypeAlias = tuple[str | int, ...]
 Raw: TypeAlias = Mapping[str, object]
 """The TOML as it came, lists as tuples; any value may be of the wrong type."""
 
-SECRET_KEY = re.compile(r"pass|pwd|secret|token|credential|url|database|key|query|opt_out", re.IGNORECASE)
+SECRET_KEY = re.compile(r"pass|pwd|secret|token|credential|url|endpoint|database|key|query|opt_out", re.IGNORECASE)
 """Settings whose value is never repeated in a message: it is a secret, may hold one, or stands where one was put by mistake."""
 
 SHOWN = 60  # characters of a value that a message repeats

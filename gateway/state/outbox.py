@@ -104,16 +104,19 @@ class Outbox:
         return sorted(self._folder(series).glob(f"*{SUFFIX}"))
 
     def remove(self, series: str, files: Sequence[Path]) -> bool:
-        """Removes what was confirmed. True: the folder is gone; False: something arrived meanwhile and still waits."""
-        for path in files:
+        """Removes what was confirmed. False: something arrived meanwhile and still waits.
+
+        The folder goes by rmdir, which fails when a file appeared in it: nothing acknowledged is ever swept along.
+        """
+        folder = self._folder(series)
+        for path in (*files, folder / LEDGER):
             path.unlink(missing_ok=True)
-        if self.files(series):
-            return False
-        self.clear(series)
-        return True
+        with contextlib.suppress(OSError):  # not empty, or gone already
+            folder.rmdir()
+        return not self.files(series)
 
     def clear(self, series: str) -> None:
-        """Forgets a series: files, ledger and folder (after confirmation, or when the series failed)."""
+        """Forgets a series that failed or is excluded: files, ledger and folder. It is retrieved anew when asked again."""
         shutil.rmtree(self._folder(series), ignore_errors=True)
 
     def series(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +141,22 @@ def test_a_server_that_hangs(server: Hospital) -> None:
             assert refusal(server.source(SLEEP[server.kind], cursor=None)).reason == "ris.slow"
     finally:
         server.peer.thaw()
+
+
+@pytest.mark.real
+def test_a_server_that_hangs_between_two_pages_holds_nobody_up(postgres: Hospital) -> None:
+    postgres.build()
+    postgres.add(*(f"SYN{n:05d}" for n in range(3000)))
+    rows = postgres.source().rows(None)
+    next(rows)
+    assert postgres.peer is not None
+    postgres.peer.freeze()
+    try:
+        begun = time.monotonic()
+        rows.close()  # type: ignore[attr-defined]
+        assert time.monotonic() - begun < 0.5
+    finally:
+        postgres.peer.thaw()
 
 
 # ---- schema

@@ -40,10 +40,17 @@ def long_file(text: str) -> Iterator[str]:
 
 
 def broad_excepts(text: str) -> Iterator[str]:
-    """`except:`, `except Exception`, `except BaseException`, alone or in a tuple."""
+    """`except:`, `except Exception`, `except BaseException`, alone or in a tuple.
+
+    One whose last word is a bare `raise` stops nothing: it cleans up, as `finally` does.
+    """
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ExceptHandler) and _is_broad(node.type):
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and not _goes_on(node.body[-1]):
             yield f"line {node.lineno}: a broad except"
+
+
+def _goes_on(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Raise) and statement.exc is None
 
 
 def _is_broad(caught: ast.expr | None) -> bool:

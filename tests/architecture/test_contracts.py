@@ -14,7 +14,7 @@ from tests.architecture.source import REPOSITORY
 
 PLANTED = {
     "layers": ("gateway/deliver/sink.py", "import gateway.cfind.select"),
-    "acyclic": ("gateway/dicom/part10.py", "import gateway.ops.log\nimport gateway.state.rows"),
+    "acyclic": ("gateway/rules.py", "import gateway.settings.schema"),
     "pure": ("gateway/deidentify/table.py", "import threading"),
     "door-dicom": ("gateway/cstore/receive.py", "import pynetdicom"),
     "door-database": ("gateway/accession/rows.py", "import sqlalchemy"),

@@ -21,8 +21,8 @@ BODY = "\n    x = 1" * 40
 PLANTED: tuple[tuple[Rule, str], ...] = (
     (source.long_functions, f'def f():\n    """Doc."""{BODY}\n    return x\n'),
     (source.long_file, "x = 1\n" * 301),
-    (source.broad_excepts, "try:\n    x = 1\nexcept:\n    raise\n"),
-    (source.broad_excepts, "try:\n    x = 1\nexcept (ValueError, Exception):\n    raise\n"),
+    (source.broad_excepts, "try:\n    x = 1\nexcept:\n    x = 2\n"),
+    (source.broad_excepts, "try:\n    x = 1\nexcept (ValueError, Exception) as err:\n    raise OSError from err\n"),
     (source.swallowed_errors, "try:\n    x = 1\nexcept OSError:\n    pass\n"),
     (source.swallowed_errors, 'try:\n    x = 1\nexcept OSError:\n    "never mind"\n'),
     (source.sleeps, "import time\ntime.sleep(1)\n"),
@@ -36,6 +36,7 @@ ALLOWED: tuple[tuple[Rule, str], ...] = (
     (source.long_functions, f'def f():\n    """Doc.\n\n    More.\n    """{BODY}\n'),
     (source.long_file, "x = 1\n" * 300),
     (source.broad_excepts, "try:\n    x = 1\nexcept (ValueError, OSError):\n    raise\n"),
+    (source.broad_excepts, "try:\n    x = 1\nexcept BaseException:\n    x = 2\n    raise\n"),
     (source.swallowed_errors, "try:\n    x = 1\nexcept OSError:\n    x = 2\n"),
     (source.sleeps, "import threading\nthreading.Event().wait(1)\n"),
     (source.clock_readings, "from datetime import timedelta\nx = timedelta(days=1)\n"),

@@ -32,7 +32,9 @@ def pinned(path: Path) -> dict[str, str]:
 def tracked() -> list[Path]:
     """Every file of the repository that git tracks or would track."""
     argv = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    names = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, check=True, timeout=30).stdout.decode().split("\0")
+    names = (
+        subprocess.run(argv, cwd=REPOSITORY, capture_output=True, check=True, timeout=30).stdout.decode().split("\0")
+    )
     return [REPOSITORY / name for name in names if name and (REPOSITORY / name).is_file()]
 
 

@@ -62,7 +62,11 @@ def original_attributes(n: Names) -> list[Element]:
 
 
 def structured_report(n: Names) -> list[Element]:
-    person = (Element(0x0040A123, "PN", n.token()), Element(0x0040A124, "UI", n.uid()), Element(0x0040A160, "UT", n.token()))
+    person = (
+        Element(0x0040A123, "PN", n.token()),
+        Element(0x0040A124, "UI", n.uid()),
+        Element(0x0040A160, "UT", n.token()),
+    )
     return with_(base(), Element(0x0040A730, "SQ", ((*person, Element(0x0040A730, "SQ", (person,))),)))
 
 
@@ -100,7 +104,12 @@ def un_sequences(n: Names) -> list[Element]:
 
 
 def un_elements(n: Names) -> list[Element]:
-    return with_(base(), Element(0x00081070, "UN", n.token()), Element(0x00081155, "UN", n.uid()), Element(0x00140104, "UN", n.token()))
+    return with_(
+        base(),
+        Element(0x00081070, "UN", n.token()),
+        Element(0x00081155, "UN", n.uid()),
+        Element(0x00140104, "UN", n.token()),
+    )
 
 
 def un_blob(n: Names) -> list[Element]:
@@ -131,11 +140,20 @@ def overlays(n: Names) -> list[Element]:
 
 
 def after_pixels(n: Names) -> list[Element]:
-    return with_(base(), Element(0x7FE10010, "LO", n.token()), Element(0xFFFAFFFA, "SQ", (leaf(n),)), Element(0xFFFCFFFC, "OB", n.token() + b"\0"))
+    return with_(
+        base(),
+        Element(0x7FE10010, "LO", n.token()),
+        Element(0xFFFAFFFA, "SQ", (leaf(n),)),
+        Element(0xFFFCFFFC, "OB", n.token() + b"\0"),
+    )
 
 
 def multi_valued(n: Names) -> list[Element]:
-    return with_(base(), Element(0x00083010, "UI", n.uid() + b"\\" + n.uid()), Element(0x00101000, "LO", n.token() + b"\\" + n.token()))
+    return with_(
+        base(),
+        Element(0x00083010, "UI", n.uid() + b"\\" + n.uid()),
+        Element(0x00101000, "LO", n.token() + b"\\" + n.token()),
+    )
 
 
 def duplicates(n: Names) -> list[Element]:
@@ -143,7 +161,11 @@ def duplicates(n: Names) -> list[Element]:
 
 
 def group_lengths(n: Names) -> list[Element]:
-    return with_(base(), *(Element(group << 16, "UL", b"\x10\0\0\0") for group in (8, 0x10, 0x28)), Element(0x00104000, "LT", n.token()))
+    return with_(
+        base(),
+        *(Element(group << 16, "UL", b"\x10\0\0\0") for group in (8, 0x10, 0x28)),
+        Element(0x00104000, "LT", n.token()),
+    )
 
 
 def odd_lengths(n: Names) -> list[Element]:
@@ -206,7 +228,17 @@ TRAPS: dict[str, Trap] = {
 
 
 TOP_UIDS = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
-OWN = [b"Quastenberg", b"Leopoldine", b"PX-774411", b"19470822", b"ACC7744110", b"STU774411", b"Zwackelmann", b"Quellenhof", ROOT]
+OWN = [
+    b"Quastenberg",
+    b"Leopoldine",
+    b"PX-774411",
+    b"19470822",
+    b"ACC7744110",
+    b"STU774411",
+    b"Zwackelmann",
+    b"Quellenhof",
+    ROOT,
+]
 """What `base` holds of the patient's; a trap may have put something else in the place of up to three."""
 
 

@@ -64,7 +64,14 @@ def test_one_patient_is_one_pseudonym_and_references_still_fit(cleaner: Cleaner)
 def test_projects_and_keys_cannot_be_linked(cleaner: Cleaner, project: str, key: bytes) -> None:
     other = make_cleaner(project=project, deidentify=Deidentify(), instance_rule=None, key=key)
     mine, theirs = kept(cleaner, base()), kept(other, base())
-    for keyword in ("PatientID", "AccessionNumber", "StudyID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+    for keyword in (
+        "PatientID",
+        "AccessionNumber",
+        "StudyID",
+        "SOPInstanceUID",
+        "StudyInstanceUID",
+        "SeriesInstanceUID",
+    ):
         assert mine[keyword].value != theirs[keyword].value
 
 
@@ -80,14 +87,18 @@ def test_cleaning_twice_keeps_the_shape(cleaner: Cleaner) -> None:
 
 
 def test_an_empty_patient_id_makes_one_patient_per_study(cleaner: Cleaner) -> None:
-    ids = [kept(cleaner, base(n, patient=p, study=s)).PatientID for n, p, s in ((1, b"", 1), (2, b"  ", 1), (3, b"", 2))]
+    ids = [
+        kept(cleaner, base(n, patient=p, study=s)).PatientID for n, p, s in ((1, b"", 1), (2, b"  ", 1), (3, b"", 2))
+    ]
     assert ids[0] == ids[1] != ids[2] and all(len(i) == 16 for i in ids)
     missing = kept(cleaner, [e for e in base() if e.tag != 0x00100020])
     assert missing.PatientID == ids[0]
 
 
 def test_the_project_template_makes_the_patient_id() -> None:
-    cleaner = make_cleaner(project="a", deidentify=Deidentify(patient_id="CHEST-{pseudonym}"), instance_rule=None, key=KEY)
+    cleaner = make_cleaner(
+        project="a", deidentify=Deidentify(patient_id="CHEST-{pseudonym}"), instance_rule=None, key=KEY
+    )
     assert kept(cleaner, base()).PatientID.startswith("CHEST-")
 
 
@@ -151,14 +162,20 @@ DEEP = (sequence(b"") + ITEM + b"\xff\xff\xff\xff") * 60
 def test_broken_sequences_are_refused(cleaner: Cleaner, insert: bytes) -> None:
     before = write([e for e in base() if e.tag < 0x00082218], "explicit")
     after = write([e for e in base() if e.tag > 0x00082218], "explicit")
-    assert reason(cleaner.clean(before + insert + after, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.malformed")
+    assert reason(cleaner.clean(before + insert + after, EXPLICIT, frozenset())) == (
+        Outcome.REFUSED,
+        "dataset.malformed",
+    )
 
 
 @pytest.mark.parametrize("cut", [b"\0", b"\x07garbage"])
 def test_broken_deflate_is_refused(cleaner: Cleaner, cut: bytes) -> None:
     data = write(base(), "deflated")
     for broken in (data[:-5], cut + data):
-        assert reason(cleaner.clean(broken, SYNTAXES["deflated"], frozenset())) == (Outcome.REFUSED, "dataset.malformed")
+        assert reason(cleaner.clean(broken, SYNTAXES["deflated"], frozenset())) == (
+            Outcome.REFUSED,
+            "dataset.malformed",
+        )
 
 
 def test_deflated_in_deflated_out(cleaner: Cleaner) -> None:
@@ -174,7 +191,11 @@ def test_odd_pixel_data_is_refused(cleaner: Cleaner) -> None:
 
 
 def test_out_of_order_and_repeated_elements_are_sorted(cleaner: Cleaner) -> None:
-    late = [Element(0x00081030, "LO", b"QZXLATEXQ"), Element(0x00180050, "DS", b"9.9"), Element(0x00080060, "CS", b"MR")]
+    late = [
+        Element(0x00081030, "LO", b"QZXLATEXQ"),
+        Element(0x00180050, "DS", b"9.9"),
+        Element(0x00080060, "CS", b"MR"),
+    ]
     item = (Element(0x00180050, "DS", b"1"), Element(0x00080060, "CS", b"CT"))
     for undefined in (False, True):
         nested = Element(0x00540016, "SQ", (item,), undefined)
@@ -194,14 +215,19 @@ def test_pdf_and_burned_in_text_are_withheld(cleaner: Cleaner) -> None:
 def test_an_instance_rule_excludes_with_its_reason() -> None:
     rule = SelectionRule("instance", "SliceThickness < 1.0")
     cleaner = make_cleaner(project="a", deidentify=Deidentify(), instance_rule=rule, key=KEY)
-    assert reason(cleaner.clean(write(base(), "explicit"), EXPLICIT, frozenset())) == (Outcome.EXCLUDED, "select.instance")
+    assert reason(cleaner.clean(write(base(), "explicit"), EXPLICIT, frozenset())) == (
+        Outcome.EXCLUDED,
+        "select.instance",
+    )
     thin = write(with_(base(), Element(0x00180050, "DS", b"0.5")), "explicit")
     assert isinstance(cleaner.clean(thin, EXPLICIT, frozenset()), Kept)
 
 
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, lambda d: memoryview(bytearray(d))])
 @pytest.mark.parametrize("syntax", ["explicit", "implicit", "big", "encapsulated"])
-def test_every_kind_of_buffer_gives_the_same_file(cleaner: Cleaner, wrap: Callable[[bytes], Buffer], syntax: str) -> None:
+def test_every_kind_of_buffer_gives_the_same_file(
+    cleaner: Cleaner, wrap: Callable[[bytes], Buffer], syntax: str
+) -> None:
     for trap in ("nested_undefined", "after_pixels"):
         data = build(trap, syntax)[0]
         results = [cleaner.clean(d, SYNTAXES[syntax], frozenset()) for d in (data, wrap(data))]
@@ -233,14 +259,20 @@ def test_a_duplicate_of_what_is_kept_stays_once(cleaner: Cleaner) -> None:
 
 
 def test_our_marks_replace_what_was_there(cleaner: Cleaner) -> None:
-    old = [Element(0x00120062, "CS", b"NO"), Element(0x00120063, "LO", b"by hand"), Element(0x00280303, "CS", b"UNMODIFIED")]
+    old = [
+        Element(0x00120062, "CS", b"NO"),
+        Element(0x00120063, "LO", b"by hand"),
+        Element(0x00280303, "CS", b"UNMODIFIED"),
+    ]
     ds = kept(cleaner, with_(base(), *old))
     assert (ds.PatientIdentityRemoved, ds.LongitudinalTemporalInformationModified) == ("YES", "REMOVED")
     assert cleaner.profile.version in ds.DeidentificationMethod
 
 
 def test_explain_names_each_element_and_its_rule_without_values(cleaner: Cleaner) -> None:
-    elements = with_(base(), Element(0x00291010, "LO", b"x"), Element(0x00082218, "SQ", ((Element(0x00100010, "PN", b"Quast"),),)))
+    elements = with_(
+        base(), Element(0x00291010, "LO", b"x"), Element(0x00082218, "SQ", ((Element(0x00100010, "PN", b"Quast"),),))
+    )
     lines = cleaner.explain(write(elements, "explicit"), EXPLICIT, frozenset())
     told = {line.path: (line.keyword, line.action, line.rule) for line in lines}
     assert told["(0010,0010)"] == ("PatientName", "Z", "PS3.15 Table E.1-1 2026c basic Z")

@@ -12,7 +12,12 @@ from gateway.model import Kept
 from tests.deidentify.planted import OWN, TRAPS, build, leaks, opened
 from tests.deidentify.writer import SYNTAXES
 
-CASES = [(trap, syntax) for trap in TRAPS for syntax in SYNTAXES if not (syntax == "implicit" and trap in ("wrong_vrs", "un_blob"))]
+CASES = [
+    (trap, syntax)
+    for trap in TRAPS
+    for syntax in SYNTAXES
+    if not (syntax == "implicit" and trap in ("wrong_vrs", "un_blob"))
+]
 
 
 @pytest.mark.parametrize(("trap", "syntax"), CASES)

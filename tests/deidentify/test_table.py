@@ -34,7 +34,14 @@ VALUES = {"DA": b"19470822", "TM": b"134759", "DT": b"19470822134759", "AS": b"0
 VALUES |= {"US": b"\x71\x47", "UI": b"1.2.826.0.1.3680043.9.4711"}
 TOKEN = b"QZXPLANTEDXQ"
 ROWS = load_table().rows
-EXPECTED_BY_TAG = {0x00100020: "id", 0x00080050: "id", 0x00200010: "id", 0x00120040: "id", 0x00120042: "id", 0x006A0003: "uid"}
+EXPECTED_BY_TAG = {
+    0x00100020: "id",
+    0x00080050: "id",
+    0x00200010: "id",
+    0x00120040: "id",
+    0x00120042: "id",
+    0x006A0003: "uid",
+}
 
 
 def scraped() -> dict[str, str]:
@@ -56,7 +63,10 @@ def test_rows_have_names_and_options_have_the_standards_counts() -> None:
     counts = Counter(option for row in ROWS for option in row.options)
     assert counts["retain-uids"] == 60 and counts["retain-institution-identity"] == 10 and counts["clean-graphics"] == 4
     assert counts["retain-longitudinal-full-dates"] == counts["retain-longitudinal-modified-dates"] == 169
-    assert counts["retain-safe-private"] == 1 and set("".join(c for r in ROWS for c in r.options.values())) == {"C", "K"}
+    assert counts["retain-safe-private"] == 1 and set("".join(c for r in ROWS for c in r.options.values())) == {
+        "C",
+        "K",
+    }
 
 
 def test_an_unknown_code_is_refused() -> None:
@@ -68,7 +78,10 @@ def planted(row: Row) -> list[Element]:
     if row.tag == "private":
         return [Element(0x00290010, "LO", TOKEN), Element(0x00291001, "LO", TOKEN)]
     if not row.vr:
-        return [Element(int(row.tag.replace("xxxxxx", "023000").replace("xx", g), 16), "OW", TOKEN) for g in ("00", "02", "1E")]
+        return [
+            Element(int(row.tag.replace("xxxxxx", "023000").replace("xx", g), 16), "OW", TOKEN)
+            for g in ("00", "02", "1E")
+        ]
     if row.vr == "SQ":
         code = Element(0x00080104, "LO", TOKEN)
         return [Element(int(row.tag, 16), "SQ", ((Element(0x00080090, "PN", TOKEN), code),))]
@@ -90,7 +103,9 @@ def obeyed(row: Row, profile: Profile) -> bool:
 
 
 def _head(element: Element) -> bytes:
-    return (element.tag >> 16).to_bytes(2, "little") + (element.tag & 0xFFFF).to_bytes(2, "little") + element.vr.encode()
+    return (
+        (element.tag >> 16).to_bytes(2, "little") + (element.tag & 0xFFFF).to_bytes(2, "little") + element.vr.encode()
+    )
 
 
 def _as_said(row: Row, element: Element, body: bytes, *, removed: bool) -> bool:

@@ -70,7 +70,10 @@ def write(elements: list[Element], syntax: str, *, sort: bool = True) -> bytes:
     """The bytes of a data set. Encapsulated: (7FE0,0010) is wrapped into fragments."""
     layout = Layout(syntax != "implicit", ">" if syntax == "big" else "<")
     ordered = sorted(elements, key=lambda e: e.tag) if sort else elements
-    data = b"".join(_encapsulate(layout, e) if syntax == "encapsulated" and e.tag == 0x7FE00010 else layout.element(e) for e in ordered)
+    data = b"".join(
+        _encapsulate(layout, e) if syntax == "encapsulated" and e.tag == 0x7FE00010 else layout.element(e)
+        for e in ordered
+    )
     if syntax != "deflated":
         return data
     deflater = zlib.compressobj(9, zlib.DEFLATED, -15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -143,6 +144,19 @@ def test_silent_connections_take_no_association_slot() -> None:
             sock.settimeout(5)
             assert sock.recv(1) == b""  # closed by us after the ACSE time-out
             sock.close()
+
+
+def test_idle_associations_cost_nothing() -> None:
+    """pynetdicom's own loops take half a core for as many (catalogue B1)."""
+    with serving(most=8) as rig, contextlib.ExitStack() as open_sockets:
+        for _ in range(8):
+            sock = open_sockets.enter_context(socket.create_connection((HOST, rig.port)))
+            sock.sendall(associate_pdu())
+            assert sock.recv(1) == b"\x02"
+        before = time.process_time()
+        time.sleep(0.5)
+        assert time.process_time() - before < 0.1
+        assert rig.associations() == 8
 
 
 def test_hanging_up_without_asking_frees_the_thread_at_once() -> None:

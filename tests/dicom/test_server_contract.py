@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import socket
+import threading
 from importlib.metadata import version
 
 import pynetdicom
-from pynetdicom import AE, _config, association, dul, fsm, transport
+from pynetdicom import AE, _config, association, dimse, dul, fsm, transport
 
 from gateway.dicom.listener import Listener
 from gateway.dicom.sockets import QuickSocket
@@ -24,9 +25,7 @@ def test_an_accepted_association_has_what_we_reach_for() -> None:
     seen = []
     with serving() as rig:
         peer = connect(rig)
-        seen = [
-            t for t in association.threading.enumerate() if isinstance(t, association.Association) and t.is_acceptor
-        ]
+        seen = [t for t in threading.enumerate() if isinstance(t, association.Association) and t.is_acceptor]
         assert len(seen) == 1
         wrapper = seen[0].dul.socket
         assert isinstance(wrapper, QuickSocket) and isinstance(wrapper.socket, socket.socket)
@@ -41,6 +40,11 @@ def test_an_accepted_association_has_what_we_reach_for() -> None:
 def test_the_hooks_are_where_they_were() -> None:
     assert "self.socket.recv(6)" in inspect.getsource(dul.DULServiceProvider._read_pdu_data)
     assert "self.socket.ready" in inspect.getsource(dul.DULServiceProvider._is_transport_event)
+    dul_loop = inspect.getsource(dul.DULServiceProvider.run_reactor)
+    assert "time.sleep(self._run_loop_delay)" in dul_loop
+    assert dul_loop.index("_process_recv_primitive") < dul_loop.index("_is_transport_event")
+    assert "self.msg_queue.get(block=block" in inspect.getsource(dimse.DIMSEServiceProvider.get_msg)
+    assert "get_msg(block=False)" in inspect.getsource(association.Association._run_reactor)
     assert "_kill_thread" in inspect.getsource(dul.DULServiceProvider.run_reactor)
     reactor = inspect.getsource(association.Association.run_reactor)
     assert "if primitive is None" in reactor and "not self.is_rejected" in reactor

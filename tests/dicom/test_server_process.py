@@ -27,6 +27,7 @@ signal.signal(signal.SIGTERM, lambda *_: stop.set())
 def store(incoming): print(f"stored {os.getpid()}", flush=True); return 0
 listener = socket.socket(fileno=int(sys.argv[1]))
 server = StorageServer("RESEARCH", listener, admit=lambda c, a: True, on_store=store, max_associations=4, count=Counts())
+print("serving", flush=True)
 server.serve(stop, Limits(drain=2))
 """
 
@@ -41,6 +42,8 @@ class Child:
                 [sys.executable, "-c", CHILD, str(listener.fileno()), *args], pass_fds=[listener.fileno()], cwd=ROOT,
                 stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": str(ROOT)},
             )  # fmt: skip
+
+        assert eventually(lambda: b"serving" in self.said.read_bytes()), self.end()
 
     def end(self) -> str:
         self.process.terminate()

@@ -53,6 +53,27 @@ def test_byte_order_mark_and_windows_lines(tmp_path: Path) -> None:
     assert found.line == line_of(VALID, "port = 104")
 
 
+def test_one_port_on_two_addresses(tmp_path: Path) -> None:
+    text = changed("port = 11112", 'port = 9110\nbind = "10.1.2.9"')
+    assert load_text(tmp_path, text).receiver.port == load_text(tmp_path, text).metrics.port
+    (told,) = mistakes(written(tmp_path, text.replace("10.1.2.9", "::")))
+    assert told.allowed == "two different ports"
+
+
+QUERIES = [
+    "select changed_at from v where changed_at >= :since;",
+    "-- a comment; with a semicolon\nWITH x AS (select * from v where n = ';') SELECT * FROM x where changed_at > :since",
+    "(select changed_at from v where changed_at > :since) union (select changed_at from w where changed_at > :since)",
+    "select changed_at, '12:30', a::text, \"update\" from v where changed_at > :since /* delete from v */",
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_queries_that_read(tmp_path: Path, query: str) -> None:
+    old = '"select accession_number, changed_at from v where changed_at >= :since"'
+    load_text(tmp_path, changed(old, f"'''{query.replace(chr(39) * 3, '')}\n'''"))
+
+
 # ---- projects.d
 
 

@@ -117,7 +117,7 @@ TABLE = [
     ('key_file = "/etc/pacs-gateway/pseudonym.key"', 'key_file = "hunter2"', "key_file", "found text; the absolute path"),
     ("[receiver]", 'secret = "hunter2"\n[receiver]', "secret", "a secret written inline"),
     # ---- not in this version
-    ("[receiver]", 'database = "postgresql+psycopg://h/d"\n[receiver]', "database", 'not available in this version; allowed now: "sqlite"'),
+    ("[receiver]", 'database = "postgresql+psycopg://h/d"\n[receiver]', "database", 'this version; allowed now: "sqlite"'),
     ("port = 11112", 'tls = { key = "/k", certificate = "/c", ca = "/a" }', "receiver.tls", "not available in this version"),
     ("port = 104", 'tls = { ca = "/a" }', 'pacs "main": tls', "not available in this version"),
     ("port = 104", 'windows = ["Mon-Fri 19:00-06:00"]', 'pacs "main": windows', "not available in this version"),

@@ -120,3 +120,48 @@ def test_a_folder_is_no_secret(tmp_path: Path) -> None:
     assert "not a file that this user can read" in str(found)
     with pytest.raises(Fatal, match=r"secret\.unreadable"):
         secret(tmp_path)
+
+
+MISPLACED = """\
+key_file = "/a2VYc2VjcmV0/hunter2"
+database = "postgresql+psycopg://u:hunter2@h/d"
+[[pacs]]
+name = "m"
+ae_title = "A"
+host = "h"
+password = 5
+[pacs.tls]
+key = "hunter2"
+passphrase = "hunter2"
+[[ris]]
+name = "r"
+url = "mssql+pyodbc:///?odbc_connect=UID%3Du%3BPWD%3Dhunter2"
+password_file = ["hunter2"]
+[[ris]]
+name = "r2"
+url = "hunter2"
+token = "hunter2"
+[[ris]]
+name = "r3"
+url = "mssql://u@dom:hunt@er2@host/db"
+[[project]]
+name = "p"
+pacs = ["m"]
+[[project.deliver]]
+type = "dicomweb"
+url = "https://u:hunter2@h"
+token = "hunter2"
+[[project.deliver]]
+type = "s3"
+url = "s3://b"
+endpoint = "hunter2"
+secret_key = "hunter2"
+access_key_id = "hunter2"
+"""
+
+
+def test_no_message_repeats_a_secret(tmp_path: Path) -> None:
+    told = mistakes(written(tmp_path, MISPLACED), files=True)
+    lines = [n for n, line in enumerate(MISPLACED.splitlines(), start=1) if "hunt" in line]
+    assert set(lines) <= {m.line for m in told}
+    assert "hunt" not in " ".join(map(str, told))

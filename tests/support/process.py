@@ -107,9 +107,15 @@ class Process:
             time.sleep(0.05)
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal to the whole process group (dcmqrscp and PostgreSQL fork)."""
+        """Sends a signal to it and its children: dcmqrscp forks, PostgreSQL's children even leave the process group."""
+        children: list[int] = []
+        with contextlib.suppress(OSError):
+            children = [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, number)
 
     def stop(self) -> None:
         """Ends it politely, after a deadline with SIGKILL; nothing to do when it has ended."""

@@ -276,7 +276,7 @@ def store(port: int, instances: Sequence[Dataset], *, delay: float = 0.0, callin
     time.sleep(delay)
     ae = AE(ae_title=calling)
     ae.add_requested_context(CT_IMAGE, ExplicitVRLittleEndian)
-    assoc = ae.associate(HOST, port)
+    assoc = ae.associate(HOST, port, ae_title="RESEARCH")
     for ds in instances if assoc.is_established else ():
         assoc.send_c_store(ds)
     if assoc.is_established:

@@ -1,0 +1,163 @@
+"""The profile: overrides and their limits, its version, its table; mapping of values; dummy values that are legal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.valuerep import validate_value
+
+from gateway.deidentify.actions import DUMMIES, NUMBER_VRS, TEXT_VRS, Action, resolve
+from gateway.deidentify.cleaner import Cleaner, make_cleaner
+from gateway.deidentify.defaults import default_for, mismatched, unnamed
+from gateway.deidentify.encoding import Codec, Malformed
+from gateway.deidentify.override import BadProfile
+from gateway.deidentify.profile import compile_profile
+from gateway.deidentify.pseudonym import Pseudonyms
+from gateway.model import Kept
+from gateway.settings import Deidentify
+from tests.deidentify.conftest import KEY
+from tests.deidentify.writer import SYNTAXES, Element, base, with_, write
+
+
+def cleaned(settings: Deidentify, *elements: Element) -> pydicom.Dataset:
+    cleaner = make_cleaner(project="a", deidentify=settings, instance_rule=None, key=KEY)
+    result = cleaner.clean(write(with_(base(), *elements), "explicit"), SYNTAXES["explicit"], frozenset())
+    assert isinstance(result, Kept), result
+    return pydicom.dcmread(io.BytesIO(b"".join(result.parts)))
+
+
+def test_keep_remove_replace() -> None:
+    settings = Deidentify(
+        keep=("InstitutionName", "0008,1030", "(0008,1032)", "SliceThickness"),
+        remove=("Modality", "00180050"),
+        replace={"PatientName": "Nobody", "0010,4000": "-"},
+    )
+    code = Element(0x00081032, "SQ", ((Element(0x00080100, "SH", b"C7"), Element(0x00100010, "PN", b"Hidden^Name")),))
+    ds = cleaned(settings, Element(0x00081030, "LO", b"Thorax"), code, Element(0x00104000, "LT", b"secret"))
+    assert (ds.InstitutionName, ds.StudyDescription, ds.PatientName, ds.PatientComments) == (
+        "Quellenhof Klinikum",
+        "Thorax",
+        "Nobody",
+        "-",
+    )
+    assert ds.ProcedureCodeSequence[0].CodeValue == "C7" and ds.ProcedureCodeSequence[0].PatientName == "Nobody"
+    assert "Modality" not in ds and "SliceThickness" not in ds
+
+
+BAD: list[dict[str, Any]] = [
+    {"options": ("clean-graphics",)},
+    {"crosswalk": Path("x.csv")},
+    {"patient_id": "ALL-THE-SAME"},
+    {"patient_id": "{pseudonym}" + "X" * 60},
+    {"patient_id": "{pseudonym}\\1"},
+    {"keep": ("PatientID",)},
+    {"remove": ("PixelData",)},
+    {"replace": {"PatientIdentityRemoved": "NO"}},
+    {"keep": ("00291010",)},
+    {"keep": ("NoSuchKeyword",)},
+    {"replace": {"Rows": "1"}},
+    {"replace": {"StudyInstanceUID": "1.2"}},
+    {"replace": {"PatientName": "Ängström"}},
+    {"replace": {"StationName": "longer than sixteen"}},
+    {"replace": {"FrameOfReferenceUID": "1.2"}},
+]
+
+
+@pytest.mark.parametrize("wrong", BAD)
+def test_what_cannot_be_applied_is_refused_in_a_sentence(wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadProfile) as caught:
+        compile_profile(Deidentify.model_construct(**wrong))  # unchecked: settings refuse some of it themselves
+    assert len(str(caught.value)) > 20
+
+
+def test_the_version_tells_profiles_apart() -> None:
+    same = {compile_profile(Deidentify()).version for _ in range(2)}
+    changes: list[dict[str, Any]] = [
+        {"keep": ("StudyDescription",)},
+        {"remove": ("Rows",)},
+        {"replace": {"PatientName": "A"}},
+        {"replace": {"PatientName": "B"}},
+        {"patient_id": "A{pseudonym}"},
+    ]
+    versions = {compile_profile(Deidentify(**change)).version for change in changes}
+    assert len(same) == 1 and len(versions | same) == 6
+
+
+def test_rows_say_where_each_rule_comes_from() -> None:
+    rows = {row.tag: row for row in compile_profile(Deidentify(keep=("StudyDescription",))).rows()}
+    assert rows["(0010,0010)"][1:] == ("PatientName", "Z", "PS3.15 Table E.1-1 2026c basic Z")
+    assert rows["(0008,1030)"].rule == "project: keep" and rows["(0008,1080)"].action == "X"
+    assert rows["(0018,0050)"][2:] == ("K", "default: standard") and rows["private"].action == "X"
+    assert rows["(0008,0010)"].rule == "default: retired" and rows["60xx3000"].keyword == "Overlay Data"
+
+
+@pytest.mark.parametrize(
+    ("code", "tag", "vr", "action"),
+    [
+        ("X", 1, b"LO", Action.REMOVE),
+        ("X/Z", 1, b"LO", Action.EMPTY),
+        ("X/D", 1, b"LO", Action.DUMMY),
+        ("Z/D", 1, b"DA", Action.DUMMY),
+        ("X/Z/D", 1, b"SH", Action.DUMMY),
+        ("D", 1, b"UI", Action.UID),
+        ("U", 1, b"UI", Action.UID),
+        ("X/Z/U*", 1, b"SQ", Action.ITEMS),
+        ("X/Z", 1, b"SQ", Action.EMPTY),
+        ("D", 0x00401101, b"SQ", Action.SCRUB),
+        ("Z", 0x00080050, b"SH", Action.IDENTIFIER),
+        ("Z/D", 0x00100020, b"LO", Action.PATIENT_ID),
+    ],
+)
+def test_conditional_codes(code: str, tag: int, vr: bytes, action: Action) -> None:
+    assert resolve(code, tag, vr) is action
+
+
+@pytest.mark.parametrize("vr", sorted(DUMMIES))
+def test_every_dummy_is_legal(vr: bytes) -> None:
+    if vr in TEXT_VRS:
+        validate_value(vr.decode(), DUMMIES[vr].decode(), pydicom.config.RAISE)
+    else:
+        assert len(DUMMIES[vr]) % 2 == 0
+    assert TEXT_VRS | NUMBER_VRS <= set(DUMMIES) | {b"UI"}
+
+
+def test_defaults_fail_closed() -> None:
+    assert (
+        default_for(0x00100033, b"LO")[0]
+        is default_for(0x40101001, b"SQ")[0]
+        is default_for(0x00040000, b"UL")[0]
+        is Action.REMOVE
+    )
+    assert default_for(0x0040A160, b"UT")[0] is Action.DUMMY and default_for(0x00140104, b"PN")[0] is Action.EMPTY
+    reasons = {
+        unnamed(t).removeprefix("default: ") for t in (0x00291010, 0x00100000, 0x00020013, 0x60003000, 0x00080002)
+    }
+    assert reasons == {"private", "group length", "no part of a data set", "overlay or curve", "unknown"}
+    assert mismatched(b"LO", b"US") is mismatched(b"OB", b"CS") is Action.REMOVE
+    assert mismatched(b"PN", b"LO") is Action.EMPTY and mismatched(b"OW", b"OB") is mismatched(b"LO", b"SH") is None
+
+
+def test_uids_are_mapped_value_by_value() -> None:
+    pseudonyms = Pseudonyms(KEY, "{pseudonym}")
+    one, two = pseudonyms.uids(b"1.2.3\0"), pseudonyms.uids(b"1.2.4 ")
+    assert pseudonyms.uids(b"1.2.3\\\\1.2.4\\1.2.840.10008.1.1") == one + b"\\\\" + two + b"\\1.2.840.10008.1.1"
+    assert one != two and all(len(u) <= 44 and pydicom.uid.UID(u.decode()).is_valid for u in (one, two))
+    assert pseudonyms.identifier(b"a", b"X ") == pseudonyms.identifier(b"a", b"X") != pseudonyms.identifier(b"b", b"X")
+    assert pseudonyms.identifier(b"a", b" ") == b""
+
+
+def test_a_value_too_long_for_its_vr_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        Codec(True, "<", {}).encode(0x00080104, b"LO", b"x" * 70000)
+
+
+def test_instances_keep_apart_what_differs(cleaner: Cleaner) -> None:
+    nested = Element(0x00082218, "SQ", ((Element(0x00100020, "LO", b""),), (Element(0x00100020, "LO", b"PX-774411"),)))
+    result = cleaner.clean(write(with_(base(), nested), "explicit"), SYNTAXES["explicit"], frozenset())
+    assert isinstance(result, Kept)
+    ds = pydicom.dcmread(io.BytesIO(b"".join(result.parts)))
+    assert [item.PatientID for item in ds.AnatomicRegionSequence] == ["", ds.PatientID]

@@ -1,0 +1,32 @@
+"""A file that is acknowledged while its folder is being removed stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.state.outbox import Outbox
+
+KEY = "S-ABCDEFGH23456"
+
+
+def test_what_is_kept_between_the_last_look_and_the_removal_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox = Outbox(tmp_path)
+    first = outbox.keep(KEY, "2.25.1", [b"x"]).path
+    rmdir = Path.rmdir
+
+    def late(folder: Path) -> None:
+        outbox.keep(KEY, "2.25.2", [b"late"])
+        rmdir(folder)
+
+    monkeypatch.setattr(Path, "rmdir", late)
+    assert not outbox.remove(KEY, [first])
+    assert [p.read_bytes() for p in outbox.files(KEY)] == [b"late"]
+
+
+def test_half_a_file_does_not_count_as_something_that_waits(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    first = outbox.keep(KEY, "2.25.1", [b"x"]).path
+    (tmp_path / KEY / ".aa.part").write_bytes(b"half")
+    assert outbox.remove(KEY, [first])
