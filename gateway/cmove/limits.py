@@ -39,7 +39,7 @@ def wanted(listed: frozenset[str] | None, count: int | None) -> Wanted:
 def is_complete(wanted: Wanted, ledger: Ledger, *, success: bool) -> bool:
     """`success`: the move ended with 0x0000; it is asked only where the PACS told no number at all."""
     missing = wanted.missing(ledger)
-    return success
+    return success and bool(ledger) if missing is None else missing == 0
 
 
 def is_kept(wanted: Wanted, ledger: Ledger) -> bool:

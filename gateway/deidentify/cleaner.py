@@ -105,6 +105,8 @@ class Cleaner:
                 trace.clear()
             walker = Walker(self._route, self._pseudonyms, spliced=pixels, sort=True, trace=trace)
             parts = walker.walk(data, codec, marks)
+        if walker.spliced is not None:  # taken for pixel data, but not met as such
+            raise Malformed
         new = self._pseudonyms.patient_id(walker.seen.get(PATIENT_ID, b""), walker.seen.get(STUDY_INSTANCE, b""))
         pseudonym += codec.encode(PATIENT_ID, b"LO", new)
         return walker, parts

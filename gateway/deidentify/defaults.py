@@ -32,6 +32,10 @@ CLASS_UIDS = frozenset(
 )
 """SOP classes, transfer syntaxes, coding schemes, context groups, mapping resources."""
 
+DICOM_ROOT = b"1.2.840.10008."
+LONGEST_REGISTERED = 36
+"""Characters; none of PS3.6 Annex A is longer, but instance UIDs made under DICOM's root by mistake are."""
+
 HARMLESS_TEXT = frozenset(
     {
         0x00080114,
@@ -95,6 +99,11 @@ _BY_VR = {
     b"UI": Action.UID,
     b"SQ": Action.ITEMS,
 }
+
+
+def is_well_known(uid: bytes) -> bool:
+    """Whether a UID is the standard's own, naming a class, a syntax, a frame of reference, and no patient's instance."""
+    return uid.startswith(DICOM_ROOT) and len(uid) <= LONGEST_REGISTERED
 
 
 def default_for(tag: int, vr: bytes) -> tuple[Action, str]:

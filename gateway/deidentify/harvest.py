@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from gateway.deidentify.defaults import CLASS_UIDS
+from gateway.deidentify.defaults import CLASS_UIDS, is_well_known
 from gateway.deidentify.encoding import LONG_VRS, SHORT_VRS, Codec
 from gateway.model import Buffer
 
@@ -96,7 +96,7 @@ def harvest(segments: Iterable[Buffer], codec: Codec, tags: re.Pattern[bytes]) -
                 values.update(Own(tag, part) for part in map(_trim, value.split(b"\\")) if part)
             else:
                 named[tag in INSTANCE_UIDS].update(UID.findall(value))
-    public = {uid for uid in uids if uid.startswith(b"1.2.840.10008.")} | named[False]
+    public = set(filter(is_well_known, uids)) | named[False]
     return Harvest(frozenset(values), frozenset(uids - (public - named[True])), character_set)
 
 

@@ -46,19 +46,19 @@ def splice(view: memoryview, codec: Codec) -> tuple[bytes, Buffer | None]:
 
     A skim over the top level finds it; undefined lengths are stepped into, delimiters over. Raises Malformed, struct.error.
     """
-    pos, depth = 0, 0
+    pos, inside = 0, [codec]  # the encoding of each open level; what UN holds is implicit (PS3.5 6.2.2)
     while pos < len(view):
-        head = codec.header(view, pos)
-        if head.tag in PIXEL_TAGS and depth == 0:
-            end = pixel_end(view, head.value, head.length, codec)
-            return b"".join((view[: head.value], view[end:])), view[head.value : end]
-        depth += _deeper(head.tag, head.length)
-        pos = head.value + (0 if head.length == UNDEFINED else head.length)
+        head = inside[-1].header(view, pos)
+        pos = head.value
+        if head.tag in PIXEL_TAGS and len(inside) == 1:
+            end = pixel_end(view, pos, head.length, codec)
+            return b"".join((view[:pos], view[end:])), view[pos:end]
+        if head.tag in (ITEM_END, SEQUENCE_END):
+            inside.pop()
+            if not inside:
+                raise Malformed
+        elif head.length == UNDEFINED:
+            inside.append(Codec(False, "<", codec.vrs) if head.vr == b"UN" and head.tag != ITEM else inside[-1])
+        else:
+            pos += head.length
     return bytes(view), None
-
-
-def _deeper(tag: int, length: int) -> int:
-    """What an element of undefined length or a delimiter does to the depth."""
-    if tag in (ITEM_END, SEQUENCE_END):
-        return -1
-    return 1 if length == UNDEFINED else 0

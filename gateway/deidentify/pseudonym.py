@@ -10,8 +10,7 @@ import base64
 import hashlib
 from functools import lru_cache
 
-WELL_KNOWN = b"1.2.840.10008."
-"""DICOM's own root: names things of the standard, never an instance."""
+from gateway.deidentify.defaults import is_well_known
 
 PADDING = b" \0"
 CACHED = 1 << 16
@@ -31,7 +30,7 @@ class Pseudonyms:
     def uid(self, value: bytes) -> bytes:
         """One UID: `2.25.` and a 128-bit number; well-known ones unchanged, empty stays empty."""
         uid = value.strip(PADDING)
-        if not uid or uid.startswith(WELL_KNOWN):
+        if not uid or is_well_known(uid):
             return uid
         return b"2.25.%d" % int.from_bytes(self._hash(b"uid", uid, 16), "big")
 

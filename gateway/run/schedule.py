@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from dataclasses import asdict
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+from gateway.settings import Cron, read_schedule
+
 GRACE = 3600  # seconds a job may come late (the machine slept) and still run once
 
 
 def trigger(schedule: str) -> BaseTrigger:
-    """`schedule`: five cron fields in local time, or an interval such as "30s" (checked when settings were read)."""
-    interval = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", schedule)
-    if interval:
-        return IntervalTrigger(seconds=max(1, round(float(interval[1]) * UNITS[interval[2]])))
-    return CronTrigger.from_crontab(schedule)
+    """`schedule`: five cron fields in local time, or an interval such as "30s" (checked when settings were read).
+
+    Not CronTrigger.from_crontab: APScheduler 3 counts weekdays from Monday, cron from Sunday.
+    """
+    found = read_schedule(schedule)
+    return CronTrigger(**asdict(found)) if isinstance(found, Cron) else IntervalTrigger(seconds=max(1, round(found)))
 
 
 class Schedule:

@@ -19,6 +19,7 @@ from gateway.cfind.select import CompiledSelect
 from gateway.cmove.retrieve import MoveStep
 from gateway.cstore.admission import PeerList
 from gateway.cstore.receive import Receive
+from gateway.cstore.space import WhileRoom
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deidentify.cleaner import make_cleaner as build_cleaner
 from gateway.deliver.confirm import ConfirmStep
@@ -208,11 +209,18 @@ def make_server(settings: Settings, listener: socket.socket, count: Count) -> St
         count=count,
         clock=time.time,
     )
+    room = WhileRoom(
+        receive.store,
+        folder=settings.state_dir,
+        minimum=settings.receiver.min_free_disk,
+        count=count,
+        clock=time.time,
+    )
     return StorageServer(
         settings.receiver.ae_title,
         listener,
         admit=PeerList(settings).admits,
-        on_store=receive.store,
+        on_store=room.store,
         max_associations=settings.receiver.max_associations,
         count=count,
     )

@@ -74,10 +74,10 @@ def _is_nothing(statement: ast.stmt) -> bool:
 def sleeps(text: str) -> Iterator[str]:
     """`time.sleep`, under whatever name; a daemon waits on its stop event."""
     for node in ast.walk(ast.parse(text)):
-        called = isinstance(node, ast.Attribute) and node.attr == "sleep"
-        imported = isinstance(node, ast.ImportFrom) and node.module == "time" and "sleep" in _names(node)
-        if called or imported:
+        if isinstance(node, ast.Attribute) and node.attr == "sleep":
             yield f"line {node.lineno}: sleep"
+        elif isinstance(node, ast.ImportFrom) and node.module == "time" and "sleep" in _names(node):
+            yield f"line {node.lineno}: sleep is imported"
 
 
 def _names(node: ast.ImportFrom) -> set[str]:

@@ -1,4 +1,4 @@
-"""What the receiver relies on: same key, same bytes; reasons instead of exceptions; nothing big is copied; explain tells no value."""
+"""What the receiver relies on: same key, same bytes; reasons, no exceptions; nothing big copied; explain tells no value."""
 
 from __future__ import annotations
 
@@ -119,55 +119,6 @@ def test_unknown_transfer_syntax_is_refused(cleaner: Cleaner) -> None:
     assert cleaner.explain(b"", "1.2.840.113619.5.2", frozenset()) == []
 
 
-@pytest.mark.parametrize(
-    "breaking",
-    [
-        lambda d: d[:-20],
-        lambda d: d + b"\0\0\0",
-        lambda d: d[:4] + b"??" + d[6:],
-        lambda d: d + bytes.fromhex("feff0de000000000"),
-        lambda d: d + bytes.fromhex("ffff0100") + b"LT\xff\xff",
-        lambda d: d + bytes.fromhex("e17f1000") + b"LO\xff\xff" * 20,
-    ],
-)
-def test_malformed_data_is_refused(cleaner: Cleaner, breaking: Callable[[bytes], bytes]) -> None:
-    broken = breaking(write(base(), "explicit"))
-    for data in (broken, bytearray(broken), memoryview(bytearray(broken))):
-        assert reason(cleaner.clean(data, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.malformed")
-    assert cleaner.explain(broken, EXPLICIT, frozenset()) == []
-
-
-def sequence(body: bytes, length: int = 0xFFFFFFFF, vr: bytes = b"SQ") -> bytes:
-    return bytes.fromhex("08001822") + vr + b"\0\0" + length.to_bytes(4, "little") + body
-
-
-ITEM = bytes.fromhex("feff00e0")
-CLOSE = bytes.fromhex("feffdde000000000")
-DEEP = (sequence(b"") + ITEM + b"\xff\xff\xff\xff") * 60
-
-
-@pytest.mark.parametrize(
-    "insert",
-    [
-        sequence(b"\1\2\3\4\5\6\7\x08" + CLOSE),
-        sequence(ITEM + b"\xff\0\0\0" + CLOSE),
-        sequence(ITEM + b"\xff\xff\xff\xff" + CLOSE),
-        sequence(ITEM + b"\x02\0\0\0ab" + CLOSE),
-        sequence(ITEM, 4),
-        sequence(b"ab", vr=b"OF"),
-        sequence(CLOSE, 8),
-        DEEP,
-    ],
-)
-def test_broken_sequences_are_refused(cleaner: Cleaner, insert: bytes) -> None:
-    before = write([e for e in base() if e.tag < 0x00082218], "explicit")
-    after = write([e for e in base() if e.tag > 0x00082218], "explicit")
-    assert reason(cleaner.clean(before + insert + after, EXPLICIT, frozenset())) == (
-        Outcome.REFUSED,
-        "dataset.malformed",
-    )
-
-
 @pytest.mark.parametrize("cut", [b"\0", b"\x07garbage"])
 def test_broken_deflate_is_refused(cleaner: Cleaner, cut: bytes) -> None:
     data = write(base(), "deflated")
@@ -188,21 +139,6 @@ def test_deflated_in_deflated_out(cleaner: Cleaner) -> None:
 def test_odd_pixel_data_is_refused(cleaner: Cleaner) -> None:
     data = write(with_(base(), Element(0x7FE00010, "OB", b"abc", odd=True)), "explicit")
     assert reason(cleaner.clean(data, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.malformed")
-
-
-def test_out_of_order_and_repeated_elements_are_sorted(cleaner: Cleaner) -> None:
-    late = [
-        Element(0x00081030, "LO", b"QZXLATEXQ"),
-        Element(0x00180050, "DS", b"9.9"),
-        Element(0x00080060, "CS", b"MR"),
-    ]
-    item = (Element(0x00180050, "DS", b"1"), Element(0x00080060, "CS", b"CT"))
-    for undefined in (False, True):
-        nested = Element(0x00540016, "SQ", (item,), undefined)
-        ds = kept(cleaner, [*sorted(base(), key=lambda e: e.tag), *late, nested], sort=False)
-        assert list(ds.keys()) == sorted(ds.keys()) and "SeriesDescription" not in ds and "StudyDescription" not in ds
-        assert ds.SliceThickness == 2.5 and ds.Modality == "CT"
-        assert list(ds[0x00540016].value[0].keys()) == [0x00080060, 0x00180050]
 
 
 def test_pdf_and_burned_in_text_are_withheld(cleaner: Cleaner) -> None:
@@ -228,7 +164,7 @@ def test_an_instance_rule_excludes_with_its_reason() -> None:
 def test_every_kind_of_buffer_gives_the_same_file(
     cleaner: Cleaner, wrap: Callable[[bytes], Buffer], syntax: str
 ) -> None:
-    for trap in ("nested_undefined", "after_pixels"):
+    for trap in ("nested_undefined", "after_pixels", "un_sequences", "private"):
         data = build(trap, syntax)[0]
         results = [cleaner.clean(d, SYNTAXES[syntax], frozenset()) for d in (data, wrap(data))]
         assert all(isinstance(r, Kept) for r in results)
@@ -287,4 +223,4 @@ def test_explain_names_each_element_and_its_rule_without_values(cleaner: Cleaner
 def test_nothing_of_the_input_shows_in_a_repr(cleaner: Cleaner) -> None:
     result = cleaner.clean(write(base(), "explicit"), EXPLICIT, frozenset())
     assert "Quast" not in repr(result) and ROOT.decode() not in repr(result)
-    assert walker_module.MAX_DEPTH < sys.getrecursionlimit() / 8 and ITEM_END == 0xFFFEE00D
+    assert sys.getrecursionlimit() / 8 > walker_module.MAX_DEPTH and ITEM_END == 0xFFFEE00D

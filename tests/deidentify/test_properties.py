@@ -43,9 +43,7 @@ leaves = st.one_of(
 def sequences(children: st.SearchStrategy[Element]) -> st.SearchStrategy[Element]:
     items = st.lists(st.lists(children, max_size=4).map(_ordered), max_size=3).map(tuple)
     tags = st.sampled_from([0x00082218, 0x00089215, 0x00540016, 0x00081140, 0x00081110, 0x00099910, 0x52009229])
-    return st.builds(
-        lambda t, v, i, u: Element(t, v, i, u), tags, st.sampled_from(["SQ", "SQ", "UN"]), items, st.booleans()
-    )
+    return st.builds(Element, tags, st.sampled_from(["SQ", "SQ", "UN"]), items, st.booleans())
 
 
 def _ordered(elements: list[Element]) -> tuple[Element, ...]:
@@ -112,7 +110,7 @@ def test_3000_corrupted_data_sets_are_clean_or_dropped(cleaner: Cleaner) -> None
 
 def test_a_disordered_pyramid_takes_no_exponential_time(cleaner: Cleaner) -> None:
     twisted = (Element(0x00180050, "DS", b"1"), Element(0x00080060, "CS", b"CT"))
-    level = twisted
+    level: tuple[Element, ...] = twisted
     for _ in range(30):
         level = (*twisted, Element(0x00082218, "SQ", (level,), undefined=True))
     start = time.perf_counter()

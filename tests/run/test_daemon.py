@@ -87,7 +87,9 @@ def started(daemon: Daemon) -> Daemon:
 
 
 def receivers(daemon: Daemon) -> list[int]:
-    told = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(daemon.pid)], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(daemon.pid)], capture_output=True, text=True, check=False
+    )
     return [int(line.split()[0]) for line in told.stdout.splitlines() if "gateway.run.receive" in line]
 
 

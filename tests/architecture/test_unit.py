@@ -1,0 +1,57 @@
+"""The systemd unit and its user: what systemd itself says about them, without one running."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.architecture.source import REPOSITORY
+from tests.support.process import program
+
+UNIT = REPOSITORY / "systemd" / "pacs-gateway.service"
+COMMAND = "/usr/lib/pacs-gateway/bin/pacs-gateway"
+EXPOSURE = 12  # tenths, of 100; measured: 11
+
+
+def analyze(*words: str) -> subprocess.CompletedProcess[str]:
+    argv = [program("systemd-analyze"), *words]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+
+
+def exposure(unit: Path) -> int:
+    return analyze("security", "--offline=true", f"--threshold={EXPOSURE}", str(unit)).returncode
+
+
+def test_the_sandbox_stays_tight(tmp_path: Path) -> None:
+    assert exposure(UNIT) == 0
+    loose = tmp_path / UNIT.name
+    loose.write_text(UNIT.read_text().replace("ProtectSystem=strict\n", "").replace("PrivateUsers=yes\n", ""))
+    assert exposure(loose) != 0
+
+
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    """`verify` wants the command to exist; the copy names one that does."""
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace(COMMAND, "/usr/bin/env"))
+    done = analyze("verify", "--man=no", "--recursive-errors=no", str(copy))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_user_and_the_folders_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    for tool, name in (("systemd-sysusers", "sysusers"), ("systemd-tmpfiles", "tmpfiles")):
+        create = ["--create"] if name == "tmpfiles" else []
+        argv = [program(tool), *create, f"--root={tmp_path}", str(UNIT.with_suffix(f".{name}"))]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, done.stderr
+    assert "pacs-gateway:" in (tmp_path / "etc/passwd").read_text()
+    assert oct((tmp_path / "etc/pacs-gateway").stat().st_mode)[-3:] == "750"
+
+
+def test_names_are_those_that_hospital_scripts_rely_on() -> None:
+    lines = UNIT.read_text().splitlines()
+    for wanted in (
+        "User=pacs-gateway", "Type=notify", "StateDirectory=pacs-gateway", "RuntimeDirectory=pacs-gateway", "LimitCORE=0",
+        f"ExecStart={COMMAND} run",
+    ):  # fmt: skip
+        assert wanted in lines

@@ -1,0 +1,112 @@
+"""The structure of a data set: what is mended, what is refused."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pydicom
+import pytest
+
+from gateway.deidentify.cleaner import Cleaner
+from gateway.model import Kept, Outcome
+from tests.deidentify.test_cleaner import EXPLICIT, kept, reason
+from tests.deidentify.writer import Element, base, write
+
+
+@pytest.mark.parametrize(
+    "breaking",
+    [
+        lambda d: d[:-20],
+        lambda d: d + b"\0\0\0",
+        lambda d: d[:4] + b"??" + d[6:],
+        lambda d: d + bytes.fromhex("feff0de000000000"),
+        lambda d: d + bytes.fromhex("ffff0100") + b"LT\xff\xff",
+        lambda d: d + bytes.fromhex("e17f1000") + b"LO\xff\xff" * 20,
+    ],
+)
+def test_malformed_data_is_refused(cleaner: Cleaner, breaking: Callable[[bytes], bytes]) -> None:
+    broken = breaking(write(base(), "explicit"))
+    for data in (broken, bytearray(broken), memoryview(bytearray(broken))):
+        assert reason(cleaner.clean(data, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.malformed")
+    assert cleaner.explain(broken, EXPLICIT, frozenset()) == []
+
+
+def sequence(body: bytes, length: int = 0xFFFFFFFF, vr: bytes = b"SQ") -> bytes:
+    return bytes.fromhex("08001822") + vr + b"\0\0" + length.to_bytes(4, "little") + body
+
+
+ITEM = bytes.fromhex("feff00e0")
+CLOSE = bytes.fromhex("feffdde000000000")
+SEQUENCE = Element(0x00082218, "SQ", ((Element(0x00080104, "LO", b"Head"),),), undefined=True)
+DEEP = (sequence(b"") + ITEM + b"\xff\xff\xff\xff") * 60
+
+
+@pytest.mark.parametrize(
+    "insert",
+    [
+        sequence(b"\1\2\3\4\5\6\7\x08" + CLOSE),
+        sequence(ITEM + b"\xff\0\0\0" + CLOSE),
+        sequence(ITEM + b"\xff\xff\xff\xff" + CLOSE),
+        sequence(ITEM + b"\x02\0\0\0ab" + CLOSE),
+        sequence(ITEM, 4),
+        sequence(b"ab", vr=b"OF"),
+        sequence(CLOSE, 8),
+        DEEP,
+    ],
+)
+def test_broken_sequences_are_refused(cleaner: Cleaner, insert: bytes) -> None:
+    before = write([e for e in base() if e.tag < 0x00082218], "explicit")
+    after = write([e for e in base() if e.tag > 0x00082218], "explicit")
+    assert reason(cleaner.clean(before + insert + after, EXPLICIT, frozenset())) == (
+        Outcome.REFUSED,
+        "dataset.malformed",
+    )
+
+
+def test_out_of_order_and_repeated_elements_are_sorted(cleaner: Cleaner) -> None:
+    late = [
+        Element(0x00081030, "LO", b"QZXLATEXQ"),
+        Element(0x00180050, "DS", b"9.9"),
+        Element(0x00080060, "CS", b"MR"),
+    ]
+    item = (Element(0x00180050, "DS", b"1"), Element(0x00080060, "CS", b"CT"))
+    for undefined in (False, True):
+        nested = Element(0x00540016, "SQ", (item,), undefined)
+        ds = kept(cleaner, [*sorted(base(), key=lambda e: e.tag), *late, nested], sort=False)
+        assert list(ds.keys()) == sorted(ds.keys()) and "SeriesDescription" not in ds and "StudyDescription" not in ds
+        assert ds.SliceThickness == 2.5 and ds.Modality == "CT"
+        assert list(ds[0x00540016].value[0].keys()) == [0x00080060, 0x00180050]
+
+
+def test_a_data_set_that_ends_early_still_gets_all_marks(cleaner: Cleaner) -> None:
+    early = [e for e in base() if e.tag < 0x00280000]
+    for wrap in (bytes, bytearray):
+        result = cleaner.clean(wrap(write([*early, SEQUENCE], "explicit")), EXPLICIT, frozenset())
+        assert isinstance(result, Kept)
+        ds = pydicom.dcmread(io.BytesIO(b"".join(result.parts)))
+        assert list(ds.keys())[-1] == 0x00280303
+
+
+def test_pixel_data_below_the_top_level_is_removed(cleaner: Cleaner) -> None:
+    fragments = bytes.fromhex("feff00e002000000") + b"ab" + CLOSE
+    item = bytes.fromhex("e07f1000") + b"OB\0\0\xff\xff\xff\xff" + fragments
+    body = ITEM + len(item).to_bytes(4, "little") + item
+    head = write([e for e in base() if e.tag < 0x00082218], "explicit")
+    tail = write([e for e in base() if e.tag > 0x00082218], "explicit")
+    result = cleaner.clean(head + sequence(body, len(body)) + tail, EXPLICIT, frozenset())
+    assert isinstance(result, Kept)
+    ds = pydicom.dcmread(io.BytesIO(b"".join(result.parts)))
+    assert list(ds.AnatomicRegionSequence[0].keys()) == [] and ds.PixelData
+
+
+def test_pixel_data_cut_out_of_the_wrong_place_is_refused(cleaner: Cleaner) -> None:
+    """A skim that is led astray finds pixel data which the walk does not: nothing is guessed."""
+    stray = bytes.fromhex("feff0de000000000")
+    data = stray + write(base(), "explicit")
+    assert reason(cleaner.clean(bytearray(data), EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.malformed")
+    item = ITEM + (12).to_bytes(4, "little") + bytes.fromhex("e07f1000") + b"OB\0\0\0\0\0\0"
+    opened = sequence(item, 20) + write(base(), "explicit")
+    for data in (opened, opened[:-2]):
+        result = cleaner.clean(bytearray(data), EXPLICIT, frozenset())
+        assert type(result) is type(cleaner.clean(data, EXPLICIT, frozenset()))

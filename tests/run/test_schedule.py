@@ -1,0 +1,43 @@
+"""Schedules mean what cron means by them, and jobs run once at the start."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.run.schedule import Schedule, trigger
+
+FRIDAY = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "weekday"), [("0 13 * * 0", 6), ("0 13 * * 7", 6), ("0 13 * * 1-5", 4), ("0 13 * * 6", 5)]
+)
+def test_weekdays_are_crons(schedule: str, weekday: int) -> None:
+    due = trigger(schedule).get_next_fire_time(None, FRIDAY)
+    assert due is not None and due.weekday() == weekday
+
+
+def test_an_interval_is_seconds() -> None:
+    first = trigger("90s").get_next_fire_time(None, FRIDAY)
+    assert trigger("90s").get_next_fire_time(first, FRIDAY) - first == timedelta(seconds=90)
+
+
+def test_a_job_runs_at_the_start_and_not_twice_at_once() -> None:
+    ran, both = threading.Event(), []
+    lock = threading.Lock()
+
+    def job() -> None:
+        both.append(lock.acquire(blocking=False))
+        ran.set()
+        if both[-1]:
+            lock.release()
+
+    schedule = Schedule()
+    schedule.add("poll", "1h", job)
+    schedule.start()
+    assert ran.wait(5)
+    schedule.stop()
+    assert both == [True]
