@@ -1,42 +1,103 @@
-"""The command line: `pacs-gateway COMMAND`. Every error ends here as a sentence on stderr and an exit code, never a traceback."""
+"""`pacs-gateway COMMAND`: whatever happens ends here, as a sentence on standard error and an exit code, never as a traceback.
+
+0 done; 1 the thing asked about is not well; 2 wrong usage or configuration; 3 the daemon or a peer cannot be reached.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import traceback
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final
 
 import click
 
-from gateway import __version__
-from gateway.dicom.quiet import silence
 from gateway.errors import BadConfiguration, GatewayError
-from gateway.ops import log as logs
-from gateway.run.commands.daemon import run
+
+DONE, NOT_WELL, WRONG, UNREACHABLE = 0, 1, 2, 3
+
+NOBODY_THERE: Final = frozenset({
+    "daemon.unreachable", "pacs.unreachable", "pacs.no-answer", "pacs.aborted", "pacs.busy", "find.timeout", "ris.down", "ris.slow",
+})  # fmt: skip
+MISCONFIGURED: Final = ("key.file", "secret.", "password.", "csv.", "project.", "ris.url", "ris.query", "ris.driver")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="pacs-gateway")
-def pacs_gateway() -> None:
-    """Fills a research archive from a hospital PACS, de-identified before it is stored."""
-
-
-pacs_gateway.add_command(run)
-
-
-def main() -> int:
-    silence()
-    logs.configure("warning", sys.stderr)
+def main(argv: Sequence[str] | None = None) -> int:
+    """`argv`: the words after the program's name, by default those of the process. Returns the exit code."""
+    sys.excepthook = uncaught
     try:
-        return int(pacs_gateway.main(standalone_mode=False) or 0)
+        code = _run(argv)
+        sys.stdout.flush()
     except BadConfiguration as err:
-        for mistake in err.mistakes:
-            click.echo(str(mistake), err=True)
-        return 2
+        return _say(*map(str, err.mistakes), code=WRONG)
     except GatewayError as err:
-        click.echo(err.detail or err.reason, err=True)
-        return 1
+        return _say(_sentence(err), code=exit_code(err.reason))
     except click.ClickException as err:
         err.show()
-        return err.exit_code
+        return WRONG
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted", code=NOT_WELL)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        return _closed()
+    except OSError as err:
+        _closed()
+        return _say(f"the system refuses: {err.strerror or type(err).__name__} ({_where(err.__traceback__)})", code=1)
+    return code
+
+
+def exit_code(reason: str) -> int:
+    """The exit code of an error that the gateway raised on purpose."""
+    if reason in NOBODY_THERE:
+        return UNREACHABLE
+    return WRONG if reason.startswith(MISCONFIGURED) else NOT_WELL
+
+
+def uncaught(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
+    """A mistake of the program: class and place. Never the message, which may hold what nobody may read."""
+    if issubclass(kind, KeyboardInterrupt):
+        _say("interrupted", code=NOT_WELL)
+    else:
+        _say(f"internal error {kind.__name__} at {_where(trace)}; please report this line", code=NOT_WELL)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    # Here, for they take a second: by now an interrupted or failed import has somebody to say so.
+    from gateway.dicom.quiet import silence
+    from gateway.ops import log as logs
+    from gateway.run.commands.group import pacs_gateway
+
+    silence()
+    logs.configure("warning", sys.stderr)
+    logs.install_hooks()
+    sys.excepthook = uncaught
+    words = None if argv is None else list(argv)
+    return int(pacs_gateway.main(words, prog_name="pacs-gateway", standalone_mode=False) or DONE)
+
+
+def _sentence(err: GatewayError) -> str:
+    detail = " ".join(err.detail.split())
+    return f"{detail} ({err.reason})" if detail else err.reason
+
+
+def _say(*lines: str, code: int) -> int:
+    for line in lines:
+        click.echo(f"pacs-gateway: {line}" if code != WRONG else line, err=True)
+    return code
+
+
+def _closed() -> int:
+    """Nobody takes our output any more: what is still buffered goes nowhere, else Python would complain at exit."""
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return NOT_WELL
+
+
+def _where(trace: TracebackType | None) -> str:
+    frames = list(traceback.walk_tb(trace))
+    return f"{os.path.basename(frames[-1][0].f_code.co_filename)}:{frames[-1][1]}" if frames else "?"
 
 
 if __name__ == "__main__":

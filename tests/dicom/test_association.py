@@ -5,45 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 
 import pytest
-from pydicom.dataset import Dataset
 
-from gateway.dicom.association import Deadlines, Scu
-from gateway.dicom.identifier import identifier, text
+from gateway.dicom.association import Scu
+from gateway.dicom.identifier import text
 from gateway.dicom.listing import list_images
-from gateway.dicom.moving import MoveWatch
-from gateway.errors import GatewayError, Refused, Retry
+from gateway.errors import Retry
+from tests.dicom.asking import A_ROW, KEYS, QUESTION, QUICK, SERIES, STUDY, failing
 from tests.dicom.serving import Counts
 from tests.support import scripted_pacs as script
 from tests.support.scripted_pacs import ScriptedPacs, row
-
-AN, STUDY, SERIES = "SYN-SECRET-ACC", "1.2.826.77.1", "1.2.826.77.2"
-QUICK = Deadlines(connect=1.0, negotiate=1.0, answer=0.5, question=1.0, release=0.5, cancel=0.4, pdu=0.5)
-QUESTION = identifier("STUDY", {"AccessionNumber": AN}, frozenset({"StudyInstanceUID"}))
-KEYS = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": SERIES}
-A_ROW = row(StudyInstanceUID=STUDY, AccessionNumber=AN)
-
-
-def watch(
-    *, progress: Callable[[], float] = lambda: 0.0, silence: float = 0.6, total: float = 5.0, stop: threading.Event | None = None
-) -> MoveWatch:  # fmt: skip
-    return MoveWatch(progress, silence, total, stop or threading.Event())
-
-
-@contextmanager
-def failing(kind: type[GatewayError], reason: str, *, within: float = 3.0) -> Iterator[None]:
-    """That error, in time, without an identifier anywhere in it, and no thread of an association left."""
-    start = time.monotonic()
-    with pytest.raises(kind) as caught:
-        yield
-    assert time.monotonic() - start < within
-    assert caught.value.reason == reason
-    assert caught.value.__cause__ is None
-    said = f"{caught.value!s} {caught.value!r} {caught.value.detail} {caught.value.args}"
-    assert not any(secret in said for secret in (AN, STUDY, SERIES))
 
 
 @pytest.fixture(autouse=True)
@@ -180,15 +153,6 @@ def test_a2_transient_rejection_is_the_peers() -> None:
             Scu(pacs, "RESEARCH").echo()
 
 
-def test_a10_service_not_offered() -> None:
-    pacs = ScriptedPacs()
-    pacs.ae.remove_supported_context("1.2.840.10008.5.1.4.1.2.2.2")
-    with pacs, Scu(pacs, "RESEARCH") as scu:
-        with failing(Retry, "pacs.context-refused"):
-            scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=watch())
-        assert scu.find(QUESTION, row_cap=1) == []
-
-
 def test_release_is_not_waited_for_long() -> None:
     """The peer answers the question and never the release."""
 
@@ -201,94 +165,6 @@ def test_release_is_not_waited_for_long() -> None:
             assert scu.find(QUESTION, row_cap=5) == []
             start = time.monotonic()
         assert time.monotonic() - start < 1.5
-
-
-# ---- C-MOVE
-
-
-def test_m7_counters_are_reported_and_decide_nothing() -> None:
-    listed = row(FailedSOPInstanceUIDList=["1.2.9"])
-    answer = script.finals(0xB000, listed, NumberOfCompletedSuboperations=3, NumberOfFailedSuboperations=1)
-    with ScriptedPacs(move=answer) as pacs, Scu(pacs, "RESEARCH") as scu:
-        moved = scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=watch())
-    assert (moved.status, moved.completed, moved.failed, moved.warning) == (0xB000, 3, 1, None)
-    assert moved.failed_instances == ("1.2.9",), "M5: one UID is a list of one"
-    assert "1.2.9" not in repr(moved)
-
-
-def test_m9_silence_ends_a_move() -> None:
-    with ScriptedPacs(move=script.silent) as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
-        with failing(Retry, "move.stalled"):
-            scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=watch(silence=0.5))
-        assert not scu.is_open
-
-
-def test_m9_arriving_instances_are_a_sign_of_life() -> None:
-    start = time.monotonic()
-
-    def slow(reply: script.Reply) -> None:
-        reply.wait(1.2)
-        reply.send(0x0000)
-
-    with ScriptedPacs(move=slow) as pacs, Scu(pacs, "RESEARCH") as scu:
-        grown = watch(silence=0.4, progress=lambda: time.monotonic() - start)
-        assert scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=grown).status == 0
-
-
-def test_pending_for_ever_ends_a_move_at_its_total_deadline() -> None:
-    with (
-        ScriptedPacs(move=script.pending_for_ever()) as pacs,
-        Scu(pacs, "RESEARCH", deadlines=QUICK) as scu,
-        failing(Retry, "move.too-long"),
-    ):
-        scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=watch(total=0.8))
-
-
-def test_m11_stop_cancels_and_the_answer_is_awaited() -> None:
-    stop = threading.Event()
-    with ScriptedPacs(move=script.until_cancelled()) as pacs, Scu(pacs, "RESEARCH") as scu:
-        threading.Timer(0.3, stop.set).start()
-        assert scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=watch(stop=stop)).status == 0xFE00
-        assert scu.is_open
-
-
-def test_m11_cancel_that_is_not_heard_ends_in_an_abort() -> None:
-    stop = threading.Event()
-    stop.set()
-    with (
-        ScriptedPacs(move=script.silent) as pacs,
-        Scu(pacs, "RESEARCH", deadlines=QUICK) as scu,
-        failing(Retry, "move.stopped"),
-    ):
-        scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=watch(stop=stop, silence=60))
-
-
-@pytest.mark.parametrize("breaks", [script.aborts, script.hangs_up])
-def test_a9_a_move_that_breaks_is_the_peers_failure(breaks: script.Script) -> None:
-    with (
-        ScriptedPacs(move=breaks) as pacs,
-        Scu(pacs, "RESEARCH", deadlines=QUICK) as scu,
-        failing(Retry, "pacs.aborted"),
-    ):
-        scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=watch())
-
-
-def unsafe() -> Iterator[Dataset]:
-    yield Dataset()
-    yield identifier("SERIES", {"StudyInstanceUID": STUDY})
-    yield identifier("SERIES", {"SeriesInstanceUID": SERIES})
-    yield identifier("STUDY", KEYS)
-    yield identifier("STUDY", {"AccessionNumber": AN})
-    yield identifier("SERIES", {**KEYS, "AccessionNumber": AN})
-    for bad in ("", " ", "*", "1.2.*", "1.2?", f"{STUDY}\\1.2.4", "1.2\n.3", "1 2", "1" * 200):
-        yield identifier("SERIES", {**KEYS, "StudyInstanceUID": bad})
-        yield identifier("SERIES", {**KEYS, "SeriesInstanceUID": bad})
-
-
-@pytest.mark.parametrize("keys", list(unsafe()))
-def test_m12_a_move_names_one_study_and_one_series_or_is_not_sent(keys: Dataset) -> None:
-    with failing(Refused, "move.unsafe-keys"):
-        Scu(ScriptedPacs(), "RESEARCH").move(keys, "RESEARCH", watch=watch())
 
 
 def test_listing_believes_only_rows_of_its_series() -> None:

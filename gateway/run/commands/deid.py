@@ -1,0 +1,144 @@
+"""`deid`: a project's filter and de-identification on files, offline. Needs the configuration and the key, nothing else.
+
+No file of SOURCE is named in what is shown: hospitals name files after patients. Files are counted in the order of their paths.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gateway.deidentify.cleaner import Cleaner
+from gateway.deliver.directory import DirectorySink
+from gateway.dicom.part10 import read_file
+from gateway.errors import Refused
+from gateway.model import Dropped, Kept
+from gateway.run import console, wiring
+from gateway.run.commands.options import config_option, json_option, project_option, settings_for
+from gateway.run.commands.profile import told_of
+from gateway.settings import DirectorySink as Place
+
+LAYOUT: Final = "{PatientID}/{SOPInstanceUID}.dcm"
+OWN: Final[frozenset[str]] = frozenset()  # no request asked for these files
+WELL: Final = ("kept", "excluded")
+
+
+@dataclass
+class Report:
+    """What became of the files so far: (outcome, reason) -> files."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    explained: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def well(self) -> bool:
+        return bool(self.counts) and all(outcome in WELL for outcome, _ in self.counts)
+
+
+@dataclass(frozen=True)
+class Work:
+    """`scratch`: a folder in the destination for a clean file on its way."""
+
+    cleaner: Cleaner
+    sink: DirectorySink
+    scratch: Path
+    explain: bool
+
+
+@click.command()
+@project_option
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--explain", is_flag=True, help="Show what was done to each element, and by which rule.")
+@config_option
+@json_option
+def deid(project: str, source: Path, dest: Path, explain: bool, config: Path, as_json: bool) -> int:  # noqa: PLR0913 - click
+    """De-identify the files of SOURCE into DEST, as the gateway would: DEST/<new PatientID>/<new SOPInstanceUID>.dcm.
+
+    1 when a file was refused or could not be read, or when there is none.
+    """
+    settings = settings_for(config)
+    with told_of(config, project):
+        cleaner = wiring.make_cleaner(settings, project)
+    home = _apart(source, dest)
+    home.mkdir(parents=True, exist_ok=True)
+    sink = DirectorySink(Place(path=home, layout=LAYOUT))
+    with tempfile.TemporaryDirectory(prefix=".deid-", dir=home) as scratch:
+        report = _cleaned(_files(source), Work(cleaner, sink, Path(scratch), explain))
+    _tell(report, as_json=as_json)
+    return 0 if report.well else 1
+
+
+def _apart(source: Path, dest: Path) -> Path:
+    """The destination, absolute; what is made must not be read again."""
+    inner, outer = source.resolve(), dest.resolve()
+    if outer.is_relative_to(inner) or inner.is_relative_to(outer):
+        raise click.UsageError("SOURCE and DEST lie in one another")
+    return outer
+
+
+def _files(source: Path) -> list[Path]:
+    return sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
+
+
+def _cleaned(files: Sequence[Path], work: Work) -> Report:
+    report = Report()
+    for ordinal, file in enumerate(_watched(files), start=1):
+        report.counts[_one(ordinal, file, work, report)] += 1
+    return report
+
+
+def _watched(files: Sequence[Path]) -> Iterator[Path]:
+    """With a progress bar on standard error, where that is a terminal."""
+    screen = console.err()
+    columns = (TextColumn("de-identified"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
+        yield from progress.track(files)
+
+
+def _one(ordinal: int, file: Path, work: Work, report: Report) -> tuple[str, str]:
+    """(outcome, reason) of one file."""
+    try:
+        data, syntax = read_file(file)
+    except Refused as err:
+        return "unreadable", err.reason
+    except OSError as err:
+        return "unreadable", f"file.{type(err).__name__}"
+    if work.explain:
+        elements = [vars(e) for e in work.cleaner.explain(data, syntax, OWN)]
+        report.explained.append({"file": ordinal, "elements": elements})
+    result = work.cleaner.clean(data, syntax, OWN)
+    if isinstance(result, Dropped):
+        return str(result.outcome), result.reason
+    return _stored(result, work)
+
+
+def _stored(kept: Kept, work: Work) -> tuple[str, str]:
+    """The sink's own rules: whole and synced before it is seen, the same file twice is once, nothing is overwritten."""
+    clean = work.scratch / "clean.dcm"
+    with clean.open("wb") as file:
+        file.writelines(kept.parts)
+    try:
+        new = work.sink.put(clean).new
+    except Refused as err:
+        return "refused", err.reason
+    return "kept", "" if new else "there already"
+
+
+def _tell(report: Report, *, as_json: bool) -> None:
+    rows = [(outcome, reason, n) for (outcome, reason), n in sorted(report.counts.items())]
+    if as_json:
+        told = [{"outcome": outcome, "reason": reason, "files": n} for outcome, reason, n in rows]
+        console.emit({"files": sum(report.counts.values()), "outcomes": told, "explained": report.explained})
+        return
+    for one in report.explained:
+        elements = [tuple(e.values()) for e in one["elements"]]
+        console.table(f"File {one['file']}", ("Path", "Keyword", "Action", "Rule"), elements)
+    console.table("Files", ("Outcome", "Reason", "Number"), rows)

@@ -1,0 +1,94 @@
+"""`explain`: everything that happened to one accession number, and why. What was typed may be echoed, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.run import console
+from gateway.run.commands.options import config_option, json_option, settings_for
+from gateway.run.commands.state import opened
+from gateway.state.views import RequestView, Views
+
+Document = dict[str, Any]
+
+
+@click.command()
+@click.argument("accession")
+@config_option
+@json_option
+def explain(accession: str, config: Path, as_json: bool) -> int:
+    """Tell everything that happened to an accession number and why.
+
+    Each transition, each series with its state, each rule that excluded something. 1 when nothing is known about it, when
+    it failed, or when it could only be set aside.
+    """
+    with opened(settings_for(config)) as here:
+        requests = [found_request(here.views, r) for r in here.views.by_accession(accession)]
+        aside = [
+            {"project": a.project, "reason": a.reason, "first_seen": console.when(a.first_seen), "times": a.times}
+            for a in here.views.set_aside(accession)
+        ]
+    if as_json:
+        console.emit({"requests": requests, "set_aside": aside})
+    else:
+        _show(accession, requests, aside)
+    return 1 if not requests or aside or any(map(not_well, requests)) else 0
+
+
+def found_request(views: Views, request: RequestView) -> Document:
+    """A request with its `history` and its `series`, JSON-able; times are ISO."""
+    history = [
+        {"at": console.when(e.at), "subject": e.subject, "event": e.event, "before": e.before, "after": e.after, "reason": e.reason}
+        for e in views.history(request.key)
+    ]  # fmt: skip
+    times = {name: console.when(getattr(request, name)) or None for name in ("not_before", "created", "updated")}
+    series = [{**vars(s), "reasons": dict(s.reasons)} for s in views.series(request.key)]
+    counts = {"series_by_state": dict(request.series)}
+    return {**vars(request), **times, **counts, "history": history, "series": series}
+
+
+def not_well(request: Document) -> bool:
+    return bool(request["state"] == "failed")
+
+
+def show_request(request: Document) -> None:
+    """The tables of what `found_request` gave."""
+    shown = ("project", "state", "reason", "attempts", "empties", "created", "updated")
+    again = {"asked again": request["not_before"] or "never"} if request["state"] == "empty" else {}
+    console.facts(request["key"], {name: request[name] for name in shown} | again)
+    rows = [_series(s) for s in request["series"]]
+    heads = (
+        "Series",
+        "State",
+        "Reason",
+        "PACS",
+        "Modality",
+        "Instances",
+        "Kept",
+        "Excluded",
+        "Refused",
+        "Why not kept",
+    )
+    console.table("Series", heads, rows)
+    heads = ("Time", "Of", "Event", "Before", "After", "Reason")
+    console.table("History", heads, [tuple(event.values()) for event in request["history"]])
+
+
+def _series(s: Document) -> tuple[object, ...]:
+    return (
+        s["key"], s["state"], s["reason"], s["pacs"], s["modality"], s["expected"], s["kept"], s["excluded"], s["refused"],
+        console.counted(s["reasons"]),
+    )  # fmt: skip
+
+
+def _show(accession: str, requests: list[Document], aside: list[Document]) -> None:
+    if not requests and not aside:
+        console.say(f"nothing is known about {accession}")
+    for request in requests:
+        show_request(request)
+    if aside:
+        heads = ("Project", "Reason", "First seen", "Times")
+        console.table("Set aside", heads, [tuple(a.values()) for a in aside])

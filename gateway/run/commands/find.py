@@ -1,0 +1,131 @@
+"""`find`: what the PACS has under an accession number, and what of it the project would keep. Retrieves and writes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from gateway.cfind.findscu import Finder
+from gateway.cfind.select import CompiledSelect, Found, plan
+from gateway.errors import Refused, Retry
+from gateway.model import AccessionNumber, Plan
+from gateway.run import console, wiring
+from gateway.run.commands.options import config_option, json_option, project_option, settings_for
+from gateway.settings import Settings
+
+CODE: Final = re.compile(r"[A-Z0-9_ ]{1,16}", re.ASCII)
+"""What a CS may be (PS3.5 6.2): anything else that a PACS puts into Modality is not shown."""
+COLUMNS: Final = ("Accession", "PACS", "Study", "Series", "Modality", "Instances", "Verdict", "Reason")
+
+Document = dict[str, Any]
+
+
+class Uncounted:
+    """Metrics of a command that has nobody to show them to."""
+
+    def add(self, name: str, value: float = 1, **labels: str) -> None:
+        """Counts nothing."""
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None:
+        """Measures nothing."""
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Shows nothing."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A project's PACS, in the order in which they are asked, and its rules."""
+
+    finders: Sequence[tuple[str, Finder]]
+    select: CompiledSelect
+
+
+@click.command()
+@project_option
+@click.argument("accessions", nargs=-1, required=True, metavar="ACCESSION...")
+@config_option
+@json_option
+def find(project: str, accessions: tuple[str, ...], config: Path, as_json: bool) -> int:
+    """Ask the PACS, and show what would be kept or excluded and why. Retrieves nothing, writes nothing.
+
+    1 when a question could not be answered; 3 when a PACS cannot be reached.
+    """
+    settings = settings_for(config)
+    names = wiring.project(settings, project).pacs
+    numbers = [_number(i, text) for i, text in enumerate(accessions, start=1)]
+    with ExitStack() as stack:
+        asking = _asking(settings, project, names, stack)
+        answers = [_answer(text, number, asking) for text, number in zip(accessions, numbers, strict=True)]
+    if as_json:
+        console.emit({"project": project, "answers": answers})
+    else:
+        console.table(f"Found for {project}", COLUMNS, [row for answer in answers for row in _rows(answer)])
+    return 1 if any(answer["error"] for answer in answers) else 0
+
+
+def _number(ordinal: int, text: str) -> AccessionNumber:
+    try:
+        return AccessionNumber.from_text(text)
+    except Refused as err:
+        raise click.UsageError(f"ACCESSION {ordinal} cannot be asked for: {err.reason}") from None
+
+
+def _asking(settings: Settings, project: str, names: Sequence[str], stack: ExitStack) -> Asking:
+    finders = [(name, wiring.make_finder(settings, name, [project], Uncounted())) for name in names]
+    for _, finder in finders:
+        stack.callback(finder.close)
+    return Asking(finders, wiring.make_select(wiring.project(settings, project).select))
+
+
+def _answer(text: str, number: AccessionNumber, asking: Asking) -> Document:
+    """What the first PACS that has it says. A question that only this number makes fail is told and the others go on."""
+    try:
+        pacs, found = _found(number, asking)
+    except Retry as err:
+        if not err.charge:
+            raise
+        return {**_document(text, None, Plan()), "error": err.reason}
+    return _document(text, pacs, plan(found, asking.select, pacs or ""))
+
+
+def _found(number: AccessionNumber, asking: Asking) -> tuple[str | None, Found]:
+    for name, finder in asking.finders:
+        found = finder.find(number)
+        if found.series:
+            return name, found
+    return None, Found()
+
+
+def _document(text: str, pacs: str | None, answer: Plan) -> Document:
+    """Studies and series by ordinal: their UIDs are not shown."""
+    studies: dict[str, int] = {}
+    series = [
+        {
+            "study": studies.setdefault(s.found.StudyInstanceUID, len(studies) + 1), "series": i, "modality": _modality(s.found.attributes),
+            "instances": s.found.instances, "keep": s.verdict.keep, "reason": s.verdict.reason,
+        }
+        for i, s in enumerate(answer.series, start=1)
+    ]  # fmt: skip
+    head = {"accession": text, "pacs": pacs, "studies": answer.studies, "dropped_rows": answer.dropped_rows}
+    return {**head, "error": "", "series": series}
+
+
+def _modality(attributes: Any) -> str:
+    value = attributes.get("Modality")
+    return value if isinstance(value, str) and CODE.fullmatch(value) else ""
+
+
+def _rows(answer: Document) -> Iterator[tuple[object, ...]]:
+    if not answer["series"]:
+        yield answer["accession"], "", "", "", "", "", "failed" if answer["error"] else "not found", answer["error"]
+    for s in answer["series"]:
+        verdict = "keep" if s["keep"] else "exclude"
+        where = (answer["accession"], answer["pacs"], s["study"], s["series"])
+        yield *where, s["modality"], s["instances"], verdict, s["reason"]

@@ -1,0 +1,119 @@
+"""What `check --connect` tries, each with its own deadline and its mend. No value of a patient's is asked for or shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from gateway.cstore.space import free_bytes
+from gateway.deliver.sink import Sink
+from gateway.dicom.association import Scu
+from gateway.errors import Fatal, GatewayError
+from gateway.run import wiring
+from gateway.run.cli import UNREACHABLE, exit_code
+from gateway.run.commands.key import fault_of
+from gateway.run.commands.status import ask, size
+from gateway.run.receivers import listen
+from gateway.settings import Pacs, Settings
+
+EARLIEST_YEAR: Final = 2024
+"""A clock before the year of this program is wrong: a flat battery, no time server yet."""
+
+PACS_MEND: Final = "is it up; are host, port and both AE titles right, and is ours known there?"
+RIS_MEND: Final = "is it up; are url, user, password and the query right?"
+SINK_MEND: Final = "it must exist, be mounted, have room, and be writable by this user"
+
+
+@dataclass(frozen=True)
+class Probed:
+    """One check. `unreachable`: it failed because nobody is there, and that is all that is known."""
+
+    what: str
+    name: str
+    ok: bool
+    detail: str = ""
+    mend: str = ""
+    unreachable: bool = False
+
+
+def probes(settings: Settings) -> Iterator[Callable[[], Probed]]:
+    """Everything to try, in the order of the flow; then this machine."""
+    for pacs in settings.pacs:
+        yield partial(_tried, "pacs", pacs.name, PACS_MEND, partial(_echo, pacs, settings.receiver.ae_title))
+    for project in settings.project:
+        if project.source is not None:
+            yield partial(_tried, "query", project.name, RIS_MEND, partial(_columns, settings, project.name))
+        for sink in wiring.make_sinks(settings, project.name):
+            yield partial(_tried, "archive", sink.name, SINK_MEND, partial(_probe, sink))
+    yield partial(_port, settings)
+    yield partial(_key, settings)
+    yield partial(_disk, settings)
+    yield _clock
+
+
+def _tried(what: str, name: str, mend: str, attempt: Callable[[], str]) -> Probed:
+    try:
+        return Probed(what, name, ok=True, detail=attempt())
+    except GatewayError as err:
+        told = f"{err.detail} ({err.reason})" if err.detail else err.reason
+        return Probed(what, name, ok=False, detail=told, mend=mend, unreachable=exit_code(err.reason) == UNREACHABLE)
+
+
+def _echo(pacs: Pacs, calling_ae: str) -> str:
+    with Scu(pacs, calling_ae) as scu:
+        scu.echo()
+    return "answers C-ECHO"
+
+
+def _columns(settings: Settings, project: str) -> str:
+    """Names and types of the query's columns, as one row shows them."""
+    return ", ".join(f"{name}: {kind}" for name, kind in wiring.make_sql_source(settings, project).columns())
+
+
+def _probe(sink: Sink) -> str:
+    sink.probe()
+    return "can be written"
+
+
+def _port(settings: Settings) -> Probed:
+    name = f"{settings.receiver.bind}:{settings.receiver.port}"
+    try:
+        listen(settings.receiver).close()
+    except Fatal as err:
+        if _daemon_has_it(settings):
+            return Probed("port", name, ok=True, detail="our daemon listens on it")
+        return Probed("port", name, ok=False, detail=err.detail, mend="end that program, or choose another port")
+    return Probed("port", name, ok=True, detail="free")
+
+
+def _daemon_has_it(settings: Settings) -> bool:
+    try:
+        return ask(settings.health.socket, "/readyz")[0]
+    except Fatal:
+        return False
+
+
+def _key(settings: Settings) -> Probed:
+    fault = fault_of(settings)
+    return Probed("key", "key_file", ok=not fault, detail=fault or "right length, mode and owner")
+
+
+def _disk(settings: Settings) -> Probed:
+    folder = _existing(settings.state_dir)
+    free, wanted = free_bytes(folder), settings.receiver.min_free_disk
+    told = f"{size(free)} free, {size(wanted)} wanted (receiver.min_free_disk)"
+    return Probed("disk", str(folder), ok=free >= wanted, detail=told, mend="" if free >= wanted else "make room")
+
+
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _clock() -> Probed:
+    now = datetime.now(UTC)
+    ok = now.year >= EARLIEST_YEAR
+    return Probed("clock", "", ok=ok, detail=now.isoformat(timespec="seconds"), mend="" if ok else "set the clock: NTP")

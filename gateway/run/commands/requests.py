@@ -1,0 +1,174 @@
+"""`requests ...`: the work, seen and changed in the state itself, with the daemon running or not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+import click
+
+from gateway.accession import csvfile
+from gateway.model import SetAside, Wanted
+from gateway.run import console, wiring
+from gateway.run.commands.explain import found_request, not_well, show_request
+from gateway.run.commands.options import config_option, json_option, project_option, settings_for, some_project_option
+from gateway.run.commands.state import opened
+from gateway.settings import Settings
+from gateway.state import machine
+from gateway.state.change import RETRIABLE
+from gateway.state.store import Store
+from gateway.state.views import RequestView
+
+BATCH: Final = 500  # requests in one transaction: the daemon waits no longer for it
+COLUMNS: Final = ("Key", "Project", "State", "Reason", "Attempts", "Asked again", "Series", "Changed")
+
+
+@click.group()
+def requests() -> None:
+    """The work: accession numbers on their way into an archive."""
+
+
+@requests.command("list")
+@click.option("--state", type=click.Choice(list(machine.REQUEST)), help="In this state only.")
+@some_project_option
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="At most so many.")
+@config_option
+@json_option
+def list_(state: str | None, project: str | None, limit: int, config: Path, as_json: bool) -> int:  # noqa: PLR0913 - click
+    """List requests, the one that changed last first."""
+    settings = _settings(config, project)
+    with opened(settings) as here:
+        found = here.views.requests(state=state, project=project, limit=limit)
+    if as_json:
+        console.emit([_document(request) for request in found])
+    else:
+        console.table("Requests", COLUMNS, map(_row, found))
+    if len(found) == limit:
+        console.warn(f"the first {limit} only; --limit shows more")
+    return 0
+
+
+@requests.command()
+@click.argument("key")
+@config_option
+@json_option
+def show(key: str, config: Path, as_json: bool) -> int:
+    """Show one request: its series, and everything that happened. 1 when it is unknown or failed."""
+    with opened(settings_for(config)) as here:
+        request = here.views.request(key.upper())
+        if request is None:
+            console.warn("no request has this key")
+            return 1
+        found = found_request(here.views, request)
+    if as_json:
+        console.emit(found)
+    else:
+        show_request(found)
+    return int(not_well(found))
+
+
+@requests.command()
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--all", "every", is_flag=True, help="Every one in the given --state.")
+@click.option("--state", type=click.Choice(list(RETRIABLE)), help="With --all: in this state.")
+@click.option("--project", metavar="P", help="With --all: of this project only.")
+@config_option
+def retry(keys: tuple[str, ...], every: bool, state: str | None, project: str | None, config: Path) -> int:
+    """Ask again for requests that failed, came back empty or were cancelled.
+
+    1 when one of the KEYs is in no such state, or unknown.
+    """
+    if every == bool(keys) or every != bool(state) or (project and not every):
+        raise click.UsageError("either KEY..., or --all --state S [--project P]")
+    settings, names = _settings(config, project), _names(keys)
+    with opened(settings) as here:
+        changed = here.store.retry(keys=names, state=state, project=project, now=time.time())
+    return _changed(changed, names, "asked for again", "failed, empty or cancelled")
+
+
+@requests.command()
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@config_option
+def cancel(keys: tuple[str, ...], config: Path) -> int:
+    """Cancel requests that are not over. 1 when one of the KEYs is over, or unknown."""
+    names = _names(keys)
+    with opened(settings_for(config)) as here:
+        changed = here.store.cancel(keys=names, now=time.time())
+    return _changed(changed, names, "cancelled", "new, empty or planned")
+
+
+@requests.command()
+@project_option
+@click.argument("file", type=click.File("rb"), default="-", metavar="[FILE.csv|-]")
+@config_option
+@json_option
+def add(project: str, file: IO[bytes], config: Path, as_json: bool) -> int:
+    """Add accession numbers from a CSV file or standard input: the back-fill.
+
+    The first line names the columns: accession_number, and patient_id, study_date, modality if there are any. A line that
+    cannot become a request is set aside and told by its number, never by its content; the exit code is then 1.
+    """
+    settings = _settings(config, project)
+    listed = csvfile.read(project, file)
+    with opened(settings, create=True) as here:
+        new, known = _added(here.store, project, listed)
+    told = {"new": new, "known": known, "repeated": listed.repeated, "set_aside": len(listed.bad)}
+    lines = [{"line": bad.line, "reason": bad.row.reason} for bad in listed.bad]
+    if as_json:
+        console.emit({**told, "lines": lines})
+    else:
+        console.say(f"{new} new, {known} known already, {listed.repeated} repeated, {len(lines)} set aside")
+        if lines:
+            console.table("Set aside", ("Line", "Reason"), [tuple(line.values()) for line in lines])
+    return 1 if lines else 0
+
+
+def _added(store: Store, project: str, listed: csvfile.Listed) -> tuple[int, int]:
+    """How many are new, and how many were known."""
+    new = known = 0
+    for wanted, aside in _batches(listed):
+        added = store.add_requests(wanted, aside, project=project, cursor=None, now=time.time())
+        new, known = new + added.new, known + added.known
+    return new, known
+
+
+def _batches(listed: csvfile.Listed) -> Iterator[tuple[Sequence[Wanted], Sequence[SetAside]]]:
+    for at in range(0, len(listed.wanted), BATCH):
+        yield listed.wanted[at : at + BATCH], ()
+    for at in range(0, len(listed.aside), BATCH):
+        yield (), listed.aside[at : at + BATCH]
+
+
+def _settings(config: Path, project: str | None) -> Settings:
+    """The settings, in which `project` is known."""
+    settings = settings_for(config)
+    if project is not None:
+        wiring.project(settings, project)
+    return settings
+
+
+def _names(keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key.upper() for key in keys))
+
+
+def _changed(changed: int, names: Sequence[str], done: str, needed: str) -> int:
+    console.say(f"{changed} {done}")
+    left = len(names) - changed
+    if names and left:
+        console.warn(f"{left} of {len(names)} not: no such request, or not in state {needed}")
+    return 1 if names and left else 0
+
+
+def _row(request: RequestView) -> tuple[object, ...]:
+    again = console.when(request.not_before) if request.state == "empty" else ""
+    return (
+        request.key, request.project, request.state, request.reason, request.attempts, again,
+        console.counted(request.series), console.when(request.updated),
+    )  # fmt: skip
+
+
+def _document(request: RequestView) -> dict[str, object]:
+    times = {name: console.when(getattr(request, name)) or None for name in ("not_before", "created", "updated")}
+    return {**vars(request), **times, "series": dict(request.series)}

@@ -1,0 +1,44 @@
+"""The state, opened for a command: beside the running daemon or without it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.errors import Fatal
+from gateway.run import wiring
+from gateway.run.wiring import State
+from gateway.settings import Settings
+
+
+@contextmanager
+def opened(settings: Settings, *, create: bool = False) -> Iterator[State]:
+    """`create`: make it when there is none, else Fatal("state.missing"): a look must not leave an empty one behind."""
+    database = settings.state_dir / "state.sqlite"
+    if not os.access(database, os.R_OK | os.W_OK):
+        _refuse(settings.state_dir, database, create=create)
+    state = wiring.open_state(settings)
+    try:
+        yield state
+    finally:
+        state.close()
+
+
+def _refuse(folder: Path, database: Path, *, create: bool) -> None:
+    """Raises unless the database may be made here and now, so that the daemon can use it."""
+    if os.path.lexists(database) or (folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK)):
+        raise Fatal("state.folder", f"{folder}: this user may not write there; use the account of the daemon")
+    if not create:
+        raise Fatal("state.missing", f"{folder} holds no state yet: start the daemon, or use: pacs-gateway migrate")
+    if folder.is_dir() and folder.stat().st_uid != os.geteuid():
+        raise Fatal("state.owner", f"{folder} belongs to {_name(folder.stat().st_uid)}: make the state as that user")
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

@@ -1,0 +1,81 @@
+"""What a person reads: tables and sentences, or JSON for a program. Results on standard output, the rest on standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gateway.ops.health import iso
+
+WHOLE: Final = 10_000
+"""Columns of what is no terminal: a table in a pipe is never wrapped or cut."""
+
+
+def out() -> Console:
+    """Made anew each time: standard output may be another one by now."""
+    return _console(Console())
+
+
+def err() -> Console:
+    return _console(Console(stderr=True))
+
+
+def _console(made: Console) -> Console:
+    """Nothing that is shown is markup: `[0]` is an index, `:file:` a name."""
+    width = None if made.is_terminal else WHOLE
+    return Console(stderr=made.stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on standard output. None is shown as nothing; `no rows` where there are none."""
+    made = Table(title=title, title_justify="left")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(plain("" if cell is None else str(cell)) for cell in row))
+    out().print(made if made.row_count else f"{title}: none")
+
+
+def facts(title: str, told: Mapping[str, object]) -> None:
+    """A table of two columns without a head."""
+    made = Table(title=title, title_justify="left", show_header=False)
+    made.add_column(style="bold")
+    made.add_column(overflow="fold")
+    for name, value in told.items():
+        made.add_row(name, plain("" if value is None else str(value)))
+    out().print(made)
+
+
+def say(text: str) -> None:
+    """A sentence on standard output."""
+    click.echo(plain(text))
+
+
+def warn(text: str) -> None:
+    """A sentence on standard error."""
+    click.echo(plain(text), err=True)
+
+
+def emit(document: object) -> None:
+    """JSON on standard output, ASCII only: it must survive any locale."""
+    click.echo(json.dumps(document, indent=2, default=str))
+
+
+def plain(text: str) -> str:
+    """`text` without what would steer a terminal or not fit an encoding."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def when(at: float | None) -> str:
+    """Epoch seconds as ISO time, "" for None."""
+    return iso(at) or ""
+
+
+def counted(numbers: Mapping[str, int]) -> str:
+    """`planned 2, confirmed 7`."""
+    return ", ".join(f"{name} {n}" for name, n in sorted(numbers.items()))
