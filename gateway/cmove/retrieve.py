@@ -53,6 +53,8 @@ class Ledgers(Protocol):
 
     def ledger(self, series: str) -> Ledger: ...
 
+    def clear(self, series: str) -> None: ...
+
 
 class Count(Protocol):
     """The part of ops.metrics.Count used here."""
@@ -223,7 +225,9 @@ class MoveStep:
         log = structlog.get_logger()
         for row in claim.rows:
             counted = tally(want, self._outbox.ledger(row.key))
-            self._store.settle_retrieved(row, counted, now=self._clock())
+            settled = self._store.settle_retrieved(row, counted, now=self._clock())
+            if settled and (counted.refused or not counted.kept):  # failed or excluded: nothing of it is delivered
+                self._outbox.clear(row.key)
             log.info(
                 "series.retrieved", series=row.key, instances=counted.expected, kept=counted.kept,
                 excluded=counted.excluded, refused=counted.refused,
@@ -258,5 +262,6 @@ class MoveStep:
 
     def _fail(self, claim: SeriesClaim, reason: str) -> None:
         for row in claim.rows:
-            self._store.fail_series(row, reason=reason, now=self._clock())
+            if self._store.fail_series(row, reason=reason, now=self._clock()):
+                self._outbox.clear(row.key)
             structlog.get_logger().error("series.failed", series=row.key, reason=reason)

@@ -11,18 +11,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Final
 
 import click
 
 from gateway.errors import BadConfiguration, GatewayError
-
-DONE, NOT_WELL, WRONG, UNREACHABLE = 0, 1, 2, 3
-
-NOBODY_THERE: Final = frozenset({
-    "daemon.unreachable", "pacs.unreachable", "pacs.no-answer", "pacs.aborted", "pacs.busy", "find.timeout", "ris.down", "ris.slow",
-})  # fmt: skip
-MISCONFIGURED: Final = ("key.file", "secret.", "password.", "csv.", "project.", "ris.url", "ris.query", "ris.driver")
+from gateway.run.commands.exits import DONE, NOT_WELL, WRONG, exit_code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,15 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _closed()
     except OSError as err:
         _closed()
-        return _say(f"the system refuses: {err.strerror or type(err).__name__} ({_where(err.__traceback__)})", code=1)
+        return _say(
+            f"the system refuses: {err.strerror or type(err).__name__} ({_where(err.__traceback__)})", code=NOT_WELL
+        )
     return code
-
-
-def exit_code(reason: str) -> int:
-    """The exit code of an error that the gateway raised on purpose."""
-    if reason in NOBODY_THERE:
-        return UNREACHABLE
-    return WRONG if reason.startswith(MISCONFIGURED) else NOT_WELL
 
 
 def uncaught(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:

@@ -16,8 +16,9 @@ ROUNDS = 2000
 
 def stolen(make_gate: type[threading.Event] | None) -> int:
     """Plays pynetdicom: a reactor that takes what lies there when its gate is open, and a user who closes the gate first."""
-    taken, stop = [], threading.Event()
+    taken: list[int] = []
     mine: list[int] = []
+    stop = threading.Event()
 
     def reactor() -> None:
         while not stop.is_set():
@@ -26,7 +27,7 @@ def stolen(make_gate: type[threading.Event] | None) -> int:
                 taken.append(mine.pop())
 
     thread = threading.Thread(target=reactor)
-    gate = Gate(thread) if make_gate is None else make_gate()
+    gate: threading.Event = Gate(thread) if make_gate is None else make_gate()
     gate.set()
     thread.start()
     for n in range(ROUNDS):

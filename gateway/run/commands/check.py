@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gateway.run import console, wiring
-from gateway.run.cli import NOT_WELL, UNREACHABLE
+from gateway.run.commands.exits import NOT_WELL, UNREACHABLE
 from gateway.run.commands.options import config_option, json_option
 from gateway.run.commands.probes import Probed, probes
 from gateway.run.commands.profile import told_of

@@ -54,20 +54,19 @@ class Work:
 
 @click.command()
 @project_option
-@click.argument("source", type=click.Path(exists=True, path_type=Path))
-@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("places", type=click.Path(path_type=Path), nargs=2, metavar="SOURCE DEST")
 @click.option("--explain", is_flag=True, help="Show what was done to each element, and by which rule.")
 @config_option
 @json_option
-def deid(project: str, source: Path, dest: Path, explain: bool, config: Path, as_json: bool) -> int:  # noqa: PLR0913 - click
+def deid(project: str, places: tuple[Path, Path], explain: bool, config: Path, as_json: bool) -> int:
     """De-identify the files of SOURCE into DEST, as the gateway would: DEST/<new PatientID>/<new SOPInstanceUID>.dcm.
 
     1 when a file was refused or could not be read, or when there is none.
     """
     settings = settings_for(config)
+    source, home = _places(*places)
     with told_of(config, project):
         cleaner = wiring.make_cleaner(settings, project)
-    home = _apart(source, dest)
     home.mkdir(parents=True, exist_ok=True)
     sink = DirectorySink(Place(path=home, layout=LAYOUT))
     with tempfile.TemporaryDirectory(prefix=".deid-", dir=home) as scratch:
@@ -76,12 +75,16 @@ def deid(project: str, source: Path, dest: Path, explain: bool, config: Path, as
     return 0 if report.well else 1
 
 
-def _apart(source: Path, dest: Path) -> Path:
-    """The destination, absolute; what is made must not be read again."""
+def _places(source: Path, dest: Path) -> tuple[Path, Path]:
+    """Both, absolute; what is made must not be read again."""
     inner, outer = source.resolve(), dest.resolve()
+    if not inner.exists():
+        raise click.UsageError("SOURCE: there is no such file or folder")
+    if outer.exists() and not outer.is_dir():
+        raise click.UsageError("DEST: there is something that is no folder")
     if outer.is_relative_to(inner) or inner.is_relative_to(outer):
         raise click.UsageError("SOURCE and DEST lie in one another")
-    return outer
+    return inner, outer
 
 
 def _files(source: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,6 +13,21 @@ from gateway.run.commands.state import opened
 from gateway.state.views import RequestView, Views
 
 Document = dict[str, Any]
+
+SERIES: Final = (
+    "Series",
+    "State",
+    "Reason",
+    "PACS",
+    "Modality",
+    "Instances",
+    "Kept",
+    "Excluded",
+    "Refused",
+    "Why not kept",
+)
+HISTORY: Final = ("Time", "Of", "Event", "Before", "After", "Reason")
+ASIDE: Final = ("Project", "Reason", "First seen", "Times")
 
 
 @click.command()
@@ -90,5 +105,4 @@ def _show(accession: str, requests: list[Document], aside: list[Document]) -> No
     for request in requests:
         show_request(request)
     if aside:
-        heads = ("Project", "Reason", "First seen", "Times")
-        console.table("Set aside", heads, [tuple(a.values()) for a in aside])
+        console.table("Set aside", ASIDE, [tuple(a.values()) for a in aside])

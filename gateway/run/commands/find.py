@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +108,9 @@ def _document(text: str, pacs: str | None, answer: Plan) -> Document:
     studies: dict[str, int] = {}
     series = [
         {
-            "study": studies.setdefault(s.found.StudyInstanceUID, len(studies) + 1), "series": i, "modality": _modality(s.found.attributes),
-            "instances": s.found.instances, "keep": s.verdict.keep, "reason": s.verdict.reason,
+            "study": studies.setdefault(s.found.StudyInstanceUID, len(studies) + 1), "series": i,
+            "modality": _modality(s.found.attributes), "instances": s.found.instances,
+            "keep": s.verdict.keep, "reason": s.verdict.reason,
         }
         for i, s in enumerate(answer.series, start=1)
     ]  # fmt: skip
@@ -117,7 +118,7 @@ def _document(text: str, pacs: str | None, answer: Plan) -> Document:
     return {**head, "error": "", "series": series}
 
 
-def _modality(attributes: Any) -> str:
+def _modality(attributes: Mapping[str, object]) -> str:
     value = attributes.get("Modality")
     return value if isinstance(value, str) and CODE.fullmatch(value) else ""
 

@@ -31,7 +31,7 @@ def run(config: Path, log_level: str) -> int:
 @click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), help="Where the demo works.  [default: a new one]"
 )
-def demo(config: Path, folder: Path | None) -> int:  # noqa: ARG001 - every command accepts --config; the demo brings its own
+def demo(config: Path, folder: Path | None) -> int:  # `config`: every command takes it; the demo writes its own
     """Run the whole way on this machine: an embedded PACS and RIS, the real daemon, a filled archive, a summary."""
     from gateway.run.demo import demo as play  # an embedded PACS: of no use to any other command
 

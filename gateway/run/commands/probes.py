@@ -14,7 +14,7 @@ from gateway.deliver.sink import Sink
 from gateway.dicom.association import Scu
 from gateway.errors import Fatal, GatewayError
 from gateway.run import wiring
-from gateway.run.cli import UNREACHABLE, exit_code
+from gateway.run.commands.exits import UNREACHABLE, exit_code
 from gateway.run.commands.key import fault_of
 from gateway.run.commands.status import ask, size
 from gateway.run.receivers import listen

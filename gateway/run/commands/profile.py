@@ -39,5 +39,7 @@ def told_of(config: Path, project: str) -> Iterator[None]:
     try:
         yield
     except BadProfile as err:
-        mistake = Mistake(str(config), 0, f'project "{project}": deidentify', str(err), "see docs and `profile`")
+        mistake = Mistake(
+            str(config), 0, f'project "{project}": deidentify', str(err), "an override that can be applied"
+        )
         raise BadConfiguration((mistake,)) from None

@@ -36,7 +36,7 @@ def requests() -> None:
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="At most so many.")
 @config_option
 @json_option
-def list_(state: str | None, project: str | None, limit: int, config: Path, as_json: bool) -> int:  # noqa: PLR0913 - click
+def list_(state: str | None, project: str | None, limit: int, config: Path, as_json: bool) -> int:
     """List requests, the one that changed last first."""
     settings = _settings(config, project)
     with opened(settings) as here:
