@@ -32,23 +32,32 @@ def _console(made: Console) -> Console:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on standard output. None is shown as nothing; `no rows` where there are none."""
-    made = Table(title=title, title_justify="left")
+    """A table on standard output. A None is an empty cell; no rows at all are a sentence."""
+    made = Table()
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
         made.add_row(*(plain("" if cell is None else str(cell)) for cell in row))
-    out().print(made if made.row_count else f"{title}: none")
+    if made.row_count:
+        _print(title, made)
+    else:
+        say(f"{title}: none")
 
 
 def facts(title: str, told: Mapping[str, object]) -> None:
     """A table of two columns without a head."""
-    made = Table(title=title, title_justify="left", show_header=False)
+    made = Table(show_header=False)
     made.add_column(style="bold")
     made.add_column(overflow="fold")
     for name, value in told.items():
         made.add_row(name, plain("" if value is None else str(value)))
-    out().print(made)
+    _print(title, made)
+
+
+def _print(title: str, made: Table) -> None:
+    screen = out()
+    screen.print(plain(title), style="bold")  # a title of the table's own would be wrapped to its width
+    screen.print(made)
 
 
 def say(text: str) -> None:

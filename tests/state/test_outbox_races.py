@@ -11,7 +11,9 @@ from gateway.state.outbox import Outbox
 KEY = "S-ABCDEFGH23456"
 
 
-def test_what_is_kept_between_the_last_look_and_the_removal_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_kept_between_the_last_look_and_the_removal_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outbox = Outbox(tmp_path)
     first = outbox.keep(KEY, "2.25.1", [b"x"]).path
     rmdir = Path.rmdir

@@ -64,6 +64,7 @@ def deid(project: str, places: tuple[Path, Path], explain: bool, config: Path, a
     1 when a file was refused or could not be read, or when there is none.
     """
     settings = settings_for(config)
+    wiring.project(settings, project)
     source, home = _places(*places)
     with told_of(config, project):
         cleaner = wiring.make_cleaner(settings, project)

@@ -15,17 +15,8 @@ from gateway.state.views import RequestView, Views
 Document = dict[str, Any]
 
 SERIES: Final = (
-    "Series",
-    "State",
-    "Reason",
-    "PACS",
-    "Modality",
-    "Instances",
-    "Kept",
-    "Excluded",
-    "Refused",
-    "Why not kept",
-)
+    "Series", "State", "Reason", "PACS", "Modality", "Instances", "Kept", "Excluded", "Refused", "Why not kept",
+)  # fmt: skip
 HISTORY: Final = ("Time", "Of", "Event", "Before", "After", "Reason")
 ASIDE: Final = ("Project", "Reason", "First seen", "Times")
 
@@ -75,21 +66,8 @@ def show_request(request: Document) -> None:
     again = {"asked again": request["not_before"] or "never"} if request["state"] == "empty" else {}
     console.facts(request["key"], {name: request[name] for name in shown} | again)
     rows = [_series(s) for s in request["series"]]
-    heads = (
-        "Series",
-        "State",
-        "Reason",
-        "PACS",
-        "Modality",
-        "Instances",
-        "Kept",
-        "Excluded",
-        "Refused",
-        "Why not kept",
-    )
-    console.table("Series", heads, rows)
-    heads = ("Time", "Of", "Event", "Before", "After", "Reason")
-    console.table("History", heads, [tuple(event.values()) for event in request["history"]])
+    console.table("Series", SERIES, rows)
+    console.table("History", HISTORY, [tuple(event.values()) for event in request["history"]])
 
 
 def _series(s: Document) -> tuple[object, ...]:

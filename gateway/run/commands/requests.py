@@ -57,7 +57,7 @@ def list_(state: str | None, project: str | None, limit: int, config: Path, as_j
 def show(key: str, config: Path, as_json: bool) -> int:
     """Show one request: its series, and everything that happened. 1 when it is unknown or failed."""
     with opened(settings_for(config)) as here:
-        request = here.views.request(key.upper())
+        request = here.views.request(_key(key))
         if request is None:
             console.warn("no request has this key")
             return 1
@@ -150,7 +150,12 @@ def _settings(config: Path, project: str | None) -> Settings:
 
 
 def _names(keys: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(key.upper() for key in keys))
+    return tuple(dict.fromkeys(map(_key, keys)))
+
+
+def _key(text: str) -> str:
+    """As keys are written. What no key holds (bytes that are no UTF-8, for one) must not reach the database driver."""
+    return console.plain(text).upper()
 
 
 def _changed(changed: int, names: Sequence[str], done: str, needed: str) -> int:

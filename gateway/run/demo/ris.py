@@ -1,0 +1,20 @@
+"""The demo's RIS: one SQLite file with the view that the gateway reads."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from gateway.run.demo.hospital import Row
+
+
+def make_ris(path: Path, rows: Sequence[Row]) -> None:
+    with closing(sqlite3.connect(path)) as ris, ris:
+        ris.execute("create table exam (accession text, pid text, day text, modality text, changed text)")
+        ris.execute(
+            "create view research_view as select accession as accession_number, pid as patient_id, day as study_date,"
+            " modality, changed as changed_at from exam"
+        )
+        ris.executemany("insert into exam values (?, ?, ?, ?, ?)", rows)
