@@ -35,6 +35,8 @@ from gateway.settings import Settings
 
 BEAT_LIMIT = 120.0
 """Seconds without a sign of life after which a role counts as stuck (and the watchdog is no longer fed)."""
+DRAIN_SECONDS = 45.0
+"""For each part of the drain; the receive processes need 35 at most."""
 TICK = 0.5
 STATUS_SECONDS = 10.0
 
@@ -238,23 +240,30 @@ class Life:
         else:
             self.systemd.reloading()
         self._asking.set()
-        self.schedule.stop()
+        self._wait_for(threading.Thread(target=self.schedule.stop, daemon=True))
         self._end(self._asking, "find-")
         self._end(self._moving, "move-")
-        self.receivers.stop()
+        self._wait_for(threading.Thread(target=self.receivers.stop, daemon=True))
         self._end(self._delivering, "deliver", "confirm")
         self.endpoints.close()
         self.state.close()
         log.info("daemon.stopped")
 
     def _end(self, stop: threading.Event, *prefixes: str) -> None:
-        """Stops the roles of these names and waits for them, feeding the watchdog: draining is progress."""
+        """Stops the roles of these names and waits for them."""
         stop.set()
-        until = time.monotonic() + 45.0
         for name, thread in self._threads.items():
-            while name.startswith(prefixes) and thread.is_alive() and time.monotonic() < until:
-                thread.join(TICK)
-                self.systemd.watchdog()
+            if name.startswith(prefixes):
+                self._wait_for(thread)
+
+    def _wait_for(self, thread: threading.Thread) -> None:
+        """Until it ends or DRAIN_SECONDS pass, feeding the watchdog: draining is progress."""
+        if thread.ident is None:
+            thread.start()
+        until = time.monotonic() + DRAIN_SECONDS
+        while thread.is_alive() and time.monotonic() < until:
+            thread.join(TICK)
+            self.systemd.watchdog()
 
 
 def _peers(settings: Settings) -> list[tuple[str, str]]:

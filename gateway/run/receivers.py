@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -26,7 +27,9 @@ from gateway.settings import Receiver, Settings
 
 BACKLOG = 128
 DRAIN_SECONDS = 30.0
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+SHORTEST_LIFE = 5.0
+"""Seconds: a process that dies at once is not replaced faster than this."""
 
 
 @dataclass
@@ -36,6 +39,7 @@ class Child:
     name: str
     process: subprocess.Popen[bytes]
     pipe: int
+    started: float  # monotonic seconds
     rest: bytes = b""
     ready: threading.Event = field(default_factory=threading.Event)
 
@@ -81,9 +85,11 @@ class Receivers:
         number = os.cpu_count() or 1 if wanted == "auto" else wanted
         self._children = [self._spawn(f"receive-{i + 1}") for i in range(number)]
         self._reader.start()
+        until = time.monotonic() + START_SECONDS
         for child in self._children:
-            if not child.ready.wait(START_SECONDS):
-                raise Fatal("receiver.start", "a receive process did not start; its own log lines say why")
+            while not child.ready.wait(0.1):
+                if child.process.poll() is not None or time.monotonic() > until:
+                    raise Fatal("receiver.start", "a receive process did not start; its own log lines say why")
 
     def ready(self) -> bool:
         """True while every process lives and listens."""
@@ -93,7 +99,8 @@ class Receivers:
         """Replaces each process that ended by itself; its associations failed at the sender and come again."""
         for i, child in enumerate(self._children):
             code = child.process.poll()
-            if code is not None and not self._stopping.is_set():
+            young = time.monotonic() - child.started < SHORTEST_LIFE
+            if code is not None and not young and not self._stopping.is_set():
                 structlog.get_logger().error("receiver.died", process=child.name, exit_code=code)
                 self._children[i] = self._spawn(child.name)
 
@@ -108,7 +115,8 @@ class Receivers:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait(5)
-        self._reader.join(5)
+        if self._reader.is_alive():
+            self._reader.join(5)
         for child in self._children:
             if child.pipe >= 0:
                 self._pump(child)
@@ -127,7 +135,7 @@ class Receivers:
         assert process.stdin is not None  # stdin=PIPE
         pickle.dump(self._settings, process.stdin)
         process.stdin.flush()  # and stays open: the life line
-        child = Child(name, process, read_end)
+        child = Child(name, process, read_end, time.monotonic())
         self._selector.register(read_end, selectors.EVENT_READ, child)
         return child
 

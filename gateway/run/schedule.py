@@ -41,4 +41,5 @@ class Schedule:
 
     def stop(self) -> None:
         """No job starts any more; the ones under way end by their own deadlines."""
-        self._scheduler.shutdown(wait=True)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)

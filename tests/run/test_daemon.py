@@ -185,8 +185,9 @@ def test_systemd_is_told_ready_status_watchdog_and_stopping(daemon: Daemon, monk
     assert any(re.search(r"STATUS=\d+ requests and \d+ series", t) for t in told)
 
 
-def test_a_taken_port_is_a_sentence_not_a_traceback(daemon: Daemon) -> None:
-    port = int(re.search(r"port = (\d+)", daemon.config.read_text()).group(1))  # type: ignore[union-attr]
+@pytest.mark.parametrize("which", [0, 1], ids=["receiver", "metrics"])
+def test_a_taken_port_is_a_sentence_not_a_traceback(daemon: Daemon, which: int) -> None:
+    port = int(re.findall(r"\nport = (\d+)", daemon.config.read_text())[which])
     with socket.socket() as other:
         other.bind(("127.0.0.1", port))
         other.listen()

@@ -68,7 +68,7 @@ def _element(ds: Dataset, path: str) -> DataElement | None:
     """`path`: a keyword, or that of a sequence, a dot, and a keyword in its first item; or `PRIVATE`."""
     outer, _, inner = path.partition(".")
     if path == PRIVATE:
-        return ds[PRIVATE_TAG] if PRIVATE_TAG in ds else None
+        return ds.get(PRIVATE_TAG)
     if outer not in ds:
         return None
     return _element(ds[outer][0], inner) if inner else ds[outer]

@@ -96,6 +96,7 @@ def print_next(console: Console, site: Site) -> None:
         f"explain {rows.accession(rows.SPECIAL)}": "a CT with a sonography: what was excluded, and why",
         f"explain {rows.UNKNOWN}": "what the PACS does not know",
         "requests list": "",
+        f"deid --project {PROJECT} {{sonography}} {{cleaned}} --explain": "",
         f"profile --project {PROJECT}": "what happens to each element",
         "check": "is the configuration right?",
         "run": "the daemon again, though its PACS is gone; meanwhile, elsewhere:",
