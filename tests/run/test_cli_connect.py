@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,7 +82,7 @@ def test_find_shows_verdicts_by_ordinal_and_no_identifier(site: Place, studies: 
 def test_find_without_a_pacs_is_3(place: Place) -> None:
     told = place.say("find", "--project", "chest", "SYNACC4711")
     assert told.code == 3
-    assert "pacs.unreachable" in told.err
+    assert told.err.startswith("pacs-gateway: pacs 'main': ") and "pacs.unreachable" in told.err
     assert told.out == ""
 
 
@@ -172,11 +174,35 @@ def test_without_a_daemon_it_is_3(place: Place) -> None:
     assert "is it running?" in told.err and str(place.folder / "health.sock") in told.err
 
 
-def test_whoever_answers_nonsense_is_no_daemon(place: Place) -> None:
+def test_a_socket_that_a_crash_left_is_no_daemon(place: Place) -> None:
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(place.folder / "health.sock"))
-        told = place.say("status")  # bound, but nobody listens
-    assert told.code == 3
+        assert place.say("status").code == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(b"garbage\r\n\r\n", 3), (b"", 3), (b"HTTP/1.1 200 OK\r\n\r\n[]", 1), (b"HTTP/1.1 503 No\r\n\r\nstate.busy\n", 1)],
+)
+def test_whoever_answers_nonsense_is_no_well_daemon(place: Place, answer: bytes, code: int) -> None:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(place.folder / "health.sock"))
+        other.listen()
+        server = threading.Thread(target=answer_twice, args=(other, answer), daemon=True)
+        server.start()
+        told = place.say("status")
+        assert told.code == code
+        other.shutdown(socket.SHUT_RDWR)
+        server.join(5)
+
+
+def answer_twice(listener: socket.socket, answer: bytes) -> None:
+    with contextlib.suppress(OSError):  # nobody asks again
+        for _ in range(2):
+            asked, _ = listener.accept()
+            with asked:
+                asked.recv(4096)
+                asked.sendall(answer)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,6 +93,23 @@ def test_what_cannot_be_cleaned_is_counted_with_its_reason(
     outcomes = {(o["outcome"], o["reason"]): o["files"] for o in told.json["outcomes"]}
     assert outcome is None or outcomes[outcome] == 1
     assert study.files[1].name not in told.out + told.err
+
+
+def test_a_folder_that_cannot_be_read_is_counted(
+    place: Place, study: StudyFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, scandir = str(study.files[-1].parent), os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path) == closed:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    told = place.say(*deid(place, "--json"))
+    assert told.code == 1
+    assert {"outcome": "unreadable", "reason": "folder.unreadable", "files": 1} in told.json["outcomes"]
+    assert len(results(place)) == 4
 
 
 def test_nothing_to_do_is_not_well(place: Place) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -234,20 +234,15 @@ def test_a_full_disk_behind_standard_output_is_a_sentence(place: Place) -> None:
 
 
 def test_an_interrupt_while_it_waits_is_a_sentence(place: Place) -> None:
-    words = [
-        sys.executable,
-        "-m",
-        "gateway.run.cli",
-        "requests",
-        "add",
-        "--project",
-        "chest",
-        "--config",
-        str(place.config),
-    ]
-    child = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
-    time.sleep(3)
-    child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=30)
+    words = [sys.executable, "-m", "gateway.run.cli", "status", "--config", str(place.config)]
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(place.folder / "health.sock"))
+        silent.listen()
+        silent.settimeout(30)
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY) as child:
+            asking, _ = silent.accept()
+            child.send_signal(signal.SIGINT)
+            _, said = child.communicate(timeout=30)
+            asking.close()
     assert child.returncode == 1
     assert "interrupted" in said and "Traceback" not in said

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -73,14 +72,14 @@ def told(on: Console) -> str:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     folder, on = tmp_path_factory.mktemp("my demo") / "here", console()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(BRAND, str(folder))
         before = {t.name for t in threading.enumerate()}
         code = demo(folder, console=on)
     threads = {t.name for t in threading.enumerate() if not t.daemon} - before
-    yield Played(folder, code, told(on), branded(str(folder)), threads)
+    return Played(folder, code, told(on), branded(str(folder)), threads)
 
 
 def sources(folder: Path) -> list[Dataset]:
@@ -235,6 +234,12 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadConfiguration, match="--folder: cannot be used"):
         demo(tmp_path / "file" / "demo", console=console())
+
+
+def test_a_path_that_no_url_can_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match=r"--folder: .* a path without \?"):
+        demo(tmp_path / "what?", console=console())
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_former_demo_is_cleared_away_but_not_what_it_links_to(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ No file of SOURCE is named in what is shown: hospitals name files after patients
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -71,7 +72,7 @@ def deid(project: str, places: tuple[Path, Path], explain: bool, config: Path, a
     home.mkdir(parents=True, exist_ok=True)
     sink = DirectorySink(Place(path=home, layout=LAYOUT))
     with tempfile.TemporaryDirectory(prefix=".deid-", dir=home) as scratch:
-        report = _cleaned(_files(source), Work(cleaner, sink, Path(scratch), explain))
+        report = _cleaned(source, Work(cleaner, sink, Path(scratch), explain))
     _tell(report, as_json=as_json)
     return 0 if report.well else 1
 
@@ -88,13 +89,21 @@ def _places(source: Path, dest: Path) -> tuple[Path, Path]:
     return inner, outer
 
 
-def _files(source: Path) -> list[Path]:
-    return sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
+def _files(source: Path, report: Report) -> list[Path]:
+    """Every file, in the order of the paths; folders behind links are left out, those that cannot be read are counted."""
+    if not source.is_dir():
+        return [source]
+
+    def unreadable(_: OSError) -> None:
+        report.counts["unreadable", "folder.unreadable"] += 1
+
+    found = (Path(folder, name) for folder, _, names in os.walk(source, onerror=unreadable) for name in names)
+    return sorted(path for path in found if path.is_file())
 
 
-def _cleaned(files: Sequence[Path], work: Work) -> Report:
+def _cleaned(source: Path, work: Work) -> Report:
     report = Report()
-    for ordinal, file in enumerate(_watched(files), start=1):
+    for ordinal, file in enumerate(_watched(_files(source, report)), start=1):
         report.counts[_one(ordinal, file, work, report)] += 1
     return report
 
@@ -113,8 +122,8 @@ def _one(ordinal: int, file: Path, work: Work, report: Report) -> tuple[str, str
         data, syntax = read_file(file)
     except Refused as err:
         return "unreadable", err.reason
-    except OSError as err:
-        return "unreadable", f"file.{type(err).__name__}"
+    except OSError:
+        return "unreadable", "file.unreadable"
     if work.explain:
         elements = [vars(e) for e in work.cleaner.explain(data, syntax, OWN)]
         report.explained.append({"file": ordinal, "elements": elements})

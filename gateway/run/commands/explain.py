@@ -50,10 +50,15 @@ def found_request(views: Views, request: RequestView) -> Document:
         {"at": console.when(e.at), "subject": e.subject, "event": e.event, "before": e.before, "after": e.after, "reason": e.reason}
         for e in views.history(request.key)
     ]  # fmt: skip
-    times = {name: console.when(getattr(request, name)) or None for name in ("not_before", "created", "updated")}
     series = [{**vars(s), "reasons": dict(s.reasons)} for s in views.series(request.key)]
     counts = {"series_by_state": dict(request.series)}
-    return {**vars(request), **times, **counts, "history": history, "series": series}
+    return {**request_facts(request), **counts, "history": history, "series": series}
+
+
+def request_facts(request: RequestView) -> Document:
+    """The view itself, JSON-able."""
+    times = {name: console.when(getattr(request, name)) or None for name in ("not_before", "created", "updated")}
+    return {**vars(request), **times, "series": dict(request.series)}
 
 
 def not_well(request: Document) -> bool:

@@ -97,10 +97,17 @@ def _answer(text: str, number: AccessionNumber, asking: Asking) -> Document:
 
 def _found(number: AccessionNumber, asking: Asking) -> tuple[str | None, Found]:
     for name, finder in asking.finders:
-        found = finder.find(number)
+        found = _asked(name, finder, number)
         if found.series:
             return name, found
     return None, Found()
+
+
+def _asked(name: str, finder: Finder, number: AccessionNumber) -> Found:
+    try:
+        return finder.find(number)
+    except Retry as err:
+        raise Retry(err.reason, f"pacs {name!r}: {err.detail or 'no answer'}", charge=err.charge) from None
 
 
 def _document(text: str, pacs: str | None, answer: Plan) -> Document:

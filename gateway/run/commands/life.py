@@ -29,7 +29,7 @@ def run(config: Path, log_level: str) -> int:
 @click.command()
 @config_option
 @click.option(
-    "--folder", type=click.Path(path_type=Path, file_okay=False), help="Where the demo works.  [default: a new one]"
+    "--folder", type=click.Path(path_type=Path, file_okay=False), help="Where the demo works.  [default: demo]"
 )
 def demo(config: Path, folder: Path | None) -> int:  # `config`: every command takes it; the demo writes its own
     """Run the whole way on this machine: an embedded PACS and RIS, the real daemon, a filled archive, a summary."""

@@ -12,7 +12,7 @@ import click
 from gateway.accession import csvfile
 from gateway.model import SetAside, Wanted
 from gateway.run import console, wiring
-from gateway.run.commands.explain import found_request, not_well, show_request
+from gateway.run.commands.explain import found_request, not_well, request_facts, show_request
 from gateway.run.commands.options import config_option, json_option, project_option, settings_for, some_project_option
 from gateway.run.commands.state import opened
 from gateway.settings import Settings
@@ -42,7 +42,7 @@ def list_(state: str | None, project: str | None, limit: int, config: Path, as_j
     with opened(settings) as here:
         found = here.views.requests(state=state, project=project, limit=limit)
     if as_json:
-        console.emit([_document(request) for request in found])
+        console.emit([request_facts(request) for request in found])
     else:
         console.table("Requests", COLUMNS, map(_row, found))
     if len(found) == limit:
@@ -172,8 +172,3 @@ def _row(request: RequestView) -> tuple[object, ...]:
         request.key, request.project, request.state, request.reason, request.attempts, again,
         console.counted(request.series), console.when(request.updated),
     )  # fmt: skip
-
-
-def _document(request: RequestView) -> dict[str, object]:
-    times = {name: console.when(getattr(request, name)) or None for name in ("not_before", "created", "updated")}
-    return {**vars(request), **times, "series": dict(request.series)}

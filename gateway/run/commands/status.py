@@ -41,7 +41,7 @@ def status(config: Path, as_json: bool) -> int:
     path = settings_for(config).health.socket
     ready, readiness = ask(path, "/readyz")
     answered, told = ask(path, "/status")
-    if not answered:
+    if not answered or "queues" not in told:
         raise Fatal("daemon.unwell", "the daemon answers, but cannot tell its state just now")
     document = {"ready": ready, "checks": readiness.get("checks", {}), **told}
     if as_json:

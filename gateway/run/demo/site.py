@@ -130,6 +130,8 @@ def claimed(folder: Path) -> Iterator[Site]:
 
 def _claim(home: Path) -> IO[str]:
     marker = home / MARKER
+    if "?" in str(home):
+        raise _refused(home, "the RIS could not be named in a URL", "a path without ?")
     if home.exists() and not marker.is_file() and any(home.iterdir()):
         raise _refused(
             home, "no demo has made this folder, and it is not empty", "a new folder, or one of a former demo"

@@ -92,20 +92,20 @@ def print_comparison(console: Console, hospital: Hospital, archive: Archive) -> 
 
 def print_next(console: Console, site: Site) -> None:
     """Commands that work without the daemon, on what it left."""
-    asked = {
-        f"explain {rows.accession(rows.SPECIAL)}": "a CT with a sonography: what was excluded, and why",
-        f"explain {rows.UNKNOWN}": "what the PACS does not know",
-        "requests list": "",
-        f"deid --project {PROJECT} {{sonography}} {{cleaned}} --explain": "",
-        f"profile --project {PROJECT}": "what happens to each element",
-        "check": "is the configuration right?",
-        "run": "the daemon again, though its PACS is gone; meanwhile, elsewhere:",
-        "status": "",
-    }
+    asked: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("a CT with a sonography: what was excluded, and why", ("explain", rows.accession(rows.SPECIAL))),
+        ("what the PACS does not know", ("explain", rows.UNKNOWN)),
+        ("all the work", ("requests", "list")),
+        ("what happens to each element", ("profile", "--project", PROJECT)),
+        ("the same with files", ("deid", "--project", PROJECT, str(site.hospital), str(site.folder / "deid"))),
+        ("is the configuration right?", ("check",)),
+        ("the daemon again, though its PACS is gone", ("run",)),
+        ("how it is, while it runs", ("status",)),
+    )
     console.print(Text("What to try next:", style="bold"))
-    for words, why in asked.items():
-        line = shlex.join([_program(), *words.split(), "--config", str(site.config)])
-        console.print(Text(f"  {line}{'  # ' if why else ''}{why}"), soft_wrap=True)
+    for why, words in asked:
+        line = shlex.join([_program(), *words, "--config", str(site.config)])
+        console.print(Text(f"  {line}  # {why}"), soft_wrap=True)
 
 
 def _program() -> str:
