@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -33,8 +34,8 @@ class Schedule:
         )
 
     def add(self, name: str, schedule: str, job: Callable[[], object]) -> None:
-        self._scheduler.add_job(job, trigger(schedule), id=name)
-        self._scheduler.add_job(job, id=f"{name}:at-start")
+        # Due at once, then by its trigger. Not a second one-shot job: shutdown while one is being removed raises.
+        self._scheduler.add_job(job, trigger(schedule), id=name, next_run_time=datetime.now().astimezone())
 
     def start(self) -> None:
         self._scheduler.start()
