@@ -63,6 +63,22 @@ def _why_not(value: str) -> str:
     return ""
 
 
+MODALITIES = frozenset({
+    "ANN", "AR", "ASMT", "AU", "BDUS", "BI", "BMD", "CFM", "CR", "CT", "CTPROTOCOL", "DG", "DMS", "DOC", "DX", "ECG",
+    "EEG", "EMG", "EOG", "EPS", "ES", "FID", "GM", "HC", "HD", "IO", "IOL", "IVOCT", "IVUS", "KER", "KO", "LEN", "LS",
+    "M3D", "MG", "MR", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPTBSV", "OPTENF", "OPV", "OSS", "OT", "PA", "PLAN",
+    "POS", "PR", "PT", "PX", "REG", "RESP", "RF", "RG", "RTDOSE", "RTIMAGE", "RTINTENT", "RTPLAN", "RTRAD",
+    "RTRECORD", "RTSEGANN", "RTSTRUCT", "RWV", "SEG", "SM", "SMR", "SR", "SRF", "STAIN", "TEXTUREMAP", "TG", "US",
+    "VA", "XA", "XAPROTOCOL", "XC",
+})  # fmt: skip
+"""PS3.3 C.7.3.1.1.1: the only words a Modality may be shown or stored as. Anything else could be anything."""
+
+
+def known_modality(text: str) -> str:
+    """`text` when it is a term of the standard, else ""."""
+    return text if text in MODALITIES else ""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """One examination the RIS wants for one project: what becomes a request."""

@@ -6,21 +6,26 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Final
 
 import click
 
 from gateway.errors import BadConfiguration, GatewayError
 from gateway.run.commands.exits import DONE, NOT_WELL, WRONG, exit_code
 
+STANDARD_ERROR: Final = 2
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`argv`: the words after the program's name, by default those of the process. Returns the exit code."""
     sys.excepthook = uncaught
+    _ready_streams()
     try:
         code = _run(argv)
         sys.stdout.flush()
@@ -49,6 +54,20 @@ def uncaught(kind: type[BaseException], _error: BaseException, trace: TracebackT
         _say("interrupted", code=NOT_WELL)
     else:
         _say(f"internal error {kind.__name__} at {_where(trace)}; please report this line", code=NOT_WELL)
+
+
+def _ready_streams() -> None:
+    """A stream that the caller closed leads nowhere, and what a terminal's encoding lacks is shown as an escape."""
+    # Its number is taken: else the next file that is opened, such as the database, would get it, and what is printed.
+    while (number := os.open(os.devnull, os.O_RDWR)) <= STANDARD_ERROR:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(STANDARD_ERROR, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(argv: Sequence[str] | None) -> int:

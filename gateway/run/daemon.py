@@ -22,6 +22,7 @@ from gateway import __version__
 from gateway.dicom.quiet import silence
 from gateway.errors import BadConfiguration, Fatal
 from gateway.ops import log as logs
+from gateway.ops.core import forbid_core_dumps
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.ops.notify import Heartbeats, Systemd, Watchdog, watchdog_interval
@@ -43,6 +44,7 @@ STATUS_SECONDS = 10.0
 
 def run(settings: Settings, config_path: Path, *, level: str = "info") -> int:
     """Runs until SIGTERM (exit 0) or a fatal error (exit 1). SIGHUP: the configuration is read again."""
+    forbid_core_dumps()
     silence()
     logs.configure(level, sys.stderr)
     logs.install_hooks()

@@ -14,6 +14,7 @@ import threading
 
 from gateway.dicom.quiet import silence
 from gateway.ops import log
+from gateway.ops.core import forbid_core_dumps, forbid_inspection
 from gateway.ops.metrics import RemoteCount
 from gateway.run import wiring
 from gateway.settings import Settings
@@ -24,6 +25,8 @@ BEAT_SECONDS = 2.0
 
 
 def main() -> int:
+    forbid_core_dumps()
+    forbid_inspection()
     listener_fd, pipe_fd = int(sys.argv[1]), int(sys.argv[2])
     settings: Settings = pickle.load(sys.stdin.buffer)
     silence()

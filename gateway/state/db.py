@@ -122,7 +122,12 @@ aside = Table(
     UniqueConstraint("project", "text_hash", "reason"),
 )
 
-cursor = Table("cursor", metadata, Column("project", String, primary_key=True), Column("value", String, nullable=False))
+cursor = Table(
+    "cursor",  # sealed: a site may follow any column, an accession number too
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
 
 
 class Database:

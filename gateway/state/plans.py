@@ -9,7 +9,7 @@ from sqlalchemy import Row, insert, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
-from gateway.model import Plan, PlannedSeries, SetAside, Wanted
+from gateway.model import Plan, PlannedSeries, SetAside, Wanted, known_modality
 from gateway.state import machine, settle
 from gateway.state.db import aside, asked, cursor, request, series
 from gateway.state.rows import Added, RequestClaim
@@ -38,7 +38,7 @@ def _add_request(c: Connection, seal: Seal, w: Wanted, now: float) -> bool:
             project=w.project,
             accession_hash=digest,
             sealed=seal.close_up(own, owner=key),
-            modality=w.modality,
+            modality=known_modality(w.modality),
             state=machine.REQUEST_START,
             not_before=now,
             created=now,
@@ -68,9 +68,19 @@ def added(total: Sequence[Wanted], new: int, aside_new: int) -> Added:
     return Added(new=new, known=len(total) - new, aside=aside_new)
 
 
-def save_cursor(c: Connection, project: str, value: str) -> None:
-    if not c.execute(update(cursor).where(cursor.c.project == project).values(value=value)).rowcount:
-        c.execute(insert(cursor).values(project=project, value=value))
+def save_cursor(c: Connection, seal: Seal, project: str, value: str) -> None:
+    sealed = seal.close_up({"value": value}, owner=_cursor_key(project))
+    if not c.execute(update(cursor).where(cursor.c.project == project).values(sealed=sealed)).rowcount:
+        c.execute(insert(cursor).values(project=project, sealed=sealed))
+
+
+def saved_cursor(c: Connection, seal: Seal, project: str) -> str | None:
+    sealed = c.execute(select(cursor.c.sealed).where(cursor.c.project == project)).scalar()
+    return seal.open_up(sealed, owner=_cursor_key(project)).get("value")
+
+
+def _cursor_key(project: str) -> str:
+    return f"cursor:{project}"
 
 
 def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float) -> bool:
@@ -146,6 +156,4 @@ def _uids(seal: Seal, key: str, planned: PlannedSeries) -> bytes:
 
 
 def _modality(planned: PlannedSeries) -> str:
-    """CS of 16 characters at most (PS3.5 6.2); anything else a PACS says there is not shown."""
-    text = str(planned.found.attributes.get("Modality") or "")
-    return text if len(text) <= 16 and text.replace("_", "").isalnum() and text.isupper() else ""
+    return known_modality(str(planned.found.attributes.get("Modality") or ""))

@@ -12,7 +12,7 @@ from sqlalchemy import Table, select, update
 
 from gateway.model import Plan, SetAside, Wanted
 from gateway.state import change, claim, lookup, plans, settle
-from gateway.state.db import Database, cursor, request, series
+from gateway.state.db import Database, request, series
 from gateway.state.rows import Added, Expected, RequestClaim, SeriesClaim, SeriesRow, Tally
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
@@ -36,13 +36,13 @@ class Store:
             new = plans.add_requests(c, self._seal, wanted, now)
             odd = plans.set_aside(c, self._seal, aside, now)
             if cursor is not None:
-                plans.save_cursor(c, project, cursor)
+                plans.save_cursor(c, self._seal, project, cursor)
         return plans.added(wanted, new, odd)
 
     def cursor(self, project: str) -> str | None:
         """The saved cursor of a project's RIS query."""
         with self._db.read() as c:
-            return c.execute(select(cursor.c.value).where(cursor.c.project == project)).scalar()
+            return plans.saved_cursor(c, self._seal, project)
 
     def claim_requests(self, *, projects: Sequence[str], limit: int, lease: float, now: float) -> list[RequestClaim]:
         """Up to `limit` requests that are due, for `lease` seconds."""

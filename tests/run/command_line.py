@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.run.cli import main
-from tests.support.process import free_port
+from gateway.run.demo.site import free_ports
 
 CONFIG = """\
 state_dir = "{folder}/state"
@@ -107,8 +107,9 @@ class Place:
 
 def furnish(folder: Path, *, pacs: int | None = None, ae: str = "NOBODY") -> None:
     """The files of a place; nobody answers on the port of its PACS unless one is given."""
+    receiver, metrics, nobody = free_ports(3)  # at once: one by one, two may be the same, and the settings refuse that
     (folder / "gateway.toml").write_text(
-        CONFIG.format(folder=folder, receiver=free_port(), metrics=free_port(), ae=ae, pacs=pacs or free_port())
+        CONFIG.format(folder=folder, receiver=receiver, metrics=metrics, ae=ae, pacs=pacs or nobody)
     )
     key = folder / "pseudonym.key"
     key.write_bytes(bytes(range(32)))

@@ -246,3 +246,36 @@ def test_an_interrupt_while_it_waits_is_a_sentence(place: Place) -> None:
             asking.close()
     assert child.returncode == 1
     assert "interrupted" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "code"),
+    [
+        ("migrate", "<&- >&- 2>&-", 0), ("check", ">&-", 0), ("check", "2>&-", 0), ("status", ">&- 2>&-", 3),
+        ("profile --project knee", ">&- 2>&-", 2), ("requests add --project chest", "<&-", 2),
+    ],
+)  # fmt: skip
+def test_a_stream_that_the_caller_closed_changes_no_exit_code(place: Place, words: str, closed: str, code: int) -> None:
+    told = run_shell(f'"$P" -m gateway.run.cli {words} --config "$C" {closed}', place)
+    assert told.code == code, told.err
+    assert "internal error" not in told.err
+
+
+def test_no_file_takes_the_number_of_a_closed_stream(place: Place) -> None:
+    script = (
+        "import os; from gateway.run.cli import main; main(['--version']); print(os.open('/', 0), file=open('n', 'w'))"
+    )
+    told = run_shell(f'cd "$(dirname "$C")" && PYTHONPATH={REPOSITORY} "$P" -c "{script}" <&- >&- 2>&-', place)
+    assert told.code == 0
+    assert int((place.folder / "n").read_text()) > 2
+
+
+@pytest.mark.parametrize(("encoding", "escaped"), [("ascii", 1), ("latin-1", 2)])  # click takes ASCII for a mistake
+def test_what_the_encoding_of_the_terminal_lacks_is_escaped(place: Place, encoding: str, escaped: int) -> None:
+    assert place.say("migrate").code == 0
+    place.config.with_name("\u0142.toml").write_bytes(place.config.read_bytes())
+    cli_, odd = f'PYTHONIOENCODING={encoding} "$P" -m gateway.run.cli', '"${C%/*}/\u0142.toml"'
+    told = run_shell(f'{cli_} check --config {odd} && {cli_} explain \u0142 --config "$C"', place)
+    assert told.code == 1
+    assert told.out.count("\\u0142") == escaped
+    assert told.err == ""

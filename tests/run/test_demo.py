@@ -167,7 +167,7 @@ def test_nothing_that_identifies_its_patients_is_written(played: Played) -> None
 @pytest.mark.real
 def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
     env = {**os.environ, BRAND: str(tmp_path)}
-    argv = [sys.executable, "-m", "gateway.run.cli", "demo", "--folder", str(tmp_path / "demo")]
+    argv = [sys.executable, "-m", "gateway.run.cli", "demo", "--keep-dir", str(tmp_path / "demo")]
     child = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=REPOSITORY)
     try:
         until = time.monotonic() + 60
@@ -225,19 +225,19 @@ def test_an_archive_that_is_not_as_promised_is_seen(tmp_path: Path) -> None:
 
 def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(BadConfiguration, match="--folder: no demo has made this folder"):
+    with pytest.raises(BadConfiguration, match="--keep-dir: no demo has made this folder"):
         demo(tmp_path, console=console())
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadConfiguration, match="--folder: cannot be used"):
+    with pytest.raises(BadConfiguration, match="--keep-dir: cannot be used"):
         demo(tmp_path / "file" / "demo", console=console())
 
 
 def test_a_path_that_no_url_can_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadConfiguration, match=r"--folder: .* a path without \?"):
+    with pytest.raises(BadConfiguration, match=r"--keep-dir: .* a path without \?"):
         demo(tmp_path / "what?", console=console())
     assert not any(tmp_path.iterdir())
 

@@ -260,3 +260,13 @@ def test_a_broken_row_is_not_silently_skipped(state: Opened) -> None:
         )  # fmt: skip
     with pytest.raises(Fatal):
         state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+
+
+def test_a_cursor_may_be_an_accession_number(state: Opened, tmp_path: Path) -> None:
+    odd = Wanted(PROJECT, AccessionNumber("A1"), modality="MODPID4711")
+    state.store.add_requests([odd], (), project=PROJECT, cursor="20267002ZQX", now=1)
+    assert state.store.cursor(PROJECT) == "20267002ZQX"
+    assert state.store.cursor("other") is None
+    raw = b"".join(p.read_bytes() for p in tmp_path.iterdir())
+    assert b"20267002ZQX" not in raw
+    assert b"MODPID4711" not in raw

@@ -29,8 +29,9 @@ def run(config: Path, log_level: str) -> int:
 @click.command()
 @config_option
 @click.option(
-    "--folder", type=click.Path(path_type=Path, file_okay=False), help="Where the demo works.  [default: demo]"
-)
+    "--keep-dir", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Where the demo works, and leaves all of it.  [default: demo]",
+)  # fmt: skip
 def demo(config: Path, folder: Path | None) -> int:  # `config`: every command takes it; the demo writes its own
     """Run the whole way on this machine: an embedded PACS and RIS, the real daemon, a filled archive, a summary."""
     from gateway.run.demo import demo as play  # an embedded PACS: of no use to any other command

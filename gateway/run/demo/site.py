@@ -160,7 +160,7 @@ def _empty(home: Path) -> None:
 
 
 def _refused(home: Path, found: str, allowed: str) -> BadConfiguration:
-    return BadConfiguration((Mistake(str(home), 0, "--folder", found, allowed),))
+    return BadConfiguration((Mistake(str(home), 0, "--keep-dir", found, allowed),))
 
 
 @contextmanager
