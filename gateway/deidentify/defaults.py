@@ -3,15 +3,18 @@
 - private elements, unknown standard tags, retired elements, group lengths, whole overlay (60xx) and curve (50xx) groups, and
   what has no place in a data set (groups below 0008) are removed; so are URIs and opaque byte strings;
 - of the patient group (0010) and of security screening (4010) nothing is kept but what `PATIENT_GROUP` lists; other elements
-  that name a person, a department, a device or an issuer are removed (`REMOVED`);
+  that name a person, a department, a device or an issuer are removed (`REMOVED`), labels that are typed replaced (`TYPED`);
 - a person's name, a date or a time becomes empty; free text (ST, LT, UT, UC) becomes a dummy; a UID is replaced,
-  unless the element holds a class, a syntax or a coding scheme, which name no instance; items of sequences are cleaned;
+  unless the element holds a class, a syntax or a coding scheme, which name no instance, or is registered (PS3.6 Annex A);
+  items of sequences are cleaned;
 - all else of the standard is kept: codes, short labels, numbers, geometry, look-up tables, pixel data.
 
 The exceptions, each looked at by hand, are the sets below.
 """
 
 from __future__ import annotations
+
+from pydicom._uid_dict import UID_dictionary
 
 from gateway.deidentify.actions import NUMBER_VRS, TEXT_VRS, Action
 
@@ -32,9 +35,8 @@ CLASS_UIDS = frozenset(
 )
 """SOP classes, transfer syntaxes, coding schemes, context groups, mapping resources."""
 
-DICOM_ROOT = b"1.2.840.10008."
-LONGEST_REGISTERED = 36
-"""Characters; none of PS3.6 Annex A is longer, but instance UIDs made under DICOM's root by mistake are."""
+REGISTERED = frozenset(uid.encode() for uid in UID_dictionary)
+"""PS3.6 Annex A. DICOM's root and a length would be no proof: instance UIDs are made under it by mistake."""
 
 HARMLESS_TEXT = frozenset(
     {
@@ -77,7 +79,16 @@ REMOVED = frozenset(
         0x30020020,
     }  # users, owner, device, time server, machine
     | {0x00287007, 0x0028702A, 0x30040006, 0x300600C8}  # comments in short text
+    | {0x00720008, 0x00140100, 0x00181801, 0x21100030, 0x00880130}  # persons, hosts, media
+    | {0x00440012, 0x0044000A, 0x00221097, 0x00820016}  # lots, products, names
+    | {0x00181006, 0x300A0421, 0x00185010}  # serial numbers of grid, accessory, transducer
 )
+TYPED = frozenset(
+    {0x00189423, 0x00189916, 0x00400255, 0x0040A492, 0x00380102, 0x00741204, 0x00741202}  # protocol, step, plan
+    | {0x00700081, 0x00700068, 0x00620005, 0x00286022, 0x00209453, 0x00201040, 0x00440011}  # labels of content
+    | {0x20000050, 0x30020002, 0x30020003, 0x300A00C2, 0x300A0009}  # film, RT image, beam, treatment
+)
+"""Labels that somebody typed, and may have typed a name into: a dummy."""
 PATIENT_GROUP = frozenset(
     {0x00100028, 0x00100200, 0x00100201, 0x00101023, 0x00101024, 0x00102201, 0x00102202, 0x00102210, 0x00109431}
 )
@@ -103,17 +114,21 @@ _BY_VR = {
 
 def is_well_known(uid: bytes) -> bool:
     """Whether a UID is the standard's own, naming a class, a syntax, a frame of reference, and no patient's instance."""
-    return uid.startswith(DICOM_ROOT) and len(uid) <= LONGEST_REGISTERED
+    return uid in REGISTERED
 
 
 def default_for(tag: int, vr: bytes) -> tuple[Action, str]:
     """Action and reason for a current standard element without a row; `vr` is the dictionary's first."""
     if tag >> 16 < 8:
         return Action.REMOVE, "default: no part of a data set"
-    if tag in REMOVED or (tag >> 16 == 0x0010 and tag not in PATIENT_GROUP) or tag >> 16 == 0x4010:
+    if tag in REMOVED:
+        return Action.REMOVE, "default: may identify"
+    if (tag >> 16 == 0x0010 and tag not in PATIENT_GROUP) or tag >> 16 == 0x4010:
         return Action.REMOVE, "default: withheld"
     if tag in CLASS_UIDS:
         return Action.KEEP, "default: class or scheme"
+    if tag in TYPED:
+        return Action.DUMMY, "default: typed text"
     if tag in HARMLESS_TEXT or tag in HARMLESS_BYTES:
         return Action.KEEP, "default: harmless"
     action = _BY_VR.get(vr, Action.KEEP)
@@ -141,7 +156,8 @@ def mismatched(vr: bytes, expected: bytes) -> Action | None:
     strict = _BY_VR.get(vr)
     if strict is not None and vr not in (b"OB", b"UN"):
         return strict
-    return None if _kind(vr) == _kind(expected) else Action.REMOVE
+    words = vr == b"US" and expected == b"OW"  # LUT Data may be either
+    return None if words or _kind(vr) == _kind(expected) else Action.REMOVE
 
 
 def _kind(vr: bytes) -> str:

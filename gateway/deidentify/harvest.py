@@ -96,8 +96,8 @@ def harvest(segments: Iterable[Buffer], codec: Codec, tags: re.Pattern[bytes]) -
                 values.update(Own(tag, part) for part in map(_trim, value.split(b"\\")) if part)
             else:
                 named[tag in INSTANCE_UIDS].update(UID.findall(value))
-    public = set(filter(is_well_known, uids)) | named[False]
-    return Harvest(frozenset(values), frozenset(uids - (public - named[True])), character_set)
+    public = set(filter(is_well_known, uids)) | (named[False] - named[True])
+    return Harvest(frozenset(values), frozenset(uids - public), character_set)
 
 
 def tag_pattern(codec: Codec) -> re.Pattern[bytes]:

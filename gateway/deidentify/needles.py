@@ -72,15 +72,16 @@ def _words(name: bytes) -> list[bytes]:
 
 
 def _encodings(text: bytes, character_set: str) -> set[bytes]:
-    forms = {text}
-    if not text.isascii():
-        try:
-            decoded = text.decode(python_encoding.get(character_set, "utf-8"))
-        except (UnicodeDecodeError, LookupError):
-            return forms
-        forms.add(decoded.encode("utf-8"))
-        forms.add(decoded.encode("latin-1", "ignore"))
-    return forms
+    """Small and large too where it is not ASCII, which is all that bytes.lower() folds."""
+    if text.isascii():
+        return {text}
+    codec = python_encoding.get(character_set, "utf-8")
+    try:
+        decoded = text.decode(codec)
+    except (UnicodeDecodeError, LookupError):
+        return {text}
+    cases = (decoded, decoded.lower(), decoded.upper())
+    return {text} | {case.encode(c, "ignore") for case in cases for c in (codec, "utf-8", "latin-1")}
 
 
 def _searchable(form: bytes) -> bool:

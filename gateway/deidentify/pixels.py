@@ -7,6 +7,8 @@ import struct
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Malformed
 from gateway.model import Buffer
 
+PIXEL_VRS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OV", b"UN"))
+"""What pixel data may come as; text in its place is no pixel data."""
 _ITEM_HEAD = 8
 
 

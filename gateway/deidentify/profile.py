@@ -20,7 +20,7 @@ from gateway.deidentify.override import BadProfile, check_patient_id, check_valu
 from gateway.deidentify.table import Row, Table, load_table
 from gateway.settings import Deidentify
 
-REVISION = "1"
+REVISION = "2"
 """Raised when the engine does something else with the same rules, so that the version hash tells."""
 
 FIXED = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E, PATIENT_ID, 0x00080005}) | PIXEL_TAGS
@@ -93,8 +93,8 @@ def compile_profile(settings: Deidentify) -> Profile:
 
 
 def _one_vr(vr: str) -> bytes:
-    """One VR where the dictionary has a choice: OW of "OB or OW", which implicit encodings use (PS3.5 A.1), else the first."""
-    return b"OW" if vr == "OB or OW" else vr[:2].encode()
+    """One VR where the dictionary has a choice: OW if it is one, which implicit encodings use (PS3.5 A.1), else the first."""
+    return b"OW" if vr in ("OB or OW", "US or OW") else vr[:2].encode()
 
 
 def _standard(table: Table, vrs: Mapping[int, bytes]) -> dict[int, Rule]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from gateway.deidentify.encoding import PIXEL_TAGS, UNDEFINED, Codec, Malformed
 from gateway.deidentify.harvest import UID, Harvest, Own
 from gateway.deidentify.needles import SURE, Match, Needle, needles_of
-from gateway.deidentify.pixels import is_encapsulated
+from gateway.deidentify.pixels import PIXEL_VRS, is_encapsulated
 from gateway.model import Buffer
 
 NUMERIC_VRS = frozenset((b"DS", b"IS", b"AS", b"TM", b"UI"))
@@ -26,6 +26,8 @@ BINARY_VRS = frozenset(
     (b"AT", b"FD", b"FL", b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SL", b"SS", b"SV", b"UL", b"US", b"UV")
 )
 UNREADABLE = "verify.unreadable"
+NO_NUMBER_BEFORE = rb"(?<![0-9])(?<![0-9]\.)"
+"""A dot is a decimal point or a UID's only between digits: that of "No.20261234" or "MRN 7654321." is none."""
 LETTER = rb"[0-9a-z\x80-\xff]"
 
 
@@ -84,11 +86,11 @@ def _segments(parts: Sequence[Buffer], codec: Codec) -> list[bytes] | None:
 def _pixel_header(head: bytes, value: memoryview, codec: Codec) -> bytes:
     """`head` when it is exactly the header of pixel data with this value's length, else b""."""
     try:
-        tag, _, length, at = codec.header(head, 0)
+        tag, vr, length, at = codec.header(head, 0)
     except (Malformed, struct.error):
         return b""
     fits = is_encapsulated(value, codec) if length == UNDEFINED else length == len(value)
-    return head if tag in PIXEL_TAGS and at == len(head) and fits else b""
+    return head if tag in PIXEL_TAGS and vr in PIXEL_VRS and at == len(head) and fits else b""
 
 
 def _look_closer(segments: Sequence[bytes], codec: Codec, suspects: Sequence[Needle]) -> str:
@@ -108,9 +110,9 @@ def _look_closer(segments: Sequence[bytes], codec: Codec, suspects: Sequence[Nee
 def _bounded(needle: Needle) -> bytes:
     text = re.escape(needle.text)
     if needle.match is Match.NUMBER:
-        return rb"(?<![0-9.])" + text + rb"(?![0-9.])"
+        return NO_NUMBER_BEFORE + text + rb"(?!\.?[0-9])"
     if needle.match is Match.DATE:
-        return rb"(?<![0-9.])" + text
+        return NO_NUMBER_BEFORE + text
     return rb"(?<!" + LETTER + rb")" + text + rb"(?!" + LETTER + rb")"
 
 

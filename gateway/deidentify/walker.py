@@ -15,7 +15,7 @@ from typing import NamedTuple
 from gateway.deidentify.actions import Action
 from gateway.deidentify.decision import WITH_ITEMS, decide, new_value
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Header, Malformed
-from gateway.deidentify.pixels import fragments_end, pixel_end
+from gateway.deidentify.pixels import PIXEL_VRS, fragments_end, pixel_end
 from gateway.deidentify.profile import Rule
 from gateway.deidentify.pseudonym import Pseudonyms
 from gateway.deidentify.route import Names, Route
@@ -171,6 +171,8 @@ class Walker:
 
     def _pixels(self, head: Header, pos: int, scope: Scope) -> tuple[Parts, int]:
         """Header and value as two parts; the value is a view of the input."""
+        if head.vr not in PIXEL_VRS:
+            raise Malformed
         self._tell(head.tag, Action.KEEP, PIXELS, scope)
         if self.spliced is not None:
             view, after, self.spliced = memoryview(self.spliced), head.value, None

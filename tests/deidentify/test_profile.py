@@ -138,6 +138,7 @@ def test_defaults_fail_closed() -> None:
     }
     assert reasons == {"private", "group length", "no part of a data set", "overlay or curve", "unknown"}
     assert mismatched(b"LO", b"US") is mismatched(b"OB", b"CS") is Action.REMOVE
+    assert mismatched(b"US", b"OW") is None and mismatched(b"UT", b"OW") is Action.DUMMY
     assert mismatched(b"PN", b"LO") is Action.EMPTY and mismatched(b"OW", b"OB") is mismatched(b"LO", b"SH") is None
 
 
@@ -149,6 +150,31 @@ def test_uids_are_mapped_value_by_value() -> None:
     assert pseudonyms.identifier(b"a", b"X ") == pseudonyms.identifier(b"a", b"X") != pseudonyms.identifier(b"b", b"X")
     assert pseudonyms.identifier(b"a", b" ") == b""
     assert pseudonyms.uids(b"1.2.840.10008.20240317.104755.123456789.1") != b"1.2.840.10008.20240317.104755.123456789.1"
+
+
+TYPED_OR_NAMED = {
+    Action.REMOVE: "00720008 00140100 00181801 21100030 00880130 00440012 0044000A 00221097 00820016 00181006 300A0421 00185010",
+    Action.DUMMY: "00440011 00189423 00189916 00700081 00700068 00741204 00741202 00400255 0040A492 20000050 30020002 "
+    "30020003 300A00C2 300A0009 00620005 00209453 00286022 00201040 00380102",
+}
+
+
+@pytest.mark.parametrize(("action", "tags"), TYPED_OR_NAMED.items())
+def test_labels_that_may_name_somebody_do_not_stay(action: Action, tags: str) -> None:
+    reasons = {Action.REMOVE: "default: may identify", Action.DUMMY: "default: typed text"}
+    rows = {row.tag: row for row in compile_profile(Deidentify()).rows()}
+    for tag in (int(text, 16) for text in tags.split()):
+        row = rows[f"({tag >> 16:04X},{tag & 0xFFFF:04X})"]
+        assert (row.action, row.rule) == (action.value, reasons[action])
+    ds = cleaned(Deidentify(), *(Element(int(tag, 16), "SH", b"Jane") for tag in tags.split()))
+    stay = {f"{e.tag:08X}": e.value for e in ds if e.tag in {int(tag, 16) for tag in tags.split()}}
+    assert stay == ({} if action is Action.REMOVE else dict.fromkeys(tags.split(), "ANON"))
+
+
+def test_typed_text_stays_empty_and_is_the_projects_to_keep() -> None:
+    label = Element(0x00620005, "LO", b"Liver")
+    assert cleaned(Deidentify(keep=("SegmentLabel",)), label).SegmentLabel == "Liver"
+    assert cleaned(Deidentify(), Element(0x00620005, "LO", b"")).SegmentLabel == ""
 
 
 def test_a_value_too_long_for_its_vr_is_malformed() -> None:

@@ -135,6 +135,23 @@ def test_a_number_alone_is_found(cleaner: Cleaner) -> None:
     assert cleaner.clean(data, SYNTAXES["explicit"], frozenset()) == Dropped(Outcome.REFUSED, "verify.PatientID")
 
 
+@pytest.mark.parametrize("text", [b"MRN 7654321.", b"No.7654321", b"MRN.7654321.", b"geb.19470822", b"b.22.08.1947"])
+def test_a_dot_beside_a_number_is_punctuation(cleaner: Cleaner, text: bytes) -> None:
+    """It is a decimal point or a UID's only where a digit stands on its other side."""
+    for syntax in ("explicit", "implicit"):
+        data = write(with_(base(patient=b"7654321"), Element(0x00080104, "LO", text)), syntax)
+        reason = "verify.PatientID" if b"7654321" in text else "verify.PatientBirthDate"
+        assert cleaner.clean(data, SYNTAXES[syntax], frozenset()) == Dropped(Outcome.REFUSED, reason)
+
+
+def test_the_requests_number_after_a_dot_is_found(cleaner: Cleaner) -> None:
+    data = write(with_(base(), Element(0x00080104, "LO", b"see No.20261234")), "explicit")
+    own = frozenset({"20261234"})
+    assert cleaner.clean(data, SYNTAXES["explicit"], own) == Dropped(Outcome.REFUSED, "verify.request")
+    decimal = write(with_(base(), Element(0x00180060, "DS", b"20261234.5\\1.20261234")), "explicit")
+    assert isinstance(cleaner.clean(decimal, SYNTAXES["explicit"], own), Kept)
+
+
 def test_bytes_that_are_not_pixel_data_are_not_believed_to_be(cleaner: Cleaner) -> None:
     codec = cleaner.profile.codecs.little_explicit
     hidden = memoryview(b"Quastenberg!")
@@ -150,6 +167,7 @@ def test_bytes_that_are_not_pixel_data_are_not_believed_to_be(cleaner: Cleaner) 
         [codec.encode_header(0x7FE00010, b"OW", 10), hidden],
         [codec.encode_header(0x7FE00010, b"OB", 0xFFFFFFFF), hidden],
         [codec.encode_header(0x00104000, b"OW", 12), hidden],
+        [codec.encode_header(0x7FE00010, b"UT", 12), hidden],
         [codec.encode(0x00080060, b"CS", b"CT") + head, hidden],
     ]
     for wrong in disguises:
@@ -195,6 +213,36 @@ def test_class_uids_are_public_but_not_when_they_are_an_instances_too(codecs: Co
 @pytest.fixture
 def codecs(cleaner: Cleaner) -> Codecs:
     return cleaner.profile.codecs
+
+
+def test_a_registered_frame_of_reference_is_nobodys(cleaner: Cleaner) -> None:
+    """PS3.6 Annex A: an atlas is public, whatever element names it; a UID that only looks registered is not."""
+    atlas, made = b"1.2.840.10008.1.4.1.1", b"1.2.840.10008.4711.20261234"
+    for uid, stays in ((atlas, True), (made, False)):
+        data = write(with_(base(), Element(0x00200052, "UI", uid)), "explicit")
+        result = cleaner.clean(data, SYNTAXES["explicit"], frozenset())
+        assert isinstance(result, Kept) and (uid in b"".join(result.parts)) is stays
+
+
+@pytest.mark.parametrize(
+    ("charset", "codec", "name", "text"),
+    [
+        (b"ISO_IR 100", "latin-1", "Müller^Jörg", "pat MÜLLER"),
+        (b"ISO_IR 192", "utf-8", "Müller^Jörg", "pat MÜLLER"),
+        (b"ISO_IR 192", "utf-8", "Иванова^Анна", "ИВАНОВА"),
+        (b"ISO_IR 144", "iso8859_5", "ИВАНОВА^АННА", "иванова"),
+    ],
+)
+def test_letters_outside_ascii_are_found_in_either_case(
+    cleaner: Cleaner, charset: bytes, codec: str, name: str, text: str
+) -> None:
+    elements = (
+        Element(0x00080005, "CS", charset),
+        Element(0x00100010, "PN", name.encode(codec)),
+        Element(0x00080104, "LO", text.encode(codec)),
+    )
+    result = cleaner.clean(write(with_(base(), *elements), "explicit"), SYNTAXES["explicit"], frozenset())
+    assert result == Dropped(Outcome.REFUSED, "verify.PatientName")
 
 
 def test_needles_of_other_character_sets() -> None:

@@ -11,7 +11,7 @@ import pytest
 from gateway.deidentify.cleaner import Cleaner
 from gateway.model import Kept, Outcome
 from tests.deidentify.test_cleaner import EXPLICIT, kept, reason
-from tests.deidentify.writer import Element, base, write
+from tests.deidentify.writer import SYNTAXES, Element, base, write
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,24 @@ def test_a_data_set_that_ends_early_still_gets_all_marks(cleaner: Cleaner) -> No
         assert isinstance(result, Kept)
         ds = pydicom.dcmread(io.BytesIO(b"".join(result.parts)))
         assert list(ds.keys())[-1] == 0x00280303
+
+
+def test_text_in_the_place_of_pixel_data_is_refused(cleaner: Cleaner) -> None:
+    for vr in ("UT", "LT", "UC", "US", "SQ"):
+        data = write([e for e in base() if e.tag != 0x7FE00010] + [Element(0x7FE00010, vr, b"Jane")], "explicit")
+        for wrap in (bytes, bytearray):
+            result = cleaner.clean(wrap(data), EXPLICIT, frozenset())
+            assert reason(result) == (Outcome.REFUSED, "dataset.malformed"), vr
+
+
+@pytest.mark.parametrize(("syntax", "vr"), [("explicit", "OW"), ("explicit", "US"), ("implicit", "OW"), ("big", "OW")])
+def test_look_up_tables_stay_words_or_numbers(cleaner: Cleaner, syntax: str, vr: str) -> None:
+    """LUT Data is US or OW (PS3.3 C.11.1): an image without it cannot be shown."""
+    lut = (Element(0x00283002, "US", bytes(6)), Element(0x00283006, vr, b"\1\2\3\4"))
+    data = [*base(), Element(0x00283000, "SQ", (lut,))]
+    assert kept(cleaner, data, syntax).ModalityLUTSequence[0][0x00283006].VM > 0
+    result = cleaner.clean(write(data, syntax), SYNTAXES[syntax], frozenset())
+    assert isinstance(result, Kept) and b"\1\2\3\4" in b"".join(result.parts)
 
 
 def test_pixel_data_below_the_top_level_is_removed(cleaner: Cleaner) -> None:
