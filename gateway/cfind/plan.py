@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.cfind.select import CompiledSelect, Found, plan
-from gateway.dicom.patience import MAX_ATTEMPTS, Suspicion, back_off
+from gateway.dicom.patience import MAX_ATTEMPTS, REFUSED_ONE, Suspicion, back_off
 from gateway.errors import GatewayError, Retry
 from gateway.model import AccessionNumber, Plan
 from gateway.state.rows import RequestClaim
@@ -88,6 +88,7 @@ class FindStep:
         self._board = board
         self._clock = clock
         self._suspicion = Suspicion()
+        self._refused: set[str] = set()  # PACS whose last answer was a refusal of one question
 
     def step(self) -> bool:
         """Claims and settles one batch. False: nothing is due. Raises Retry(charge=False) when nothing was answered."""
@@ -147,11 +148,14 @@ class FindStep:
             if err.charge:
                 self._suspicion.answered(claim.key)
                 raise
-            down[name] = err
+            if err.reason not in REFUSED_ONE or name in self._refused:
+                down[name] = err
+            self._refused.add(name)
             self._board.down("pacs", name, err.reason, now=self._clock())
             charge = self._suspicion.charges(claim.key, err.reason)
             raise Retry(err.reason, after=err.after or SUSPECT_PAUSE, charge=charge) from None
         self._suspicion.answered(claim.key)
+        self._refused.discard(name)
         now = self._clock()
         self._board.up("pacs", name, now=now)
         self._board.success("find", now=now)

@@ -143,7 +143,8 @@ class Receive:
 
     def _drop(self, claim: Claim, arrival: Arrival, dropped: Dropped) -> None:
         key = claim.row.key if claim.row else ""
-        if claim.row and claim.row.state != "withdrawn" and dropped.outcome is not Outcome.DUPLICATE:
+        # Only while it is being retrieved: what is noted of a failed or excluded series would count when it is retried.
+        if claim.row and claim.row.state == "planned" and dropped.outcome is not Outcome.DUPLICATE:
             self._outbox.note(key, LedgerLine(arrival.instance, dropped.outcome, dropped.reason))
         if dropped.reason.startswith(LEAK):
             self._count.add("leaks_blocked_total", project=claim.project)

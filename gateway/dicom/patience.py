@@ -17,6 +17,10 @@ NO_ANSWER: Final = frozenset(
     {"find.timeout", "pacs.aborted", "find.out-of-resources", "move.out-of-resources", "move.suboperations"}
 )
 """Failures in the middle of an operation: nobody can tell from one of them whether the PACS or the question is at fault."""
+REFUSED_ONE: Final = frozenset(
+    f"{operation}.{why}" for operation in ("find", "move") for why in ("unsupported", "not-authorised", "protocol")
+)
+"""Status answers that mean a wrong set-up when every question gets them, and a poisonous question when one does."""
 REMEMBERED: Final = 1000
 
 
@@ -43,7 +47,7 @@ class Suspicion:
 
     def charges(self, key: str, reason: str) -> bool:
         """True when this failure counts against the item."""
-        if reason not in NO_ANSWER:
+        if reason not in NO_ANSWER | REFUSED_ONE:
             return False
         before = self._failed.pop(key, None)
         if len(self._failed) >= REMEMBERED:

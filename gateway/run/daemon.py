@@ -38,6 +38,8 @@ BEAT_LIMIT = 120.0
 """Seconds without a sign of life after which a role counts as stuck (and the watchdog is no longer fed)."""
 DRAIN_SECONDS = 45.0
 """For each part of the drain; the receive processes need 35 at most."""
+SWEEP_QUIET = 600.0
+"""Seconds since its confirmation before left-over files of a series are looked at."""
 TICK = 0.5
 STATUS_SECONDS = 10.0
 
@@ -170,7 +172,7 @@ class Life:
         for name, find in wiring.make_find_steps(self.settings, self.state, self._told):
             self._begin(name, find.step, self._asking, BEAT_LIMIT)
         for name, move in wiring.make_move_steps(self.settings, self.state, self._told, self._moving):
-            self._begin(name, move.step, self._moving, slowest + BEAT_LIMIT)
+            self._begin(name, self._while_room(move.step), self._moving, slowest + BEAT_LIMIT)
         for name, step in wiring.make_deliver_steps(self.settings, self.state, self._told):
             self._begin(name, step.step, self._delivering, slowest + BEAT_LIMIT)
 
@@ -184,12 +186,20 @@ class Life:
     def _start_schedule(self) -> None:
         self._expect("schedule", BEAT_LIMIT)
         self.schedule.add("heart", "10s", lambda: self._beat("schedule"))
-        self.schedule.add("sweep", "1h", self._guarded("sweep", lambda: wiring.clear_outbox(self.state)))
+        self.schedule.add("sweep", "1h", self._guarded("sweep", self._sweep))
         told = wiring.Told(self.metrics, self.board)
         for project, schedule, poll in wiring.make_polls(self.settings, self.state, told, self._asking):
             name = f"poll-{project}"
             self.schedule.add(name, schedule, self._guarded(name, poll.run))
         self.schedule.start()
+
+    def _sweep(self) -> int:
+        resumed = wiring.resume_outbox(self.state, time.time(), quiet=SWEEP_QUIET)
+        return wiring.clear_outbox(self.state) + resumed
+
+    def _while_room(self, step: Callable[[], bool]) -> Callable[[], bool]:
+        """Moves pause while the disk is low: what the receiver must defer would cost the series its attempts."""
+        return lambda: wiring.has_room(self.settings) and step()
 
     def _guarded(self, name: str, job: Callable[[], object]) -> Callable[[], object]:
         role = Role(name, lambda: bool(job()), lambda: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import time
@@ -258,11 +259,19 @@ def clear_outbox(state: State) -> int:
     return len(over)
 
 
-def resume_outbox(state: State, now: float) -> int:
-    """Only at start: files left of confirmed series go to the courier again (deliver/confirm.py). Returns how many."""
+def resume_outbox(state: State, now: float, *, quiet: float = 0.0) -> int:
+    """Files of confirmed series go to the courier again: left by a crash, or come in the second before the receiver knew.
+
+    `quiet`: seconds since the confirmation; while the daemon runs, what is being removed just now is left alone.
+    """
     states = state.store.series_states(state.outbox.series())
-    left = [key for key, found in states.items() if found == "confirmed"]
-    return sum(state.store.late(key, now=now) for key in left if not state.outbox.remove(key, ()))
+    left = [key for key, found in states.items() if found == "confirmed" and state.outbox.files(key)]
+    return sum(state.store.late(key, now=now, quiet=quiet) for key in left)
+
+
+def has_room(settings: Settings) -> bool:
+    """Whether `min_free_disk` is free where the outbox is; below it the receiver takes nothing, so nothing is asked for."""
+    return shutil.disk_usage(settings.state_dir).free >= settings.receiver.min_free_disk
 
 
 def _rule(level: str, text: str | None) -> rules.SelectionRule | None:

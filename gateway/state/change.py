@@ -60,9 +60,10 @@ def _only_mine(c: Connection, request_id: int) -> list[int]:
     return [r.id for r in c.execute(select(series.c.id).where(wanted))]
 
 
-def late(c: Connection, series_key: str, now: float) -> bool:
+def late(c: Connection, series_key: str, now: float, quiet: float) -> bool:
     """A confirmed series goes to the courier again, and the requests behind it are under way again."""
-    row = c.execute(select(series).where(series.c.key == series_key, series.c.state == "confirmed")).first()
+    settled = (series.c.key == series_key, series.c.state == "confirmed", series.c.updated <= now - quiet)
+    row = c.execute(select(series).where(*settled)).first()
     if row is None:
         return False
     fresh = {"not_before": now, "attempts": 0}

@@ -91,10 +91,17 @@ def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float
     for planned in plan.series:
         _plan_series(c, seal, claim, planned, now)
     states = frozenset(settle.series_states(c, claim.id))
-    over = states <= machine.SERIES_ENDS
-    step = Step("nothing-left" if over else "planned", now, "select.nothing" if states <= {"excluded"} else "")
-    dropped: dict[str, Any] = {"sealed": None} if over else {}
-    return settle.claimed_request(c, claim, step, {"attempts": 0, **dropped})
+    dropped: dict[str, Any] = {"sealed": None} if states <= machine.SERIES_ENDS - {"failed"} else {}
+    return settle.claimed_request(c, claim, _planned(states, now), {"attempts": 0, **dropped})
+
+
+def _planned(states: frozenset[str], now: float) -> Step:
+    """What the plan makes of its request. A series that failed once and that the PACS leaves out now is still missing."""
+    if not states <= machine.SERIES_ENDS:
+        return Step("planned", now)
+    if "failed" in states:
+        return Step("failed", now, "series.failed")
+    return Step("nothing-left", now, "select.nothing" if states <= {"excluded"} else "")
 
 
 def _plan_series(c: Connection, seal: Seal, claim: RequestClaim, planned: PlannedSeries, now: float) -> None:
@@ -141,6 +148,7 @@ def _merge_series(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSeri
         return
     keep = planned.verdict.keep
     values = {
+        "study_hash": seal.hash("study", planned.found.StudyInstanceUID),  # studies are merged and split in a PACS
         "sealed": _uids(seal, row.key, planned) if keep else None,
         "pacs": planned.pacs,
         "expected": planned.found.instances,

@@ -147,10 +147,10 @@ class Store:
         with self._db.write() as c:
             return change.cancel(c, keys, now)
 
-    def late(self, series_key: str, *, now: float) -> bool:
-        """Files came for a confirmed series: it goes to the courier again."""
+    def late(self, series_key: str, *, now: float, quiet: float = 0.0) -> bool:
+        """Files came for a confirmed series: it goes to the courier again. Only if confirmed `quiet` seconds ago or more."""
         with self._db.write() as c:
-            return change.late(c, series_key, now)
+            return change.late(c, series_key, now, quiet)
 
     def series_states(self, keys: Sequence[str]) -> dict[str, str]:
         """State by series key, for the sweep of the outbox."""

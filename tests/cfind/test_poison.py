@@ -1,0 +1,39 @@
+"""One question that a PACS refuses as ill-formed delays no other; one that gets every question refused is left in peace."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.cfind.plan import FindProject, FindStep
+from gateway.cfind.select import CompiledSelect
+from gateway.dicom.status import find_failure
+from gateway.errors import Retry
+from gateway.ops.health import Board
+from tests.cfind.test_plan import Answers, found
+from tests.state.conftest import PROJECT, Opened
+from tests.state.conftest import state as state  # the fixture: a real store
+
+
+def step_for(state: Opened, answers: Answers, now: list[float]) -> FindStep:
+    project = FindProject(PROJECT, ("main",), CompiledSelect())
+    return FindStep(
+        store=state.store, finders={"main": answers}, projects=[project], board=Board(), clock=lambda: now[0]
+    )
+
+
+@pytest.mark.parametrize("status", [0xA900, 0x0122, 0x0124])
+def test_a_poisonous_question_blocks_nobody_and_ends(state: Opened, status: int) -> None:
+    state.ask("BAD", *(f"OK{n}" for n in range(3)))
+    now = [1000.0]
+    step = step_for(state, Answers({"BAD": find_failure(status).error()}, otherwise=found()), now)
+    step.step()
+    assert {r.state for r in state.views.requests()} == {"new", "planned"}
+    assert state.views.by_accession("OK1")[0].state == "planned"
+
+
+def test_a_pacs_that_refuses_everything_is_down(state: Opened) -> None:
+    state.ask("BAD1", "BAD2", "BAD3")
+    error = find_failure(0x0124).error()
+    step = step_for(state, Answers({f"BAD{n}": error for n in (1, 2, 3)}, otherwise=found()), [1000.0])
+    with pytest.raises(Retry, match=r"find\.not-authorised"):
+        step.step()

@@ -1,0 +1,68 @@
+"""What is asked a second time: nothing of the first time may stand in for what is still missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+from gateway.run import wiring
+from gateway.state.outbox import Outbox
+from gateway.state.rows import Tally
+from tests.state.conftest import PROJECT, Opened, plan
+
+THREE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
+
+
+def confirm(state: Opened, now: float) -> None:
+    claim = state.store.claim_series(pacs="main", lease=60, now=now)
+    assert claim is not None
+    state.store.settle_retrieved(claim.rows[0], THREE, now=now)
+    for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
+        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=now)
+        assert row is not None
+        state.store.settle_row(row, event, now=now)
+
+
+def fail(state: Opened, now: float) -> None:
+    claim = state.store.claim_series(pacs="main", lease=60, now=now)
+    assert claim is not None
+    state.store.fail_series(claim.rows[0], reason="move.unable", now=now)
+
+
+def test_a_failed_series_that_the_pacs_leaves_out_now_is_still_missing(state: Opened) -> None:
+    state.ask("A1")
+    key = state.plan("1.1", "1.2")
+    fail(state, 101)
+    confirm(state, 102)
+    assert state.store.retry(keys=[key], now=110) == 1
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=111)
+    state.store.settle_found(claim, plan("1.2"), now=112)
+    view = state.views.request(key)
+    assert view is not None
+    assert (view.state, view.reason) == ("failed", "series.failed")
+    assert state.store.retry(keys=[key], now=120) == 1, "what it takes to ask again is still there"
+
+
+def test_a_series_that_moved_to_another_study_is_expected_there(state: Opened) -> None:
+    state.ask("A1")
+    key = state.plan("1.1", study="9.9.1")
+    fail(state, 101)
+    state.store.retry(keys=[key], now=110)
+    state.plan("1.1", study="8.8.1", now=111)
+    assert [e.state for e in state.store.expected("8.8.1")] == ["planned"]
+
+
+def test_files_of_a_confirmed_series_are_resumed_but_not_while_it_is_being_removed(
+    state: Opened, tmp_path: Path
+) -> None:
+    state.ask("A1")
+    key = state.plan("1.1")
+    confirm(state, 100)
+    (series,) = state.views.series(key)
+    outbox = Outbox(tmp_path / "outbox")
+    outbox.keep(series.key, "2.25.9", [b"late"])
+    opened = cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox))
+    assert wiring.resume_outbox(opened, 200, quiet=600) == 0
+    assert wiring.resume_outbox(opened, 701, quiet=600) == 1
+    assert state.views.series(key)[0].state == "retrieved"
