@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -20,13 +19,14 @@ import structlog
 
 from gateway import __version__
 from gateway.dicom.quiet import silence
-from gateway.errors import BadConfiguration, Fatal
+from gateway.errors import Fatal
 from gateway.ops import log as logs
 from gateway.ops.core import forbid_core_dumps
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.ops.notify import Heartbeats, Systemd, Watchdog, watchdog_interval
 from gateway.run import wiring
+from gateway.run.current import Current
 from gateway.run.endpoints import Endpoints
 from gateway.run.meter import Meter
 from gateway.run.receivers import Hear, Receivers, listen
@@ -52,12 +52,13 @@ def run(settings: Settings, config_path: Path, *, level: str = "info") -> int:
     logs.install_hooks()
     signals, systemd = Signals(), Systemd()
     with lock_state(settings):
-        listener = listen(settings.receiver)
+        current = Current(settings, listen(settings.receiver), config_path)
         try:
-            while not Life(settings, listener, systemd, signals, level=level).live():
-                settings, listener = reloaded(settings, config_path, listener)
+            while not Life(current, systemd, signals, level=level).live():
+                log = structlog.get_logger()
+                log.info("daemon.reloaded")
         finally:
-            listener.close()
+            current.listener.close()
             systemd.close()
     return 0
 
@@ -75,26 +76,6 @@ def lock_state(settings: Settings) -> IO[bytes]:
         lock.close()
         raise Fatal("state.locked", f"another pacs-gateway runs on {settings.state_dir}; stop it first") from None
     return lock
-
-
-def reloaded(settings: Settings, config_path: Path, listener: socket.socket) -> tuple[Settings, socket.socket]:
-    """The new settings and their listener; the old ones when the new ones have mistakes."""
-    log = structlog.get_logger()
-    try:
-        new = wiring.load_settings(config_path)
-    except BadConfiguration as err:
-        log.error("daemon.reload.refused", count=len(err.mistakes), detail=err.detail)
-        return settings, listener
-    fixed = (new.state_dir, new.database, new.node) == (settings.state_dir, settings.database, settings.node)
-    if not fixed:
-        log.error("daemon.reload.refused", detail="state_dir, database and node change only with a restart")
-        return settings, listener
-    if (new.receiver.bind, new.receiver.port) != (settings.receiver.bind, settings.receiver.port):
-        fresh = listen(new.receiver)
-        listener.close()
-        listener = fresh
-    log.info("daemon.reloaded")
-    return new, listener
 
 
 class Signals:
@@ -116,10 +97,9 @@ class Signals:
 class Life:
     """From start to drain with one configuration."""
 
-    def __init__(
-        self, settings: Settings, listener: socket.socket, systemd: Systemd, signals: Signals, *, level: str
-    ) -> None:
-        self.settings, self.signals, self.systemd = settings, signals, systemd
+    def __init__(self, current: Current, systemd: Systemd, signals: Signals, *, level: str) -> None:
+        self._current, self.signals, self.systemd = current, signals, systemd
+        settings = self.settings = current.settings
         self.metrics, self.meter = Metrics(), Meter()
         self.hearts = Heartbeats()
         interval = watchdog_interval(os.environ, os.getpid())
@@ -127,7 +107,7 @@ class Life:
         self.board = Board(_peers(settings))
         self.state = wiring.open_state(settings)
         hear = Hear(self.metrics, self._beat, lambda line: self.meter.line(line, time.time()))
-        self.receivers = Receivers(settings, listener, hear, level=level)
+        self.receivers = Receivers(settings, current.listener, hear, level=level)
         self.schedule = Schedule()
         self.endpoints = Endpoints(self)
         self.failed: Fatal | None = None
@@ -231,7 +211,7 @@ class Life:
         """Until told to stop or to reload: children replaced, watchdog fed while every role progresses, STATUS said."""
         said = 0.0
         told: tuple[str, ...] = ()
-        while not self.signals.stop.wait(TICK) and not self.signals.reload.is_set():
+        while not self.signals.stop.wait(TICK) and not self._renewed():
             self.receivers.replace_dead()
             stuck = self.watchdog.tick()
             if stuck != told:
@@ -240,7 +220,13 @@ class Life:
             if time.monotonic() - said >= STATUS_SECONDS:
                 said = time.monotonic()
                 self.systemd.status(self.endpoints.sentence())
+
+    def _renewed(self) -> bool:
+        """Told to reload, and the new configuration is good: nothing is drained for a bad one."""
+        if not self.signals.reload.is_set():
+            return False
         self.signals.reload.clear()
+        return self._current.renew()
 
     # ---- drain
 

@@ -85,7 +85,13 @@ def open_state(settings: Settings) -> State:
     except OSError as err:
         raise Fatal("state.folder", f"{settings.state_dir}: {err.strerror}; it must be writable") from None
     database = Database(settings.state_dir / "state.sqlite")
-    return State(Store(database, key, node=settings.node), Views(database, key), outbox, database)
+    store = Store(database, key, node=settings.node)
+    try:
+        store.keep_to_key()
+    except Fatal:
+        database.close()
+        raise
+    return State(store, Views(database, key), outbox, database)
 
 
 # ---- accession

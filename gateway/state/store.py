@@ -17,6 +17,9 @@ from gateway.state.rows import Added, Expected, RequestClaim, SeriesClaim, Serie
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
 
+KEY_MARK = "/key"
+"""In the table of cursors, where no project can have this name."""
+
 
 class Store:
     """`node`: this node's name, in every claim. `key`: the 32-byte master key."""
@@ -162,6 +165,12 @@ class Store:
         """At start: frees what an earlier life of this node had claimed."""
         with self._db.write() as c:
             return claim.free_node(c, self._node)
+
+    def keep_to_key(self) -> None:
+        """Marks a new state with its key. Raises Fatal("state.key") when this state was made with another one."""
+        with self._db.write() as c:
+            if plans.saved_cursor(c, self._seal, KEY_MARK) is None:
+                plans.save_cursor(c, self._seal, KEY_MARK, "made with this key")
 
     def answers(self) -> bool:
         """True when the database can be read."""

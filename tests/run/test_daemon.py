@@ -152,8 +152,35 @@ def test_reload_takes_a_good_configuration_and_keeps_the_old_one_before_a_bad_on
     daemon.config.write_text(good.replace("processes = 2", "processes = 'many'"))
     os.kill(daemon.pid, signal.SIGHUP)
     daemon.wait_until(lambda: "daemon.reload.refused" in daemon.tail(), 40)
-    daemon.wait_until(lambda: daemon.get("/readyz")[0] == 200, 40)
+    assert daemon.get("/readyz")[0] == 200
+    assert daemon.tail().count("daemon.stopping") == 1, "nothing is drained for a bad configuration"
     assert daemon.stop() == 0
+
+
+def test_a_reload_to_a_taken_port_is_refused(daemon: Daemon) -> None:
+    started(daemon)
+    good = daemon.config.read_text()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        daemon.config.write_text(re.sub(r"\nport = \d+", f"\nport = {other.getsockname()[1]}", good, count=1))
+        os.kill(daemon.pid, signal.SIGHUP)
+        daemon.wait_until(lambda: "daemon.reload.refused" in daemon.tail(), 40)
+    assert daemon.get("/readyz")[0] == 200
+    assert daemon.stop() == 0
+
+
+def test_another_key_is_refused_before_anything_is_polled(daemon: Daemon) -> None:
+    started(daemon)
+    daemon.wait_until(lambda: daemon.requests() == {"new": 1}, 30)
+    assert daemon.stop() == 0
+    (daemon.config.parent / "pseudonym.key").write_bytes(bytes(range(1, 33)))
+    told = subprocess.run(
+        [sys.executable, "-m", "gateway.run.cli", "run", "--config", str(daemon.config)],
+        capture_output=True, text=True, timeout=60, check=False, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert told.returncode == 1
+    assert "written with another key" in told.stderr
 
 
 def test_only_one_daemon_per_state_directory(daemon: Daemon) -> None:

@@ -1,0 +1,49 @@
+"""The configuration in force, and how it is exchanged while the daemon runs: validated first, refused without touching anything."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import structlog
+
+from gateway.errors import BadConfiguration, Fatal
+from gateway.run import wiring
+from gateway.run.receivers import listen
+from gateway.settings import Settings
+
+
+class Current:
+    """The configuration in force, and its listener."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, path: Path) -> None:
+        self.settings, self.listener = settings, listener
+        self._path = path
+
+    def renew(self) -> bool:
+        """Reads the file again. False: it has mistakes or cannot be had, and everything goes on as it was."""
+        log = structlog.get_logger()
+        try:
+            new = wiring.load_settings(self._path)
+            self._check_fixed(new)
+            self._listen(new)
+        except BadConfiguration as err:
+            log.error("daemon.reload.refused", count=len(err.mistakes), detail=err.detail)
+            return False
+        except Fatal as err:
+            log.error("daemon.reload.refused", reason=err.reason, detail=err.detail)
+            return False
+        self.settings = new
+        return True
+
+    def _check_fixed(self, new: Settings) -> None:
+        old = self.settings
+        if (new.state_dir, new.database, new.node) != (old.state_dir, old.database, old.node):
+            raise Fatal("daemon.reload", "state_dir, database and node change only with a restart")
+
+    def _listen(self, new: Settings) -> None:
+        old = self.settings.receiver
+        if (new.receiver.bind, new.receiver.port) != (old.bind, old.port):
+            fresh = listen(new.receiver)
+            self.listener.close()
+            self.listener = fresh
