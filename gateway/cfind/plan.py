@@ -88,7 +88,7 @@ class FindStep:
         self._board = board
         self._clock = clock
         self._suspicion = Suspicion()
-        self._refused: set[str] = set()  # PACS whose last answer was a refusal of one question
+        self._refused: Retry | None = None  # the last refusal of a question in this batch
 
     def step(self) -> bool:
         """Claims and settles one batch. False: nothing is due. Raises Retry(charge=False) when nothing was answered."""
@@ -101,14 +101,16 @@ class FindStep:
 
     def _settle_all(self, claims: Sequence[RequestClaim]) -> bool:
         down: dict[str, Retry] = {}
+        self._refused = None
         settled, until = 0, self._clock() + BATCH_SECONDS
         for claim in claims:
             if self._clock() > until:
                 self._release(claim, "find.postponed", after=0.0, charge=False)
             else:
                 settled += self._settle(claim, down)
-        if down and not settled:
-            raise next(iter(down.values()))
+        trouble = next(iter(down.values()), self._refused)
+        if trouble and not settled:
+            raise trouble
         return bool(claims)
 
     def _settle(self, claim: RequestClaim, down: dict[str, Retry]) -> bool:
@@ -148,14 +150,14 @@ class FindStep:
             if err.charge:
                 self._suspicion.answered(claim.key)
                 raise
-            if err.reason not in REFUSED_ONE or name in self._refused:
+            if err.reason in REFUSED_ONE:  # an answer all the same: the next question may be welcome
+                self._refused = err
+            else:
                 down[name] = err
-            self._refused.add(name)
             self._board.down("pacs", name, err.reason, now=self._clock())
             charge = self._suspicion.charges(claim.key, err.reason)
             raise Retry(err.reason, after=err.after or SUSPECT_PAUSE, charge=charge) from None
         self._suspicion.answered(claim.key)
-        self._refused.discard(name)
         now = self._clock()
         self._board.up("pacs", name, now=now)
         self._board.success("find", now=now)

@@ -28,6 +28,10 @@ class Wanted:
             return len(self.instances - ledger.keys())
         return None if self.count is None else max(0, self.count - len(ledger))
 
+    def is_short(self, ledger: Ledger) -> bool:
+        """The list ends before the count: cut off (F7), or the count is wrong. What arrived counts for the list."""
+        return len((self.instances or frozenset()) | ledger.keys()) < (self.count or 0)
+
 
 def wanted(listed: frozenset[str] | None, count: int | None) -> Wanted:
     """An empty list is believed only when C-FIND at SERIES level said 0, too: an empty answer may as well be a mistake."""
@@ -37,14 +41,17 @@ def wanted(listed: frozenset[str] | None, count: int | None) -> Wanted:
 
 
 def is_complete(wanted: Wanted, ledger: Ledger, *, success: bool) -> bool:
-    """`success`: the move ended with 0x0000; it is asked only where the PACS told no number at all."""
+    """`success`: the move ended with 0x0000; it is asked only where the PACS told no number, or two that differ."""
     missing = wanted.missing(ledger)
-    return success and bool(ledger) if missing is None else missing == 0
+    if missing is None:
+        return success and bool(ledger)
+    return missing == 0 and (success or not wanted.is_short(ledger))
 
 
 def is_kept(wanted: Wanted, ledger: Ledger) -> bool:
     """All of it is here and clean. What was excluded or refused may be judged otherwise by now: it is sent again."""
-    return wanted.missing(ledger) == 0 and all(line.outcome is Outcome.KEPT for line in ledger.values())
+    whole = wanted.missing(ledger) == 0 and not wanted.is_short(ledger)
+    return whole and all(line.outcome is Outcome.KEPT for line in ledger.values())
 
 
 def tally(wanted: Wanted, ledger: Ledger) -> Tally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -33,7 +33,7 @@ LOST: Final = "move.lease-lost"
 class Planned(Protocol):
     """What a step needs of the store (state.store.Store)."""
 
-    def claim_series(self, *, pacs: str, lease: float, now: float) -> SeriesClaim | None: ...
+    def claim_series(self, *, pacs: str, projects: Sequence[str], lease: float, now: float) -> SeriesClaim | None: ...
 
     def extend_series(self, claim: SeriesClaim, *, lease: float, now: float) -> bool: ...
 
@@ -92,6 +92,7 @@ class MoveStep:
         store: Planned,
         outbox: Ledgers,
         pacs: Pacs,
+        projects: Sequence[str],
         calling_ae: str,
         count: Count,
         board: Board,
@@ -102,6 +103,7 @@ class MoveStep:
         self._store = store
         self._outbox = outbox
         self._pacs = pacs
+        self._projects = projects
         self._our_ae = calling_ae
         self._count = count
         self._board = board
@@ -124,7 +126,7 @@ class MoveStep:
         return True
 
     def _claim(self) -> SeriesClaim | None:
-        return self._store.claim_series(pacs=self._pacs.name, lease=LEASE, now=self._clock())
+        return self._store.claim_series(pacs=self._pacs.name, projects=self._projects, lease=LEASE, now=self._clock())
 
     # ---- one series
 

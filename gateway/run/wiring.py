@@ -185,6 +185,7 @@ def _make_move_step(settings: Settings, state: State, pacs_name: str, told: Told
         store=state.store,
         outbox=state.outbox,
         pacs=next(p for p in settings.pacs if p.name == pacs_name),
+        projects=[p.name for p in settings.project],
         calling_ae=settings.receiver.ae_title,
         count=told.count,
         board=told.board,
@@ -271,7 +272,8 @@ def resume_outbox(state: State, now: float, *, quiet: float = 0.0) -> int:
     `quiet`: seconds since the confirmation; while the daemon runs, what is being removed just now is left alone.
     """
     states = state.store.series_states(state.outbox.series())
-    left = [key for key, found in states.items() if found == "confirmed" and state.outbox.files(key)]
+    confirmed = [key for key, found in states.items() if found == "confirmed"]
+    left = [key for key in confirmed if (state.outbox.files(key) if quiet else not state.outbox.remove(key, ()))]
     return sum(state.store.late(key, now=now, quiet=quiet) for key in left)
 
 

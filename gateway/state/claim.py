@@ -67,15 +67,16 @@ def _request(seal: Seal, r: Row[tuple[object, ...]], owner: str) -> RequestClaim
     )
 
 
-def one_series(c: Connection, seal: Seal, lease: Lease, *, pacs: str) -> SeriesClaim | None:
+def one_series(c: Connection, seal: Seal, lease: Lease, *, pacs: str, projects: Sequence[str]) -> SeriesClaim | None:
     """The oldest due planned series, together with the same series of every other project: one retrieval serves all."""
-    due = and_(series.c.state == "planned", series.c.pacs == pacs, _free(series, lease.now))
+    here = and_(series.c.state == "planned", series.c.pacs == pacs, series.c.project.in_(projects))
+    due = and_(here, _free(series, lease.now))
     first = c.execute(
         select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1).with_for_update(skip_locked=True)
     ).first()
     if first is None:
         return None
-    same = and_(series.c.series_hash == first.series_hash, series.c.state == "planned", series.c.pacs == pacs)
+    same = and_(here, series.c.series_hash == first.series_hash)
     free = or_(series.c.claimed_by.is_(None), series.c.lease_until < lease.now)
     rows = c.execute(select(series).where(same, free).order_by(series.c.id).with_for_update(skip_locked=True)).all()
     _take(c, series, [r.id for r in rows], lease)

@@ -76,10 +76,11 @@ class Store:
 
     # ---- series
 
-    def claim_series(self, *, pacs: str, lease: float, now: float) -> SeriesClaim | None:
+    def claim_series(self, *, pacs: str, projects: Sequence[str], lease: float, now: float) -> SeriesClaim | None:
+        """Only for `projects`: what a project asked for waits while its section is missing from the configuration."""
         taken = claim.lease(self._node, lease, now)
         with self._db.write() as c:
-            return claim.one_series(c, self._seal, taken, pacs=pacs)
+            return claim.one_series(c, self._seal, taken, pacs=pacs, projects=projects)
 
     def extend_series(self, claim: SeriesClaim, *, lease: float, now: float) -> bool:
         """Keeps a claim alive while the move goes on."""

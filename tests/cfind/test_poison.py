@@ -23,9 +23,9 @@ def step_for(state: Opened, answers: Answers, now: list[float]) -> FindStep:
 
 @pytest.mark.parametrize("status", [0xA900, 0x0122, 0x0124])
 def test_a_poisonous_question_blocks_nobody_and_ends(state: Opened, status: int) -> None:
-    state.ask("BAD", *(f"OK{n}" for n in range(3)))
-    now = [1000.0]
-    step = step_for(state, Answers({"BAD": find_failure(status).error()}, otherwise=found()), now)
+    state.ask("BAD1", "BAD2", "BAD3", *(f"OK{n}" for n in range(3)))
+    refusals = {f"BAD{n}": find_failure(status).error() for n in (1, 2, 3)}
+    step = step_for(state, Answers(refusals, otherwise=found()), [1000.0])
     step.step()
     assert {r.state for r in state.views.requests()} == {"new", "planned"}
     assert state.views.by_accession("OK1")[0].state == "planned"

@@ -70,6 +70,7 @@ class Rig:
         self, pacs: PacsPeer | ScriptedPacs, *, patience: Patience = QUICK, response_timeout: float = 2.0
     ) -> MoveStep:
         return MoveStep(
+            projects=["p", "q"],
             store=self.store, outbox=self.outbox, calling_ae="RESEARCH", count=self.counts, board=self.board,
             clock=lambda: self.now, stop=self.stop, patience=patience,
             pacs=Pacs(

@@ -26,9 +26,9 @@ def pacs(find: Script, move: Script) -> ScriptedPacs:
 
 def retried(rig: Rig) -> tuple[str, str, int]:
     """State, reason and attempts of the only series, due again later and not now."""
-    claim = rig.store.claim_series(pacs="main", lease=1.0, now=rig.now)
+    claim = rig.store.claim_series(pacs="main", projects=["p", "q"], lease=1.0, now=rig.now)
     assert claim is None, "due at once"
-    later = rig.store.claim_series(pacs="main", lease=1.0, now=rig.now + 400.0)
+    later = rig.store.claim_series(pacs="main", projects=["p", "q"], lease=1.0, now=rig.now + 400.0)
     assert later is not None
     series = rig.only()
     return series.state, series.reason, later.attempts
@@ -245,7 +245,7 @@ def test_a_series_that_alone_breaks_the_association_is_charged_the_second_time(r
         peer.find, peer.move = LIST, script.aborts
         with pytest.raises(Retry):
             step.step()
-    waiting = rig.store.claim_series(pacs="main", lease=1.0, now=rig.now + 600.0)
+    waiting = rig.store.claim_series(pacs="main", projects=["p", "q"], lease=1.0, now=rig.now + 600.0)
     assert waiting is not None
     assert waiting.attempts == 1
 

@@ -30,7 +30,7 @@ def test_m11_stopping_cancels_and_gives_the_series_back_uncharged(rig: Rig, move
         start = time.monotonic()
         assert rig.step(peer, response_timeout=60.0).step()
     assert time.monotonic() - start < 3.0
-    again = rig.store.claim_series(pacs="main", lease=1.0, now=rig.now)
+    again = rig.store.claim_series(pacs="main", projects=["p", "q"], lease=1.0, now=rig.now)
     assert again is not None, "due again at once"
     assert again.attempts == 0
     assert rig.moves("stopped") == 1
@@ -45,7 +45,7 @@ def test_the_lease_is_kept_alive_while_a_move_goes_on(rig: Rig) -> None:
             rig.now += retrieve.LEASE / 4
             reply.send(0xFF00)
             reply.wait(0.2)
-        stolen.append(rig.store.claim_series(pacs="main", lease=1.0, now=rig.now))
+        stolen.append(rig.store.claim_series(pacs="main", projects=["p", "q"], lease=1.0, now=rig.now))
         script.store(rig.receiver.port, IMAGES)
         reply.send(0x0000)
 
@@ -67,4 +67,4 @@ def test_a_cancelled_series_stops_its_move(rig: Rig) -> None:
         start = time.monotonic()
         assert rig.step(peer, response_timeout=4.0).step()
         assert time.monotonic() - start < 3.0
-    assert rig.store.claim_series(pacs="main", lease=1.0, now=rig.now + 600.0) is None
+    assert rig.store.claim_series(pacs="main", projects=["p", "q"], lease=1.0, now=rig.now + 600.0) is None

@@ -27,7 +27,7 @@ def state(tmp_path: Path) -> Iterator[Opened]:
 def test_retrieved_to_confirmed(state: Opened, tmp_path: Path) -> None:
     state.ask("SYN-ACC-1")
     request = state.plan("1.2.3.4")
-    claim = state.store.claim_series(pacs="main", lease=60, now=101.0)
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT, "other"], lease=60, now=101.0)
     assert claim is not None
     row, outbox, archive = claim.rows[0], Outbox(tmp_path / "outbox"), directory_archive(tmp_path)
     for number in (1, 2):

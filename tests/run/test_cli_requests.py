@@ -151,11 +151,11 @@ def failed(added: Place) -> Place:
         claims = state.store.claim_requests(projects=["chest"], limit=9, lease=60, now=now)
         claim = next(c for c in claims if c.accession == AccessionNumber("SYNACC0001"))
         assert state.store.settle_found(claim, plan_of_three(), now=now)
-        first = state.store.claim_series(pacs="main", lease=60, now=now)
+        first = state.store.claim_series(pacs="main", projects=["chest"], lease=60, now=now)
         assert first is not None
         tally = Tally(12, 10, 2, 0, {"select.instance": 2})
         assert state.store.settle_retrieved(first.rows[0], tally, now=now)
-        second = state.store.claim_series(pacs="main", lease=60, now=now)
+        second = state.store.claim_series(pacs="main", projects=["chest"], lease=60, now=now)
         assert second is not None
         assert state.store.settle_retrieved(second.rows[0], Tally(12, 0, 0, 12, {"verify.patient-name": 12}), now=now)
     finally:

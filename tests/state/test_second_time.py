@@ -15,7 +15,7 @@ THREE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 
 
 def confirm(state: Opened, now: float) -> None:
-    claim = state.store.claim_series(pacs="main", lease=60, now=now)
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT, "other"], lease=60, now=now)
     assert claim is not None
     state.store.settle_retrieved(claim.rows[0], THREE, now=now)
     for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
@@ -25,7 +25,7 @@ def confirm(state: Opened, now: float) -> None:
 
 
 def fail(state: Opened, now: float) -> None:
-    claim = state.store.claim_series(pacs="main", lease=60, now=now)
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT, "other"], lease=60, now=now)
     assert claim is not None
     state.store.fail_series(claim.rows[0], reason="move.unable", now=now)
 

@@ -19,7 +19,7 @@ THREE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 
 
 def retrieve(state: Opened, tally: Tally = THREE) -> SeriesClaim:
-    claim = state.store.claim_series(pacs="main", lease=60, now=101)
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT, "other"], lease=60, now=101)
     assert claim is not None
     for row in claim.rows:
         assert state.store.settle_retrieved(row, tally, now=102)
@@ -97,7 +97,7 @@ def test_one_retrieval_serves_every_project(state: Opened) -> None:
     for project in (PROJECT, "other"):
         state.ask("A1", project=project)
         state.plan("1.2.3.1", project=project)
-    claim = state.store.claim_series(pacs="main", lease=60, now=101)
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT, "other"], lease=60, now=101)
     assert claim is not None
     assert {r.project for r in claim.rows} == {PROJECT, "other"}
     assert claim.SeriesInstanceUID == "1.2.3.1"
@@ -270,3 +270,10 @@ def test_a_cursor_may_be_an_accession_number(state: Opened, tmp_path: Path) -> N
     raw = b"".join(p.read_bytes() for p in tmp_path.iterdir())
     assert b"20267002ZQX" not in raw
     assert b"MODPID4711" not in raw
+
+
+def test_a_project_missing_from_the_configuration_keeps_its_series(state: Opened) -> None:
+    state.ask("A1")
+    state.plan("1.2.3.1")
+    assert state.store.claim_series(pacs="main", projects=["other"], lease=60, now=101) is None
+    assert state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101) is not None
