@@ -153,6 +153,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"  # could not be cleaned or verified: dropped, its series says why
     DUPLICATE = "duplicate"
     UNSOLICITED = "unsolicited"
+    HELD = "held"  # header clean and verified, pixels not yet proven clean: waits for the screening worker or a person
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,16 @@ class Kept:
     parts: tuple[Buffer, ...] = field(repr=False)
     SOPInstanceUID: str
     profile: str  # version hash of the de-identification profile
+
+
+@dataclass(frozen=True)
+class Held:
+    """As `Kept`, but its pixels are not proven clean: it may wait in `held/`, never go to the outbox as it is. `reason` a slug."""
+
+    parts: tuple[Buffer, ...] = field(repr=False)
+    SOPInstanceUID: str
+    profile: str
+    reason: str
 
 
 @dataclass(frozen=True)
