@@ -24,13 +24,19 @@ STOP_DEADLINE: Final = 10.0
 PROGRAM_PATH: Final = "/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin"
 # Without it DCMTK leaves Nagle's algorithm on, and every C-STORE waits 88 ms for delayed acknowledgements (measured).
 ENVIRONMENT: Final = {"TCP_NODELAY": "1"}
+GIVEN: Final[set[int]] = set()
+"""Ports handed out so far: the kernel may offer one again, and two parts of one configuration must not share it."""
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that nobody listened on a moment ago; never the same one twice in a process."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+        if port not in GIVEN:
+            GIVEN.add(port)
+            return port
 
 
 def listening(port: int, host: str = HOST) -> bool:
