@@ -1,18 +1,28 @@
 """The codes of Table E.1-1 as actions, and the dummy values that keep an element legal for its VR.
 
-How the conditional codes are resolved: by their last letter, which is the strictest attribute type the row foresees
-(Table E.1-1a: X for Type 3, Z for Type 2, D for Type 1). A dummy is legal in an element of any type, an empty value in
-Types 2 and 3, so the object stays as valid as it was whatever its IOD, and no choice reveals more than another:
+How the conditional codes are resolved (PS3.15 Table E.1-1a): by the attribute's type in the instance's own IOD, which
+`types.csv` knows, the strictest of all modules in which it occurs. Where the IOD is unknown (or private), by the code's last
+letter, whose outcome is legal in an element of any type:
 
-    X/Z -> Z      X/D, Z/D, X/Z/D -> D      X/Z/U* -> the sequence is kept, the UIDs in its items are replaced
+    Type        X      Z      X/Z    X/D    Z/D    X/Z/D  X/Z/U*
+    1           D      D      D      D      D      D      U
+    1C          X      D      D      D      D      D      U
+    2           Z      Z      Z      Z      Z      Z      U
+    2C          X      Z      Z      Z      Z      Z      U
+    3, absent   X      Z      X      X      Z      X      U
+    IOD unknown X      Z      Z      D      D      D      U
+
+X of a Type 1 or 2 element would break the object, so it becomes the dummy or the empty value that its type asks for. Of a
+conditional one it is removed. X/Z/U* is always U: the items hold references alone, and a mapped UID tells no more than none.
 
 A sequence cannot hold a dummy value. D on a sequence keeps its items and applies the rules to every element in them; in the
-sequences of `PERSONAL`, whose very codes name a person or a place, all text in the items becomes a dummy as well.
-An element that came empty stays empty under D and U: there is nothing to hide, and nothing is invented.
+sequences of `PERSONAL`, whose very codes name a person or a place, and in those that should have been removed, all text in
+the items becomes a dummy as well. An element that came empty stays empty under D and U: nothing is invented.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 TEXT_VRS = frozenset(
@@ -52,6 +62,23 @@ class Action(StrEnum):
     VALUE = "D (fixed value)"
     ITEMS = "K (items cleaned)"
     SCRUB = "D (items cleaned, text replaced)"
+    SHIFT = "C (date shifted)"
+    TEXT = "C (text cleaned)"
+    AGE = "K (over 89 as 090Y)"
+    BIRTH = "D (date shifted)"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is done to an element and which rule says so. `value`: of Action.VALUE.
+
+    `spared`: an option or the project lets the original value through, so `verify` must not call it a leak elsewhere.
+    """
+
+    action: Action
+    source: str
+    value: bytes = b""
+    spared: bool = False
 
 
 DUMMIES: dict[bytes, bytes] = {
@@ -98,30 +125,35 @@ IDENTIFIERS = frozenset({0x00080050, 0x00200010, 0x00120040, 0x00120042})
 PERSONAL = frozenset({0x00080082, 0x00081072, 0x00401101, 0x0040A073})
 """Institution Code, Operator Identification, Person Identification Code and Verifying Observer Sequence."""
 
-_LEAF = {
-    "X": Action.REMOVE,
-    "Z": Action.EMPTY,
-    "D": Action.DUMMY,
-    "U": Action.UID,
-    "X/Z": Action.EMPTY,
-    "X/D": Action.DUMMY,
-    "Z/D": Action.DUMMY,
-    "X/Z/D": Action.DUMMY,
-    "X/Z/U*": Action.UID,
+_LEAF = {"X": Action.REMOVE, "Z": Action.EMPTY, "D": Action.DUMMY, "U": Action.UID}
+_BY_TYPE: dict[str, dict[str, str]] = {
+    "1": dict.fromkeys(("X", "Z", "X/Z", "X/D", "Z/D", "X/Z/D"), "D"),
+    "1C": {"X": "X"} | dict.fromkeys(("Z", "X/Z", "X/D", "Z/D", "X/Z/D"), "D"),
+    "2": dict.fromkeys(("X", "Z", "X/Z", "X/D", "Z/D", "X/Z/D"), "Z"),
+    "2C": {"X": "X"} | dict.fromkeys(("Z", "X/Z", "X/D", "Z/D", "X/Z/D"), "Z"),
+    "3": {"Z": "Z", "Z/D": "Z"} | dict.fromkeys(("X", "X/Z", "X/D", "X/Z/D"), "X"),
+    "": {"X": "X", "Z": "Z", "X/Z": "Z", "X/D": "D", "Z/D": "D", "X/Z/D": "D"},
 }
+"""The table above. "3" stands for an absent one too, "" for an unknown IOD."""
+
+UNKNOWN_IOD = ""
 
 
-def resolve(code: str, tag: int, vr: bytes) -> Action:
-    """The action for a row's Basic code; see the module for the rule. `vr`: the dictionary's."""
-    leaf = _LEAF[code]
+def resolve(code: str, tag: int, vr: bytes, kind: str = UNKNOWN_IOD) -> Action:
+    """The action for a row's Basic code. `vr`: the dictionary's. `kind`: the type in the IOD, "3" where it has none such."""
+    letter = _BY_TYPE[kind].get(code, code[-1] if code != "X/Z/U*" else "U")
     if vr == b"SQ":
-        if leaf in (Action.REMOVE, Action.EMPTY):
-            return leaf
-        return Action.SCRUB if tag in PERSONAL else Action.ITEMS
+        return _of_sequence(code, letter, tag)
     if tag == PATIENT_ID:
         return Action.PATIENT_ID
     if tag in IDENTIFIERS:
         return Action.IDENTIFIER
-    if vr == b"UI" and leaf is Action.DUMMY:
+    if vr == b"UI" and letter == "D":
         return Action.UID
-    return leaf
+    return _LEAF[letter]
+
+
+def _of_sequence(code: str, letter: str, tag: int) -> Action:
+    if letter in "XZ":
+        return _LEAF[letter]
+    return Action.SCRUB if tag in PERSONAL or code in ("X", "Z") else Action.ITEMS

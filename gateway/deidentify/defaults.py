@@ -9,6 +9,10 @@
   items of sequences are cleaned;
 - all else of the standard is kept: codes, short labels, numbers, geometry, look-up tables, pixel data.
 
+Options reach these elements as they do the rows of the table: dates and times are shifted or kept (PS3.15 E.1.1 note 4 and
+E.3.6), typed and free text is cleaned (E.3.5 note 3), that of content items and graphic layers under the option that is about
+them, UIDs stay with Retain UIDs, else references would break. What is removed above stays removed.
+
 The exceptions, each looked at by hand, are the sets below.
 """
 
@@ -16,7 +20,8 @@ from __future__ import annotations
 
 from pydicom._uid_dict import UID_dictionary
 
-from gateway.deidentify.actions import NUMBER_VRS, TEXT_VRS, Action
+from gateway.deidentify.actions import NUMBER_VRS, TEXT_VRS, Action, Rule
+from gateway.deidentify.options import DATES, FREE_TEXT, FULL_DATES, MODIFIED_DATES, Options
 
 CLASS_UIDS = frozenset(
     {
@@ -89,6 +94,10 @@ TYPED = frozenset(
     | {0x20000050, 0x30020002, 0x30020003, 0x300A00C2, 0x300A0009}  # film, RT image, beam, treatment
 )
 """Labels that somebody typed, and may have typed a name into: a dummy."""
+CONTENT_TEXT = frozenset({0x0040A160, 0x0040A492})
+"""Text Value and Completion Flag Description, of content items and of the document that they make up."""
+GRAPHIC_TEXT = frozenset({0x00700068})
+"""Graphic Layer Description."""
 PATIENT_GROUP = frozenset(
     {0x00100028, 0x00100200, 0x00100201, 0x00101023, 0x00101024, 0x00102201, 0x00102202, 0x00102210, 0x00109431}
 )
@@ -117,22 +126,44 @@ def is_well_known(uid: bytes) -> bool:
     return uid in REGISTERED
 
 
-def default_for(tag: int, vr: bytes) -> tuple[Action, str]:
-    """Action and reason for a current standard element without a row; `vr` is the dictionary's first."""
+def default_for(tag: int, vr: bytes, options: Options) -> Rule:
+    """The rule of a current standard element without a row; `vr` is the dictionary's first."""
     if tag >> 16 < 8:
-        return Action.REMOVE, "default: no part of a data set"
+        return Rule(Action.REMOVE, "default: no part of a data set")
     if tag in REMOVED:
-        return Action.REMOVE, "default: may identify"
+        return Rule(Action.REMOVE, "default: may identify")
     if (tag >> 16 == 0x0010 and tag not in PATIENT_GROUP) or tag >> 16 == 0x4010:
-        return Action.REMOVE, "default: withheld"
+        return Rule(Action.REMOVE, "default: withheld")
     if tag in CLASS_UIDS:
-        return Action.KEEP, "default: class or scheme"
-    if tag in TYPED:
-        return Action.DUMMY, "default: typed text"
+        return Rule(Action.KEEP, "default: class or scheme")
     if tag in HARMLESS_TEXT or tag in HARMLESS_BYTES:
-        return Action.KEEP, "default: harmless"
-    action = _BY_VR.get(vr, Action.KEEP)
-    return action, f"default: {vr.decode()}" if action is not Action.KEEP else "default: standard"
+        return Rule(Action.KEEP, "default: harmless")
+    action = Action.DUMMY if tag in TYPED else _BY_VR.get(vr, Action.KEEP)
+    reason = "typed text" if tag in TYPED else "standard" if action is Action.KEEP else vr.decode()
+    return _by_option(tag, vr, action, options, f"default: {reason}") or Rule(action, f"default: {reason}")
+
+
+def _by_option(tag: int, vr: bytes, action: Action, options: Options, source: str) -> Rule | None:
+    """What an applied option makes of a default; None: nothing."""
+    if vr in DATES and options.shift_dates:
+        return Rule(Action.SHIFT, f"{source}; {MODIFIED_DATES}")
+    if vr in DATES and options.full_dates:
+        return Rule(Action.KEEP, f"{source}; {FULL_DATES}", spared=True)
+    if action is Action.UID and options.retain_uids:
+        return Rule(Action.KEEP, f"{source}; retain-uids", spared=True)
+    if action is Action.DUMMY and vr in FREE_TEXT:
+        option = _cleaned_by(tag, options)
+        return Rule(Action.TEXT, f"{source}; {option}") if option else None
+    return None
+
+
+def _cleaned_by(tag: int, options: Options) -> str:
+    """The applied option that lets a text stay once it is cleaned, or ""."""
+    if options.clean_text:
+        return "clean-descriptors"
+    if options.clean_structured and tag in CONTENT_TEXT:
+        return "clean-structured-content"
+    return "clean-graphics" if options.clean_graphics and tag in GRAPHIC_TEXT else ""
 
 
 def unnamed(tag: int) -> str:

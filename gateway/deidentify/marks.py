@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.deidentify.encoding import Codec
+from gateway.deidentify.options import BASIC_PROFILE
 
-BASIC_PROFILE = ("113100", "Basic Application Confidentiality Profile")
 METHOD_LENGTH = 64
 
 Mark = tuple[int, bytes]
 
 
 def make_marks(
-    codec: Codec, edition: str, version: str, methods: Iterable[tuple[str, str]] = (BASIC_PROFILE,)
+    codec: Codec,
+    edition: str,
+    version: str,
+    methods: Iterable[tuple[str, str]] = (BASIC_PROFILE,),
+    temporal: str = "REMOVED",
 ) -> tuple[Mark, ...]:
-    """The elements to insert, encoded, in tag order. `methods`: code value and meaning of each profile and option applied."""
+    """The elements to insert, encoded, in tag order. `methods` and `temporal`: as in `Options`."""
     method = f"PS3.15 {edition} Basic, pacs-gateway {version}"[:METHOD_LENGTH]
     return (
         (0x00120062, codec.encode(0x00120062, b"CS", b"YES")),
         (0x00120063, codec.encode(0x00120063, b"LO", method.encode())),
         (0x00120064, codec.encode(0x00120064, b"SQ", b"".join(_code_item(codec, *m) for m in methods))),
-        (0x00280303, codec.encode(0x00280303, b"CS", b"REMOVED")),
+        (0x00280303, codec.encode(0x00280303, b"CS", temporal.encode())),
     )
 
 

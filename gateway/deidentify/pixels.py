@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Mapping
 
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Malformed
 from gateway.model import Buffer
@@ -10,6 +11,16 @@ from gateway.model import Buffer
 PIXEL_VRS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OV", b"UN"))
 """What pixel data may come as; text in its place is no pixel data."""
 _ITEM_HEAD = 8
+SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS = (
+    0x00280002,
+    0x00280004,
+    0x00280008,
+    0x00280010,
+    0x00280011,
+    0x00280100,
+)
+GEOMETRY = frozenset((SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS))
+"""What the size of native pixel data follows from (PS3.5 8.1.1)."""
 
 
 def pixel_end(data: Buffer, pos: int, length: int, codec: Codec) -> int:
@@ -33,6 +44,44 @@ def fragments_end(data: Buffer, pos: int, codec: Codec) -> int:
         if tag != ITEM or length == UNDEFINED or pos + length > size:
             raise Malformed
         pos += length
+
+
+def native_size(seen: Mapping[int, bytes], length: int, codec: Codec) -> int:
+    """How many bytes of native pixel data are image, its padding included; what is behind them could be anything.
+
+    `seen`: raw values of `GEOMETRY`. -> `length` where these do not tell, or tell of more than there is.
+    """
+    word = struct.Struct(codec.order + "H")
+    try:
+        rows, columns, bits = (word.unpack(seen.get(tag, b""))[0] for tag in (ROWS, COLUMNS, BITS))
+        samples = word.unpack(seen.get(SAMPLES, word.pack(1)))[0]
+        frames = int(seen.get(FRAMES, b"").strip(b" \0") or 1)
+    except (struct.error, ValueError):
+        return length
+    size = (rows * columns * samples * bits * frames + 7) // 8
+    halved = size * 2 // 3  # two pixels share their colour (PS3.3 C.7.6.3.1.2); some senders write it out all the same
+    if b"422" in seen.get(PHOTOMETRIC, b"") and length < size:
+        size = halved
+    size += size & 1
+    return size if 0 < size < length else length
+
+
+def pixel_spans(data: bytes, codec: Codec) -> list[tuple[int, int]]:
+    """Where the values of pixel data are likely to be, found by their header's bytes alone; `walker.spans` are the true ones."""
+    return list(_likely(data, codec))
+
+
+def _likely(data: bytes, codec: Codec) -> Iterator[tuple[int, int]]:
+    group, pos = codec.key(0x7FE00010, b"")[:2], 0
+    while (pos := data.find(group, pos)) >= 0:
+        try:
+            tag, vr, length, value = codec.header(data, pos)
+            end = pixel_end(data, value, length, codec) if tag in PIXEL_TAGS and vr in PIXEL_VRS else 0
+        except (Malformed, struct.error):
+            end = 0
+        if end:
+            yield value, end
+        pos = end or pos + 1
 
 
 def is_encapsulated(data: Buffer, codec: Codec) -> bool:

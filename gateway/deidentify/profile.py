@@ -1,7 +1,8 @@
 """The effective de-identification profile of one project: Table E.1-1, the defaults, and the project's own overrides.
 
-Precedence: `remove` over `replace` over `keep` over the table over the defaults. What an instance is known by (its UIDs, its
-patient's pseudonym) and what says that it was de-identified is not open to overrides.
+Precedence: `remove` over `replace` over `keep` over the table's options over its Basic column over the defaults (see `options`
+for options among themselves). What an instance is known by (its UIDs, its patient's pseudonym) and what says that it was
+de-identified is not open to overrides.
 """
 
 from __future__ import annotations
@@ -13,31 +14,23 @@ from typing import NamedTuple
 
 from pydicom._dicom_dict import DicomDictionary
 
-from gateway.deidentify.actions import DUMMIES, PATIENT_ID, TEXT_VRS, Action, resolve
-from gateway.deidentify.defaults import default_for, unnamed
+from gateway.deidentify.actions import DUMMIES, PATIENT_ID, TEXT_VRS, Action
+from gateway.deidentify.actions import Rule as Rule
+from gateway.deidentify.defaults import unnamed
 from gateway.deidentify.encoding import PIXEL_TAGS, Codecs, make_codecs
+from gateway.deidentify.options import Options, applied
 from gateway.deidentify.override import BadProfile, check_patient_id, check_value, parse_tag
-from gateway.deidentify.table import Row, Table, load_table
+from gateway.deidentify.places import Special, make_special
+from gateway.deidentify.sources import digests
+from gateway.deidentify.standard import MARKS, Standard, make_standard
+from gateway.deidentify.table import Table, load_table
+from gateway.deidentify.types import load_types
 from gateway.settings import Deidentify
 
-REVISION = "2"
+REVISION = "3"
 """Raised when the engine does something else with the same rules, so that the version hash tells."""
 
 FIXED = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E, PATIENT_ID, 0x00080005}) | PIXEL_TAGS
-DELIMITERS = 0xFFFE
-DATA_SET = 0x0008  # the first group of a data set (PS3.5 7.1)
-MARKS = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What is done to an element and which rule says so. `value`: of Action.VALUE."""
-
-    action: Action
-    source: str
-    value: bytes = b""
-
-
 PRIVATE = Rule(Action.REMOVE, "default: private")
 
 
@@ -52,92 +45,84 @@ class ProfileRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Profile:
-    """`rules`: every tag of table and dictionary. `kept`: what the project keeps, which `verify` must not take for a leak."""
+    """`rules`: every tag of table and dictionary, as in an unknown IOD. `special`: what a known one changes.
+
+    `kept`: tags whose original value is let through on purpose, which `verify` must not take for a leak.
+    `sources`: digests of the data files that the profile reads; the version covers them.
+    """
 
     version: str
     edition: str
     patient_id: str
+    options: Options
     rules: Mapping[int, Rule] = field(repr=False)
+    special: Special = field(repr=False)
     codecs: Codecs = field(repr=False)
     vrs: Mapping[int, bytes] = field(repr=False)
     groups: tuple[ProfileRow, ...] = field(repr=False)
     kept: frozenset[int] = frozenset()
+    sources: tuple[bytes, ...] = field(default=(), repr=False)
 
     @staticmethod
     def unnamed(tag: int) -> Rule:
         """The rule for a tag that is not in `rules`."""
         return PRIVATE if tag >> 16 & 1 else Rule(Action.REMOVE, unnamed(tag))
 
+    def rules_at(self, sop_class: bytes, parent: int) -> Mapping[int, Rule]:
+        """The rules that differ from `rules` in instances of `sop_class`, inside the sequence `parent` (0: at the top level)."""
+        return self.special.rules_at(sop_class, parent)
+
     def rows(self) -> Iterator[ProfileRow]:
         """Every rule, in tag order; then those for groups of tags."""
+        varying = self.special.varying()
         for tag in sorted(self.rules):
             rule = self.rules[tag]
             keyword = DicomDictionary[tag][4] if tag in DicomDictionary else ""
-            yield ProfileRow(f"({tag >> 16:04X},{tag & 0xFFFF:04X})", keyword, rule.action.value, rule.source)
+            told = rule.source + (BY_TYPE if tag in varying else "")
+            yield ProfileRow(f"({tag >> 16:04X},{tag & 0xFFFF:04X})", keyword, rule.action.value, told)
         yield from self.groups
 
 
+BY_TYPE = "; by the type in the IOD, this where it is unknown"
+
+
 def compile_profile(settings: Deidentify) -> Profile:
-    """Raises BadProfile for an option, crosswalk or override that cannot be applied."""
-    if settings.options or settings.crosswalk:
-        raise BadProfile("de-identification options and the crosswalk are not available in this version")
+    """Raises BadProfile for an option or override that cannot be applied."""
     check_patient_id(settings.patient_id)
-    table = load_table()
-    vrs = {tag: _one_vr(entry[0]) for tag, entry in DicomDictionary.items() if tag >> 16 != DELIMITERS}
-    vrs |= {int(row.tag, 16): row.vr.encode() for row in table.rows if row.vr}
-    rules = _standard(table, vrs)
-    kept = _override(rules, settings, vrs)
-    groups = tuple(_group_rows(table))
-    version = _version(table.edition, settings.patient_id, rules)
-    return Profile(version, table.edition, settings.patient_id, rules, make_codecs(vrs), vrs, groups, kept)
+    options, table = applied(settings.options), load_table()
+    standard = make_standard(table, options)
+    overridden = _override(standard, settings)
+    sources = digests(options)
+    return Profile(
+        version=_version(settings, options, standard.rules, sources),
+        edition=table.edition,
+        patient_id=settings.patient_id,
+        options=options,
+        rules=standard.rules,
+        special=make_special(standard, overridden, load_types()),
+        codecs=make_codecs(standard.vrs),
+        vrs=standard.vrs,
+        groups=tuple(_group_rows(table, options)),
+        kept=frozenset(tag for tag, rule in standard.rules.items() if rule.spared),
+        sources=sources,
+    )
 
 
-def _one_vr(vr: str) -> bytes:
-    """One VR where the dictionary has a choice: OW if it is one, which implicit encodings use (PS3.5 A.1), else the first."""
-    return b"OW" if vr in ("OB or OW", "US or OW") else vr[:2].encode()
-
-
-def _standard(table: Table, vrs: Mapping[int, bytes]) -> dict[int, Rule]:
-    rules = {
-        tag: _default(tag, vr, retired=bool(DicomDictionary[tag][3]))
-        for tag, vr in vrs.items()
-        if tag in DicomDictionary
-    }
-    for row in table.rows:
-        if row.vr:  # a single tag; groups of tags fall under `unnamed`, which removes them
-            rules[int(row.tag, 16)] = _of_row(row, table.edition, vrs)
-    for tag in MARKS:
-        rules[tag] = Rule(Action.REMOVE, "PS3.15 E.1.1: written anew")
-    for tag in PIXEL_TAGS:
-        rules[tag] = Rule(Action.REMOVE, "default: pixel data, kept at the top level only")
-    return rules
-
-
-def _of_row(row: Row, edition: str, vrs: Mapping[int, bytes]) -> Rule:
-    tag, source = int(row.tag, 16), f"PS3.15 Table E.1-1 {edition} basic {row.basic}"
-    if tag >> 16 < DATA_SET:  # of a command or of the file meta information
-        return Rule(Action.REMOVE, f"{source}; no part of a data set")
-    return Rule(resolve(row.basic, tag, vrs[tag]), source)
-
-
-def _default(tag: int, vr: bytes, *, retired: bool) -> Rule:
-    if retired:
-        return Rule(Action.REMOVE, "default: retired")
-    return Rule(*default_for(tag, vr))
-
-
-def _override(rules: dict[int, Rule], settings: Deidentify, vrs: Mapping[int, bytes]) -> frozenset[int]:
-    kept = _tags(settings.keep, rules)
+def _override(standard: Standard, settings: Deidentify) -> frozenset[int]:
+    """Puts the project's own rules in place of the standard's. -> their tags."""
+    rules, vrs = standard.rules, standard.vrs
+    kept, removed = _tags(settings.keep, rules), _tags(settings.remove, rules)
     for tag in kept:
-        rules[tag] = Rule(Action.ITEMS if vrs[tag] == b"SQ" else Action.KEEP, "project: keep")
+        rules[tag] = Rule(Action.ITEMS if vrs[tag] == b"SQ" else Action.KEEP, "project: keep", spared=True)
     for name, text in settings.replace.items():
-        (tag,) = _tags((name,), rules)
+        (tag,) = replaced = _tags((name,), rules)
         if vrs[tag] not in TEXT_VRS or vrs[tag] not in DUMMIES:
             raise BadProfile(f"{name}: only text can be replaced by a fixed value")
         rules[tag] = Rule(Action.VALUE, "project: replace", check_value(name, text, vrs[tag]))
-    for tag in _tags(settings.remove, rules):
+        kept |= replaced
+    for tag in removed:
         rules[tag] = Rule(Action.REMOVE, "project: remove")
-    return frozenset(tag for tag in kept if rules[tag].source == "project: keep")
+    return kept | removed
 
 
 def _tags(names: Iterable[str], rules: Mapping[int, Rule]) -> frozenset[int]:
@@ -146,16 +131,23 @@ def _tags(names: Iterable[str], rules: Mapping[int, Rule]) -> frozenset[int]:
         if tag in FIXED or tag in MARKS:
             raise BadProfile(f"{name}: decided by the gateway, not open to keep, remove or replace")
         if tag not in rules:
-            raise BadProfile(f"{name}: no element of the standard; private elements are removed in this version")
+            raise BadProfile(
+                f"{name}: no element of the standard; private ones are kept by retain-safe-private or removed"
+            )
     return frozenset(tags)
 
 
-def _group_rows(table: Table) -> Iterator[ProfileRow]:
+def _group_rows(table: Table, options: Options) -> Iterator[ProfileRow]:
     for row in table.rows:
         if not row.vr:
-            yield ProfileRow(
-                row.tag, row.name, Action.REMOVE.value, f"PS3.15 Table E.1-1 {table.edition} basic {row.basic}"
-            )
+            source = f"PS3.15 Table E.1-1 {table.edition} basic {row.basic}"
+            action = Action.REMOVE.value
+            if row.tag == "private" and options.safe_private:
+                action, source = (
+                    "X; K if safe",
+                    f"PS3.15 Table E.1-1 {table.edition} retain-safe-private C, Table E.3.10-1",
+                )
+            yield ProfileRow(row.tag, row.name, action, source)
     for tag, what in (
         ("60xxxxxx", "rest of the overlay group"),
         ("ggggeeee", "any other"),
@@ -164,6 +156,8 @@ def _group_rows(table: Table) -> Iterator[ProfileRow]:
         yield ProfileRow(tag, what, Action.REMOVE.value, "default")
 
 
-def _version(edition: str, patient_id: str, rules: Mapping[int, Rule]) -> str:
-    lines = [REVISION, edition, patient_id, *(f"{t:08X} {r.action} {r.value.hex()}" for t, r in sorted(rules.items()))]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+def _version(settings: Deidentify, options: Options, rules: Mapping[int, Rule], sources: tuple[bytes, ...]) -> str:
+    """The same for settings that do the same: neither the order of options nor of overrides matters."""
+    lines = [REVISION, settings.patient_id, *options.names, str(settings.crosswalk is not None)]
+    lines += [f"{tag:08X} {rule.action} {rule.value.hex()}" for tag, rule in sorted(rules.items())]
+    return hashlib.sha256("\n".join((*lines, *(source.hex() for source in sources))).encode()).hexdigest()[:16]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 
+from gateway.deidentify.dates import offset_days
 from gateway.deidentify.defaults import is_well_known
 
 PADDING = b" \0"
@@ -18,11 +20,15 @@ CACHED = 1 << 16
 
 
 class Pseudonyms:
-    """The mapping of one project. `key`: 32 bytes, derived for the project. `patient_id`: template with {pseudonym}."""
+    """The mapping of one project. `key`: 32 bytes, derived for the project. `patient_id`: template with {pseudonym}.
 
-    def __init__(self, key: bytes, patient_id: str) -> None:
+    `crosswalk`: patient ID as encoded -> pseudonym, in place of the template; None where there is none.
+    """
+
+    def __init__(self, key: bytes, patient_id: str, crosswalk: Mapping[bytes, bytes] | None = None) -> None:
         self._key = key
         self._template = patient_id
+        self._crosswalk = crosswalk
         self.uids = lru_cache(CACHED)(self._uids)
         self.identifier = lru_cache(CACHED)(self._identifier)
         self.patient_id = lru_cache(CACHED)(self._patient_id)
@@ -34,6 +40,15 @@ class Pseudonyms:
             return uid
         return b"2.25.%d" % int.from_bytes(self._hash(b"uid", uid, 16), "big")
 
+    def knows(self, PatientID: bytes) -> bool:
+        """Whether this patient has a pseudonym: everybody has, but where there is a crosswalk only those in it."""
+        return self._crosswalk is None or PatientID.strip(PADDING) in self._crosswalk
+
+    def days(self, PatientID: bytes, StudyInstanceUID: bytes) -> int:
+        """Days to add to every date of the patient; of the study, where no patient ID tells whose it is."""
+        text = PatientID.strip(PADDING)
+        return offset_days(self._key, text or b"\1study" + StudyInstanceUID.strip(PADDING))
+
     def _uids(self, value: bytes) -> bytes:
         return b"\\".join(self.uid(part) for part in value.split(b"\\"))
 
@@ -42,8 +57,13 @@ class Pseudonyms:
         return self._letters(kind, text) if text else b""
 
     def _patient_id(self, PatientID: bytes, StudyInstanceUID: bytes) -> bytes:
-        """An empty patient ID must not make one patient of many: the study stands in for it."""
+        """An empty patient ID must not make one patient of many: the study stands in for it.
+
+        Who is not in the crosswalk (`knows`) but named somewhere, as another patient, gets a keyed hash like anybody.
+        """
         text = PatientID.strip(PADDING)
+        if self._crosswalk and text in self._crosswalk:
+            return self._crosswalk[text]
         letters = (
             self._letters(b"patient", text)
             if text

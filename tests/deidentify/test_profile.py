@@ -14,6 +14,7 @@ from gateway.deidentify.actions import DUMMIES, NUMBER_VRS, TEXT_VRS, Action, re
 from gateway.deidentify.cleaner import Cleaner, make_cleaner
 from gateway.deidentify.defaults import default_for, mismatched, unnamed
 from gateway.deidentify.encoding import Codec, Malformed
+from gateway.deidentify.options import CODES, FULL_DATES, applied
 from gateway.deidentify.override import BadProfile
 from gateway.deidentify.profile import compile_profile
 from gateway.deidentify.pseudonym import Pseudonyms
@@ -49,8 +50,8 @@ def test_keep_remove_replace() -> None:
 
 
 BAD: list[dict[str, Any]] = [
-    {"options": ("clean-graphics",)},
-    {"crosswalk": Path("x.csv")},
+    {"options": ("clean-recognizable-visual-features",)},
+    {"options": ("retain-longitudinal-full-dates", "retain-longitudinal-modified-dates")},
     {"patient_id": "ALL-THE-SAME"},
     {"patient_id": "{pseudonym}" + "X" * 60},
     {"patient_id": "{pseudonym}\\1"},
@@ -74,6 +75,22 @@ def test_what_cannot_be_applied_is_refused_in_a_sentence(wrong: dict[str, Any]) 
     assert len(str(caught.value)) > 20
 
 
+def test_the_version_is_the_same_for_the_same() -> None:
+    """The order of options and overrides, and repetition, do nothing and change nothing."""
+    one = Deidentify(
+        options=("clean-graphics", "retain-uids"),
+        keep=("Rows", "Columns"),
+        replace={"StudyID": "1", "StationName": "2"},
+    )
+    two = Deidentify(
+        options=("retain-uids", "clean-graphics", "retain-uids"),
+        keep=("00280011", "(0028,0010)"),
+        replace={"StationName": "2", "00200010": "1"},
+    )
+    assert compile_profile(one).version == compile_profile(two).version
+    assert compile_profile(one).rules == compile_profile(two).rules
+
+
 def test_the_version_tells_profiles_apart() -> None:
     same = {compile_profile(Deidentify()).version for _ in range(2)}
     changes: list[dict[str, Any]] = [
@@ -82,38 +99,76 @@ def test_the_version_tells_profiles_apart() -> None:
         {"replace": {"PatientName": "A"}},
         {"replace": {"PatientName": "B"}},
         {"patient_id": "A{pseudonym}"},
+        {"crosswalk": Path("x.csv")},
+        *({"options": (name,)} for name in CODES),
+        {"options": ("clean-graphics", "clean-pixel-data")},
     ]
     versions = {compile_profile(Deidentify(**change)).version for change in changes}
-    assert len(same) == 1 and len(versions | same) == 6
+    assert len(same) == 1 and len(versions | same) == 1 + len(changes)
+
+
+def test_the_version_covers_the_data_that_a_profile_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, safe = Deidentify(), Deidentify(options=("retain-safe-private",))
+    before = compile_profile(plain).version, compile_profile(safe).version
+    monkeypatch.setattr("gateway.deidentify.profile.digests", lambda _: (b"a file has changed",))
+    assert compile_profile(plain).version != before[0] and compile_profile(safe).version != before[1]
 
 
 def test_rows_say_where_each_rule_comes_from() -> None:
     rows = {row.tag: row for row in compile_profile(Deidentify(keep=("StudyDescription",))).rows()}
     assert rows["(0010,0010)"][1:] == ("PatientName", "Z", "PS3.15 Table E.1-1 2026c basic Z")
     assert rows["(0008,1030)"].rule == "project: keep" and rows["(0008,1080)"].action == "X"
+    assert (
+        rows["(0008,0021)"].rule
+        == "PS3.15 Table E.1-1 2026c basic X/D; by the type in the IOD, this where it is unknown"
+    )
     assert rows["(0018,0050)"][2:] == ("K", "default: standard") and rows["private"].action == "X"
     assert rows["(0008,0010)"].rule == "default: retired" and rows["60xx3000"].keyword == "Overlay Data"
 
 
+BY_TYPE = """
+            1      1C     2      2C     3      unknown
+X           DUMMY  REMOVE EMPTY  REMOVE REMOVE REMOVE
+Z           DUMMY  DUMMY  EMPTY  EMPTY  EMPTY  EMPTY
+X/Z         DUMMY  DUMMY  EMPTY  EMPTY  REMOVE EMPTY
+X/D         DUMMY  DUMMY  EMPTY  EMPTY  REMOVE DUMMY
+Z/D         DUMMY  DUMMY  EMPTY  EMPTY  EMPTY  DUMMY
+X/Z/D       DUMMY  DUMMY  EMPTY  EMPTY  REMOVE DUMMY
+D           DUMMY  DUMMY  DUMMY  DUMMY  DUMMY  DUMMY
+U           UID    UID    UID    UID    UID    UID
+"""
+KINDS, *CODE_LINES = [line.split() for line in BY_TYPE.strip().splitlines()]
+RESOLVED = [(line[0], kind, Action[name]) for line in CODE_LINES for kind, name in zip(KINDS, line[1:], strict=True)]
+
+
+@pytest.mark.parametrize(("code", "kind", "action"), RESOLVED)
+def test_codes_by_the_type_in_the_iod(code: str, kind: str, action: Action) -> None:
+    assert resolve(code, 1, b"LO", kind.replace("unknown", "")) is action
+
+
 @pytest.mark.parametrize(
-    ("code", "tag", "vr", "action"),
+    ("code", "tag", "vr", "kind", "action"),
     [
-        ("X", 1, b"LO", Action.REMOVE),
-        ("X/Z", 1, b"LO", Action.EMPTY),
-        ("X/D", 1, b"LO", Action.DUMMY),
-        ("Z/D", 1, b"DA", Action.DUMMY),
-        ("X/Z/D", 1, b"SH", Action.DUMMY),
-        ("D", 1, b"UI", Action.UID),
-        ("U", 1, b"UI", Action.UID),
-        ("X/Z/U*", 1, b"SQ", Action.ITEMS),
-        ("X/Z", 1, b"SQ", Action.EMPTY),
-        ("D", 0x00401101, b"SQ", Action.SCRUB),
-        ("Z", 0x00080050, b"SH", Action.IDENTIFIER),
-        ("Z/D", 0x00100020, b"LO", Action.PATIENT_ID),
+        ("D", 1, b"UI", "", Action.UID),
+        ("X", 1, b"UI", "1", Action.UID),
+        ("X/Z/U*", 1, b"SQ", "", Action.ITEMS),
+        ("X/Z/U*", 1, b"SQ", "2", Action.ITEMS),
+        ("X/Z/U*", 1, b"SQ", "3", Action.ITEMS),
+        ("X/Z", 1, b"SQ", "", Action.EMPTY),
+        ("X/Z", 1, b"SQ", "1", Action.ITEMS),
+        ("X", 1, b"SQ", "1", Action.SCRUB),
+        ("Z", 1, b"SQ", "1C", Action.SCRUB),
+        ("X", 1, b"SQ", "2", Action.EMPTY),
+        ("D", 0x00401101, b"SQ", "", Action.SCRUB),
+        ("X/D", 0x00081072, b"SQ", "1", Action.SCRUB),
+        ("Z", 0x00080050, b"SH", "", Action.IDENTIFIER),
+        ("Z", 0x00080050, b"SH", "2", Action.IDENTIFIER),
+        ("Z/D", 0x00100020, b"LO", "", Action.PATIENT_ID),
+        ("Z/D", 0x00100020, b"LO", "3", Action.PATIENT_ID),
     ],
 )
-def test_conditional_codes(code: str, tag: int, vr: bytes, action: Action) -> None:
-    assert resolve(code, tag, vr) is action
+def test_codes_of_sequences_uids_and_identifiers(code: str, tag: int, vr: bytes, kind: str, action: Action) -> None:
+    assert resolve(code, tag, vr, kind) is action
 
 
 @pytest.mark.parametrize("vr", sorted(DUMMIES))
@@ -126,13 +181,12 @@ def test_every_dummy_is_legal(vr: bytes) -> None:
 
 
 def test_defaults_fail_closed() -> None:
-    assert (
-        default_for(0x00100033, b"LO")[0]
-        is default_for(0x40101001, b"SQ")[0]
-        is default_for(0x00040000, b"UL")[0]
-        is Action.REMOVE
-    )
-    assert default_for(0x0040A160, b"UT")[0] is Action.DUMMY and default_for(0x00140104, b"PN")[0] is Action.EMPTY
+    withheld = ((0x00100033, b"LO"), (0x40101001, b"SQ"), (0x00040000, b"UL"))
+    every = applied(tuple(name for name in CODES if name != FULL_DATES))
+    for options in (applied(()), every):
+        assert [default_for(*element, options).action for element in withheld] == [Action.REMOVE] * 3
+        assert default_for(0x00140104, b"PN", options).action is Action.EMPTY
+    assert default_for(0x0040A160, b"UT", applied(())).action is Action.DUMMY
     reasons = {
         unnamed(t).removeprefix("default: ") for t in (0x00291010, 0x00100000, 0x00020013, 0x60003000, 0x00080002)
     }
@@ -165,7 +219,7 @@ def test_labels_that_may_name_somebody_do_not_stay(action: Action, tags: str) ->
     rows = {row.tag: row for row in compile_profile(Deidentify()).rows()}
     for tag in (int(text, 16) for text in tags.split()):
         row = rows[f"({tag >> 16:04X},{tag & 0xFFFF:04X})"]
-        assert (row.action, row.rule) == (action.value, reasons[action])
+        assert (row.action, row.rule.partition(";")[0]) == (action.value, reasons[action])
     ds = cleaned(Deidentify(), *(Element(int(tag, 16), "SH", b"Jane") for tag in tags.split()))
     stay = {f"{e.tag:08X}": e.value for e in ds if e.tag in {int(tag, 16) for tag in tags.split()}}
     assert stay == ({} if action is Action.REMOVE else dict.fromkeys(tags.split(), "ANON"))

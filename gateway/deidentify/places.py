@@ -1,0 +1,75 @@
+"""What the IOD of an instance changes in the rules: conditional codes by the attribute's type, where it stands.
+
+Made once per SOP class, when its first instance comes; bounded, as only the classes of `types.csv` are told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gateway.deidentify.actions import Rule, resolve
+from gateway.deidentify.standard import Fork, Standard
+from gateway.deidentify.types import Places, Types
+
+ELSEWHERE = -1
+"""In place of a parent: any sequence in which no attribute has a type that matters."""
+
+ABSENT = "3"
+NOTHING: Mapping[int, Rule] = {}
+
+ByParent = Mapping[int, Mapping[int, Rule]]
+
+
+@dataclass(frozen=True)
+class Special:
+    """`forks`: what depends on the type. `made`: SOP class -> parent -> tag -> rule, filled as instances come."""
+
+    rules: Mapping[int, Rule] = field(repr=False)
+    forks: Mapping[int, Fork] = field(repr=False)
+    vrs: Mapping[int, bytes] = field(repr=False)
+    types: Types = field(repr=False)
+    made: dict[bytes, ByParent] = field(default_factory=dict, repr=False, compare=False)
+
+    def rules_at(self, sop_class: bytes, parent: int) -> Mapping[int, Rule]:
+        """As `Profile.rules_at`. Two threads may make the same mapping at once, which harms nothing."""
+        places = self.made.get(sop_class)
+        if places is None:
+            types = self.types.classes.get(sop_class)
+            if types is None:
+                return NOTHING
+            places = self.made[sop_class] = dict(self._by_parent(types))
+        return places.get(parent, places[ELSEWHERE])
+
+    def varying(self) -> frozenset[int]:
+        """Tags whose action is not the same in every known IOD as in an unknown one."""
+        kinds: dict[int, set[str]] = {tag: {ABSENT} for tag in self.forks}
+        for places in self.types.classes.values():
+            for here in places.values():
+                for tag in here.keys() & kinds.keys():
+                    kinds[tag].add(here[tag])
+        return frozenset(tag for tag, told in kinds.items() if any(self._differs(tag, kind) for kind in told))
+
+    def _by_parent(self, types: Places) -> Iterator[tuple[int, Mapping[int, Rule]]]:
+        yield ELSEWHERE, self._rules({})
+        for parent, kinds in types.items():
+            yield parent, self._rules(kinds)
+
+    def _rules(self, kinds: Mapping[int, str]) -> Mapping[int, Rule]:
+        """Only what differs from the rules for an unknown IOD."""
+        told = {tag: kinds.get(tag, ABSENT) for tag in self.forks}
+        return {tag: self._rule(tag, kind) for tag, kind in told.items() if self._differs(tag, kind)}
+
+    def _differs(self, tag: int, kind: str) -> bool:
+        return resolve(self.forks[tag].code, tag, self.vrs[tag], kind) is not self.rules[tag].action
+
+    def _rule(self, tag: int, kind: str) -> Rule:
+        where = "Type 3 or absent" if kind == ABSENT else f"Type {kind}"
+        code, source = self.forks[tag]
+        return Rule(resolve(code, tag, self.vrs[tag], kind), f"{source}; {where} in this IOD")
+
+
+def make_special(standard: Standard, overridden: Container[int], types: Types) -> Special:
+    """`overridden`: tags on which the project, not the standard, decides."""
+    forks = {tag: fork for tag, fork in standard.forks.items() if tag not in overridden}
+    return Special(standard.rules, forks, standard.vrs, types)
