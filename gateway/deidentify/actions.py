@@ -66,6 +66,8 @@ class Action(StrEnum):
     TEXT = "C (text cleaned)"
     AGE = "K (over 89 as 090Y)"
     BIRTH = "D (date shifted)"
+    ICC = "K (text blanked)"
+    DOCUMENT = "D (empty document)"
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ DUMMIES: dict[bytes, bytes] = {
 """One legal value per VR (PS3.5 6.2); the same for every patient, so that it says nothing. Zeros have no byte order."""
 
 PATIENT_ID = 0x00100020
+DOCUMENT = 0x00420011
 IDENTIFIERS = frozenset({0x00080050, 0x00200010, 0x00120040, 0x00120042})
 """Accession Number, Study ID, Clinical Trial Subject ID and Reading ID: Z or D, but as a keyed hash, which a dummy may be
 (Table E.1-1a), so that what belonged together still does."""
@@ -148,7 +151,9 @@ def resolve(code: str, tag: int, vr: bytes, kind: str = UNKNOWN_IOD) -> Action:
         return Action.PATIENT_ID
     if tag in IDENTIFIERS:
         return Action.IDENTIFIER
-    if vr == b"UI" and letter == "D":
+    if letter == "D" and tag == DOCUMENT:
+        return Action.DOCUMENT
+    if letter == "D" and vr == b"UI":
         return Action.UID
     return _LEAF[letter]
 

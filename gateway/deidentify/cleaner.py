@@ -1,11 +1,16 @@
-"""One project's cleaner: what the receiver and `deid` call. Joins the walk, the filter, the marks and the verification."""
+"""One project's cleaner: what the receiver and `deid` call. Joins the walk, the filter, the marks and the verification.
+
+An element in which `verify` finds a value of the patient's is distrusted: the walk is done again with its text cleaned, or, when
+that does not help, without it; what then still shows a value, or shows it outside of any element, is refused. So a name that
+somebody typed where no name belongs costs that element, not the image, and the last word is always the verification's.
+"""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydicom.datadict import keyword_for_tag
 
@@ -13,16 +18,23 @@ from gateway import keys
 from gateway.deidentify.actions import PATIENT_ID
 from gateway.deidentify.encoding import DEFLATED, Codec, Malformed, codec_of
 from gateway.deidentify.filter import SOP_CLASS, judge, watched_by
-from gateway.deidentify.harvest import harvest, tag_pattern
+from gateway.deidentify.harvest import Harvest, harvest, tag_pattern
 from gateway.deidentify.marks import make_marks
 from gateway.deidentify.meta import file_meta
-from gateway.deidentify.pixels import splice
+from gateway.deidentify.output import Parts
+from gateway.deidentify.pixels import GEOMETRY, OVERLAYS, pixel_spans, splice
+from gateway.deidentify.preview import CHARACTER_SET, preview
 from gateway.deidentify.profile import Profile, compile_profile
 from gateway.deidentify.pseudonym import PADDING, Pseudonyms
+from gateway.deidentify.risk import RISK_TAGS, pixel_risk
 from gateway.deidentify.route import Route, make_route
+from gateway.deidentify.subject import make_subject, words_of
+from gateway.deidentify.text import TextCleaner
 from gateway.deidentify.verify import verify
-from gateway.deidentify.walker import Disordered, Mark, Parts, Step, Walker
-from gateway.model import Buffer, Dropped, Kept, Outcome
+from gateway.deidentify.vocabulary import load_vocabulary
+from gateway.deidentify.walk import Mark, Step, Walk
+from gateway.deidentify.walker import Disordered, Walker
+from gateway.model import Buffer, Dropped, Held, Kept, Outcome
 from gateway.rules import SelectionRule
 from gateway.settings import Deidentify
 
@@ -32,6 +44,8 @@ SERIES_INSTANCE = 0x0020000E
 REQUIRED = (SOP_CLASS, SOP_INSTANCE, STUDY_INSTANCE, SERIES_INSTANCE)
 MAX_INFLATED = 1 << 31
 """Bytes a deflated data set may have; more is a bomb."""
+MAX_WALKS = 24
+"""Elements of one object that may turn out to hold a value of the patient's where none belongs, counted twice at worst."""
 
 BROKEN = (Malformed, struct.error, zlib.error)
 
@@ -46,6 +60,16 @@ class Explained:
     rule: str
 
 
+@dataclass(frozen=True)
+class Source:
+    """One data set as it came. `pixels`: the pixel data's value where it was taken out of `data`. `own`: the request's values."""
+
+    data: bytes = field(repr=False)
+    pixels: Buffer | None = field(repr=False)
+    codec: Codec
+    own: frozenset[str] = field(repr=False)
+
+
 class Cleaner:
     """Made once per project with `make_cleaner`; thread-safe, as nothing changes but bounded caches of the mapping."""
 
@@ -53,31 +77,30 @@ class Cleaner:
         self.profile = profile
         self._rule = rule
         self._pseudonyms = pseudonyms
-        self._route: Route = make_route(profile, watched_by(rule) | {*REQUIRED, PATIENT_ID})
-        self._marks = {c: make_marks(c, profile.edition, profile.version) for c in self._route.fast}
+        self._text = TextCleaner(load_vocabulary())
+        self._route: Route = make_route(
+            profile, watched_by(rule) | {*REQUIRED, PATIENT_ID} | GEOMETRY | OVERLAYS | RISK_TAGS
+        )
+        options = profile.options
+        told = (profile.edition, profile.version, options.methods, options.temporal)
+        self._marks = {c: make_marks(c, *told) for c in self._route.fast}
         self._tags = {c: tag_pattern(c) for c in self._route.fast}
 
-    def clean(self, dataset: Buffer, transfer_syntax: str, own: frozenset[str]) -> Kept | Dropped:
+    def clean(self, dataset: Buffer, transfer_syntax: str, own: frozenset[str]) -> Kept | Held | Dropped:
         """`dataset`: the data set alone, no Part 10 header; best as bytes. `own`: values the result must not hold.
 
-        Never raises on bad input: what is malformed, incomplete or not proven clean is `Dropped` (see the room's page).
+        Never raises on bad input: what is malformed, incomplete or not proven clean is `Dropped` (see the room's page); what is
+        clean but for its pixels, which nobody has looked at, is `Held`.
         """
         codec = codec_of(self.profile.codecs, transfer_syntax)
         if codec is None:
             return Dropped(Outcome.REFUSED, "dataset.transfer-syntax")
-        deflated = transfer_syntax in DEFLATED
         try:
-            data, pixels = _unpack(dataset, codec, deflated=deflated)
-            walker, parts = self._walk(data, pixels, codec)
+            data, pixels = _unpack(dataset, codec, deflated=transfer_syntax in DEFLATED)
+            done = self._clean(Source(data, pixels, codec, own))
         except BROKEN:
             return Dropped(Outcome.REFUSED, "dataset.malformed")
-        dropped = self._judge(walker, parts, data, codec, own)
-        if dropped is not None:
-            return dropped
-        SOPInstanceUID = self._pseudonyms.uid(walker.seen[SOP_INSTANCE])
-        meta = file_meta(walker.seen[SOP_CLASS].strip(PADDING), SOPInstanceUID, transfer_syntax)
-        body = _deflate(parts) if deflated else parts
-        return Kept((meta, *body), SOPInstanceUID.decode("ascii"), self.profile.version)
+        return done if isinstance(done, Dropped) else self._finished(*done, transfer_syntax)
 
     def explain(self, dataset: Buffer, transfer_syntax: str, own: frozenset[str]) -> list[Explained]:
         """What `clean` does to each element, in its order; [] for what cannot be read."""
@@ -86,47 +109,113 @@ class Cleaner:
         try:
             if codec is not None:
                 data, pixels = _unpack(dataset, codec, deflated=transfer_syntax in DEFLATED)
-                self._walk(data, pixels, codec, trace)
+                self._clean(Source(data, pixels, codec, own), trace)
         except BROKEN:
             return []
         return [Explained(_readable(s.path), keyword_for_tag(s.tag), s.action.value, s.source) for s in trace]
 
-    def _walk(
-        self, data: bytes, pixels: Buffer | None, codec: Codec, trace: list[Step] | None = None
-    ) -> tuple[Walker, Parts]:
-        """The walk, a second time in tag order when the first found none. The patient's pseudonym is known only at its end."""
+    def _clean(self, source: Source, trace: list[Step] | None = None) -> Dropped | tuple[Walker, Parts]:
+        """Walks, judges and verifies; again while `verify` names elements that can be mended."""
+        spans = pixel_spans(source.data, source.codec) if source.pixels is None else []
+        original = self._harvest(source, spans)
+        walk = self._prepared(source, original, trace)
+        for _ in range(MAX_WALKS):
+            walker, parts = self._walk(source, walk)
+            dropped = self._judge(walker, source.codec)
+            if dropped is not None:
+                return dropped
+            if walker.spans != spans:  # taken for pixel data, but met as something else
+                spans = walker.spans
+                original = self._harvest(source, spans)
+            leak = verify(parts, source.codec, original, source.own, self.profile.kept)
+            if not leak:
+                return walker, parts
+            trouble = troubled(walk.trouble, leak)
+            if trouble is None:
+                return Dropped(Outcome.REFUSED, leak)
+            walk = walk._replace(trouble=trouble)
+        return Dropped(Outcome.REFUSED, leak)
+
+    def _harvest(self, source: Source, spans: Sequence[tuple[int, int]]) -> Harvest:
+        return harvest(_without(source.data, spans), source.codec, self._tags[source.codec])
+
+    def _prepared(self, source: Source, original: Harvest, trace: list[Step] | None) -> Walk:
+        """What the first walk has to know: whose instance it is, of which class, in which characters."""
+        first = preview(source.data, source.codec)
+        own = words_of(original, source.own, self.profile.kept)
+        return Walk(
+            make_subject(self._pseudonyms, self._text, first, own),
+            first.get(SOP_CLASS, b"").strip(PADDING),
+            first.get(CHARACTER_SET, b""),
+            spliced=source.pixels,
+            trace=trace,
+        )
+
+    def _walk(self, source: Source, walk: Walk) -> tuple[Walker, Parts]:
+        """One walk, a second time in tag order when the first found none. The patient's pseudonym is known only at its end."""
         pseudonym = bytearray()
-        marks: tuple[Mark, ...] = ((PATIENT_ID, pseudonym), *self._marks[codec])
-        walker = Walker(self._route, self._pseudonyms, spliced=pixels, trace=trace)
+        marks: tuple[Mark, ...] = ((PATIENT_ID, pseudonym), *self._marks[source.codec])
+        if walk.trace is not None:
+            walk.trace.clear()
+        walker = Walker(self._route, walk)
         try:
-            parts = walker.walk(data, codec, marks)
+            parts = walker.walk(source.data, source.codec, marks)
         except Disordered:
-            if trace is not None:
-                trace.clear()
-            walker = Walker(self._route, self._pseudonyms, spliced=pixels, sort=True, trace=trace)
-            parts = walker.walk(data, codec, marks)
+            return self._walk(source, self._sorted(source, walk))
         if walker.spliced is not None:  # taken for pixel data, but not met as such
             raise Malformed
         new = self._pseudonyms.patient_id(walker.seen.get(PATIENT_ID, b""), walker.seen.get(STUDY_INSTANCE, b""))
-        pseudonym += codec.encode(PATIENT_ID, b"LO", new)
+        pseudonym += source.codec.encode(PATIENT_ID, b"LO", new)
         return walker, parts
 
-    def _judge(self, walker: Walker, parts: Parts, data: bytes, codec: Codec, own: frozenset[str]) -> Dropped | None:
-        """Whether the instance is whole, wanted, and proven clean, in this order."""
+    def _sorted(self, source: Source, walk: Walk) -> Walk:
+        """The same walk in tag order; what was to be known beforehand is looked for in all of the data set."""
+        first = preview(source.data, source.codec, whole=True)
+        subject = make_subject(self._pseudonyms, self._text, first, walk.subject.own)
+        named = first.get(SOP_CLASS, b"").strip(PADDING)
+        return walk._replace(subject=subject, sop_class=named, charset=first.get(CHARACTER_SET, b""), sort=True)
+
+    def _judge(self, walker: Walker, codec: Codec) -> Dropped | None:
+        """Whether the instance is whole, wanted, and of a patient who may be in the archive, in this order."""
         if not all(_is_uid(walker.seen.get(tag, b"")) for tag in REQUIRED):
             return Dropped(Outcome.REFUSED, "dataset.incomplete")
         dropped = judge(walker.seen, codec, self._rule)
-        if dropped is not None:
-            return dropped
-        original = harvest(_without(data, walker.spans), codec, self._tags[codec])
-        reason = verify(parts, codec, original, own, self.profile.kept)
-        return Dropped(Outcome.REFUSED, reason) if reason else None
+        if dropped is None and not self._pseudonyms.knows(walker.seen.get(PATIENT_ID, b"")):
+            return Dropped(Outcome.REFUSED, "crosswalk.no-such-patient")
+        return dropped
+
+    def _finished(self, walker: Walker, parts: Parts, transfer_syntax: str) -> Kept | Held:
+        """The whole file; held where nobody has looked at pixels that may show a name."""
+        old = walker.seen[SOP_INSTANCE]
+        SOPInstanceUID = old.strip(PADDING) if self.profile.options.retain_uids else self._pseudonyms.uid(old)
+        meta = file_meta(walker.seen[SOP_CLASS].strip(PADDING), SOPInstanceUID, transfer_syntax)
+        file = (meta, *(_deflate(parts) if transfer_syntax in DEFLATED else parts))
+        screening = self.profile.options.screen_pixels
+        risk = pixel_risk(walker.seen, screening=screening) if walker.has_pixels else ""
+        told = file, SOPInstanceUID.decode("ascii"), self.profile.version
+        return Held(*told, risk) if risk else Kept(*told)
 
 
-def make_cleaner(*, project: str, deidentify: Deidentify, instance_rule: SelectionRule | None, key: bytes) -> Cleaner:
-    """`key`: the master key; the project's own is derived from it. Raises profile.BadProfile."""
+def make_cleaner(
+    *,
+    project: str,
+    deidentify: Deidentify,
+    instance_rule: SelectionRule | None,
+    key: bytes,
+    crosswalk: Mapping[bytes, bytes] | None = None,
+) -> Cleaner:
+    """`key`: the master key; the project's own is derived from it. `crosswalk`: as of `read_crosswalk`. Raises BadProfile."""
     own_key = keys.derive(key, "pseudonym", project)
-    return Cleaner(compile_profile(deidentify), instance_rule, Pseudonyms(own_key, deidentify.patient_id))
+    return Cleaner(compile_profile(deidentify), instance_rule, Pseudonyms(own_key, deidentify.patient_id, crosswalk))
+
+
+def troubled(trouble: Mapping[int, bool], leak: str) -> Mapping[int, bool] | None:
+    """`trouble` and the element that a leak was found in (`verify.<Kind>@<tag>`); None where nothing more can be done about it."""
+    place = leak.rpartition("@")[2].replace("xx", "00")
+    if len(place) != 8 or not set(place) <= set("0123456789ABCDEF"):
+        return None
+    tag = int(place, 16)
+    return None if trouble.get(tag) else {**trouble, tag: tag in trouble}
 
 
 def _is_uid(value: bytes) -> bool:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from gateway.deidentify.actions import DUMMIES, TEXT_VRS, Action
+from gateway.deidentify.actions import DUMMIES, TEXT_VRS, Action, Rule
+from gateway.deidentify.charset import Charset
+from gateway.deidentify.dates import age, birth, shift
 from gateway.deidentify.defaults import mismatched
-from gateway.deidentify.profile import Rule
-from gateway.deidentify.pseudonym import PADDING, Pseudonyms
+from gateway.deidentify.documents import empty_document
+from gateway.deidentify.forms import is_legal
+from gateway.deidentify.icc import clean_icc
+from gateway.deidentify.options import DATES, FREE_TEXT
+from gateway.deidentify.pseudonym import PADDING
+from gateway.deidentify.subject import Subject
 
 WITH_ITEMS = (Action.ITEMS, Action.SCRUB)
+OPAQUE = frozenset((b"OB", b"UN"))
+NATURE: dict[Action, frozenset[bytes]] = {
+    Action.SHIFT: DATES,
+    Action.BIRTH: frozenset((b"DA", b"DT")),
+    Action.AGE: frozenset((b"AS",)),
+    Action.TEXT: FREE_TEXT,
+    Action.ICC: frozenset((b"OB",)),
+    Action.DOCUMENT: frozenset((b"OB",)),
+}
+"""What an action was made for; an element of any other VR is removed."""
 
 
 def decide(rule: Rule, vr: bytes, known: bytes, *, scrub: bool) -> Action:
@@ -17,25 +33,56 @@ def decide(rule: Rule, vr: bytes, known: bytes, *, scrub: bool) -> Action:
         return action if action in (*WITH_ITEMS, Action.EMPTY) else Action.REMOVE
     if action in WITH_ITEMS:
         return Action.REMOVE
-    if action is not Action.KEEP:
-        return action
-    if vr != known:
-        action = mismatched(vr, known) or action
-    if scrub and action is Action.KEEP and vr in TEXT_VRS:
+    if action in NATURE and vr not in NATURE[action]:
+        return Action.REMOVE
+    if scrub and action in (Action.KEEP, Action.TEXT, Action.SHIFT, Action.AGE) and vr in TEXT_VRS:
         return Action.UID if vr == b"UI" else Action.DUMMY
+    if action is Action.KEEP and vr != known:
+        return mismatched(vr, known) or action
     return action
 
 
-def new_value(action: Action, tag: int, vr: bytes, raw: bytes, pseudonyms: Pseudonyms) -> bytes:
-    """The value to write for any action but REMOVE, VALUE and those on items. Empty stays empty."""
+def distrusted(action: Action, vr: bytes, *, again: bool) -> Action:
+    """The action for an element in which `verify` found a value of the patient's. `again`: cleaning it did not help."""
+    if again or action in (Action.REMOVE, Action.EMPTY):
+        return Action.REMOVE
+    if vr == b"UI" and action is Action.KEEP:
+        return Action.UID
+    return Action.TEXT if vr in FREE_TEXT and action is Action.KEEP else Action.REMOVE
+
+
+def fitting(action: Action, vr: bytes, raw: bytes) -> Action:
+    """What is kept as it is must be able to be a value of its VR: a name in a number's place goes, in a code it is cleaned."""
+    if action is not Action.KEEP or is_legal(vr, raw):
+        return action
+    return Action.TEXT if vr == b"CS" else Action.REMOVE
+
+
+def new_value(action: Action, tag: int, value: tuple[bytes, bytes, Charset], subject: Subject) -> bytes:
+    """The value to write for any action but REMOVE, VALUE and those on items. Empty stays empty. `value`: VR, raw, charset."""
+    vr, raw, charset = value
     if action is Action.KEEP:
         return raw
     if action is Action.EMPTY or not raw.strip(PADDING):
         return b""
     if action is Action.UID:
-        return pseudonyms.uids(raw)
+        return subject.pseudonyms.uids(raw)
+    if action is Action.TEXT:
+        return subject.text.clean(vr, raw, charset, subject.own)
+    if action is Action.SHIFT:
+        return shift(vr, raw, subject.days)
+    return _rarer(action, tag, vr, raw, subject)
+
+
+def _rarer(action: Action, tag: int, vr: bytes, raw: bytes, subject: Subject) -> bytes:
     if action is Action.IDENTIFIER:
-        return pseudonyms.identifier(b"%08X" % tag, raw)
+        return subject.pseudonyms.identifier(b"%08X" % tag, raw)
     if action is Action.PATIENT_ID:
-        return pseudonyms.patient_id(raw, b"")
-    return DUMMIES[vr]
+        return subject.pseudonyms.patient_id(raw, b"")
+    if action is Action.AGE:
+        return age(raw)
+    if action is Action.BIRTH:
+        return b"" if subject.aged else birth(raw, subject.study_date, subject.days)
+    if action is Action.ICC:
+        return clean_icc(raw)
+    return empty_document(raw) if action is Action.DOCUMENT else DUMMIES[vr]

@@ -56,8 +56,9 @@ HARMLESS_TEXT = frozenset(
     | {0x00286190, 0x00280A02, 0x20100010, 0x300A007B}  # mask operation, calibration, display format, fraction pattern
     | {0x00400031, 0x00400032, 0x00660032, 0x3010000C}  # issuer's name space, algorithm parameters, volume expression
 )
-HARMLESS_BYTES = frozenset({0x00282000, 0x00142210, 0x00143080, 0x00160062, 0x00700256, 0x4010106C})
-"""ICC profile, axis values, bad pixels, EXIF version, fill pattern, detector calibration."""
+ICC_PROFILE = 0x00282000
+HARMLESS_BYTES = frozenset({0x00142210, 0x00143080, 0x00160062, 0x00700256, 0x4010106C})
+"""Axis values, bad pixels, EXIF version, fill pattern, detector calibration."""
 
 REMOVED = frozenset(
     {
@@ -87,6 +88,7 @@ REMOVED = frozenset(
     | {0x00720008, 0x00140100, 0x00181801, 0x21100030, 0x00880130}  # persons, hosts, media
     | {0x00440012, 0x0044000A, 0x00221097, 0x00820016}  # lots, products, names
     | {0x00181006, 0x300A0421, 0x00185010}  # serial numbers of grid, accessory, transducer
+    | {0x00420015}  # the length of a document that is replaced
 )
 TYPED = frozenset(
     {0x00189423, 0x00189916, 0x00400255, 0x0040A492, 0x00380102, 0x00741204, 0x00741202}  # protocol, step, plan
@@ -136,6 +138,8 @@ def default_for(tag: int, vr: bytes, options: Options) -> Rule:
         return Rule(Action.REMOVE, "default: withheld")
     if tag in CLASS_UIDS:
         return Rule(Action.KEEP, "default: class or scheme")
+    if tag == ICC_PROFILE:
+        return Rule(Action.ICC, "default: colours stay, words go")
     if tag in HARMLESS_TEXT or tag in HARMLESS_BYTES:
         return Rule(Action.KEEP, "default: harmless")
     action = Action.DUMMY if tag in TYPED else _BY_VR.get(vr, Action.KEEP)

@@ -1,8 +1,4 @@
-"""Which instances a project wants: the `instance` rule of `[project.select]`, and what this version always withholds.
-
-Judged on the original values that the walk handed out, top level only. Withheld: encapsulated documents (their content cannot be
-cleaned), and images that say they have text burned in (pixels are not cleaned in this version).
-"""
+"""Which instances a project wants: the `instance` rule of `[project.select]`, judged on original values of the top level."""
 
 from __future__ import annotations
 
@@ -18,12 +14,9 @@ from gateway.model import Dropped, Outcome
 from gateway.rules import SelectionRule
 
 SOP_CLASS = 0x00080016
-BURNED_IN = 0x00280301
-ENCAPSULATED = b"1.2.840.10008.5.1.4.1.1.104."
-"""PDF, CDA, STL, OBJ, MTL storage (PS3.4 B.5)."""
 
 NUMBERS = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"UV": "Q", b"SV": "q", b"FL": "f", b"FD": "d"}
-WATCHED = frozenset({SOP_CLASS, BURNED_IN, CHARACTER_SET})
+WATCHED = frozenset({SOP_CLASS, CHARACTER_SET})
 
 Value = str | float | list[str] | list[float] | None
 
@@ -37,10 +30,6 @@ def watched_by(rule: SelectionRule | None) -> frozenset[int]:
 
 def judge(seen: Mapping[int, bytes], codec: Codec, rule: SelectionRule | None) -> Dropped | None:
     """None: the instance is wanted. `seen`: tag -> raw original value."""
-    if seen.get(SOP_CLASS, b"").startswith(ENCAPSULATED):
-        return Dropped(Outcome.EXCLUDED, "encapsulated-document")
-    if seen.get(BURNED_IN, b"").strip(b" \0").upper() == b"YES":
-        return Dropped(Outcome.EXCLUDED, "pixels.burned-in")
     if rule is None:
         return None
     verdict = rule.verdict(attributes(seen, codec, rule.keywords))

@@ -19,7 +19,10 @@ SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS = (
     0x00280011,
     0x00280100,
 )
-GEOMETRY = frozenset((SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS))
+STORED, HIGH = 0x00280101, 0x00280102
+GEOMETRY = frozenset((SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS, STORED, HIGH))
+OVERLAYS = frozenset(0x60000102 | group << 17 for group in range(16))
+"""Overlay Bit Position of each overlay group: not 0 where the overlay lies in unused bits of the pixels (PS3.3 C.9.2, retired)."""
 """What the size of native pixel data follows from (PS3.5 8.1.1)."""
 
 
@@ -66,6 +69,27 @@ def native_size(seen: Mapping[int, bytes], length: int, codec: Codec) -> int:
     return size if 0 < size < length else length
 
 
+def has_overlays(seen: Mapping[int, bytes]) -> bool:
+    return any(seen.get(tag, b"").strip(b"\0") for tag in OVERLAYS)
+
+
+def without_overlays(value: memoryview, seen: Mapping[int, bytes], codec: Codec) -> memoryview:
+    """Native pixels without overlays in their unused bits: the same view where there are none, else one of a mended copy."""
+    if not has_overlays(seen):
+        return value
+    word = struct.Struct(codec.order + "H")
+    allocated, stored, high = (word.unpack(seen.get(tag, b""))[0] for tag in (BITS, STORED, HIGH))
+    if allocated not in (8, 16) or not 0 < stored <= high + 1 <= allocated:
+        raise Malformed
+    mask = ((1 << stored) - 1) << (high + 1 - stored)
+    mended, width = bytearray(value), allocated // 8
+    for place in range(width):
+        shift = 8 * (place if codec.order == "<" else width - 1 - place)
+        kept = bytes(byte & mask >> shift & 0xFF for byte in range(256))
+        mended[place::width] = mended[place::width].translate(kept)
+    return memoryview(mended)
+
+
 def pixel_spans(data: bytes, codec: Codec) -> list[tuple[int, int]]:
     """Where the values of pixel data are likely to be, found by their header's bytes alone; `walker.spans` are the true ones."""
     return list(_likely(data, codec))
@@ -95,8 +119,16 @@ def is_encapsulated(data: Buffer, codec: Codec) -> bool:
 def splice(view: memoryview, codec: Codec) -> tuple[bytes, Buffer | None]:
     """For input that is not bytes: a copy of all but the first top-level pixel data's value, and a view of that value.
 
-    A skim over the top level finds it; undefined lengths are stepped into, delimiters over. Raises Malformed, struct.error.
+    Nothing is judged here: what cannot be skimmed is copied whole, and the walk says what is wrong with it.
     """
+    try:
+        return _spliced(view, codec)
+    except (Malformed, struct.error):
+        return bytes(view), None
+
+
+def _spliced(view: memoryview, codec: Codec) -> tuple[bytes, Buffer | None]:
+    """A skim over the top level; undefined lengths are stepped into, delimiters over. Raises Malformed, struct.error."""
     pos, inside = 0, [codec]  # the encoding of each open level; what UN holds is implicit (PS3.5 6.2.2)
     while pos < len(view):
         head = inside[-1].header(view, pos)

@@ -1,13 +1,12 @@
 """Which private elements are known to be safe (PS3.15 E.3.10), by the text of their creator: block numbers move (PS3.5 7.8.1).
 
 The file is `safe_private.csv` beside this module, made by `packaging/make_safe_private.py`; its first line names the source.
-An element is kept only with the table's own VR and a value that is legal for it: a name in a number's place is not a number.
+An element is kept only with the table's own VR, and a value that is legal for it (`forms`).
 """
 
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,14 +18,6 @@ from gateway.deidentify.options import DATES, FREE_TEXT
 CREATORS = range(0x10, 0x100)
 """Elements of a private group that reserve a block (PS3.5 7.8.1)."""
 
-_DECIMAL = rb" *[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)? *"
-_LEGAL = {
-    b"CS": re.compile(rb"[A-Z0-9 _]{0,16}(?:\\[A-Z0-9 _]{0,16})*"),
-    b"DS": re.compile(rb"(?:" + _DECIMAL + rb")?(?:\\(?:" + _DECIMAL + rb")?)*"),
-    b"IS": re.compile(rb" *(?:[+-]?[0-9]{1,10} *)?(?:\\ *(?:[+-]?[0-9]{1,10} *)?)*"),
-    b"AS": re.compile(rb"(?:[0-9]{3}[DWMY])?(?:\\[0-9]{3}[DWMY])*"),
-}
-_SIZES = {b"US": 2, b"SS": 2, b"AT": 4, b"UL": 4, b"SL": 4, b"FL": 4, b"FD": 8, b"SV": 8, b"UV": 8}
 _BY_VR = {b"SQ": Action.ITEMS, b"UI": Action.UID, b"AS": Action.AGE}
 
 
@@ -44,6 +35,11 @@ class SafePrivate:
 
     source: str
     rows: Mapping[bytes, Mapping[int, Safe]] = field(repr=False)
+
+
+Creators = Mapping[int, Mapping[int, Safe]]
+"""Group and block number (0x001910) -> the rows of its creator, {} where nothing is known of it."""
+CREATOR = Safe(b"LO", Rule(Action.KEEP, "PS3.15 Table E.3.10-1: creator of safe elements"))
 
 
 @cache
@@ -64,13 +60,21 @@ def parse_safe_private(text: str) -> SafePrivate:
     return SafePrivate(source.lstrip("# "), rows)
 
 
-def is_legal(vr: bytes, raw: bytes) -> bool:
-    """Whether `raw` can be a value of that VR at all, of those that are kept as they are."""
-    size = _SIZES.get(vr)
-    if size:
-        return len(raw) % size == 0
-    form = _LEGAL.get(vr)
-    return form is None or form.fullmatch(raw.rstrip(b" \0")) is not None
+def note_creator(creators: Creators, tag: int, value: bytes) -> Creators:
+    """`creators` and the block that (gggg,00bb) reserves; who reserved it first has it."""
+    block = tag >> 8 & 0xFFFF00 | tag & 0xFF
+    if block in creators:
+        return creators
+    rows = load_safe_private().rows.get(value.strip(b" \0"), {})
+    return {**creators, block: rows if any(place >> 16 == tag >> 16 for place in rows) else {}}
+
+
+def safe_rule(creators: Creators, tag: int) -> Safe | None:
+    """The row of a private element, or `CREATOR` for the reservation of a block that has rows; None: not known to be safe."""
+    if tag & 0xFFFF in CREATORS:
+        return CREATOR if creators.get(tag >> 8 & 0xFFFF00 | tag & 0xFF) else None
+    rows = creators.get(tag >> 8)
+    return rows.get(tag & 0xFFFF00FF) if rows else None
 
 
 def _action(vr: bytes) -> Action:

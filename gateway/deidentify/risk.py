@@ -12,10 +12,9 @@ from collections.abc import Mapping
 SOP_CLASS = 0x00080016
 IMAGE_TYPE = 0x00080008
 CONVERSION_TYPE = 0x00080064
-ROWS = 0x00280010
 PHOTOMETRIC = 0x00280004
 BURNED_IN = 0x00280301
-RISK_TAGS = frozenset({SOP_CLASS, IMAGE_TYPE, CONVERSION_TYPE, ROWS, PHOTOMETRIC, BURNED_IN})
+RISK_TAGS = frozenset({SOP_CLASS, IMAGE_TYPE, CONVERSION_TYPE, PHOTOMETRIC, BURNED_IN})
 """Top-level elements whose original values `pixel_risk` needs."""
 
 _STORAGE = b"1.2.840.10008.5.1.4.1.1."
@@ -37,9 +36,7 @@ GREY = (b"MONOCHROME1", b"MONOCHROME2", b"")
 
 
 def pixel_risk(seen: Mapping[int, bytes], *, screening: bool) -> str:
-    """ "" where the pixels are safe as they are, else a slug. `screening`: clean-pixel-data, which looks at projections too."""
-    if not seen.get(ROWS):
-        return ""
+    """Of an object with pixel data: "" where it is safe as it is, else a slug. `screening`: projections are looked at too."""
     if _text(seen, BURNED_IN) == b"YES":
         return "pixels.burned-in"
     sop_class = _text(seen, SOP_CLASS)

@@ -3,108 +3,90 @@
 No element becomes an object. In each level the walk asks a dictionary, keyed by the very bytes of tag and VR, whether the
 element may stay; if so it only adds up lengths. Everything else takes the slow path, `_edit`. Pixel data is handed on as a view.
 
-What is mended: undefined lengths of changed sequences become explicit, odd lengths even, duplicates lose the later one, and a
-data set out of tag order is walked again, element by element, and sorted. What is not, raises `Malformed`.
+What is mended: undefined lengths of changed sequences become explicit, odd lengths even, duplicates lose the later one, NUL
+padding behind the last element goes, as do bytes behind a native image and words inside a compressed one; a data set out of
+tag order is walked again, element by element, and sorted. What is not, raises `Malformed`.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
-from gateway.deidentify.actions import Action
-from gateway.deidentify.decision import WITH_ITEMS, decide, new_value
+from gateway.deidentify.actions import Action, Rule
+from gateway.deidentify.charset import read_charset
+from gateway.deidentify.comments import without_comments
+from gateway.deidentify.decision import WITH_ITEMS, decide, distrusted, fitting, new_value
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Header, Malformed
-from gateway.deidentify.pixels import PIXEL_VRS, fragments_end, pixel_end
-from gateway.deidentify.profile import Rule
-from gateway.deidentify.pseudonym import Pseudonyms
-from gateway.deidentify.route import Names, Route
-from gateway.model import Buffer
+from gateway.deidentify.output import Output, Parts, check_end, is_padding, within
+from gateway.deidentify.pixels import PIXEL_VRS, fragments_end, has_overlays, native_size, pixel_end, without_overlays
+from gateway.deidentify.preview import CHARACTER_SET
+from gateway.deidentify.private import CREATORS, note_creator, safe_rule
+from gateway.deidentify.route import GONE, Names, Route
+from gateway.deidentify.walk import Mark, Scope, Step, Walk
 
 MAX_DEPTH = 48
 """Levels of sequences: deeper than any real object, far from Python's own limit."""
 
-Parts = list[Buffer]
-Mark = tuple[int, Buffer]
 NO_MARK: Mark = (1 << 32, b"")
 NO_NAMES: Names = {}
 PIXELS = Rule(Action.KEEP, "default: pixel data")
+PADDING_ELEMENT = 0xFFFCFFFC
 
 
 class Disordered(Exception):
     """Elements are not in ascending tag order: walk again with `sort`."""
 
 
-class Scope(NamedTuple):
-    """Where the walk is. `scrub`: text without a rule of its own becomes a dummy. `path`: for explain, "" at the top."""
-
-    codec: Codec
-    depth: int = 0
-    scrub: bool = False
-    path: str = ""
-
-
-class Step(NamedTuple):
-    """What was done to one element. `path`: tags and item numbers down to it: "0040A730[0].00080100"."""
-
-    path: str
-    tag: int
-    action: Action
-    source: str
-
-
 class Walker:
-    """One walk over one data set. After `walk`, `seen` holds the original values of the route's watched elements.
+    """One walk over one data set. After `walk`, `seen` holds the original values of the route's watched elements."""
 
-    `spliced`: the pixel data's value, where it was taken out of the bytes beforehand. `sort`: put elements in order.
-    `trace`: a list in which every step is noted; without it the walk is faster.
-    """
-
-    def __init__(
-        self,
-        route: Route,
-        pseudonyms: Pseudonyms,
-        *,
-        spliced: Buffer | None = None,
-        sort: bool = False,
-        trace: list[Step] | None = None,
-    ) -> None:
+    def __init__(self, route: Route, walk: Walk) -> None:
         self.profile = route.profile
         self.route = route
-        self.pseudonyms = pseudonyms
-        self.spliced = spliced
-        self.sort = sort
+        self.made_for = walk
+        self.subject = walk.subject
+        self.spliced = walk.spliced
+        self.trace = walk.trace
+        self.no_private = not route.profile.safe and walk.trace is None
+        self.fast = not walk.trouble and walk.trace is None
         self.seen: dict[int, bytes] = {}
+        self.has_pixels = False
+        self._one_level = self._sorted_level if walk.sort else self._level
         self.spans: list[tuple[int, int]] = []  # where in the bytes pixel data was
-        self.trace = trace
         self.buf = b""
         self.marks: tuple[Mark, ...] = ()
 
     def walk(self, data: bytes, codec: Codec, marks: tuple[Mark, ...]) -> Parts:
         """The clean data set. `marks`: elements to put in, in tag order. Raises Malformed, Disordered, struct.error."""
         self.buf, self.marks = data, marks
-        parts, _ = self._level(0, len(data), Scope(codec), open_end=False)
+        scope = Scope(codec, self.profile.rules_at(self.made_for.sop_class, 0), read_charset(self.made_for.charset))
+        parts, _ = self._one_level(0, len(data), scope, open_end=False)
         return [data] if parts is None else parts
 
     def _level(self, pos: int, end: int, scope: Scope, *, open_end: bool) -> tuple[Parts | None, int]:
         """One data set or item. -> parts (None: nothing changed), where it ends. `open_end`: up to an item delimiter."""
-        if self.sort:
-            return self._sorted_level(pos, end, scope, open_end=open_end)
         buf, codec, out, last = self.buf, scope.codec, Output(self.buf, pos), -1
-        find, width, length_of = self._names(scope).get, codec.width, codec.length_of
+        names = self.route.fast[codec] if self.fast and not scope.scrub else NO_NAMES
+        find, width, length_of = names.get, codec.width, codec.length_of
         marks = iter(() if scope.depth else self.marks)
         fence, mark = next(marks, NO_MARK)
         while pos < end:
-            tag = find(buf[pos : pos + width])
-            if tag is not None and last < tag < fence:
+            named = find(buf[pos : pos + width])
+            if named is not None and last < named[0] < fence:
+                tag, form = named
                 (length,) = length_of(buf, pos + width)
-                if not length & 1:
-                    pos += 8 + length
-                    last = tag
+                after = pos + 8 + length
+                if form is GONE and after <= end:
+                    out.put(pos, after, ())
+                    last, pos = tag, after
                     continue
-            head = codec.header(buf, pos)
+                if not length & 1 and (form is None or form(buf, pos + 8, after)):
+                    last, pos = tag, after
+                    continue
+            head = self._header(pos, end, scope)
             if open_end and head.tag == ITEM_END:
                 return out.close(pos), pos
+            scope = self._noted(head, scope)
             new, after = self._edit(head, pos, end, scope)
             while head.tag >= fence:
                 out.put(pos, pos, (mark,))
@@ -114,7 +96,7 @@ class Walker:
             if new is not None:
                 out.put(pos, after, new)
             last, pos = head.tag, after
-        _check_end(pos, end, open_end=open_end)
+        check_end(pos, end, open_end=open_end)
         if mark:
             out.put(pos, pos, (mark, *(rest for _, rest in marks)))
         return out.close(pos), pos
@@ -123,46 +105,85 @@ class Walker:
         """As `_level`, but each element on its own, then all in tag order; of several with one tag the first stays."""
         found: dict[int, Parts] = {tag: [mark] for tag, mark in (() if scope.depth else self.marks)}
         while pos < end:
-            head = scope.codec.header(self.buf, pos)
+            head = self._header(pos, end, scope)
             if open_end and head.tag == ITEM_END:
                 break
+            scope = self._noted(head, scope)
             new, after = self._edit(head, pos, end, scope)
             found.setdefault(head.tag, [self.buf[pos:after]] if new is None else new)
             pos = after
         else:
-            _check_end(pos, end, open_end=open_end)
+            check_end(pos, end, open_end=open_end)
         return [part for tag in sorted(found) for part in found[tag]], pos
 
-    def _names(self, scope: Scope) -> Names:
-        """Nothing takes the fast path where all text is replaced, or when every element has to be told of."""
-        return NO_NAMES if scope.scrub or self.trace is not None else self.route.fast[scope.codec]
+    def _header(self, pos: int, end: int, scope: Scope) -> Header:
+        """NUL bytes behind the last element are told as what the standard has for padding (PS3.10 7.2)."""
+        if not scope.depth and is_padding(self.buf, pos):
+            return Header(PADDING_ELEMENT, b"OB", end - pos, pos)
+        return scope.codec.header(self.buf, pos)
+
+    def _noted(self, head: Header, scope: Scope) -> Scope:
+        """The scope as this element changes it: an item's own character set, or the creator of a private block."""
+        if head.tag == CHARACTER_SET and scope.depth and head.length != UNDEFINED:
+            return scope._replace(charset=read_charset(self.buf[head.value : head.value + head.length]))
+        if self.profile.safe and head.tag >> 16 & 1 and head.tag & 0xFFFF in CREATORS:
+            creator = self.buf[head.value : head.value + head.length] if head.length < 65 else b""
+            return scope._replace(creators=note_creator(scope.creators, head.tag, creator))
+        return scope
+
+    def _rule(self, head: Header, scope: Scope) -> tuple[Rule, bytes]:
+        """The rule for an element, and the VR that it should have, b"" when nobody knows."""
+        tag = head.tag
+        if tag >> 16 & 1 and scope.creators:
+            safe = safe_rule(scope.creators, tag)
+            if safe is not None and (head.vr in (safe.vr, b"UN") or not scope.codec.explicit):
+                return safe.rule, safe.vr
+        rule = scope.here.get(tag) or self.profile.rules.get(tag) or self.profile.unnamed(tag)
+        return rule, self.profile.vrs.get(tag, b"")
 
     def _edit(self, head: Header, pos: int, end: int, scope: Scope) -> tuple[Parts | None, int]:
         """One element. -> what takes its place (None: it stays as it is), where the next one begins."""
+        if head.tag >> 16 & 1 and self.no_private and head.length != UNDEFINED:
+            return [], self._past_private(head, end, scope.codec)
         if head.tag >> 16 == 0xFFFE:
             raise Malformed
         if head.tag in PIXEL_TAGS and not scope.depth:
             return self._pixels(head, pos, scope)
-        rule = self.profile.rules.get(head.tag) or self.profile.unnamed(head.tag)
+        rule, known = self._rule(head, scope)
         if rule.action is Action.REMOVE and self._at_once(head, scope):
-            return [], _within(head.value + head.length, end)
-        known = self.profile.vrs.get(head.tag, b"")
-        vr = known if known and head.vr == b"UN" else head.vr
+            return [], within(head.value + head.length, end)
+        vr = known if known and (head.vr == b"UN" or not scope.codec.explicit) else head.vr
         action = decide(rule, vr, known, scrub=scope.scrub)
-        self._tell(head.tag, action, rule, scope)
+        again = self.made_for.trouble.get(unnumbered(head.tag))
+        if again is not None:
+            action = distrusted(action, vr, again=again)
         if vr == b"SQ" or head.length == UNDEFINED:
+            self._tell(head.tag, action, rule, scope)
             return self._sequence(head, end, scope, action)
-        after = _within(head.value + head.length, end)
+        after = within(head.value + head.length, end)
+        raw = self.buf[head.value : after]
         if not scope.depth and head.tag in self.route.watched:
-            self.seen.setdefault(head.tag, self.buf[head.value : after])
+            self.seen.setdefault(head.tag, raw)
+        action = fitting(action, vr, raw)
+        self._tell(head.tag, action, rule, scope)
         if action is Action.REMOVE or (action is Action.PATIENT_ID and not scope.depth):
             return [], after  # the top level's Patient ID is among the marks
-        if action is Action.KEEP and not head.length & 1:
-            return None, after
         vr = known or vr
-        raw = self.buf[head.value : after]
-        value = rule.value if action is Action.VALUE else new_value(action, head.tag, vr, raw, self.pseudonyms)
-        return [scope.codec.encode(head.tag, vr, value)], after
+        value = (vr, raw, scope.charset)
+        new = rule.value if action is Action.VALUE else new_value(action, head.tag, value, self.subject)
+        if new is raw and not head.length & 1:
+            return None, after
+        return [scope.codec.encode(head.tag, vr, new)], after
+
+    def _past_private(self, head: Header, end: int, codec: Codec) -> int:
+        """Behind all private elements in a row: none of them stays, whatever their order."""
+        pos, low = head.value + head.length, codec.order == ">"
+        while pos < end and self.buf[pos + low] & 1:
+            head = codec.header(self.buf, pos)
+            if head.length == UNDEFINED:
+                break
+            pos = head.value + head.length
+        return within(pos, end)
 
     def _at_once(self, head: Header, scope: Scope) -> bool:
         """Whether nobody wants to see an element before it goes, and its end is known."""
@@ -170,17 +191,24 @@ class Walker:
         return head.length != UNDEFINED and self.trace is None and not watched
 
     def _pixels(self, head: Header, pos: int, scope: Scope) -> tuple[Parts, int]:
-        """Header and value as two parts; the value is a view of the input."""
+        """Header and value as two parts; the value is a view of the input, without what is no image."""
         if head.vr not in PIXEL_VRS:
             raise Malformed
         self._tell(head.tag, Action.KEEP, PIXELS, scope)
+        self.has_pixels = True
         if self.spliced is not None:
             view, after, self.spliced = memoryview(self.spliced), head.value, None
         else:
             after = pixel_end(self.buf, head.value, head.length, scope.codec)
             view = memoryview(self.buf)[head.value : after]
             self.spans.append((head.value, after))
-        return [self.buf[pos : head.value], view], after
+        if head.length == UNDEFINED:
+            if has_overlays(self.seen):  # in bits that nobody here can reach
+                raise Malformed
+            return [self.buf[pos : head.value], without_comments(view, scope.codec)], after
+        size = native_size(self.seen, len(view), scope.codec)
+        image = without_overlays(view[:size], self.seen, scope.codec)
+        return [scope.codec.encode_header(head.tag, head.vr, size), image], after
 
     def _sequence(self, head: Header, end: int, scope: Scope, action: Action) -> tuple[Parts | None, int]:
         """A sequence, or whatever else has an undefined length."""
@@ -197,7 +225,7 @@ class Walker:
         except (Malformed, struct.error):
             if head.vr != b"UN" or head.length == UNDEFINED:
                 raise
-            return [], _within(head.value + head.length, end)  # bytes that are no sequence: not proven clean, removed
+            return [], within(head.value + head.length, end)  # bytes that are no sequence: not proven clean, removed
         if parts is None and (head.vr == b"SQ" or head.length != UNDEFINED):
             return None, after
         parts = [self.buf[head.value : after - 8]] if parts is None else parts  # UN always leaves with a length
@@ -206,7 +234,7 @@ class Walker:
     def _skip(self, head: Header, end: int, scope: Scope) -> int:
         """Where a sequence ends that is not kept; of undefined length, only a walk through it tells."""
         if head.length != UNDEFINED:
-            return _within(head.value + head.length, end)
+            return within(head.value + head.length, end)
         return self._items(head, end, self._inside(head, scope, Action.REMOVE))[1]
 
     def _inside(self, head: Header, scope: Scope, action: Action) -> Scope:
@@ -214,14 +242,15 @@ class Walker:
         if scope.depth >= MAX_DEPTH or head.vr not in (b"SQ", b"UN"):
             raise Malformed
         codec = self.profile.codecs.little_implicit if head.vr == b"UN" else scope.codec
+        here = self.profile.rules_at(self.made_for.sop_class, head.tag)
         path = f"{scope.path}{head.tag:08X}" if self.trace is not None else ""
-        return Scope(codec, scope.depth + 1, scope.scrub or action is Action.SCRUB, path)
+        return Scope(codec, here, scope.charset, scope.depth + 1, scope.scrub or action is Action.SCRUB, path)
 
     def _items(self, head: Header, end: int, scope: Scope) -> tuple[Parts | None, int]:
         """The items of a sequence. -> their new bytes (None: as they were), where the next element begins."""
         defined = head.length != UNDEFINED
         pos = start = head.value
-        stop = _within(pos + head.length, end) if defined else end
+        stop = within(pos + head.length, end) if defined else end
         out, number = Output(self.buf, start), 0
         while pos < stop:
             group, element, length = scope.codec.long.unpack_from(self.buf, pos)
@@ -232,14 +261,14 @@ class Walker:
                 raise Malformed
             inner = scope._replace(path=f"{scope.path}[{number}].") if scope.path else scope
             open_end = length == UNDEFINED
-            parts, after = self._level(
-                value, stop if open_end else _within(value + length, stop), inner, open_end=open_end
+            parts, after = self._one_level(
+                value, stop if open_end else within(value + length, stop), inner, open_end=open_end
             )
             after += 8 if open_end else 0
             if parts is not None:
                 out.put(pos, after, (scope.codec.item(sum(map(len, parts))), *parts))
             pos, number = after, number + 1
-        _check_end(pos, stop, open_end=not defined)
+        check_end(pos, stop, open_end=not defined)
         return out.close(pos), pos
 
     def _tell(self, tag: int, action: Action, rule: Rule, scope: Scope) -> None:
@@ -248,32 +277,9 @@ class Walker:
             self.trace.append(Step(f"{scope.path}{tag:08X}", tag, action, source))
 
 
-class Output:
-    """What becomes of a stretch of bytes: pieces of it, and what was put between them."""
-
-    __slots__ = ("buf", "changed", "parts", "start")
-
-    def __init__(self, buf: bytes, start: int) -> None:
-        self.buf = buf
-        self.parts: Parts = []
-        self.start = start
-        self.changed = False
-
-    def put(self, pos: int, after: int, new: Parts | tuple[Buffer, ...]) -> None:
-        """`new` in place of the bytes from `pos` to `after`."""
-        if self.start < pos:
-            self.parts.append(self.buf[self.start : pos])
-        self.parts += new
-        self.start = after
-        self.changed = True
-
-    def close(self, pos: int) -> Parts | None:
-        """All parts up to `pos`; None when nothing was put."""
-        if not self.changed:
-            return None
-        if self.start < pos:
-            self.parts.append(self.buf[self.start : pos])
-        return self.parts
+def unnumbered(tag: int) -> int:
+    """`tag`, that of a private element without its block's number, which moves (PS3.5 7.8.1)."""
+    return tag & 0xFFFF00FF if tag >> 16 & 1 else tag
 
 
 def _later_duplicate(tag: int, last: int) -> Parts:
@@ -281,15 +287,3 @@ def _later_duplicate(tag: int, last: int) -> Parts:
     if tag < last:
         raise Disordered
     return []
-
-
-def _within(after: int, end: int) -> int:
-    if after > end:
-        raise Malformed
-    return after
-
-
-def _check_end(pos: int, end: int, *, open_end: bool) -> None:
-    """A data set ends where its length says, an open one only with its delimiter."""
-    if pos != end or open_end:
-        raise Malformed

@@ -15,7 +15,7 @@ import pytest
 from gateway.deidentify import walker as walker_module
 from gateway.deidentify.cleaner import Cleaner, make_cleaner
 from gateway.deidentify.encoding import ITEM_END
-from gateway.model import Buffer, Dropped, Kept, Outcome
+from gateway.model import Buffer, Dropped, Held, Kept, Outcome
 from gateway.rules import SelectionRule
 from gateway.settings import Deidentify
 from tests.deidentify.conftest import KEY
@@ -141,11 +141,21 @@ def test_odd_pixel_data_is_refused(cleaner: Cleaner) -> None:
     assert reason(cleaner.clean(data, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.malformed")
 
 
-def test_pdf_and_burned_in_text_are_withheld(cleaner: Cleaner) -> None:
-    pdf = write(with_(base(), Element(0x00080016, "UI", b"1.2.840.10008.5.1.4.1.1.104.1")), "explicit")
-    assert reason(cleaner.clean(pdf, EXPLICIT, frozenset())) == (Outcome.EXCLUDED, "encapsulated-document")
-    burned = write(with_(base(), Element(0x00280301, "CS", b"YES")), "explicit")
-    assert reason(cleaner.clean(burned, EXPLICIT, frozenset())) == (Outcome.EXCLUDED, "pixels.burned-in")
+def test_a_document_is_replaced_by_an_empty_one_of_its_kind(cleaner: Cleaner) -> None:
+    """Table E.1-1: Encapsulated Document D."""
+    pdf = [e for e in base() if e.tag < 0x00280000]
+    pdf = with_(
+        pdf, Element(0x00080016, "UI", b"1.2.840.10008.5.1.4.1.1.104.1"), Element(0x00420011, "OB", b"%PDF-1.7 words ")
+    )
+    result = cleaner.clean(write(pdf, "explicit"), EXPLICIT, frozenset())
+    assert isinstance(result, Kept)
+    ds = pydicom.dcmread(io.BytesIO(b"".join(result.parts)))
+    assert ds.EncapsulatedDocument.startswith(b"%PDF-1.4") and b"words" not in ds.EncapsulatedDocument
+
+
+def test_burned_in_text_is_held(cleaner: Cleaner) -> None:
+    burned = cleaner.clean(write(with_(base(), Element(0x00280301, "CS", b"YES")), "explicit"), EXPLICIT, frozenset())
+    assert isinstance(burned, Held) and burned.reason == "pixels.burned-in"
 
 
 def test_an_instance_rule_excludes_with_its_reason() -> None:

@@ -9,7 +9,7 @@ import pydicom
 import pytest
 
 from gateway.deidentify.cleaner import Cleaner
-from gateway.model import Kept, Outcome
+from gateway.model import Buffer, Kept, Outcome
 from tests.deidentify.test_cleaner import EXPLICIT, kept, reason
 from tests.deidentify.writer import SYNTAXES, Element, base, write
 
@@ -18,7 +18,6 @@ from tests.deidentify.writer import SYNTAXES, Element, base, write
     "breaking",
     [
         lambda d: d[:-20],
-        lambda d: d + b"\0\0\0",
         lambda d: d[:4] + b"??" + d[6:],
         lambda d: d + bytes.fromhex("feff0de000000000"),
         lambda d: d + bytes.fromhex("ffff0100") + b"LT\xff\xff",
@@ -94,6 +93,18 @@ def test_text_in_the_place_of_pixel_data_is_refused(cleaner: Cleaner) -> None:
         for wrap in (bytes, bytearray):
             result = cleaner.clean(wrap(data), EXPLICIT, frozenset())
             assert reason(result) == (Outcome.REFUSED, "dataset.malformed"), vr
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray])
+@pytest.mark.parametrize("padding", [1, 3, 8, 4096])
+@pytest.mark.parametrize("pixels", [True, False])
+def test_nul_padding_behind_the_data_set_is_mended(
+    cleaner: Cleaner, wrap: Callable[[bytes], Buffer], padding: int, pixels: bool
+) -> None:
+    whole = write([e for e in base() if pixels or e.tag >> 16 < 0x0028], "explicit")
+    clean, mended = (cleaner.clean(wrap(whole + bytes(n)), EXPLICIT, frozenset()) for n in (0, padding))
+    assert isinstance(clean, Kept) and isinstance(mended, Kept)
+    assert b"".join(clean.parts) == b"".join(mended.parts)
 
 
 @pytest.mark.parametrize(("syntax", "vr"), [("explicit", "OW"), ("explicit", "US"), ("implicit", "OW"), ("big", "OW")])

@@ -1,0 +1,39 @@
+"""What a value that is kept as it is must look like (PS3.5 6.2): only of VRs in whose place text could hide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Form = Callable[..., Any]
+"""`fullmatch` of a pattern: bytes, from, to -> a match or None."""
+
+# Possessive throughout: a value of 64 KB must not make a pattern try anything twice.
+_DECIMAL = rb" *+(?:[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[Ee][+-]?[0-9]++)?)? *+"
+_INTEGER = rb" *+(?:[+-]?[0-9]{1,12}+)? *+"
+_CODE = rb"[A-Z0-9 _]*+"
+_AGE = rb" *+(?:[0-9]{3}[DWMY])? *+"
+
+
+def _several(one: bytes) -> Form:
+    return re.compile(one + rb"(?:\\" + one + rb")*+[ \0]*+").fullmatch
+
+
+FORMS: Mapping[bytes, Form] = {
+    b"CS": _several(_CODE), b"DS": _several(_DECIMAL), b"IS": _several(_INTEGER), b"AS": _several(_AGE),
+}  # fmt: skip
+"""By VR. A number with an exponent where none belongs, or a code of more than 16 characters, is odd but tells nothing."""
+SIZES: Mapping[bytes, int] = {
+    b"US": 2, b"SS": 2, b"AT": 4, b"UL": 4, b"SL": 4, b"FL": 4, b"FD": 8, b"SV": 8, b"UV": 8,
+}  # fmt: skip
+"""Bytes of one value; checked where an element takes the slow path anyway."""
+
+
+def is_legal(vr: bytes, raw: bytes) -> bool:
+    """Whether `raw` can be a value of that VR at all."""
+    size = SIZES.get(vr)
+    if size:
+        return len(raw) % size == 0
+    form = FORMS.get(vr)
+    return form is None or form(raw) is not None

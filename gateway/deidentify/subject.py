@@ -1,0 +1,62 @@
+"""Whose instance is in hand, as far as new values depend on it: the shift of dates, the words that must not stay in a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from gateway.deidentify.charset import Charset, read_charset
+from gateway.deidentify.dates import over_89
+from gateway.deidentify.harvest import DATES, NAMES, Harvest, Own
+from gateway.deidentify.preview import BIRTH_DATE, PATIENT_AGE, PATIENT_ID, STUDY_DATE, STUDY_INSTANCE
+from gateway.deidentify.pseudonym import Pseudonyms
+from gateway.deidentify.text import TextCleaner, own_words
+from gateway.deidentify.vocabulary import load_vocabulary
+
+PLACES = frozenset({0x00080080, 0x00080081, 0x00080092, 0x00101040})
+"""Institution name and addresses: made of words that everybody uses, too. Those of the vocabulary prove nothing alone."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`days`: added to every date. `study_date`: as it came. `aged`: over 89 at the study. `own`: words of the patient's own."""
+
+    pseudonyms: Pseudonyms = field(repr=False)
+    text: TextCleaner = field(repr=False)
+    days: int = field(repr=False)
+    study_date: bytes = field(repr=False)
+    aged: bool
+    own: frozenset[str] = field(repr=False)
+
+
+def make_subject(pseudonyms: Pseudonyms, text: TextCleaner, first: Mapping[int, bytes], own: frozenset[str]) -> Subject:
+    """`first`: what `preview` found."""
+    studied = first.get(STUDY_DATE, b"")
+    return Subject(
+        pseudonyms,
+        text,
+        pseudonyms.days(first.get(PATIENT_ID, b""), first.get(STUDY_INSTANCE, b"")),
+        studied,
+        over_89(first.get(BIRTH_DATE, b""), studied, first.get(PATIENT_AGE, b"")),
+        own,
+    )
+
+
+def words_of(original: Harvest, own: frozenset[str], kept: frozenset[int]) -> frozenset[str]:
+    """The words of the patient's own values and of the request's (`own`), but for tags whose values stay (`kept`)."""
+    return _words(original.values, read_charset(original.character_set.encode("latin-1", "replace")), own, kept)
+
+
+@lru_cache(1024)
+def _words(values: frozenset[Own], charset: Charset, own: frozenset[str], kept: frozenset[int]) -> frozenset[str]:
+    told = [o for o in values if o.tag not in kept and o.tag not in DATES]
+    places = own_words(_text(o, charset) for o in told if o.tag in PLACES)
+    return (
+        own_words(own) | own_words(_text(o, charset) for o in told if o.tag not in PLACES) | places - load_vocabulary()
+    )
+
+
+def _text(own: Own, charset: Charset) -> str:
+    """Names may use code extensions; IDs are what they are in any character set."""
+    return charset.decode(own.text) if own.tag in NAMES or not own.text.isascii() else own.text.decode("ascii")
