@@ -193,3 +193,4 @@ class LedgerLine:
     file: str = ""
     size: int = 0
     sha256: str = ""
+    profile: str = ""  # version hash of the de-identification profile that made the file

@@ -1,7 +1,8 @@
 """Plan -> C-MOVE: fetches planned series, one by one, to our own receiver, and judges by our own list whether all of it came.
 
 Takes:      a claimed series (state `planned`), one retrieval for every project that wants it.
-Leaves:     `retrieved`, `excluded` (nothing kept), `failed`, or the series given back for later.
+Leaves:     `retrieved`, `held` (pixels of some instance not proven clean), `excluded` (nothing kept), `failed`, or the series
+            given back for later.
 Settings:   pacs.name, .host, .port, .ae_title, .max_moves, .response_timeout; receiver.ae_title (the move's destination).
 Metrics:    move_seconds, move_total, associations.
 Fails how:  incomplete or refused: charged to the series, back-off from 30 s to 6 h, `failed` after 8 attempts. A PACS that

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.model import LedgerLine, Outcome
+from gateway.state import rows
 from gateway.state.rows import Tally
 
 Ledger = Mapping[str, LedgerLine]
@@ -49,22 +49,16 @@ def is_complete(wanted: Wanted, ledger: Ledger, *, success: bool) -> bool:
 
 
 def is_kept(wanted: Wanted, ledger: Ledger) -> bool:
-    """All of it is here and clean. What was excluded or refused may be judged otherwise by now: it is sent again."""
+    """All of it is here and clean, pixels not yet proven included. What was excluded or refused may be judged otherwise by now:
+    it is sent again."""
     whole = wanted.missing(ledger) == 0 and not wanted.is_short(ledger)
-    return whole and all(line.outcome is Outcome.KEPT for line in ledger.values())
+    return whole and all(line.outcome in (Outcome.KEPT, Outcome.HELD) for line in ledger.values())
 
 
 def tally(wanted: Wanted, ledger: Ledger) -> Tally:
     """The balance of a series: expected are those listed and those that came besides."""
-    outcomes = Counter(line.outcome for line in ledger.values())
-    reasons = Counter(line.reason for line in ledger.values() if line.outcome is not Outcome.KEPT and line.reason)
-    return Tally(
-        expected=max(len((wanted.instances or frozenset()) | ledger.keys()), wanted.count or 0),
-        kept=outcomes[Outcome.KEPT],
-        excluded=outcomes[Outcome.EXCLUDED],
-        refused=outcomes[Outcome.REFUSED],
-        reasons=dict(reasons),
-    )
+    expected = max(len((wanted.instances or frozenset()) | ledger.keys()), wanted.count or 0)
+    return rows.tally(ledger, expected=expected)
 
 
 @dataclass(frozen=True)

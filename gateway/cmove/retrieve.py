@@ -228,11 +228,13 @@ class MoveStep:
         for row in claim.rows:
             counted = tally(want, self._outbox.ledger(row.key))
             settled = self._store.settle_retrieved(row, counted, now=self._clock())
-            if settled and (counted.refused or not counted.kept):  # failed or excluded: nothing of it is delivered
+            if settled and (
+                counted.refused or not counted.kept + counted.held
+            ):  # failed or excluded: nothing is delivered
                 self._outbox.clear(row.key)
             log.info(
                 "series.retrieved", series=row.key, instances=counted.expected, kept=counted.kept,
-                excluded=counted.excluded, refused=counted.refused,
+                excluded=counted.excluded, refused=counted.refused, held=counted.held,
             )  # fmt: skip
 
     def _later(self, claim: SeriesClaim, err: Retry) -> None:

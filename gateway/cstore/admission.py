@@ -108,7 +108,7 @@ def claims(rows: Iterable[Row], series_hash: str) -> list[Claim]:
     return [Claim(project, row) for project, row in found.items()]
 
 
-SETTLED: Final = frozenset({"retrieved", "delivered", "confirmed"})
+SETTLED: Final = frozenset({"held", "retrieved", "delivered", "confirmed"})
 
 
 def why_not_kept(claim: Claim, arrived: Callable[[str], LedgerLine | None]) -> Dropped | None:

@@ -15,7 +15,8 @@ from gateway.cstore.recent import Recent
 from gateway.dicom.part10 import peek
 from gateway.dicom.server import OUT_OF_RESOURCES, SUCCESS, Incoming
 from gateway.errors import Refused, Retry
-from gateway.model import Buffer, Dropped, Kept, LedgerLine, Outcome
+from gateway.model import Buffer, Dropped, Held, Kept, LedgerLine, Outcome
+from gateway.state.holding import DISCARDED
 
 NOT_AUTHORISED: Final = 0x0124  # PS3.7 C.5.6
 CANNOT_UNDERSTAND: Final = 0xC000  # PS3.4 table B.2-1
@@ -42,14 +43,19 @@ class Stored(Protocol):
     def new(self) -> bool: ...
 
 
-class Outbox(Protocol):
+class Files(Protocol):
     def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored: ...
+
+
+class Outbox(Files, Protocol):
+    @property
+    def held(self) -> Files | None: ...
     def note(self, series: str, line: LedgerLine) -> None: ...
     def ledger(self, series: str) -> Mapping[str, LedgerLine]: ...
 
 
 class Cleaner(Protocol):
-    def clean(self, dataset: Buffer, transfer_syntax: str, own: frozenset[str]) -> Kept | Dropped: ...
+    def clean(self, dataset: Buffer, transfer_syntax: str, own: frozenset[str]) -> Kept | Held | Dropped: ...
 
 
 class Count(Protocol):
@@ -116,14 +122,14 @@ class Receive:
         dropped = why_not_kept(claim, lambda key: self._ledger.get(key).get(arrival.instance))
         if dropped is None and claim.row is not None:
             result = self._clean(claim.row, arrival)
-            if isinstance(result, Kept):
+            if isinstance(result, Kept | Held):
                 self._keep(claim.row, arrival, result)
                 return
             dropped = result
         if dropped is not None:
             self._drop(claim, arrival, dropped)
 
-    def _clean(self, row: Row, arrival: Arrival) -> Kept | Dropped:
+    def _clean(self, row: Row, arrival: Arrival) -> Kept | Held | Dropped:
         cleaner = self._cleaners.get(row.project)
         if cleaner is None:  # the row outlived its project's section in the configuration
             return Dropped(Outcome.EXCLUDED, "project.not-configured")
@@ -132,14 +138,28 @@ class Receive:
         self._count.observe("deidentify_seconds", time.perf_counter() - started)
         return result
 
-    def _keep(self, row: Row, arrival: Arrival, clean: Kept) -> None:
-        stored = self._outbox.keep(row.key, clean.SOPInstanceUID, clean.parts)
+    def _keep(self, row: Row, arrival: Arrival, clean: Kept | Held) -> None:
+        """Into the outbox, or, while its pixels are not proven clean, into the held folder: both are stable storage."""
+        files, outcome, reason = self._where(clean)
+        if outcome is Outcome.HELD and _is_decided(self._ledger.get(row.key).get(arrival.instance)):
+            self._tell(row.project, Outcome.DUPLICATE, series=row.key, reason="instance.duplicate")
+            return
+        stored = files.keep(row.key, clean.SOPInstanceUID, clean.parts)
         if not stored.new and arrival.instance in self._outbox.ledger(row.key):
             self._tell(row.project, Outcome.DUPLICATE, series=row.key, reason="instance.duplicate")
             return
-        kept = LedgerLine(arrival.instance, Outcome.KEPT, file=stored.path.name, size=stored.size, sha256=stored.sha256)
-        self._outbox.note(row.key, kept)  # also when a crash left the file without its line
-        self._tell(row.project, Outcome.KEPT, series=row.key)
+        line = LedgerLine(
+            arrival.instance, outcome, reason, stored.path.name, stored.size, stored.sha256, profile=clean.profile
+        )
+        self._outbox.note(row.key, line)  # also when a crash left the file without its line
+        self._tell(row.project, outcome, series=row.key, reason=reason)
+
+    def _where(self, clean: Kept | Held) -> tuple[Files, Outcome, str]:
+        if isinstance(clean, Kept):
+            return self._outbox, Outcome.KEPT, ""
+        if self._outbox.held is None:
+            raise Retry("outbox.no-held-folder", charge=False)
+        return self._outbox.held, Outcome.HELD, clean.reason
 
     def _drop(self, claim: Claim, arrival: Arrival, dropped: Dropped) -> None:
         key = claim.row.key if claim.row else ""
@@ -159,3 +179,8 @@ class Receive:
         self._count.add("instances_received_total", project=project, result="deferred")
         self._log.error("instance.deferred", project=project, reason=reason)
         return OUT_OF_RESOURCES
+
+
+def _is_decided(line: LedgerLine | None) -> bool:
+    """What is held, or was, is not held a second time: released it is in the outbox, and what a person discarded stays out."""
+    return line is not None and (line.outcome in (Outcome.HELD, Outcome.KEPT) or line.reason == DISCARDED)

@@ -31,6 +31,7 @@ from gateway.dicom.server import StorageServer
 from gateway.errors import BadConfiguration, Fatal, Mistake
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
+from gateway.run.crosswalk import anchored, checked
 from gateway.settings import Project, Select, Settings
 from gateway.state.db import Database
 from gateway.state.outbox import Outbox
@@ -63,8 +64,8 @@ class Told:
 
 
 def load_settings(path: Path) -> Settings:
-    """Raises BadConfiguration with every mistake at once."""
-    return configuration.load(path)
+    """Raises BadConfiguration with every mistake at once, those of the crosswalks' files once all else is right."""
+    return checked(anchored(configuration.load(path), path.parent))
 
 
 def project(settings: Settings, name: str) -> Project:

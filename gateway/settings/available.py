@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway.settings.finding import Finding, Raw, entries, shown
+from gateway.settings.schema import OPTIONS
 
 NOTHING: Final[tuple[object, ...]] = ()
 
@@ -26,8 +27,7 @@ WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
     "project.*.source.fallback": ((),),
     "project.*.source.push": (False,),
     "project.*.source.opt_out": NOTHING,
-    "project.*.deidentify.options.*": NOTHING,
-    "project.*.deidentify.crosswalk": NOTHING,
+    "project.*.deidentify.options.*": tuple(o for o in OPTIONS if o != "clean-recognizable-visual-features"),
     "project.*.deliver.*.type": ("directory",),
 })  # fmt: skip
 """Setting -> the values of it that work in this version; every other value is refused."""

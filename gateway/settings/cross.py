@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Final
 
+from pydicom.datadict import dictionary_VR
+
 from gateway.settings.element import parse_element, replace_fault
 from gateway.settings.finding import Finding, Place, Raw, entries, nearest, shown, texts
 from gateway.settings.query import binds, selects
@@ -22,8 +24,8 @@ MODIFIED_DATES: Final = "retain-longitudinal-modified-dates"
 def contradictions(raw: Raw) -> Iterator[Finding]:
     """Every finding about settings that do not fit together."""
     checks: tuple[Callable[[Raw], Iterator[Finding]], ...] = (
-        _names_twice, _unknown_pacs, _unknown_ris, _cursors, _rechecks, _dates, _crosswalks, _elements, _replacements,
-        _no_delivery, _delivery_paths, _same_port,
+        _names_twice, _unknown_pacs, _unknown_ris, _cursors, _rechecks, _dates, _kept_dates, _crosswalks, _elements,
+        _replacements, _no_delivery, _delivery_paths, _same_port,
     )  # fmt: skip
     for check in checks:
         yield from check(raw)
@@ -104,6 +106,19 @@ def _dates(raw: Raw) -> Iterator[Finding]:
     for place, options in entries(raw, "project.*.deidentify.options"):
         if isinstance(options, tuple) and FULL_DATES in options and MODIFIED_DATES in options:
             yield Finding(place, f"{FULL_DATES} together with {MODIFIED_DATES}", "one of the two (PS3.15 E.3.6)")
+
+
+def _kept_dates(raw: Raw) -> Iterator[Finding]:
+    """A date that stays, beside the same day shifted elsewhere, tells by how much all dates of the patient were shifted."""
+    for place, section in entries(raw, "project.*.deidentify"):
+        if MODIFIED_DATES not in (name for _, name in texts(section, "options.*")):
+            continue
+        for inner, name in texts(section, "keep.*"):
+            tag = parse_element(name)
+            if tag is not None and dictionary_VR(tag) in ("DA", "DT"):
+                yield Finding(
+                    place + inner, f"{shown(name)} together with {MODIFIED_DATES}", "no date: it tells the shift"
+                )
 
 
 def _crosswalks(raw: Raw) -> Iterator[Finding]:

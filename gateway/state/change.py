@@ -1,20 +1,23 @@
-"""What a person changes: retry, cancel; and what the outbox sweep finds."""
+"""What a person changes: retry, cancel; what the outbox sweep finds; and what became of a held series."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, select
+from sqlalchemy import Row, and_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.state import machine, settle
 from gateway.state.db import asked, request, series
+from gateway.state.rows import Tally
 from gateway.state.settle import At, Step
 
 RETRIABLE = tuple(s for s, events in machine.REQUEST.items() if "retried" in events)
 CANCELLABLE = tuple(s for s, events in machine.REQUEST.items() if "cancelled" in events)
+ENDS = {"retrieved": "released", "excluded": "discarded", "failed": "failed"}
+"""What a count decides -> the event of a series that was held till then."""
 
 
 def retry(c: Connection, *, keys: Sequence[str], state: str | None, project: str | None, now: float) -> int:
@@ -78,3 +81,37 @@ def resume(c: Connection, series_id: int, now: float) -> None:
     over = and_(request.c.id.in_(asking), request.c.state.in_(("done", "failed")))
     for r in c.execute(select(request.c.id, request.c.state).where(over)).all():
         settle.move(c, At(request, r.id, r.state), Step("resumed", now, "instances.late"))
+
+
+def held(c: Connection, series_key: str, tally: Tally, now: float) -> str:
+    """A held series as its ledger says now: `released`, `discarded`, `failed`, or still held ("", as for any other series)."""
+    row = c.execute(select(series).where(series.c.key == series_key, series.c.state == "held")).first()
+    if row is None:
+        return ""
+    at = At(series, row.id, "held")
+    values = {**settle.tally_values(tally), "expected": max(row.expected or 0, tally.expected)}
+    event, reason = settle.arrived(tally)
+    if tally.expected < row.kept + row.excluded + row.refused + row.held:
+        event, reason = "failed", "held.lost"  # files were taken away behind our back
+    if event == "held":
+        _still_held(c, at, Step("screened", now, reason), values, row)
+        return ""
+    settle.move(c, at, Step(ENDS[event], now, reason), values)
+    settle.note_profiles(c, At(series, row.id, machine.after(machine.SERIES, "held", ENDS[event])), tally, now)
+    settle.forget(c, row.id)
+    settle.close_requests(c, row.id, now)
+    return ENDS[event]
+
+
+def _still_held(c: Connection, at: At, step: Step, values: dict[str, Any], row: Row[Any]) -> None:
+    """The counts as they are now; one line of history when another reason has come to the fore."""
+    if step.reason != row.reason:
+        settle.note(c, at, step, at.state)
+    c.execute(update(series).where(series.c.id == at.id).values(**values, reason=step.reason, updated=step.now))
+
+
+def tell(c: Connection, series_key: str, step: Step) -> None:
+    """A line of history about a series that changes no state: what a person did to one of its held instances."""
+    row = c.execute(select(series.c.id, series.c.state).where(series.c.key == series_key)).first()
+    if row is not None:
+        settle.note(c, At(series, row.id, row.state), step, row.state)

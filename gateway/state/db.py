@@ -27,14 +27,18 @@ from sqlalchemy import (
     event,
     insert,
     select,
+    update,
 )
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from gateway.errors import Fatal, Retry
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 20.0
+
+STEPS = {2: "ALTER TABLE series ADD COLUMN held INTEGER NOT NULL DEFAULT 0"}
+"""What brings a database to the schema of that number from the one before."""
 
 metadata = MetaData()
 
@@ -83,6 +87,7 @@ series = Table(
     Column("kept", Integer, nullable=False, default=0),
     Column("excluded", Integer, nullable=False, default=0),
     Column("refused", Integer, nullable=False, default=0),
+    Column("held", Integer, nullable=False, default=0, server_default="0"),  # since schema 2
     Column("reasons", String, nullable=False, default="{}"),  # JSON: reason -> instances
     Column("created", Float, nullable=False),
     Column("updated", Float, nullable=False),
@@ -201,3 +206,7 @@ def _bring_up(c: Connection) -> None:
             "state.schema",
             f"the state has schema {found}, this version knows {SCHEMA_VERSION}: install the newer pacs-gateway again",
         )
+    elif found < SCHEMA_VERSION:
+        for version in range(found + 1, SCHEMA_VERSION + 1):
+            c.exec_driver_sql(STEPS[version])
+        c.execute(update(schema_version).values(version=SCHEMA_VERSION))

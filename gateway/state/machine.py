@@ -34,7 +34,7 @@ SERIES: Final[Mapping[str, Mapping[str, str]]] = {
     "delivered": {"confirmed": "confirmed", "lost": "retrieved", "failed": "failed", "withdrawn": "withdrawn"},
     "confirmed": {"late": "retrieved", "withdrawn": "withdrawn"},
     "excluded": {"wanted": "planned", "withdrawn": "withdrawn"},
-    "held": {"released": "retrieved", "discarded": "excluded", "withdrawn": "withdrawn"},
+    "held": {"released": "retrieved", "discarded": "excluded", "failed": "failed", "withdrawn": "withdrawn"},
     "failed": {"retried": "planned", "withdrawn": "withdrawn"},
     "withdrawn": {},
 }  # fmt: skip

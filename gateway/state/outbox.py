@@ -2,6 +2,9 @@
 
 `root/<series key>/<pseudonymous SOPInstanceUID>.dcm` and `root/<series key>/ledger`. A file appears by rename after fsync, so
 a visible file is whole; a second arrival of the same instance finds it and changes nothing. Nothing in here identifies anyone.
+
+Held files (header clean, pixels not proven clean) are in a second one, `Outbox.held`, for its owner alone. What is held has
+arrived, so its line is in the ledger here; the ledger there has one line for each that the screening leaves to a person.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gateway.errors import Refused
@@ -23,8 +26,12 @@ from gateway.model import Buffer, LedgerLine, Outcome
 LEDGER = "ledger"
 SUFFIX = ".dcm"
 PART = ".part"
+TRIES = ".tries"  # beside a held file: how often its screening was begun and not ended
 NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,127}", re.ASCII)
 IOV = 512  # buffers a writev takes here; the kernel's limit is 1024
+SHARED = (0o750, 0o640)  # modes of folders and files
+OWN = (0o700, 0o600)
+WRITES = 5  # tries to write into a folder that somebody else removes because it is empty
 
 
 @dataclass(frozen=True)
@@ -40,44 +47,50 @@ class Stored:
 class Outbox:
     """Used by several receive processes at once and by the courier. OSError (ENOSPC, EIO) is the caller's to answer."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        root.mkdir(parents=True, exist_ok=True)
+    def __init__(self, root: Path, held: Outbox | None = None, *, modes: tuple[int, int] = SHARED) -> None:
+        self._root, self._modes = root, modes
+        self.held = held
+        root.mkdir(mode=modes[0], parents=True, exist_ok=True)
 
     def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored:
         """Writes, syncs, renames, syncs the folder; only then returns. The same instance again is a no-op."""
-        folder = self._folder(series)
-        target = folder / f"{_checked(SOPInstanceUID)}{SUFFIX}"
+        target = self.path(series, f"{_checked(SOPInstanceUID)}{SUFFIX}")
         if target.exists():
-            return Stored(target, target.stat().st_size, _digest([target.read_bytes()]), new=False)
-        self._make(folder)
-        part = folder / f".{secrets.token_hex(8)}{PART}"
+            return Stored(target, target.stat().st_size, digest([target.read_bytes()]), new=False)
+        size = self._in_folder(target.parent, lambda: self._appear(target, parts))
+        return Stored(target, size, digest(parts), new=True)
+
+    def _appear(self, target: Path, parts: Sequence[Buffer]) -> int:
+        part = target.parent / f".{secrets.token_hex(8)}{PART}"
         try:
-            size = _write_synced(part, parts)
+            size = _write_synced(part, parts, self._modes[1])
             part.rename(target)
         except OSError:
             with contextlib.suppress(OSError):
                 part.unlink()
             raise
-        sync_folder(folder)
-        return Stored(target, size, _digest(parts), new=True)
+        sync_folder(target.parent)
+        return size
 
     def note(self, series: str, line: LedgerLine) -> None:
         """Appends one ledger line. Synced unless KEPT: there the file itself is the fact.
 
         Each line begins with a newline, so that a line torn by a crash spoils nothing but itself.
         """
-        folder = self._folder(series)
-        self._make(folder)
         raw = ("\n" + json.dumps(asdict(line), separators=(",", ":"))).encode()
-        fd = os.open(folder / LEDGER, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        ledger = self.path(series, LEDGER)
+        self._in_folder(ledger.parent, lambda: self._append(ledger, raw, sync=line.outcome is not Outcome.KEPT))
+
+    def _append(self, ledger: Path, raw: bytes, *, sync: bool) -> int:
+        fd = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, self._modes[1])
         try:
             if os.write(fd, raw) != len(raw):
                 raise OSError(28, "short write to the ledger")
-            if line.outcome is not Outcome.KEPT:
+            if sync:
                 os.fdatasync(fd)
         finally:
             os.close(fd)
+        return len(raw)
 
     def ledger(self, series: str) -> dict[str, LedgerLine]:
         """What arrived, by keyed instance hash; the last line of an instance counts, but KEPT is never unsaid."""
@@ -96,39 +109,79 @@ class Outbox:
             return
         for raw in text.split("\n"):
             line = _parsed(raw)
+            if line and line.outcome is Outcome.HELD and self.held is not None:
+                line = self._still_held(series, line)
             if line and (line.outcome is not Outcome.KEPT or (folder / line.file).exists()):
                 yield line
+
+    def _still_held(self, series: str, line: LedgerLine) -> LedgerLine:
+        """Held while its file is; where it went to the outbox that file is the fact, whether its own line came or not."""
+        assert self.held is not None
+        there = self.held.path(series, line.file).exists()
+        return line if there else replace(line, outcome=Outcome.KEPT, reason="", sha256="")
 
     def files(self, series: str) -> list[Path]:
         """The clean files of a series, sorted by name."""
         return sorted(self._folder(series).glob(f"*{SUFFIX}"))
 
+    def path(self, series: str, name: str) -> Path:
+        """Where the file of that name is, or would be."""
+        return self._folder(series) / _checked(name)
+
+    def drop(self, series: str, name: str) -> None:
+        """Removes one file, for good; it may be gone already."""
+        path = self.path(series, name)
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            sync_folder(path.parent)
+
     def remove(self, series: str, files: Sequence[Path]) -> bool:
         """Removes what was confirmed. False: something arrived meanwhile and still waits.
 
-        The folder goes by rmdir, which fails when a file appeared in it: nothing acknowledged is ever swept along.
+        The folder goes by rmdir, which fails when a file appeared in it: nothing acknowledged is ever swept along. The ledger
+        stays while something of the series is held: it alone says whose it is.
         """
         folder = self._folder(series)
-        for path in (*files, folder / LEDGER):
+        ledger = () if self.held is not None and self.held.files(series) else (folder / LEDGER,)
+        for path in (*files, *ledger):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty, or gone already
             folder.rmdir()
         return not self.files(series)
 
     def clear(self, series: str) -> None:
-        """Forgets a series that failed or is excluded: files, ledger and folder. It is retrieved anew when asked again."""
+        """Forgets a series that failed or is excluded: files, ledger and folder, what is held of it too.
+
+        It is retrieved anew when asked again.
+        """
         shutil.rmtree(self._folder(series), ignore_errors=True)
+        if self.held is not None:
+            self.held.clear(series)
 
     def series(self) -> list[str]:
-        """Keys of the series that have a folder."""
-        return sorted(p.name for p in self._root.iterdir() if p.is_dir())
+        """Keys of the series that have a folder, here or in the held one."""
+        here = {p.name for p in self._root.iterdir() if p.is_dir()}
+        return sorted(here if self.held is None else here.union(self.held.series()))
 
     def sweep(self) -> int:
         """Removes what a crash left half-written; only at start, before anything is received. Returns how many."""
-        parts = list(self._root.glob(f"*/.*{PART}"))
+        parts = [p for suffix in (PART, TRIES) for p in self._root.glob(f"*/.*{suffix}")]
         for path in parts:
             path.unlink(missing_ok=True)
-        return len(parts)
+        return len(parts) + (self._sweep_held(self.held) if self.held is not None else 0)
+
+    def _sweep_held(self, held: Outbox) -> int:
+        """Halves, and files that no line calls held: never acknowledged, or released or discarded by now."""
+        swept = held.sweep()
+        for series in held.series():
+            wanted = {line.file for line in self.ledger(series).values() if line.outcome is Outcome.HELD}
+            stray = [file for file in held.files(series) if file.name not in wanted]
+            swept += len(stray)
+            for file in stray:
+                file.unlink(missing_ok=True)
+            if not wanted:
+                held.remove(series, ())
+        return swept
 
     def size(self) -> int:
         """Bytes of clean files that wait."""
@@ -141,9 +194,18 @@ class Outbox:
     def _folder(self, series: str) -> Path:
         return self._root / _checked(series)
 
+    def _in_folder(self, folder: Path, write: Callable[[], int]) -> int:
+        """Makes the folder and writes into it; again when somebody removed it, still empty, in between."""
+        for _ in range(WRITES - 1):
+            with contextlib.suppress(FileNotFoundError):
+                self._make(folder)
+                return write()
+        self._make(folder)
+        return write()
+
     def _make(self, folder: Path) -> None:
         if not folder.is_dir():
-            folder.mkdir(mode=0o750, exist_ok=True)
+            folder.mkdir(mode=self._modes[0], exist_ok=True)
             sync_folder(self._root)
 
 
@@ -156,9 +218,9 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def _write_synced(path: Path, parts: Sequence[Buffer]) -> int:
+def _write_synced(path: Path, parts: Sequence[Buffer], mode: int) -> int:
     size = sum(len(p) for p in parts)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         for some in (parts[i : i + IOV] for i in range(0, len(parts), IOV)):
             _write_all(fd, some)
@@ -178,7 +240,8 @@ def _write_all(fd: int, parts: Sequence[Buffer]) -> None:
             rest = rest[os.write(fd, rest) :]
 
 
-def _digest(parts: Sequence[Buffer]) -> str:
+def digest(parts: Sequence[Buffer]) -> str:
+    """SHA-256 in hex digits."""
     h = hashlib.sha256()
     for part in parts:
         h.update(part)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.model import AccessionNumber
+from gateway.model import AccessionNumber, LedgerLine, Outcome
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,30 @@ class Expected:
 
 @dataclass(frozen=True)
 class Tally:
-    """What arrived of a series, counted from its ledger. `reasons`: reason -> instances, for those not kept."""
+    """What arrived of a series, counted from its ledger. `reasons`: reason -> instances, for those not kept.
+
+    `profiles`: version hashes of the de-identification profiles that made what is kept or held.
+    """
 
     expected: int
     kept: int
     excluded: int
     refused: int
     reasons: Mapping[str, int]
+    held: int = 0
+    profiles: frozenset[str] = frozenset()
+
+
+def tally(ledger: Mapping[str, LedgerLine], *, expected: int = 0) -> Tally:
+    """The balance of a ledger. `expected`: how many there should be, where that is more than came."""
+    lines = ledger.values()
+    outcomes = Counter(line.outcome for line in lines)
+    return Tally(
+        expected=max(expected, len(ledger)),
+        kept=outcomes[Outcome.KEPT],
+        excluded=outcomes[Outcome.EXCLUDED],
+        refused=outcomes[Outcome.REFUSED],
+        reasons=dict(Counter(line.reason for line in lines if line.outcome is not Outcome.KEPT and line.reason)),
+        held=outcomes[Outcome.HELD],
+        profiles=frozenset(line.profile for line in lines if line.profile),
+    )

@@ -89,15 +89,17 @@ def release(c: Connection, at: At, step: Step, *, until: float, charge: bool) ->
 
 
 def arrived(tally: Tally) -> tuple[str, str]:
-    """The event and reason that a series' own count decides: refused before excluded, nothing unsaid."""
+    """The event and reason that a series' own count decides: refused, then held, before excluded; nothing unsaid."""
     if tally.refused:
-        return "failed", _foremost(tally) or "instances.refused"
+        return "failed", foremost(tally) or "instances.refused"
+    if tally.held:
+        return "held", foremost(tally) or "instances.held"
     if tally.kept:
         return "retrieved", ""
-    return "excluded", _foremost(tally) or "series.no-instances"
+    return "excluded", foremost(tally) or "series.no-instances"
 
 
-def _foremost(tally: Tally) -> str:
+def foremost(tally: Tally) -> str:
     return max(sorted(tally.reasons), key=lambda r: tally.reasons[r], default="")
 
 
@@ -107,10 +109,18 @@ def tally_values(tally: Tally) -> dict[str, Any]:
         "kept": tally.kept,
         "excluded": tally.excluded,
         "refused": tally.refused,
+        "held": tally.held,
         "reasons": json.dumps(dict(tally.reasons), sort_keys=True),
         "attempts": 0,
         "not_before": 0.0,
     }
+
+
+def note_profiles(c: Connection, at: At, tally: Tally, now: float) -> None:
+    """One line of history, once, for each version of the de-identification profile that made files of a series."""
+    known = select(history.c.reason).where(history.c.series_id == at.id, history.c.event == "cleaned")
+    for profile in sorted(tally.profiles - {r.reason for r in c.execute(known)}):
+        note(c, at, Step("cleaned", now, profile), at.state)
 
 
 def forget(c: Connection, series_id: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Table, select, update
 
 from gateway.model import Plan, SetAside, Wanted
-from gateway.state import change, claim, lookup, plans, settle
+from gateway.state import change, claim, lookup, machine, plans, settle
 from gateway.state.db import Database, request, series
 from gateway.state.rows import Added, Expected, RequestClaim, SeriesClaim, SeriesRow, Tally
 from gateway.state.sealed import Seal
@@ -90,10 +90,31 @@ class Store:
             return kept.rowcount == len(claim.rows)
 
     def settle_retrieved(self, row: SeriesRow, tally: Tally, *, now: float) -> bool:
-        """`retrieved`, `excluded` (nothing kept, nothing refused) or `failed` (an instance was not proven clean)."""
+        """`retrieved`, `held`, `excluded` (nothing kept or held) or `failed` (an instance was not proven clean)."""
         event, reason = settle.arrived(tally)
         with self._db.write() as c:
-            return settle.claimed_series(c, row, Step(event, now, reason), settle.tally_values(tally))
+            settled = settle.claimed_series(c, row, Step(event, now, reason), settle.tally_values(tally))
+            if settled:
+                after = machine.after(machine.SERIES, row.state, event)
+                settle.note_profiles(c, At(series, row.id, after), tally, now)
+        return settled
+
+    def settle_held(self, series_key: str, tally: Tally, *, now: float) -> str:
+        """What became of a held series: `released`, `discarded`, `failed`; "" while it is held, or when it is not."""
+        with self._db.write() as c:
+            return change.held(c, series_key, tally, now)
+
+    def held_series(self) -> list[str]:
+        """Keys of the series that are held."""
+        with self._db.read() as c:
+            return [
+                r.key for r in c.execute(select(series.c.key).where(series.c.state == "held").order_by(series.c.id))
+            ]
+
+    def tell(self, series_key: str, event: str, *, reason: str, now: float) -> None:
+        """A line in the history of a series, whose state stays."""
+        with self._db.write() as c:
+            change.tell(c, series_key, Step(event, now, reason))
 
     def fail_series(self, row: SeriesRow, *, reason: str, now: float) -> bool:
         with self._db.write() as c:

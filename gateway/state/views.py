@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ class SeriesView:
     kept: int
     excluded: int
     refused: int
+    held: int
     reasons: Mapping[str, int]
 
 
@@ -127,6 +128,14 @@ class Views:
             )
             return [_series(r) for r in rows.all()]
 
+    def series_of(self, keys: Sequence[str]) -> dict[str, SeriesView]:
+        """By series key, of those that there are."""
+        with self._db.read() as c:
+            rows = [
+                r for some in _hundreds(keys) for r in c.execute(select(series).where(series.c.key.in_(some))).all()
+            ]
+            return {r.key: _series(r) for r in rows}
+
     def history(self, request_key: str) -> list[Event]:
         """Every transition of the request and of its series, in order."""
         mine = select(request.c.id).where(request.c.key == request_key)
@@ -147,6 +156,11 @@ class Views:
         wanted = or_(request.c.state.in_(("new", "planned")), _asked_again())
         with self._db.read() as c:
             return c.execute(select(func.count()).select_from(request).where(wanted)).scalar() or 0
+
+
+def _hundreds(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """A statement takes only so many values."""
+    return (keys[at : at + 500] for at in range(0, len(keys), 500))
 
 
 def _asked_again() -> Any:
@@ -174,5 +188,5 @@ def _request(c: Connection, r: Row[Any]) -> RequestView:
 def _series(r: Row[Any]) -> SeriesView:
     return SeriesView(
         key=r.key, project=r.project, state=r.state, reason=r.reason, pacs=r.pacs, modality=r.modality,
-        expected=r.expected, kept=r.kept, excluded=r.excluded, refused=r.refused, reasons=json.loads(r.reasons),
+        expected=r.expected, kept=r.kept, excluded=r.excluded, refused=r.refused, held=r.held, reasons=json.loads(r.reasons),
     )  # fmt: skip

@@ -95,6 +95,5 @@ def test_nothing_but_what_is_to_come(tmp_path: Path) -> None:
     assert {m.found for m in told} == {"not available in this version"}
     assert [m.where.rpartition(": ")[2] for m in told] == [
         "receiver.tls", "windows", "max_rate", "accession_forms", "tls", "source.fallback", "source.push", "source.opt_out",
-        "deidentify.options[0]", "deidentify.options[1]", "deidentify.options[2]", "deidentify.options[3]",
         "deliver[1].type", "deliver[2].type", "deliver[3].type",
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from gateway import settings as configuration
+from gateway.run.crosswalk import anchored
 from gateway.settings import Settings
 
 DEFAULT_CONFIG: Final = "/etc/pacs-gateway/gateway.toml"
@@ -23,4 +24,4 @@ some_project_option = click.option("--project", metavar="P", help="Of this proje
 
 def settings_for(config: Path) -> Settings:
     """The settings of a command that needs not every secret: one that is missing is told where it is needed."""
-    return configuration.load(config, files=False)
+    return anchored(configuration.load(config, files=False), config.parent)
