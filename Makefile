@@ -16,7 +16,7 @@ help:
 	@echo "make test      everything needed to test, then the whole suite"
 	@echo "make install   $(BIN)/pacs-gateway"
 	@echo "make check     format, lint, types, import contracts, docs"
-	@echo "make bench     receive throughput beside Orthanc's"
+	@echo "make bench     receive throughput beside Orthanc's, de-identification beside other tools'"
 
 install: .venv/.installed
 
@@ -34,9 +34,10 @@ check: .venv/.ready-for-tests
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q tests/architecture
 
-bench: .venv/.ready-for-tests
+bench: .venv/.ready-for-tests .venv-bench/.ready
 	packaging/peers
 	$(BIN)/python -m tests.bench.receive
+	$(BIN)/python -m tests.bench.deid
 
 # ---- .venv: a stamp for each step, so that a second call has nothing to do
 
@@ -61,4 +62,13 @@ bench: .venv/.ready-for-tests
 .venv/.ready-for-tests: .venv/.installed requirements/dev.txt
 	@echo "installing what tests and checks need into .venv"
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# ---- .venv-bench: the tools that make bench measures against; nothing of ours is in it
+
+.venv-bench/.ready: requirements/bench.txt | .venv/.made
+	@echo "installing the tools of the bench into .venv-bench"
+	@$(PYTHON) -m venv .venv-bench
+	@printf '*\n' >.venv-bench/.gitignore
+	@.venv-bench/bin/python -m pip --disable-pip-version-check --no-input -qq install --require-hashes -r requirements/bench.txt
 	@touch $@

@@ -1,0 +1,234 @@
+"""Script and person -> elements, and the answer key beside them."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from tests.corpus.expect import TEXTS, freed, rows
+from tests.corpus.key import Answers, Fact, Kind
+from tests.corpus.people import Mint, Minted, Patient, Study, name_parts, uid
+from tests.corpus.script import Line
+from tests.corpus.text import CHARACTER_VRS, encode
+from tests.deidentify.writer import Element
+
+PLACE = re.compile(r"\{([^}]*)\}")
+WORD = re.compile(r"(?<![\w_])[^\W\d_]{2,}(?!\w)")
+MAY_GO = re.compile(r"(?<!\S)_\S+")
+NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "AT": "HH"}
+UNITS = {"OW": "H", "OF": "f", "OD": "d", "OL": "I"}
+TEMPORAL = {"DA": Kind.DATE, "DT": Kind.DATE, "TM": Kind.TIME}
+NUMBERED = {0x00100020: Kind.PATIENT, 0x00080050: Kind.NUMBER, 0x00200010: Kind.NUMBER}
+SHAPES = {"dmy": "%d.%m.%Y", "iso": "%Y-%m-%d", "us": "%m/%d/%Y", "long": "%d %B %Y", "short": "%d-%b-%Y", "da": "%Y%m%d", "old": "%Y.%m.%d"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose instance it is, and which: numbers of study, series and instance."""
+
+    patient: Patient
+    study: int
+    series: int
+    instance: int
+
+    @property
+    def examination(self) -> Study:
+        return self.patient.studies[self.study - 1]
+
+
+@dataclass
+class Maker:
+    """Makes the elements of one file. `order`: "<" or ">", of numbers. `constants`: what the generator puts in, such as class UIDs."""
+
+    subject: Subject
+    mint: Mint
+    order: str = "<"
+    constants: dict[str, str] = field(default_factory=dict)
+    answers: Answers = field(default_factory=Answers)
+
+    def make(self, lines: tuple[Line, ...], path: str = "", parents: tuple[int, ...] = (), order: str = "") -> list[Element]:
+        """The elements of one data set or item; `path` ends with a full stop."""
+        creators: dict[int, str] = {}
+        made = []
+        for line in lines:
+            here = path + _step(line.tag, creators)
+            if line.items is not None:
+                made.append(self._sequence(line, here, parents, order or self.order))
+            else:
+                made.append(self._leaf(line, here, parents, order or self.order))
+            if line.tag >> 16 & 1 and 0x10 <= line.tag & 0xFFFF <= 0xFF:
+                creators[line.tag] = str(line.value)
+        return made
+
+    def _sequence(self, line: Line, path: str, parents: tuple[int, ...], order: str) -> Element:
+        inner = "<" if line.vr == "UN" else order
+        items = line.items or ()
+        made = (self.make(item, f"{path}[{i}].", (*parents, line.tag), inner) for i, item in enumerate(items))
+        return Element(line.tag, line.vr, tuple(map(tuple, made)), undefined=line.open)
+
+    def _leaf(self, line: Line, path: str, parents: tuple[int, ...], order: str) -> Element:
+        minted: list[Minted] = []
+
+        def put(match: re.Match[str]) -> str:
+            known = self.constants.get(match[1])
+            if known is not None:
+                return known
+            minted.append(self._minted(match[1]))
+            return minted[-1].text
+
+        text = PLACE.sub(put, line.value)
+        value = self._encoded(MAY_GO.sub(lambda m: m[0][1:], text), line.vr, order)
+        private = bool(line.tag >> 16 & 1)
+        for one in minted:
+            self.answers.plant(one, path, freed(line.tag, line.vr, private=private), whole=one.kind == "common")
+        self._state(line, path, parents, _Held(MAY_GO.sub(lambda m: m[0][1:], text), value, minted))
+        return Element(line.tag, line.vr, value, odd=line.odd)
+
+    def _encoded(self, text: str, vr: str, order: str) -> bytes:
+        if vr in NUMBERS:
+            form = struct.Struct(order + NUMBERS[vr])
+            number = float if vr in ("FL", "FD") else lambda t: int(t, 0)
+            return b"".join(form.pack(*map(number, part.split(","))) for part in text.split("\\") if part)
+        if vr in ("OB", "UN") or vr in UNITS:
+            return _binary(text, vr, order)
+        return encode(text, self.subject.patient.charset, vr) if vr in CHARACTER_VRS else text.encode("ascii")
+
+    def _state(self, line: Line, path: str, parents: tuple[int, ...], held: _Held) -> None:
+        """Writes down what is owed to the element; nothing to private ones that are not said to be safe."""
+        if line.note == "free" or (line.tag >> 16 & 1 and line.note != "safe") or not held.value:
+            return
+        kind = _kind(line, held.minted)
+        if kind is None:
+            return
+        template = MAY_GO.sub(" ", PLACE.sub("0", line.value))
+        words = tuple(WORD.findall(template)) if kind is Kind.TEXT else ()
+        value = held.text if line.vr in CHARACTER_VRS else held.value
+        self.answers.facts.append(Fact(path, line.tag, parents, line.vr, kind, value, words, line.note))
+
+    def _minted(self, name: str) -> Minted:
+        """What a placeholder stands for."""
+        what, _, more = name.partition(":")
+        if what == "uid":
+            text = self.uid(more)
+            return Minted(text, "uid", (text,))
+        stamp = re.fullmatch(r"(date|datetime|time)(?:\.(\w+))?([+-]\d+)?(?: (\S+))?", name)
+        if stamp:
+            return self._moment(stamp[1], stamp[2] or "da", int(stamp[3] or 0), stamp[4] or "")
+        known = self._known(name)
+        if known is not None:
+            return known
+        made: Minted = getattr(self.mint, name)()
+        return made
+
+    def _known(self, name: str) -> Minted | None:
+        """What is the patient's or the study's own; None for anything that is minted anew."""
+        patient, study = self.subject.patient, self.subject.examination
+        kind = "common" if patient.common else "name"
+        family = re.split(r"[-\^=]", patient.name)[0]
+        ours = {
+            "patient": (patient.name, kind, patient.parts),
+            "family": (family, kind, (family,)),
+            "patient_id": (patient.id, "id", (patient.id,)),
+            "street": (patient.street, "address", (patient.street.split()[1],)),
+            "tel": (patient.phone, "phone", (patient.phone[-8:],)),
+            "accession": (study.accession, "accession", (study.accession,)),
+            "study_id": (study.study_id, "id", (study.study_id,)),
+            "house": (study.house, "place", (study.house,)),
+            "referring": (study.referring, "name", name_parts(study.referring)),
+            "birth": (f"{patient.birth:%Y%m%d}", "birth date", _dates(patient.birth)),
+            "birth.dmy": (f"{patient.birth:%d.%m.%Y}", "birth date", _dates(patient.birth)),
+            "age": (f"{_years(patient.birth, study.day):03d}Y", "age", ()),
+            "sex": (patient.sex, "sex", ()),
+        }
+        return Minted(*ours[name]) if name in ours else None
+
+    def _moment(self, what: str, shape: str, days: int, clock: str) -> Minted:
+        """A day counted from the study's, a time of day (that of the study where none is given), or both."""
+        day, clock = self.subject.examination.day + timedelta(days), clock or self.subject.examination.time
+        if what == "time":
+            return Minted(clock, "time", (clock,) if "." in clock else ())
+        if what == "datetime":
+            return Minted(f"{day:%Y%m%d}{clock}", "date", _dates(day))
+        return Minted(day.strftime(SHAPES[shape]), "date", (*_dates(day), day.strftime(SHAPES[shape])))
+
+    def uid(self, name: str) -> str:
+        """`study`, `series`, `this`, `new`, t1s2i3 (parts left out are this one's), or a word: one a study, p.word: one a patient."""
+        s = self.subject
+        other = re.fullmatch(r"(?:t(\d))?(?:s(\d+))?(?:i(\d+))?", name)
+        if name == "study" or (other and name and not (other[2] or other[3])):
+            return uid(s.patient.number, int(other[1]) if other and other[1] else s.study)
+        if name == "series" or (other and name and not other[3]):
+            return uid(s.patient.number, *self._place(other)[:2])
+        if name == "this" or (other and name):
+            return uid(s.patient.number, *self._place(other))
+        if name == "new":
+            return uid("new", self.mint.next())
+        return uid(s.patient.number, name) if name.startswith("p.") else uid(s.patient.number, s.study, name)
+
+    def _place(self, other: re.Match[str] | None) -> tuple[int, int, int]:
+        own = (self.subject.study, self.subject.series, self.subject.instance)
+        if other is None:
+            return own
+        study, series, instance = (int(given) if given else mine for given, mine in zip(other.groups(), own, strict=True))
+        return study, series, instance
+
+
+@dataclass(frozen=True)
+class _Held:
+    """An element's text and bytes, and what was planted in it."""
+
+    text: str
+    value: bytes
+    minted: list[Minted]
+
+
+def _step(tag: int, creators: dict[int, str]) -> str:
+    """One step of a path; a private element by its creator, since blocks may move."""
+    group, element = tag >> 16, tag & 0xFFFF
+    creator = creators.get(group << 16 | element >> 8) if group & 1 and element > 0xFF else None
+    return f'{group:04X}"{creator}"{element & 0xFF:02X}' if creator else f"{tag:08X}"
+
+
+def _kind(line: Line, minted: list[Minted]) -> Kind | None:
+    """What an element holds; None where nothing can be owed to it, as it is planted through and through."""
+    kinds = {one.kind for one in minted}
+    if line.note == "safe":
+        return Kind.SAFE
+    if line.vr == "UI":
+        return Kind.UID if "uid" in kinds else Kind.PLAIN
+    if line.vr in TEMPORAL:
+        return TEMPORAL[line.vr]
+    if line.vr == "AS":
+        return Kind.AGE
+    if line.tag in NUMBERED:
+        return NUMBERED[line.tag]
+    if not minted:
+        return Kind.TEXT if line.vr in TEXTS and WORD.search(line.value) else Kind.PLAIN
+    if PLACE.sub("", line.value).strip(" ^=\\"):
+        return Kind.TEXT
+    return Kind.PLAIN if line.tag in rows() else None
+
+
+def _binary(text: str, vr: str, order: str) -> bytes:
+    """ "zeros 12", "utf16 TEXT", "hex 00ff", numbers for OW and its like, else the text itself."""
+    form, _, rest = text.partition(" ")
+    if form == "zeros":
+        return bytes(int(rest))
+    if form == "utf16":
+        return rest.encode("utf-16-le")
+    if form == "hex":
+        return bytes.fromhex(rest)
+    if vr in UNITS and rest and form == "numbers":
+        return b"".join(struct.pack(order + UNITS[vr], float(n) if vr in ("OF", "OD") else int(n)) for n in rest.split())
+    return text.encode("utf-8")
+
+
+def _dates(day: date) -> tuple[str, ...]:
+    """A date in the forms in which it is looked for."""
+    return tuple(day.strftime(shape) for shape in ("%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y"))
+
+
+def _years(born: date, day: date) -> int:
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
