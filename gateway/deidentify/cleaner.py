@@ -83,8 +83,8 @@ class Cleaner:
         )
         options = profile.options
         told = (profile.edition, profile.version, options.methods, options.temporal)
-        self._marks = {c: make_marks(c, *told) for c in self._route.fast}
-        self._tags = {c: tag_pattern(c) for c in self._route.fast}
+        self._marks = {c: make_marks(c, *told) for c in self._route.top}
+        self._tags = {c: tag_pattern(c) for c in self._route.top}
 
     def clean(self, dataset: Buffer, transfer_syntax: str, own: frozenset[str]) -> Kept | Held | Dropped:
         """`dataset`: the data set alone, no Part 10 header; best as bytes. `own`: values the result must not hold.

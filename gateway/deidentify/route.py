@@ -1,9 +1,10 @@
-"""A profile made ready for walking: for each encoding, the leading bytes of every short element that may stay as it is."""
+"""A profile made ready for walking: for each encoding, the leading bytes of every element that needs no closer look."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.deidentify.actions import Action, Rule
 from gateway.deidentify.encoding import PIXEL_TAGS, SHORT_VRS, Codec
@@ -11,40 +12,68 @@ from gateway.deidentify.forms import FORMS, Form
 from gateway.deidentify.preview import CHARACTER_SET
 from gateway.deidentify.profile import Profile
 
-PLAIN = (Action.KEEP, Action.REMOVE)
-Names = Mapping[bytes, tuple[int, Form | None]]
-"""The `Codec.width` leading bytes of an element -> its tag, and what its value must match to stay."""
+PLAIN = (Action.KEEP, Action.REMOVE, Action.EMPTY)
 
 
-def GONE(buf: bytes, start: int, end: int) -> None:  # noqa: N802  stands where a form does
-    """In place of a form: the element goes, whatever its value."""
+class Seen(NamedTuple):
+    """Stays, at the top level, and its value is handed out. `form`: as below."""
+
+    form: Form | None
+
+
+Names = Mapping[bytes, tuple[int, Form | Seen | bytes | None]]
+"""The `Codec.width` leading bytes of an element -> its tag, and what its value must match to stay; or what takes its place."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """`watched`: top-level tags whose original values the walk hands out; they are in no `fast`."""
+    """`watched`: top-level tags whose original values the walk hands out.
+
+    `top`, `inside`: what is the same in every IOD, at the top level and in items. `varying`: tags that are not.
+    """
 
     profile: Profile
     watched: frozenset[int]
-    fast: Mapping[Codec, Names] = field(repr=False)
+    top: Mapping[Codec, Names] = field(repr=False)
+    inside: Mapping[Codec, Names] = field(repr=False)
+    varying: frozenset[int] = field(repr=False)
+    made: dict[tuple[Codec, int], Names] = field(default_factory=dict, repr=False, compare=False)
+
+    def names_at(self, codec: Codec, here: Mapping[int, Rule]) -> Names:
+        """The names of the varying tags under the rules `here`, one of the mappings that the profile keeps."""
+        key = (codec, id(here))
+        if key not in self.made:
+            rules = {tag: here.get(tag) or self.profile.rules[tag] for tag in self.varying}
+            self.made[key] = _names(codec, rules, self.profile.vrs)
+        return self.made[key]
 
 
 def make_route(profile: Profile, watched: Iterable[int]) -> Route:
-    seen = frozenset(watched)
-    asked = seen | PIXEL_TAGS | {CHARACTER_SET}
-    varying = profile.special.varying()
-    plain = {t: _form(r, profile.vrs[t]) for t, r in profile.rules.items() if t not in asked and r.action in PLAIN}
-    plain = {tag: form for tag, form in plain.items() if form is not GONE or tag not in varying}
+    seen, varying = frozenset(watched), profile.special.varying()
+    asked = PIXEL_TAGS | {CHARACTER_SET} | varying | seen
+    same = {tag: rule for tag, rule in profile.rules.items() if tag not in asked}
+    kept = {tag: rule for tag, rule in profile.rules.items() if tag in seen - varying and rule.action is Action.KEEP}
     codecs = (profile.codecs.little_explicit, profile.codecs.little_implicit, profile.codecs.big_explicit)
-    return Route(profile, seen, {codec: _names(codec, plain, profile.vrs) for codec in codecs})
+    inside = {codec: _names(codec, same, profile.vrs) for codec in codecs}
+    top = {codec: {**inside[codec], **_noting(_names(codec, kept, profile.vrs))} for codec in codecs}
+    return Route(profile, seen, top, inside, varying - seen)
 
 
-def _form(rule: Rule, vr: bytes) -> Form | None:
-    return FORMS.get(vr) if rule.action is Action.KEEP else GONE
+def _noting(names: Names) -> Names:
+    return {key: (tag, Seen(form)) for key, (tag, form) in names.items() if form is None or callable(form)}
 
 
-def _names(codec: Codec, plain: Mapping[int, Form | None], vrs: Mapping[int, bytes]) -> Names:
+def _names(codec: Codec, rules: Mapping[int, Rule], vrs: Mapping[int, bytes]) -> Names:
     """Implicit elements all have a 4-byte length; explicit ones with a long VR take the walker's slow path."""
-    if codec.explicit:
-        return {codec.key(tag, vrs[tag]): (tag, form) for tag, form in plain.items() if vrs[tag] in SHORT_VRS}
-    return {codec.key(tag, b""): (tag, form) for tag, form in plain.items() if vrs[tag] != b"SQ"}
+    plain = {tag: rule.action for tag, rule in rules.items() if rule.action in PLAIN and vrs[tag] != b"SQ"}
+    return {
+        codec.key(tag, vrs[tag]): (tag, _form(action, tag, vrs[tag], codec))
+        for tag, action in plain.items()
+        if vrs[tag] in SHORT_VRS or not codec.explicit
+    }
+
+
+def _form(action: Action, tag: int, vr: bytes, codec: Codec) -> Form | bytes | None:
+    if action is Action.KEEP:
+        return FORMS.get(vr)
+    return codec.encode(tag, vr, b"") if action is Action.EMPTY else b""

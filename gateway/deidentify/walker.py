@@ -21,14 +21,14 @@ from gateway.deidentify.output import Output, Parts, check_end, is_padding, with
 from gateway.deidentify.pixels import PIXEL_VRS, fragments_end, has_overlays, native_size, pixel_end, without_overlays
 from gateway.deidentify.preview import CHARACTER_SET
 from gateway.deidentify.private import CREATORS, note_creator, safe_rule
-from gateway.deidentify.route import GONE, Names, Route
+from gateway.deidentify.route import Route, Seen
 from gateway.deidentify.walk import Mark, Scope, Step, Walk
 
 MAX_DEPTH = 48
 """Levels of sequences: deeper than any real object, far from Python's own limit."""
 
 NO_MARK: Mark = (1 << 32, b"")
-NO_NAMES: Names = {}
+UNNAMED = (-1, None)
 PIXELS = Rule(Action.KEEP, "default: pixel data")
 PADDING_ELEMENT = 0xFFFCFFFC
 
@@ -65,24 +65,15 @@ class Walker:
 
     def _level(self, pos: int, end: int, scope: Scope, *, open_end: bool) -> tuple[Parts | None, int]:
         """One data set or item. -> parts (None: nothing changed), where it ends. `open_end`: up to an item delimiter."""
-        buf, codec, out, last = self.buf, scope.codec, Output(self.buf, pos), -1
-        names = self.route.fast[codec] if self.fast and not scope.scrub else NO_NAMES
-        find, width, length_of = names.get, codec.width, codec.length_of
+        out, last = Output(self.buf, pos), -1
         marks = iter(() if scope.depth else self.marks)
         fence, mark = next(marks, NO_MARK)
+        fast = self.fast and not scope.scrub
         while pos < end:
-            named = find(buf[pos : pos + width])
-            if named is not None and last < named[0] < fence:
-                tag, form = named
-                (length,) = length_of(buf, pos + width)
-                after = pos + 8 + length
-                if form is GONE and after <= end:
-                    out.put(pos, after, ())
-                    last, pos = tag, after
-                    continue
-                if not length & 1 and (form is None or form(buf, pos + 8, after)):
-                    last, pos = tag, after
-                    continue
+            if fast:
+                pos, last = self._run(pos, end, last, fence, (scope, out))
+                if pos >= end:
+                    break
             head = self._header(pos, end, scope)
             if open_end and head.tag == ITEM_END:
                 return out.close(pos), pos
@@ -100,6 +91,32 @@ class Walker:
         if mark:
             out.put(pos, pos, (mark, *(rest for _, rest in marks)))
         return out.close(pos), pos
+
+    def _run(self, pos: int, end: int, last: int, fence: int, place: tuple[Scope, Output]) -> tuple[int, int]:
+        """Elements that need no closer look, up to `fence`. -> where the next one is, the last one's tag."""
+        scope, out = place
+        buf, codec = self.buf, scope.codec
+        find = (self.route.inside if scope.depth else self.route.top)[codec].get
+        find_here = self.route.names_at(codec, scope.here).get
+        width, length_of = codec.width, codec.length_of
+        while pos < end:
+            key = buf[pos : pos + width]
+            tag, form = find(key) or find_here(key) or UNNAMED
+            if not last < tag < fence:
+                break
+            (length,) = length_of(buf, pos + width)
+            after = pos + 8 + length
+            if form.__class__ is Seen:
+                self.seen[tag] = buf[pos + 8 : after]
+                form = form.form
+            if form is None and not length & 1:
+                pass
+            elif form.__class__ is bytes and after <= end:
+                out.put(pos, after, (form,) if form else ())
+            elif length & 1 or not callable(form) or not form(buf, pos + 8, after):
+                break
+            last, pos = tag, after
+        return pos, last
 
     def _sorted_level(self, pos: int, end: int, scope: Scope, *, open_end: bool) -> tuple[Parts | None, int]:
         """As `_level`, but each element on its own, then all in tag order; of several with one tag the first stays."""
