@@ -1,0 +1,207 @@
+"""What the options do to whole instances: dates, ages, texts, devices, institutions, safe private elements."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+
+import pydicom
+import pytest
+
+from gateway.deidentify.cleaner import Cleaner, make_cleaner, troubled
+from gateway.deidentify.options import FULL_DATES, MODIFIED_DATES
+from gateway.model import Dropped, Held, Kept, Outcome
+from gateway.settings import Deidentify
+from tests.deidentify.conftest import KEY
+from tests.deidentify.writer import SYNTAXES, Element, base, with_, write
+
+
+def applying(*options: str, crosswalk: dict[bytes, bytes] | None = None) -> Cleaner:
+    settings = Deidentify(options=options)
+    return make_cleaner(project="alpha", deidentify=settings, instance_rule=None, key=KEY, crosswalk=crosswalk)
+
+
+def cleaned(cleaner: Cleaner, elements: list[Element], syntax: str = "explicit") -> pydicom.Dataset:
+    result = cleaner.clean(write(elements, syntax), SYNTAXES[syntax], frozenset())
+    assert isinstance(result, Kept | Held), result
+    return pydicom.dcmread(io.BytesIO(b"".join(result.parts)))
+
+
+def day(text: str) -> date:
+    return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+
+
+DATED = with_(
+    base(),
+    Element(0x00080021, "DA", b"20240318"),
+    Element(0x0008002A, "DT", b"20240317235959.5"),
+    Element(0x00080030, "TM", b"235959"),
+    Element(0x00101010, "AS", b"076Y"),
+    Element(0x00540016, "SQ", ((Element(0x00181078, "DT", b"20240317230000"),),)),
+)
+
+
+@pytest.mark.parametrize("syntax", ["explicit", "implicit"])
+def test_dates_move_together_wherever_they_stand(syntax: str) -> None:
+    ds = cleaned(applying(MODIFIED_DATES, "retain-patient-characteristics"), DATED, syntax)
+    moved = day(ds.StudyDate) - date(2024, 3, 17)
+    assert moved.days != 0 and ds.LongitudinalTemporalInformationModified == "MODIFIED"
+    assert day(ds.SeriesDate) - day(ds.StudyDate) == date(2024, 3, 18) - date(2024, 3, 17)
+    assert day(ds.AcquisitionDateTime) == day(ds.StudyDate) and ds.AcquisitionDateTime.endswith("235959.5")
+    injected = ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime
+    assert day(injected) == day(ds.StudyDate) and injected.endswith("230000")
+    assert ds.StudyTime == "235959" and ds.PatientAge == "076Y"
+
+
+def test_each_patient_has_a_shift_of_its_own() -> None:
+    cleaner = applying(MODIFIED_DATES)
+    first = cleaned(cleaner, DATED).StudyDate
+    other = cleaned(cleaner, with_(DATED, Element(0x00100020, "LO", b"PX-999888"))).StudyDate
+    assert first != other and first == cleaned(applying(MODIFIED_DATES), DATED).StudyDate
+
+
+def test_full_dates_stay_but_the_birth_date_does_not() -> None:
+    ds = cleaned(applying(FULL_DATES), DATED)
+    assert (ds.StudyDate, ds.SeriesDate, ds.PatientBirthDate) == ("20240317", "20240318", "")
+    assert ds.LongitudinalTemporalInformationModified == "UNMODIFIED"
+
+
+def test_without_an_option_no_date_stays() -> None:
+    ds = cleaned(applying(), DATED)
+    assert ds.StudyDate == "" and "SeriesDate" not in ds and "PatientAge" not in ds
+
+
+@pytest.mark.parametrize(("born", "told"), [(b"19470822", "076Y"), (b"19301122", "090Y")])
+def test_ages_above_89_are_one_class(born: bytes, told: str) -> None:
+    years = b"%03dY" % (2024 - int(born[:4]) - 1)
+    ds = cleaned(
+        applying("retain-patient-characteristics"),
+        with_(DATED, Element(0x00100030, "DA", born), Element(0x00101010, "AS", years)),
+    )
+    assert ds.PatientAge == told
+
+
+KEPT_BY = {
+    "retain-device-identity": Element(0x00181000, "LO", b"SN-0815-4711"),
+    "retain-institution-identity": Element(0x00080080, "LO", b"Quellenhof Klinikum"),
+    "retain-patient-characteristics": Element(0x00101030, "DS", b"71.5"),
+}
+
+
+@pytest.mark.parametrize("option", KEPT_BY)
+def test_what_an_option_keeps_stays_with_it_alone(option: str) -> None:
+    planted = KEPT_BY[option]
+    assert isinstance(planted.value, bytes)
+    for options in KEPT_BY:
+        value = cleaned(applying(options), with_(base(), planted)).get(planted.tag)
+        assert (value is not None and str(value.value) == planted.value.decode()) == (options == option)
+
+
+@pytest.mark.parametrize("syntax", ["explicit", "implicit", "big"])
+def test_retained_uids_are_those_of_the_input(syntax: str) -> None:
+    elements = base() if syntax != "big" else [e for e in base() if e.vr != "US"]
+    elements = [e for e in elements if e.tag != 0x7FE00010]
+    ds = cleaned(applying("retain-uids"), elements, syntax)
+    before = {e.tag: e.value for e in base()}
+    for tag in (0x00080018, 0x0020000D, 0x0020000E):
+        assert str(ds[tag].value).encode() == before[tag]
+    assert str(ds.file_meta.MediaStorageSOPInstanceUID) == ds.SOPInstanceUID
+
+
+def test_a_text_keeps_its_words_and_loses_the_patients() -> None:
+    described = with_(base(), Element(0x00081030, "LO", b"CT Thorax Quastenberg PX-774411 routine"))
+    ds = cleaned(applying("clean-descriptors"), described)
+    assert "Thorax" in ds.StudyDescription and "routine" in ds.StudyDescription
+    assert "Quastenberg" not in ds.StudyDescription and "774411" not in ds.StudyDescription
+    assert "StudyDescription" not in cleaned(applying(), described)
+
+
+def test_content_items_keep_their_values_under_clean_structured_content() -> None:
+    item = (
+        Element(0x0040A010, "CS", b"CONTAINS"),
+        Element(0x0040A040, "CS", b"TEXT"),
+        Element(0x0040A160, "UT", b"Fracture of the left hip of Leopoldine"),
+    )
+    report = with_(base(), Element(0x0040A730, "SQ", (item,)))
+    text = cleaned(applying("clean-structured-content"), report).ContentSequence[0].TextValue
+    assert "left hip" in text and "Leopoldine" not in text
+    assert "Leopoldine" not in str(cleaned(applying(), report))
+
+
+def test_a_patient_outside_of_the_crosswalk_is_refused() -> None:
+    cleaner = applying(crosswalk={b"PX-774411": b"STUDY-007"})
+    assert cleaned(cleaner, base()).PatientID == "STUDY-007"
+    other = write(with_(base(), Element(0x00100020, "LO", b"PX-1")), "explicit")
+    result = cleaner.clean(other, SYNTAXES["explicit"], frozenset())
+    assert isinstance(result, Dropped)
+    assert (result.outcome, result.reason) == (Outcome.REFUSED, "crosswalk.no-such-patient")
+
+
+# ---- safe private elements: by creator, wherever its block is
+
+
+@pytest.mark.parametrize("block", [0x10, 0x11, 0xF0])
+@pytest.mark.parametrize("syntax", ["explicit", "implicit"])
+def test_safe_private_elements_stay_in_any_block(block: int, syntax: str) -> None:
+    start = 0x00190000 | block << 8
+    elements = with_(
+        base(),
+        Element(0x00190000 | block, "LO", b"GEMS_ACQU_01"),
+        Element(start | 0x23, "DS", b"40.5"),
+        Element(start | 0x24, "DS", b"Quasten"),  # no number
+        Element(start | 0x55, "LO", b"SECRETVALUE"),  # not in the table
+    )
+    ds = cleaned(applying("retain-safe-private"), elements, syntax)
+    assert ds[0x00190000 | block].value == "GEMS_ACQU_01"
+    value = ds[start | 0x23].value  # pydicom knows no VR of a private element in implicit
+    assert (value.strip() if isinstance(value, bytes) else b"%.1f" % value) == b"40.5"
+    assert start | 0x24 not in ds and start | 0x55 not in ds
+    bare = cleaned(applying(), elements, syntax)
+    assert not [e for e in bare if e.tag.is_private]
+
+
+def test_a_creator_that_is_nobody_or_comes_second_keeps_nothing() -> None:
+    elements = with_(
+        base(),
+        Element(0x00190010, "LO", b"Quastenberg"),
+        Element(0x00191023, "DS", b"40.5"),
+        Element(0x00430010, "LO", b"GEMS_ACQU_01"),  # its rows are of group 0019
+        Element(0x00431023, "DS", b"40.5"),
+        Element(0x00451023, "DS", b"40.5"),  # an orphan
+    )
+    ds = cleaned(applying("retain-safe-private"), elements)
+    assert not [e for e in ds if e.tag.is_private]
+
+
+def test_a_block_belongs_to_who_reserved_it_in_its_own_item() -> None:
+    inside = (Element(0x00191023, "DS", b"40.5"),)  # the block is reserved outside, not here
+    elements = with_(base(), Element(0x00082218, "SQ", (inside,)), Element(0x00190010, "LO", b"GEMS_ACQU_01"))
+    ds = cleaned(applying("retain-safe-private"), elements)
+    assert len(ds[0x00082218][0]) == 0
+
+
+# ---- what verify finds is mended
+
+
+def test_a_name_where_none_belongs_costs_that_element_alone() -> None:
+    elements = with_(base(), Element(0x00185100, "CS", b"QUASTENBERG"), Element(0x00180060, "DS", b"120"))
+    ds = cleaned(applying(), elements)
+    assert "PatientPosition" not in ds or "QUAST" not in str(ds.PatientPosition)
+    assert ds.KVP == 120 and ds.Modality == "CT"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "leak", "expected"),
+    [
+        ({}, "verify.PatientName@00185100", {0x00185100: False}),
+        ({0x00185100: False}, "verify.PatientName@00185100", {0x00185100: True}),
+        ({0x00185100: True}, "verify.PatientName@00185100", None),
+        ({}, "verify.PatientID@0019xx24", {0x00190024: False}),
+        ({}, "verify.PatientName@bytes", None),
+        ({}, "verify.pixels", None),
+    ],
+)
+def test_trouble_is_cleaned_then_removed_then_final(
+    trouble: dict[int, bool], leak: str, expected: dict[int, bool] | None
+) -> None:
+    assert troubled(trouble, leak) == expected

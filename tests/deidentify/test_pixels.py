@@ -1,0 +1,119 @@
+"""What hides in and around pixel data: overlay bits, bytes behind the image, words in compressed frames."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import pydicom
+import pytest
+
+from gateway.deidentify.cleaner import Cleaner
+from gateway.deidentify.pixels import native_size
+from gateway.deidentify.profile import compile_profile
+from gateway.model import Dropped, Kept
+from gateway.settings import Deidentify
+from tests.deidentify.writer import SYNTAXES, Element, base, with_, write
+
+WORDS = b"QZXWORDSXQJK"
+
+
+def written(cleaner: Cleaner, elements: list[Element], syntax: str = "explicit") -> bytes:
+    result = cleaner.clean(write(elements, syntax), SYNTAXES[syntax], frozenset())
+    assert isinstance(result, Kept), result
+    return b"".join(result.parts)
+
+
+def grey(stored: int, *pixels: int) -> list[Element]:
+    """8 x 8 pixels of 16 bits with an overlay in bit 15."""
+    values = struct.pack("<64H", *(pixels * 64)[:64])
+    return with_(
+        base(),
+        Element(0x00280100, "US", struct.pack("<H", 16)),
+        Element(0x00280101, "US", struct.pack("<H", stored)),
+        Element(0x00280102, "US", struct.pack("<H", stored - 1)),
+        Element(0x60000010, "US", b"\x08\0"),
+        Element(0x60000102, "US", struct.pack("<H", 15)),
+        Element(0x7FE00010, "OW", values),
+    )
+
+
+def test_an_overlay_in_unused_bits_is_cleared_and_the_image_stays(cleaner: Cleaner) -> None:
+    ds = pydicom.dcmread(io.BytesIO(written(cleaner, grey(12, 0x8ABC, 0xF123))))
+    assert struct.unpack("<64H", ds.PixelData) == (0x0ABC, 0x0123) * 32
+    assert not [e for e in ds if e.tag.group & 0xFF00 == 0x6000]
+
+
+def test_bits_that_nobody_can_reach_are_refused(cleaner: Cleaner) -> None:
+    result = cleaner.clean(write(grey(12, 1), "encapsulated"), SYNTAXES["encapsulated"], frozenset())
+    assert isinstance(result, Dropped) and result.reason == "dataset.malformed"
+    broken = with_(grey(12, 1), Element(0x00280102, "US", struct.pack("<H", 40)))
+    result = cleaner.clean(write(broken, "explicit"), SYNTAXES["explicit"], frozenset())
+    assert isinstance(result, Dropped) and result.reason == "dataset.malformed"
+
+
+def test_bytes_behind_a_native_image_go(cleaner: Cleaner) -> None:
+    image = struct.pack("<64H", *range(64))
+    elements = with_(base(), Element(0x00280100, "US", struct.pack("<H", 16)), Element(0x7FE00010, "OW", image + WORDS))
+    out = written(cleaner, elements)
+    assert WORDS not in out and pydicom.dcmread(io.BytesIO(out)).PixelData == image
+
+
+@pytest.mark.parametrize(
+    ("rows", "bits", "photometric", "frames", "length", "expected"),
+    [
+        (8, 16, b"MONOCHROME2", b"", 200, 128),
+        (8, 1, b"MONOCHROME2", b"3", 200, 24),
+        (3, 8, b"MONOCHROME2", b"", 200, 24),  # an odd 3 x 8 would be padded
+        (8, 16, b"MONOCHROME2", b"", 64, 64),  # tells of more than there is
+        (8, 16, b"MONOCHROME2", b"x", 200, 200),
+        (8, 16, b"YBR_FULL_422", b"", 100, 86),
+    ],
+)
+def test_native_size(rows: int, bits: int, photometric: bytes, frames: bytes, length: int, expected: int) -> None:
+    seen = {
+        0x00280010: struct.pack("<H", rows),
+        0x00280011: b"\x08\0",
+        0x00280100: struct.pack("<H", bits),
+        0x00280004: photometric,
+        0x00280008: frames,
+    }
+    assert native_size(seen, length, compile_profile(Deidentify()).codecs.little_explicit) == expected
+
+
+# ---- words in compressed frames
+
+
+def segment(marker: int, payload: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+
+
+JFIF = segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0")
+PICTURE = segment(0xDA, b"\1\1\0\0?\0") + WORDS.lower() + b"\xff\xd9"
+JPEG = b"\xff\xd8" + JFIF + segment(0xFE, WORDS) + segment(0xE1, b"Exif\0\0" + WORDS) + PICTURE
+JPEG_2000 = b"\xff\x4f" + segment(0x51, b"\0" * 38) + segment(0x64, b"\0\1" + WORDS) + segment(0x90, b"\0" * 8)
+
+
+@pytest.mark.parametrize("frame", [JPEG, JPEG_2000])
+def test_comments_are_blanked_and_nothing_moves(cleaner: Cleaner, frame: bytes) -> None:
+    frame += b"\0" * (len(frame) & 1)
+    out = written(cleaner, with_(base(), Element(0x7FE00010, "OB", frame)), "encapsulated")
+    assert WORDS not in out
+    start = out.index(frame[:8])
+    assert len(out) >= start + len(frame) and b"Exif" not in out
+    if frame.startswith(b"\xff\xd8"):
+        assert JFIF in out and PICTURE in out  # what follows the scan's header is picture, whatever it spells
+    assert out[start : start + len(frame)].count(b"\0") >= len(WORDS)
+
+
+def test_frames_without_comments_are_passed_as_they_are(cleaner: Cleaner) -> None:
+    frame = b"\xff\xd8" + JFIF + segment(0xEE, b"Adobe\0d\0\0\0\0\0") + PICTURE
+    frame += b"\0" * (len(frame) & 1)
+    assert frame in written(cleaner, with_(base(), Element(0x7FE00010, "OB", frame)), "encapsulated")
+
+
+@pytest.mark.parametrize("cut", range(2, 60, 3))
+def test_a_frame_that_ends_early_breaks_nothing(cleaner: Cleaner, cut: int) -> None:
+    frame = JPEG[:cut] + b"\0" * (cut & 1)
+    out = written(cleaner, with_(base(), Element(0x7FE00010, "OB", frame)), "encapsulated")
+    assert WORDS not in out
