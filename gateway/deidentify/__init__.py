@@ -10,12 +10,14 @@ Fails how   never by an exception: data that is malformed, incomplete or not pro
             select.instance.error, verify.*; `Held` with pixels.burned-in, pixels.at-risk, pixels.capture, pixels.projection.
 Standard    PS3.15 Annex E (Basic Application Level Confidentiality Profile and its options), PS3.5 (encoding), PS3.10 7.1.
 
-The way through. `cleaner` joins the rest. `preview` and `harvest` look at the original: whose instance it is (`subject`), which values
-are the patient's own. `walker` goes once over the header bytes: `route` tells in one look-up what stays, `decision` what is done to
-all else and `pseudonym`, `dates`, `text`, `icc`, `documents` what is written in its place; `pixels` and `comments` see to what hides
-in and behind an image, `private` to private elements that are known to be safe. `filter` judges what the walk saw, `risk` its pixels;
-`marks` and `meta` say what was done. `verify` reads the result again, on its own, before anyone may have it.
+The way through. `cleaner` joins the rest. `preview` and `harvest` look at the original: whose instance it is
+(`subject`), which values are the patient's own. `walker` goes once over the header bytes: `route` tells in one
+look-up what stays, `decision` what is done to all else and `pseudonym`, `dates`, `text`, `icc`, `documents` what is
+written in its place; `pixels` and `comments` see to what hides in and behind an image, `private` to private elements
+that are known to be safe. `filter` judges what the walk saw, `risk` its pixels; `marks` and `meta` say what was done.
+`verify` reads the result again, on its own, before anyone may have it.
 
-What is done to an element is compiled once into a `profile`: `table` (Table E.1-1) and `options`, `types` and `places` (the attribute's
-type in the instance's own IOD), `defaults` (what the table does not name), the project's own `override`s.
+What is done to an element is compiled once into a `profile`: `table` (Table E.1-1) and `options`, `types` and
+`places` (the attribute's type in the instance's own IOD), `defaults` (what the table does not name), the project's
+own `override`s.
 """

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 
 from gateway.deidentify.actions import Action, Rule
+from gateway.deidentify.encoding import UNDEFINED, Codec, Header
 from gateway.deidentify.options import DATES, FREE_TEXT
 
 CREATORS = range(0x10, 0x100)
@@ -75,6 +76,17 @@ def safe_rule(creators: Creators, tag: int) -> Safe | None:
         return CREATOR if creators.get(tag >> 8 & 0xFFFF00 | tag & 0xFF) else None
     rows = creators.get(tag >> 8)
     return rows.get(tag & 0xFFFF00FF) if rows else None
+
+
+def past_private(buf: bytes, head: Header, end: int, codec: Codec) -> int:
+    """Behind all private elements in a row that begins with `head`, whatever their order: at `end`, or at what is none."""
+    pos, low = head.value + head.length, codec.order == ">"
+    while pos < end and buf[pos + low] & 1:
+        head = codec.header(buf, pos)
+        if head.length == UNDEFINED:
+            break
+        pos = head.value + head.length
+    return pos
 
 
 def _action(vr: bytes) -> Action:

@@ -20,7 +20,7 @@ from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END
 from gateway.deidentify.output import Output, Parts, check_end, is_padding, within
 from gateway.deidentify.pixels import PIXEL_VRS, fragments_end, has_overlays, native_size, pixel_end, without_overlays
 from gateway.deidentify.preview import CHARACTER_SET
-from gateway.deidentify.private import CREATORS, note_creator, safe_rule
+from gateway.deidentify.private import CREATORS, note_creator, past_private, safe_rule
 from gateway.deidentify.route import Route, Seen
 from gateway.deidentify.walk import Mark, Scope, Step, Walk
 
@@ -161,7 +161,7 @@ class Walker:
     def _edit(self, head: Header, pos: int, end: int, scope: Scope) -> tuple[Parts | None, int]:
         """One element. -> what takes its place (None: it stays as it is), where the next one begins."""
         if head.tag >> 16 & 1 and self.no_private and head.length != UNDEFINED:
-            return [], self._past_private(head, end, scope.codec)
+            return [], within(past_private(self.buf, head, end, scope.codec), end)
         if head.tag >> 16 == 0xFFFE:
             raise Malformed
         if head.tag in PIXEL_TAGS and not scope.depth:
@@ -191,16 +191,6 @@ class Walker:
         if new is raw and not head.length & 1:
             return None, after
         return [scope.codec.encode(head.tag, vr, new)], after
-
-    def _past_private(self, head: Header, end: int, codec: Codec) -> int:
-        """Behind all private elements in a row: none of them stays, whatever their order."""
-        pos, low = head.value + head.length, codec.order == ">"
-        while pos < end and self.buf[pos + low] & 1:
-            head = codec.header(self.buf, pos)
-            if head.length == UNDEFINED:
-                break
-            pos = head.value + head.length
-        return within(pos, end)
 
     def _at_once(self, head: Header, scope: Scope) -> bool:
         """Whether nobody wants to see an element before it goes, and its end is known."""
