@@ -22,11 +22,15 @@ def unpinned(text: str) -> list[str]:
     """Requirements without `==` or without a SHA-256."""
     joined = re.sub(r"\\\n", " ", text)
     wanted = [line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return [line.split()[0] for line in wanted if not re.match(r"[a-z0-9-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line)]
+    return [
+        line.split()[0]
+        for line in wanted
+        if not re.match(r"[a-z0-9-]+(?:\[[a-z0-9,-]+\])?==\S+ .*--hash=sha256:[0-9a-f]{64}", line)
+    ]
 
 
 def pinned(path: Path) -> dict[str, str]:
-    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", path.read_text(), flags=re.MULTILINE))
+    return dict(re.findall(r"^([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==(\S+)", path.read_text(), flags=re.MULTILINE))
 
 
 def tracked() -> list[Path]:
@@ -45,7 +49,7 @@ def asked(*extras: str) -> list[str]:
 
 
 def test_the_files_are_there() -> None:
-    assert [p.stem for p in FILES] == ["build", "dev", "drivers", "lock", "run"]
+    assert [p.stem for p in FILES] == ["bench", "build", "dev", "drivers", "lock", "run"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)

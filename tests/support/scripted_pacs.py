@@ -8,6 +8,8 @@ the association may be aborted, cut or left silent. The names of behaviours (F14
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +22,7 @@ import pynetdicom.association
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_FIND, C_MOVE
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.events import EventHandlerType
@@ -75,9 +78,17 @@ class Reply:
 
     def cut(self) -> None:
         """The TCP connection is gone, without an A-ABORT."""
-        socket = self.assoc.dul.socket
-        if socket is not None and socket.socket is not None:
-            socket.socket.shutdown(2)
+        _cut(self.assoc)
+
+
+def _cut(assoc: Association) -> None:
+    """Ends the connection of an association in any state. An A-ABORT would be a mistake in some: pynetdicom's state machine
+    knows none for an association that was rejected or released and whose peer has still to close (PS3.8 9.2, Sta13)."""
+    transport = assoc.dul.socket
+    link = None if transport is None else transport.socket
+    if link is not None:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            link.shutdown(socket.SHUT_RDWR)
 
 
 class _Scripted(QueryRetrieveServiceClass):
@@ -147,7 +158,7 @@ class ScriptedPacs:
     ) -> None:
         self.stopping.set()
         for assoc in self._server.active_associations:
-            assoc.abort()
+            _cut(assoc)
         BaseServer.shutdown(self._server)  # pynetdicom's own wants to have started it
         self._server.server_close()
         del _Scripted.pacs[id(self.ae)]
