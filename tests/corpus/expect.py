@@ -48,10 +48,10 @@ def freed(tag: int, vr: str, *, private: bool = False) -> frozenset[str]:
     if private or vr == "PN":
         return frozenset()
     if row is not None:
-        return frozenset(option for option, code in row.options.items() if code == "K")
+        return frozenset(option for option, code in row.options.items() if code == "K" or vr == "TM")
     if vr == "UI":
         return frozenset(("retain-uids",))
-    return frozenset((FULL,)) if vr in DATES else frozenset()
+    return frozenset((FULL, MODIFIED) if vr == "TM" else (FULL,)) if vr in DATES else frozenset()
 
 
 def owed(fact: Fact, options: frozenset[str]) -> Owed:

@@ -39,6 +39,7 @@ class Fact:
     value: str | bytes = field(repr=False)
     words: tuple[str, ...] = ()
     note: str = ""
+    trap: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,22 +54,25 @@ class Planted:
     place: str
     freed: frozenset[str] = NEVER
     whole: bool = False
+    trap: str = ""
 
 
 @dataclass
 class Answers:
-    """The key of one file while it is being made."""
+    """The key of one file while it is being made. `trap`: what is being made."""
+
+    trap: str = ""
 
     facts: list[Fact] = field(default_factory=list)
     planted: list[Planted] = field(default_factory=list)
 
     def plant(self, minted: Minted, place: str, freed: frozenset[str] = NEVER, *, whole: bool = False) -> None:
-        self.planted += (Planted(needle, minted.kind, place, freed, whole) for needle in minted.needles)
+        self.planted += (Planted(needle, minted.kind, place, freed, whole, self.trap) for needle in minted.needles)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of the corpus. `name`: harmless. `patient`: number. `traps`: what is hidden in it.
+    """One file of the corpus. `name`: harmless. `raw`: all of it; `dataset`: what a C-STORE would bring. `patient`: number. `traps`: what is hidden in it.
 
     `withheld`: "" or why nobody can be asked to hand it out. `risky`: pixels that only a look can clear, so it may be held.
     `pixels`: the pixel data as it may come out, None for objects without. `burned`: text stands in it.
@@ -76,6 +80,7 @@ class Entry:
 
     name: str
     raw: bytes = field(repr=False)
+    dataset: bytes = field(repr=False)
     kind: str
     syntax: str
     charset: str

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 from tests.corpus.expect import TEXTS, freed, rows
 from tests.corpus.key import Answers, Fact, Kind
+from tests.corpus.payloads import make as make_payload
 from tests.corpus.people import Mint, Minted, Patient, Study, name_parts, uid
 from tests.corpus.script import Line
 from tests.corpus.text import CHARACTER_VRS, encode
@@ -19,9 +20,10 @@ WORD = re.compile(r"(?<![\w_])[^\W\d_]{2,}(?!\w)")
 MAY_GO = re.compile(r"(?<!\S)_\S+")
 NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "AT": "HH"}
 UNITS = {"OW": "H", "OF": "f", "OD": "d", "OL": "I"}
+CHARACTER_SET = 0x00080005
 TEMPORAL = {"DA": Kind.DATE, "DT": Kind.DATE, "TM": Kind.TIME}
 NUMBERED = {0x00100020: Kind.PATIENT, 0x00080050: Kind.NUMBER, 0x00200010: Kind.NUMBER}
-SHAPES = {"dmy": "%d.%m.%Y", "iso": "%Y-%m-%d", "us": "%m/%d/%Y", "long": "%d %B %Y", "short": "%d-%b-%Y", "da": "%Y%m%d", "old": "%Y.%m.%d"}
+SHAPES = {"dmy": "%d.%m.%Y", "iso": "%Y-%m-%d", "us": "%m/%d/%Y", "long": "%d %B %Y", "short": "%d-%b-%Y", "da": "%Y%m%d", "old": "%Y.%m.%d", "bad": "%Y/%m/%d x"}
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,18 @@ class Maker:
     order: str = "<"
     constants: dict[str, str] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
+    charset: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.charset = self.subject.patient.charset
 
     def make(self, lines: tuple[Line, ...], path: str = "", parents: tuple[int, ...] = (), order: str = "") -> list[Element]:
         """The elements of one data set or item; `path` ends with a full stop."""
         creators: dict[int, str] = {}
         made = []
         for line in lines:
+            if not path:
+                self.answers.trap = line.trap
             here = path + _step(line.tag, creators)
             if line.items is not None:
                 made.append(self._sequence(line, here, parents, order or self.order))
@@ -65,8 +73,16 @@ class Maker:
     def _sequence(self, line: Line, path: str, parents: tuple[int, ...], order: str) -> Element:
         inner = "<" if line.vr == "UN" else order
         items = line.items or ()
-        made = (self.make(item, f"{path}[{i}].", (*parents, line.tag), inner) for i, item in enumerate(items))
+        made = [self._item(item, f"{path}[{i}].", (*parents, line.tag), inner) for i, item in enumerate(items)]
         return Element(line.tag, line.vr, tuple(map(tuple, made)), undefined=line.open)
+
+    def _item(self, lines: tuple[Line, ...], path: str, parents: tuple[int, ...], order: str) -> list[Element]:
+        """An item's elements, in its own character set where it says so."""
+        outer = self.charset
+        self.charset = next((line.value for line in lines if line.tag == CHARACTER_SET), outer)
+        made = self.make(lines, path, parents, order)
+        self.charset = outer
+        return made
 
     def _leaf(self, line: Line, path: str, parents: tuple[int, ...], order: str) -> Element:
         minted: list[Minted] = []
@@ -91,9 +107,13 @@ class Maker:
             form = struct.Struct(order + NUMBERS[vr])
             number = float if vr in ("FL", "FD") else lambda t: int(t, 0)
             return b"".join(form.pack(*map(number, part.split(","))) for part in text.split("\\") if part)
-        if vr in ("OB", "UN") or vr in UNITS:
-            return _binary(text, vr, order)
-        return encode(text, self.subject.patient.charset, vr) if vr in CHARACTER_VRS else text.encode("ascii")
+        form, _, rest = text.partition(" ")
+        special = make_payload(form, rest) if rest else None
+        if special is not None:
+            return special
+        if vr in UNITS and form == "numbers":
+            return b"".join(struct.pack(order + UNITS[vr], float(n) if vr in ("OF", "OD") else int(n)) for n in rest.split())
+        return encode(text, self.charset, vr)
 
     def _state(self, line: Line, path: str, parents: tuple[int, ...], held: _Held) -> None:
         """Writes down what is owed to the element; nothing to private ones that are not said to be safe."""
@@ -103,9 +123,10 @@ class Maker:
         if kind is None:
             return
         template = MAY_GO.sub(" ", PLACE.sub("0", line.value))
-        words = tuple(WORD.findall(template)) if kind is Kind.TEXT else ()
+        own = {part.casefold() for part in self.subject.patient.parts}
+        words = tuple(w for w in WORD.findall(template) if kind is Kind.TEXT and w.casefold() not in own)
         value = held.text if line.vr in CHARACTER_VRS else held.value
-        self.answers.facts.append(Fact(path, line.tag, parents, line.vr, kind, value, words, line.note))
+        self.answers.facts.append(Fact(path, line.tag, parents, line.vr, kind, value, words, line.note, self.answers.trap))
 
     def _minted(self, name: str) -> Minted:
         """What a placeholder stands for."""
@@ -127,6 +148,7 @@ class Maker:
         patient, study = self.subject.patient, self.subject.examination
         kind = "common" if patient.common else "name"
         family = re.split(r"[-\^=]", patient.name)[0]
+        aged = f"{_years(patient.birth, study.day):03d}Y"
         ours = {
             "patient": (patient.name, kind, patient.parts),
             "family": (family, kind, (family,)),
@@ -139,7 +161,7 @@ class Maker:
             "referring": (study.referring, "name", name_parts(study.referring)),
             "birth": (f"{patient.birth:%Y%m%d}", "birth date", _dates(patient.birth)),
             "birth.dmy": (f"{patient.birth:%d.%m.%Y}", "birth date", _dates(patient.birth)),
-            "age": (f"{_years(patient.birth, study.day):03d}Y", "age", ()),
+            "age": (aged, "age", (aged,) if aged > "089Y" else ()),
             "sex": (patient.sex, "sex", ()),
         }
         return Minted(*ours[name]) if name in ours else None
@@ -209,20 +231,6 @@ def _kind(line: Line, minted: list[Minted]) -> Kind | None:
     if PLACE.sub("", line.value).strip(" ^=\\"):
         return Kind.TEXT
     return Kind.PLAIN if line.tag in rows() else None
-
-
-def _binary(text: str, vr: str, order: str) -> bytes:
-    """ "zeros 12", "utf16 TEXT", "hex 00ff", numbers for OW and its like, else the text itself."""
-    form, _, rest = text.partition(" ")
-    if form == "zeros":
-        return bytes(int(rest))
-    if form == "utf16":
-        return rest.encode("utf-16-le")
-    if form == "hex":
-        return bytes.fromhex(rest)
-    if vr in UNITS and rest and form == "numbers":
-        return b"".join(struct.pack(order + UNITS[vr], float(n) if vr in ("OF", "OD") else int(n)) for n in rest.split())
-    return text.encode("utf-8")
 
 
 def _dates(day: date) -> tuple[str, ...]:

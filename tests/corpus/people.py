@@ -130,7 +130,7 @@ class Mint:
 
     def next(self) -> int:
         self._made += 1
-        return self._file * 100 + self._made
+        return self._file * 1000 + self._made
 
     def word(self) -> Minted:
         """A word in no dictionary."""
@@ -148,6 +148,21 @@ class Mint:
         number = self.next()
         text = f"{'QXKZ'[number % 4]}{'JWVY'[number // 4 % 4]}{number * 7 + 10000000}"
         return Minted(text, "id", (text[2:],))
+
+    def elder(self) -> Minted:
+        """An age that is a date to HIPAA."""
+        text = f"{self.next() % 9 + 91}-year"
+        return Minted(f"{text}-old", "age", (text,))
+
+    def digits(self) -> Minted:
+        text = f"{self.next() * 11 + 60000000}"
+        return Minted(text, "id", (text,))
+
+    def moment(self) -> Minted:
+        """A time of day that no other event has."""
+        number = self.next()
+        text = f"{number % 24:02d}{number % 60:02d}{number % 59:02d}.{number * 7 % 1000000:06d}"
+        return Minted(text, "time", (text,))
 
     def phone(self) -> Minted:
         digits = f"{self.next():07d}"

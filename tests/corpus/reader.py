@@ -51,8 +51,8 @@ def read(raw: bytes, syntax: str = "") -> Content:
     """`syntax`: for files that do not say. Raises Unreadable."""
     content, at = Content(), 0
     try:
-        if raw[128:132] == b"DICM":
-            at = _meta(raw, content)
+        if raw[128:132] == b"DICM" or raw[:4] == b"\2\0\0\0":
+            at = _meta(raw, content, 132 if raw[128:132] == b"DICM" else 0)
         content.syntax = content.syntax or syntax
         body = zlib.decompress(raw[at:], -15) if content.syntax == DEFLATED else raw[at:]
         content.whole = raw[:at] + body
@@ -63,8 +63,7 @@ def read(raw: bytes, syntax: str = "") -> Content:
     return content
 
 
-def _meta(raw: bytes, content: Content) -> int:
-    at = 132
+def _meta(raw: bytes, content: Content, at: int) -> int:
     while raw[at : at + 2] == b"\2\0":
         tag, vr, length, at = _explicit(raw, at, "<")
         content.meta[tag] = raw[at : at + length]

@@ -29,7 +29,10 @@ SECTION = re.compile(r"\[(\S+)\]\s*(.*)")
 
 @dataclass(frozen=True)
 class Line:
-    """One element. `items`: of a sequence, else `value` counts. `open`: of undefined length; `odd`: not padded."""
+    """One element. `items`: of a sequence, else `value` counts. `open`: of undefined length; `odd`: not padded.
+
+    `trap`: the section of `traps.txt` that it came from, "" for the object's own.
+    """
 
     tag: int
     vr: str
@@ -38,6 +41,7 @@ class Line:
     open: bool = False
     odd: bool = False
     note: str = ""
+    trap: str = ""
 
 
 @dataclass
@@ -97,8 +101,8 @@ def _level(rows: list[tuple[int, bool, str]], at: int, depth: int) -> tuple[list
     while at < len(rows) and rows[at][0] == depth and not (made and rows[at][1] and depth):
         text, at = rows[at][2], at + 1
         items = []
-        while at < len(rows) and rows[at][0] == depth + 1 and rows[at][1]:
-            item, at = _level(rows, at, depth + 1)
+        while at < len(rows) and rows[at][0] == depth + 2 and rows[at][1]:
+            item, at = _level(rows, at, depth + 2)
             items.append(tuple(item))
         made.append(_line(text, tuple(items)))
     return made, at
