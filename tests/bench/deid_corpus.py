@@ -37,7 +37,7 @@ PatientSize 1.7
 PatientWeight 70
 PatientAddress {n} Synthallee
 OtherPatientIDs SYNOLD{n:06d}
-EthnicGroup synthgroup
+EthnicGroup none
 Allergies none
 AdditionalPatientHistory cough for three weeks, seen by Dr. Refersynth
 PatientComments Benchsynth{n} is hard of hearing
@@ -122,9 +122,10 @@ LISTS: Final[dict[str, list[str]]] = {
     "PixelSpacing": ["0.6640625", "0.6640625"],
 }
 NUMBERS: Final[dict[str, int | float]] = {
-    "PregnancyStatus": 4, "EstimatedDoseSaving": 32.5, "CTDIvol": 5.12, "SingleCollimationWidth": 0.6, "TotalCollimationWidth": 38.4,
-    "TableSpeed": 76.8, "TableFeedPerRotation": 38.4, "SpiralPitchFactor": 1.0, "SamplesPerPixel": 1, "BitsAllocated": 16,
-    "BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0, "SmallestImagePixelValue": 0, "LargestImagePixelValue": 4095,
+    "PregnancyStatus": 4, "EstimatedDoseSaving": 32.5, "CTDIvol": 5.12, "SingleCollimationWidth": 0.6,
+    "TotalCollimationWidth": 38.4, "TableSpeed": 76.8, "TableFeedPerRotation": 38.4, "SpiralPitchFactor": 1.0,
+    "SamplesPerPixel": 1, "BitsAllocated": 16, "BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0,
+    "SmallestImagePixelValue": 0, "LargestImagePixelValue": 4095,
 }  # fmt: skip
 PRIVATE: Final = ((0x0009, 12), (0x0019, 38), (0x0021, 18), (0x0029, 12), (0x0043, 34))
 """Group and number of elements of each block."""
@@ -161,7 +162,9 @@ def _identifiers() -> frozenset[bytes]:
     lines = (line for study in range(STUDIES) for line in PERSON.format(n=study + 1).splitlines())
     words = {word for line in lines for word in line.partition(" ")[2].replace("^", " ").replace(",", " ").split()}
     uids = {f"{ROOT}.{kind}.{study + 1}" for kind in (1, 2, 3) for study in range(STUDIES)}
-    return frozenset(word.encode() for word in words | uids if word.upper().startswith(("SYN", ROOT)) or "synth" in word)
+    return frozenset(
+        word.encode() for word in words | uids if word.upper().startswith(("SYN", ROOT)) or "synth" in word
+    )
 
 
 def _header(study: int, SOPClassUID: str, rows: int) -> Dataset:

@@ -1,4 +1,4 @@
-"""Our engine on a folder: `python -m tests.bench.deid_ours WAY SOURCE DEST [OPTION...]`; prints what `deid_peer.timed` tells.
+"""Our engine on a folder: `python -m tests.bench.deid_ours WAY [OPTION...] SOURCE DEST`; prints what `deid_peer.timed` tells.
 
 `files`: each file read, cleaned, verified and written, without the sync that the product adds, as the other tools have none.
 `memory`: the data sets are in memory beforehand, as the receiver has them, and the clean parts are not written.
@@ -36,13 +36,16 @@ def cleaned(cleaner: Cleaner, dataset: Buffer, transfer_syntax: str) -> tuple[Bu
     return done.parts
 
 
+def write(dest: Path, parts: tuple[Buffer, ...]) -> None:
+    with dest.open("wb") as file:
+        file.writelines(parts)
+
+
 def through_files(cleaner: Cleaner) -> Tool:
     """As `pacs-gateway deid` reads and writes."""
 
     def run(source: Path, dest: Path) -> None:
-        parts = cleaned(cleaner, *read_file(source))
-        with dest.open("wb") as file:
-            file.writelines(parts)
+        write(dest, cleaned(cleaner, *read_file(source)))
 
     return run
 
@@ -57,7 +60,7 @@ def in_memory(cleaner: Cleaner, source: Path) -> Tool:
 
 
 def main() -> None:
-    way, source, dest, *options = sys.argv[1:]
+    way, *options, source, dest = sys.argv[1:]
     cleaner = make(tuple(options))
     run = through_files(cleaner) if way == "files" else in_memory(cleaner, Path(source))
     print(json.dumps(timed(run, sorted(Path(source).iterdir()), Path(dest))))
