@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 
+from pydicom._dicom_dict import DicomDictionary
+
 from gateway.deidentify.table import Row, load_table
 from tests.corpus.key import Fact, Kind
 
@@ -19,6 +21,8 @@ FREE_TEXTS = frozenset(("LT", "ST", "UC", "UT"))
 DATES = frozenset(("DA", "DT", "TM"))
 LASTING = frozenset(("D", "U", "Z/D", "X/Z/U*"))
 """Codes of a sequence whose items stay under the Basic Profile in any IOD."""
+WITHHELD = (0x0010, 0x4010)
+"""Groups of the patient and of security screening: who removes what has no row there is careful, not wrong."""
 CONTENT_TEXT = 0x0040A160
 ANNOTATION_TEXT = 0x00700006
 
@@ -73,7 +77,7 @@ def survives(tag: int, options: frozenset[str]) -> bool:
     """Whether the items of a sequence must be there afterwards."""
     row = rows().get(tag)
     if row is None:
-        return True
+        return not tag >> 16 & 1 and tag >> 16 not in WITHHELD
     return bool(options & set(row.options)) or row.basic in LASTING
 
 
@@ -96,6 +100,8 @@ def _by_row(fact: Fact, options: frozenset[str]) -> Owed:
 
 
 def _by_default(fact: Fact, options: frozenset[str]) -> Owed:
+    if fact.tag >> 16 in WITHHELD or fact.tag not in DicomDictionary or DicomDictionary[fact.tag][3]:
+        return Owed.NOTHING
     if fact.vr in DATES:
         return Owed.SHIFTED if MODIFIED in options else Owed.EQUAL if FULL in options else Owed.OTHER
     if fact.kind is Kind.UID:

@@ -6,6 +6,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import lru_cache
 
 from tests.corpus.expect import TEXTS, freed, rows
 from tests.corpus.key import Answers, Fact, Kind
@@ -50,9 +51,13 @@ class Maker:
     constants: dict[str, str] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
     charset: str = field(init=False)
+    known: dict[str, Minted] = field(init=False)
+    own: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.charset = self.subject.patient.charset
+        self.known = _own_values(self.subject.patient, self.subject.examination)
+        self.own = frozenset(part.casefold() for part in self.subject.patient.parts)
 
     def make(self, lines: tuple[Line, ...], path: str = "", parents: tuple[int, ...] = (), order: str = "") -> list[Element]:
         """The elements of one data set or item; `path` ends with a full stop."""
@@ -123,8 +128,7 @@ class Maker:
         if kind is None:
             return
         template = MAY_GO.sub(" ", PLACE.sub("0", line.value))
-        own = {part.casefold() for part in self.subject.patient.parts}
-        words = tuple(w for w in WORD.findall(template) if kind is Kind.TEXT and w.casefold() not in own)
+        words = tuple(w for w in WORD.findall(template) if kind is Kind.TEXT and w.casefold() not in self.own)
         value = held.text if line.vr in CHARACTER_VRS else held.value
         self.answers.facts.append(Fact(path, line.tag, parents, line.vr, kind, value, words, line.note, self.answers.trap))
 
@@ -137,34 +141,10 @@ class Maker:
         stamp = re.fullmatch(r"(date|datetime|time)(?:\.(\w+))?([+-]\d+)?(?: (\S+))?", name)
         if stamp:
             return self._moment(stamp[1], stamp[2] or "da", int(stamp[3] or 0), stamp[4] or "")
-        known = self._known(name)
-        if known is not None:
-            return known
+        if name in self.known:
+            return self.known[name]
         made: Minted = getattr(self.mint, name)()
         return made
-
-    def _known(self, name: str) -> Minted | None:
-        """What is the patient's or the study's own; None for anything that is minted anew."""
-        patient, study = self.subject.patient, self.subject.examination
-        kind = "common" if patient.common else "name"
-        family = re.split(r"[-\^=]", patient.name)[0]
-        aged = f"{_years(patient.birth, study.day):03d}Y"
-        ours = {
-            "patient": (patient.name, kind, patient.parts),
-            "family": (family, kind, (family,)),
-            "patient_id": (patient.id, "id", (patient.id,)),
-            "street": (patient.street, "address", (patient.street.split()[1],)),
-            "tel": (patient.phone, "phone", (patient.phone[-8:],)),
-            "accession": (study.accession, "accession", (study.accession,)),
-            "study_id": (study.study_id, "id", (study.study_id,)),
-            "house": (study.house, "place", (study.house,)),
-            "referring": (study.referring, "name", name_parts(study.referring)),
-            "birth": (f"{patient.birth:%Y%m%d}", "birth date", _dates(patient.birth)),
-            "birth.dmy": (f"{patient.birth:%d.%m.%Y}", "birth date", _dates(patient.birth)),
-            "age": (aged, "age", (aged,) if aged > "089Y" else ()),
-            "sex": (patient.sex, "sex", ()),
-        }
-        return Minted(*ours[name]) if name in ours else None
 
     def _moment(self, what: str, shape: str, days: int, clock: str) -> Minted:
         """A day counted from the study's, a time of day (that of the study where none is given), or both."""
@@ -233,6 +213,29 @@ def _kind(line: Line, minted: list[Minted]) -> Kind | None:
     return Kind.PLAIN if line.tag in rows() else None
 
 
+def _own_values(patient: Patient, study: Study) -> dict[str, Minted]:
+    """What is the patient's or the study's own, by the name of its place holder."""
+    kind = "common" if patient.common else "name"
+    family = re.split(r"[-\^=]", patient.name)[0]
+    aged = f"{_years(patient.birth, study.day):03d}Y"
+    return {
+        "patient": Minted(patient.name, kind, patient.parts),
+        "family": Minted(family, kind, (family,)),
+        "patient_id": Minted(patient.id, "id", (patient.id,)),
+        "street": Minted(patient.street, "address", (patient.street.split()[1],)),
+        "tel": Minted(patient.phone, "phone", (patient.phone[-8:],)),
+        "accession": Minted(study.accession, "accession", (study.accession,)),
+        "study_id": Minted(study.study_id, "id", (study.study_id,)),
+        "house": Minted(study.house, "place", (study.house,)),
+        "referring": Minted(study.referring, "name", name_parts(study.referring)),
+        "birth": Minted(f"{patient.birth:%Y%m%d}", "birth date", _dates(patient.birth)),
+        "birth.dmy": Minted(f"{patient.birth:%d.%m.%Y}", "birth date", _dates(patient.birth)),
+        "age": Minted(aged, "age", (aged,) if aged > "089Y" else ()),
+        "sex": Minted(patient.sex, "sex", ()),
+    }
+
+
+@lru_cache(4096)
 def _dates(day: date) -> tuple[str, ...]:
     """A date in the forms in which it is looked for."""
     return tuple(day.strftime(shape) for shape in ("%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y"))

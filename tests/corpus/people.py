@@ -10,6 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import lru_cache
 
 ROOT = "1.2.826.0.1.3680043.10.1338."
 PREFIXES = ("Dr", "Prof", "Mrs", "Jr", "PhD", "III", "MD")
@@ -68,6 +69,7 @@ class Patient:
         return name_parts(self.name)
 
 
+@lru_cache(4096)
 def name_parts(name: str) -> tuple[str, ...]:
     """The words of a name that give somebody away: no titles, nothing of one character."""
     found = [word for group in name.split("=") for part in group.split("^")[:3] for word in re.split(r"[ \-.,']+", part)]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from pydicom.datadict import DicomDictionary
 
+from tests.corpus.expect import rows
+
 LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 IMPLICIT, BIG, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 PIXEL_DATA = 0x7FE00010
@@ -15,7 +17,9 @@ UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 CHARACTER_SET = 0x00080005
 WORDS = {"OW": 2, "US": 2, "SS": 2, "OF": 4, "OL": 4, "UL": 4, "SL": 4, "FL": 4, "AT": 2, "OD": 8, "FD": 8}
-VRS = {tag: entry[0][:2].encode() for tag, entry in DicomDictionary.items()}
+VRS = {tag: entry[0][:2].encode() for tag, entry in DicomDictionary.items()} | {
+    tag: row.vr.encode() for tag, row in rows().items()
+}
 
 
 @dataclass(frozen=True)
