@@ -38,7 +38,8 @@ def decide(rule: Rule, vr: bytes, known: bytes, *, scrub: bool) -> Action:
     if scrub and action in (Action.KEEP, Action.TEXT, Action.SHIFT, Action.AGE) and vr in TEXT_VRS:
         return Action.UID if vr == b"UI" else Action.DUMMY
     if action is Action.KEEP and vr != known:
-        return mismatched(vr, known) or action
+        instead = mismatched(vr, known) or action
+        return Action.REMOVE if instead is Action.DUMMY and known == b"UI" else instead
     return action
 
 
@@ -51,11 +52,16 @@ def distrusted(action: Action, vr: bytes, *, again: bool) -> Action:
     return Action.TEXT if vr in FREE_TEXT and action is Action.KEEP else Action.REMOVE
 
 
-def fitting(action: Action, vr: bytes, raw: bytes) -> Action:
-    """What is kept as it is must be able to be a value of its VR: a name in a number's place goes, in a code it is cleaned."""
-    if action is not Action.KEEP or is_legal(vr, raw):
+def fitting(action: Action, vr: bytes, known: bytes, raw: bytes) -> Action:
+    """What is kept as it is must be able to be a value of its VR, as it came and as it leaves.
+
+    A name in a number's place goes, in a date's it becomes empty, in a code's it is cleaned.
+    """
+    if action is not Action.KEEP or (is_legal(vr, raw) and (vr == known or is_legal(known, raw))):
         return action
-    return Action.TEXT if vr == b"CS" else Action.REMOVE
+    if known in DATES:
+        return Action.EMPTY
+    return Action.TEXT if b"CS" in (vr, known) else Action.REMOVE
 
 
 def new_value(action: Action, tag: int, value: tuple[bytes, bytes, Charset], subject: Subject) -> bytes:

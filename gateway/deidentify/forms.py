@@ -13,6 +13,10 @@ Form = Callable[..., Any]
 _DECIMAL = rb" *+(?:[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[Ee][+-]?[0-9]++)?)? *+"
 _INTEGER = rb" *+(?:[+-]?[0-9]{1,12}+)? *+"
 _CODE = rb"[A-Z0-9 _]*+"
+_UID = rb"[0-9.]{0,64}+"
+_DAY = rb"(?:[0-9]{4}\.[0-9]{2}\.[0-9]{2}|[0-9]{8})? *+"
+_TIME = rb"(?:[0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:\.[0-9]{1,6}+)?)?)?)? *+"
+_MOMENT = rb"(?:[0-9]{4,14}+(?:\.[0-9]{1,6}+)?(?:[+-][0-9]{4})?)? *+"
 _AGE = rb" *+(?:[0-9]{3}[DWMY])? *+"
 
 
@@ -22,6 +26,7 @@ def _several(one: bytes) -> Form:
 
 FORMS: Mapping[bytes, Form] = {
     b"CS": _several(_CODE), b"DS": _several(_DECIMAL), b"IS": _several(_INTEGER), b"AS": _several(_AGE),
+    b"UI": _several(_UID), b"DA": _several(_DAY), b"TM": _several(_TIME), b"DT": _several(_MOMENT),
 }  # fmt: skip
 """By VR. A number with an exponent where none belongs, or a code of more than 16 characters, is odd but tells nothing."""
 SIZES: Mapping[bytes, int] = {

@@ -181,7 +181,7 @@ class Walker:
         raw = self.buf[head.value : after]
         if not scope.depth and head.tag in self.route.watched:
             self.seen.setdefault(head.tag, raw)
-        action = fitting(action, vr, raw)
+        action = fitting(action, vr, known, raw)
         self._tell(head.tag, action, rule, scope)
         if action is Action.REMOVE or (action is Action.PATIENT_ID and not scope.depth):
             return [], after  # the top level's Patient ID is among the marks

@@ -31,7 +31,7 @@ def kept(cleaner: Cleaner, elements: list[Element], syntax: str = "explicit", *,
     return pydicom.dcmread(io.BytesIO(b"".join(result.parts)))
 
 
-def reason(result: Kept | Dropped) -> tuple[Outcome, str]:
+def reason(result: Kept | Held | Dropped) -> tuple[Outcome, str]:
     assert isinstance(result, Dropped)
     return result.outcome, result.reason
 

@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from gateway.deidentify.documents import EMPTY_STL, EMPTY_XML, NOTHING, empty_document
-from gateway.deidentify.forms import is_legal
+from gateway.deidentify.forms import FORMS, is_legal
 from gateway.deidentify.icc import clean_icc
 
 
@@ -88,6 +88,10 @@ def test_bytes_between_the_elements_go() -> None:
         (b"DS", b"1.5\\-2e-3\\ 7 ", True), (b"DS", b"1.5kg", False), (b"DS", b"1.2.3", False), (b"DS", b"", True),
         (b"IS", b"12\\-7", True), (b"IS", b"1.5", False), (b"IS", b"1234567890123", False),
         (b"AS", b"034Y", True), (b"AS", b"34Y", False), (b"US", b"\1\0", True), (b"US", b"\1\0\2", False),
+        (b"UI", b"1.2.840.10008.1.2\0", True), (b"UI", b"Quasten", False), (b"UI", b"1." * 33, False),
+        (b"DA", b"20240317", True), (b"DA", b"2024.03.17", True), (b"DA", b"17 March", False), (b"DA", b"", True),
+        (b"TM", b"235959.123456", True), (b"TM", b"23:59", True), (b"TM", b"late", False),
+        (b"DT", b"20240317235959.5+0100", True), (b"DT", b"2024", True), (b"DT", b"yesterday", False),
         (b"FD", b"Quasten!", True), (b"FD", b"Quasten", False), (b"LO", b"anything", True),
     ],
 )  # fmt: skip
@@ -95,7 +99,7 @@ def test_forms(vr: bytes, raw: bytes, legal: bool) -> None:
     assert is_legal(vr, raw) is legal
 
 
-@pytest.mark.parametrize("vr", [b"CS", b"DS", b"IS", b"AS"])
+@pytest.mark.parametrize("vr", list(FORMS))
 @pytest.mark.parametrize("filler", [b" ", b"1", b"A", b"\\", b"1\\", b"0 "])
 def test_forms_never_try_twice(vr: bytes, filler: bytes) -> None:
     """A pattern that backtracks would take hours here, not the test's seconds."""

@@ -8,10 +8,12 @@ from collections.abc import Callable
 import pydicom
 import pytest
 
-from gateway.deidentify.cleaner import Cleaner
+from gateway.deidentify.cleaner import Cleaner, make_cleaner
 from gateway.model import Buffer, Kept, Outcome
+from gateway.settings import Deidentify
+from tests.deidentify.conftest import KEY
 from tests.deidentify.test_cleaner import EXPLICIT, kept, reason
-from tests.deidentify.writer import SYNTAXES, Element, base, write
+from tests.deidentify.writer import SYNTAXES, Element, base, with_, write
 
 
 @pytest.mark.parametrize(
@@ -139,3 +141,20 @@ def test_pixel_data_cut_out_of_the_wrong_place_is_refused(cleaner: Cleaner) -> N
     for data in (opened, opened[:-2]):
         result = cleaner.clean(bytearray(data), EXPLICIT, frozenset())
         assert type(result) is type(cleaner.clean(data, EXPLICIT, frozenset()))
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "options"),
+    [(0x00180060, "LO", ()), (0x00280030, "LO", ()), (0x00180088, "AE", ()), (0x00180022, "SH", ())]
+    + [(0x00081167, "ST", ("retain-uids",)), (0x00081167, "LO", ("retain-uids",))]
+    + [(0x00080021, "LO", ("retain-longitudinal-full-dates",)), (0x0008001A, "UT", ("retain-uids",))],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_words_in_the_place_of_a_number_a_code_or_a_uid_go(
+    tag: int, vr: str, options: tuple[str, ...], nested: bool
+) -> None:
+    cleaner = make_cleaner(project="a", deidentify=Deidentify(options=options), instance_rule=None, key=KEY)
+    planted = Element(tag, vr, b"Qzxwords Xqjk")
+    elements = with_(base(), Element(0x00082218, "SQ", ((planted,),)) if nested else planted)
+    result = cleaner.clean(write(elements, "explicit"), SYNTAXES["explicit"], frozenset())
+    assert isinstance(result, Kept) and b"Qzxwords" not in b"".join(result.parts)
