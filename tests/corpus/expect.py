@@ -21,6 +21,10 @@ FREE_TEXTS = frozenset(("LT", "ST", "UC", "UT"))
 DATES = frozenset(("DA", "DT", "TM"))
 LASTING = frozenset(("D", "U", "Z/D", "X/Z/U*"))
 """Codes of a sequence whose items stay under the Basic Profile in any IOD."""
+PERSONAL = frozenset({0x00340001, 0x00401101, 0x0040A073, 0x00081072, 0x00080082})
+"""Sequences that name a person, a place or a device, whatever is in them."""
+REPOSITORIES = frozenset({0x0040E030, 0x0040E031})
+"""Where the original lies: to be removed or mapped as one likes."""
 WITHHELD = (0x0010, 0x4010)
 """Groups of the patient and of security screening: who removes what has no row there is careful, not wrong."""
 CONTENT_TEXT = 0x0040A160
@@ -46,16 +50,25 @@ def rows() -> Mapping[int, Row]:
     return {int(row.tag, 16): row for row in load_table().rows if row.vr}
 
 
-def freed(tag: int, vr: str, *, private: bool = False) -> frozenset[str]:
-    """The options that let an original value stay in the element of that tag."""
+def freed(tag: int, vr: str, parents: tuple[int, ...]) -> frozenset[str]:
+    """The options that let an original value stay in the element of that tag, in the sequences `parents`."""
     row = rows().get(tag)
-    if private or vr == "PN":
+    if vr == "PN" or any(one >> 16 & 1 for one in (tag, *parents)):
         return frozenset()
     if row is not None:
-        return frozenset(option for option, code in row.options.items() if code == "K" or vr == "TM")
+        return _keeping(tag, vr)
     if vr == "UI":
         return frozenset(("retain-uids",))
-    return frozenset((FULL, MODIFIED) if vr == "TM" else (FULL,)) if vr in DATES else frozenset()
+    if vr in DATES:
+        return frozenset((FULL, MODIFIED) if vr == "TM" else (FULL,))
+    return frozenset(option for parent in parents for option in _keeping(parent, "SQ"))
+
+
+def _keeping(tag: int, vr: str) -> frozenset[str]:
+    """Options that say K, or C of a time of day, which is not moved."""
+    row = rows().get(tag)
+    cells = row.options.items() if row else ()
+    return frozenset(option for option, code in cells if code == "K" or vr == "TM")
 
 
 def owed(fact: Fact, options: frozenset[str]) -> Owed:
@@ -76,8 +89,10 @@ def owed(fact: Fact, options: frozenset[str]) -> Owed:
 def survives(tag: int, options: frozenset[str]) -> bool:
     """Whether the items of a sequence must be there afterwards."""
     row = rows().get(tag)
+    if tag in PERSONAL:
+        return False
     if row is None:
-        return not tag >> 16 & 1 and tag >> 16 not in WITHHELD
+        return tag in DicomDictionary and not DicomDictionary[tag][3] and tag >> 16 not in WITHHELD
     return bool(options & set(row.options)) or row.basic in LASTING
 
 
@@ -100,7 +115,7 @@ def _by_row(fact: Fact, options: frozenset[str]) -> Owed:
 
 
 def _by_default(fact: Fact, options: frozenset[str]) -> Owed:
-    if fact.tag >> 16 in WITHHELD or fact.tag not in DicomDictionary or DicomDictionary[fact.tag][3]:
+    if fact.tag >> 16 in WITHHELD or fact.tag in REPOSITORIES or fact.tag not in DicomDictionary or DicomDictionary[fact.tag][3]:
         return Owed.NOTHING
     if fact.vr in DATES:
         return Owed.SHIFTED if MODIFIED in options else Owed.EQUAL if FULL in options else Owed.OTHER
@@ -108,6 +123,6 @@ def _by_default(fact: Fact, options: frozenset[str]) -> Owed:
         return Owed.EQUAL if "retain-uids" in options else Owed.MAPPED
     if fact.tag == CONTENT_TEXT:
         return Owed.WORDS if "clean-structured-content" in options else Owed.NOTHING
-    if fact.vr in FREE_TEXTS:
+    if fact.vr in FREE_TEXTS or (fact.vr in TEXTS and fact.kind is Kind.TEXT and fact.dirty):
         return Owed.WORDS if "clean-descriptors" in options else Owed.NOTHING
-    return Owed.EQUAL if fact.kind in (Kind.PLAIN, Kind.TEXT) else Owed.NOTHING
+    return Owed.EQUAL if fact.kind in (Kind.PLAIN, Kind.TEXT) and not fact.dirty else Owed.NOTHING

@@ -28,7 +28,8 @@ class Kind(StrEnum):
 class Fact:
     """One element. `path`: "0040A730[0].0040A160", private ones `0029"CREATOR"10`. `parents`: tags of the sequences around it.
 
-    `value`: text decoded, else raw. `words`: to be found again once the text was cleaned. `note`: of the script.
+    `value`: text decoded, else raw. `words`: to be found again once the text was cleaned. `note`: of the script. `dirty`: something was
+    planted in it, so that it cannot stay as it is.
     """
 
     path: str
@@ -40,6 +41,7 @@ class Fact:
     words: tuple[str, ...] = ()
     note: str = ""
     trap: str = ""
+    dirty: bool = False
 
 
 @dataclass(frozen=True)

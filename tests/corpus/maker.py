@@ -101,9 +101,9 @@ class Maker:
 
         text = PLACE.sub(put, line.value)
         value = self._encoded(MAY_GO.sub(lambda m: m[0][1:], text), line.vr, order)
-        private = bool(line.tag >> 16 & 1)
+        allowed = freed(line.tag, line.vr, parents)
         for one in minted:
-            self.answers.plant(one, path, freed(line.tag, line.vr, private=private), whole=one.kind == "common")
+            self.answers.plant(one, path, allowed, whole=one.kind == "common")
         self._state(line, path, parents, _Held(MAY_GO.sub(lambda m: m[0][1:], text), value, minted))
         return Element(line.tag, line.vr, value, odd=line.odd)
 
@@ -130,7 +130,10 @@ class Maker:
         template = MAY_GO.sub(" ", PLACE.sub("0", line.value))
         words = tuple(w for w in WORD.findall(template) if kind is Kind.TEXT and w.casefold() not in self.own)
         value = held.text if line.vr in CHARACTER_VRS else held.value
-        self.answers.facts.append(Fact(path, line.tag, parents, line.vr, kind, value, words, line.note, self.answers.trap))
+        dirty = bool(held.minted)
+        self.answers.facts.append(
+            Fact(path, line.tag, parents, line.vr, kind, value, words, line.note, self.answers.trap, dirty)
+        )
 
     def _minted(self, name: str) -> Minted:
         """What a placeholder stands for."""

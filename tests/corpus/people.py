@@ -140,10 +140,11 @@ class Mint:
         return Minted(text, "word", (text,))
 
     def name(self) -> Minted:
-        """A person's name: a family name of the real kind, or an invented one, and a given name."""
+        """A person's name: invented, and each fifth time a real family name and a given name."""
         number = self.next()
-        family = FAMILIES[number % len(FAMILIES)] + ("" if number % 3 else _syllables(number))
-        given = GIVENS[number * 7 % len(GIVENS)]
+        family, given = FAMILIES[number % len(FAMILIES)], GIVENS[number * 7 % len(GIVENS)]
+        if number % 5:
+            family, given = family[:3] + _syllables(number), _syllables(number + 30011).capitalize()
         return Minted(f"{family}^{given}", "name", (family, given))
 
     def id(self) -> Minted:
@@ -172,8 +173,10 @@ class Mint:
 
     def address(self) -> Minted:
         number = self.next()
-        street = f"{STREETS[number % len(STREETS)]}"
-        return Minted(f"{number % 90 + 1} {street}, {TOWNS[number % len(TOWNS)]}", "address", (street, TOWNS[number % len(TOWNS)]))
+        street, town = STREETS[number % len(STREETS)], TOWNS[number % len(TOWNS)]
+        if number % 5:
+            street, town = street[:4] + _syllables(number), town[:3] + _syllables(number + 17041)
+        return Minted(f"{number % 90 + 1} {street}, {town}", "address", (street, town))
 
     def mail(self) -> Minted:
         name = _syllables(self.next())
