@@ -17,6 +17,7 @@ import mmap
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
@@ -137,12 +138,12 @@ class ScreenStep:
         started = time.perf_counter()
         screened = None
         if held.tried(holding) < MAX_TRIES:
-            screened = screener.screen((memoryview(_mapped(holding)),))
+            screened = screener.screen((memoryview(mapped(holding.path)),))
             held.ended(holding)  # from here on it is the disk's fault, not the file's
         result = self._decide(holding, screened)
         self.count.observe("screen_seconds", time.perf_counter() - started)
         self.count.add("screened_total", project=project, result=result)
-        structlog.get_logger().debug(f"instance.{result}", project=project, series=holding.series, key=holding.key)
+        structlog.get_logger().debug(f"instance.{result}", project=project, series=holding.series, held=holding.key)
 
     def _decide(self, holding: Holding, screened: Screened | None) -> str:
         if screened is not None and screened.verdict == RELEASE:
@@ -153,9 +154,9 @@ class ScreenStep:
         return "held" if screened else "failed"
 
 
-def _mapped(holding: Holding) -> mmap.mmap:
+def mapped(path: Path) -> mmap.mmap:
     """The file without a copy of it; the mapping ends with its last view."""
-    with holding.path.open("rb") as file:
+    with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 

@@ -32,8 +32,9 @@ FIELDS: Final = frozenset({
     "status", "exit_code", "project", "request", "series", "pacs", "sink", "ris", "source", "direction", "peers",
     "state", "before", "after", "reason", "detail", "result", "error", "where", "at", "trace", "stale", "roles",
     "requests", "rows", "new", "known", "aside", "studies", "expected", "found", "instances", "kept", "excluded",
-    "refused", "duplicates", "files", "moves", "lost", "count", "times", "final", "arrived", "charged", "attempt", "attempts",
-    "bytes", "free_bytes", "seconds", "until", "config", "socket", "bind", "port", "schema", "profile", "form", "window", "limit",
+    "held", "refused", "duplicates", "files", "moves", "lost", "count", "times", "final", "arrived", "charged", "attempt",
+    "attempts", "bytes", "free_bytes", "seconds", "until", "config", "socket", "bind", "port", "schema", "profile", "form",
+    "window", "limit",
 })  # fmt: skip
 """What an event may carry: our own keys, configured names, slugs, numbers. Add a name here only for such a value."""
 

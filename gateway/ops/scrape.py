@@ -37,6 +37,7 @@ class Watched:
     outbox_bytes: Callable[[], int]
     disk_free_bytes: Callable[[], int]
     clock: Callable[[], float]
+    held: Callable[[], Mapping[str, int]]  # by project, of those that have any
 
 
 class Scrape:
@@ -60,7 +61,7 @@ class Scrape:
         yield _family("requests", counts.requests)
         yield _family("series", counts.series)
         projects = {project for project, _ in counts.series} | {project for project, _ in counts.requests}
-        yield _family("held", {(p,): counts.series.get((p, "held"), 0) for p in projects})
+        yield _family("held", {(p,): 0.0 for p in projects} | {(p,): float(n) for p, n in self._watched.held().items()})
         ages = {(p,): max(0.0, now - since) for p, since in counts.oldest_pending.items()}
         yield _family("oldest_pending_request_age_seconds", ages)
 

@@ -1,6 +1,6 @@
 """The daemon's life: lock, state, receivers, workers, READY; then watch until told to stop; then drain in order.
 
-Stop order: poll, find -> move (ends or C-CANCELs) -> receive -> deliver, confirm -> state (architecture.md, Processes).
+Stop order: poll, find -> move (ends or C-CANCELs) -> receive -> screen -> deliver, confirm -> state (architecture.md, Processes).
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from gateway.ops.core import forbid_core_dumps
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.ops.notify import Heartbeats, Systemd, Watchdog, watchdog_interval
-from gateway.run import wiring
+from gateway.run import upkeep, wiring
+from gateway.run.children import Children, Hear
 from gateway.run.current import Current
 from gateway.run.endpoints import Endpoints
 from gateway.run.meter import Meter
-from gateway.run.receivers import Hear, Receivers, listen
+from gateway.run.receivers import listen, receive_kind
 from gateway.run.schedule import Schedule
+from gateway.run.screen import screen_kind
 from gateway.run.worker import Role, Watch, attempt, work
 from gateway.settings import Settings
 
@@ -107,7 +109,10 @@ class Life:
         self.board = Board(_peers(settings))
         self.state = wiring.open_state(settings)
         hear = Hear(self.metrics, self._beat, lambda line: self.meter.line(line, time.time()))
-        self.receivers = Receivers(settings, current.listener, hear, level=level)
+        self.receivers = Children(settings, receive_kind(settings.receiver, current.listener), hear, level=level)
+        # That a screening process is replaced ever more slowly, or busy with one file for long, is no reason for the watchdog.
+        deaf = Hear(self.metrics, lambda _: None, lambda _: None)
+        self.screening = Children(settings, screen_kind(settings), deaf, level=level)
         self.schedule = Schedule()
         self.endpoints = Endpoints(self)
         self.failed: Fatal | None = None
@@ -130,22 +135,20 @@ class Life:
     def _start(self) -> None:
         log = structlog.get_logger()
         freed, halves = self.state.store.free_node(), self.state.outbox.sweep()
-        swept = wiring.clear_outbox(self.state) + wiring.resume_outbox(self.state, time.time())
+        swept = upkeep.clear_outbox(self.state) + upkeep.resume_outbox(self.state, time.time())
         log.info(
             "daemon.starting", version=__version__, node=self.settings.node, count=freed, files=halves, series=swept
         )
-        for name in self._receive_roles():
+        for name in self.receivers.kind.names:
             self._expect(name, BEAT_LIMIT)
         self.receivers.start()
+        self.receivers.wait_ready()
+        self.screening.start()
         self.endpoints.open()
         self._start_workers()
         self._start_schedule()
         self.systemd.ready(f"receiving on port {self.settings.receiver.port}")
         log.info("daemon.ready", node=self.settings.node, port=self.settings.receiver.port)
-
-    def _receive_roles(self) -> list[str]:
-        wanted = self.settings.receiver.processes
-        return [f"receive-{i + 1}" for i in range(os.cpu_count() or 1 if wanted == "auto" else wanted)]
 
     def _start_workers(self) -> None:
         slowest = max(p.response_timeout for p in self.settings.pacs)
@@ -174,12 +177,12 @@ class Life:
         self.schedule.start()
 
     def _sweep(self) -> int:
-        resumed = wiring.resume_outbox(self.state, time.time(), quiet=SWEEP_QUIET)
-        return wiring.clear_outbox(self.state) + resumed
+        resumed = upkeep.resume_outbox(self.state, time.time(), quiet=SWEEP_QUIET)
+        return upkeep.clear_outbox(self.state) + resumed
 
     def _while_room(self, step: Callable[[], bool]) -> Callable[[], bool]:
         """Moves pause while the disk is low: what the receiver must defer would cost the series its attempts."""
-        return lambda: wiring.has_room(self.settings) and step()
+        return lambda: upkeep.has_room(self.settings) and step()
 
     def _guarded(self, name: str, job: Callable[[], object]) -> Callable[[], object]:
         role = Role(name, lambda: bool(job()), lambda: None)
@@ -213,6 +216,7 @@ class Life:
         told: tuple[str, ...] = ()
         while not self.signals.stop.wait(TICK) and not self._renewed():
             self.receivers.replace_dead()
+            self.screening.replace_dead()
             stuck = self.watchdog.tick()
             if stuck != told:
                 structlog.get_logger().error("daemon.stuck", roles=stuck)
@@ -242,6 +246,7 @@ class Life:
         self._end(self._asking, "find-")
         self._end(self._moving, "move-")
         self._wait_for(threading.Thread(target=self.receivers.stop, daemon=True))
+        self._wait_for(threading.Thread(target=self.screening.stop, daemon=True))
         self._end(self._delivering, "deliver", "confirm")
         self.endpoints.close()
         self.state.close()

@@ -12,12 +12,13 @@ from gateway.errors import GatewayError
 from gateway.ops.health import HealthSocket, Told, iso
 from gateway.ops.httpd import Server
 from gateway.ops.scrape import Watched
+from gateway.run import deciding
 
 if TYPE_CHECKING:
     from gateway.run.daemon import Life
 
 OUTBOX_SECONDS = 15.0
-"""How old the outbox's size may be: it is counted by walking the folders."""
+"""How old may be what is counted by walking folders: the outbox's size, and what is held."""
 UNFINISHED = ("planned", "retrieved", "delivered")
 
 
@@ -30,10 +31,13 @@ class Endpoints:
         self._health: HealthSocket | None = None
         self._port: Server | None = None
         self._outbox = (0.0, 0)
+        self._held: tuple[float, Mapping[str, int]] = (0.0, {})
 
     def open(self) -> None:
         life = self._life
-        life.metrics.watch(Watched(life.state.views.counts, life.board, self._outbox_bytes, self._disk_free, time.time))
+        life.metrics.watch(Watched(
+            life.state.views.counts, life.board, self._outbox_bytes, self._disk_free, time.time, self._held_by_project,
+        ))  # fmt: skip
         self._port = life.metrics.serve(life.settings.metrics.bind, life.settings.metrics.port)
         self._health = HealthSocket(
             life.settings.health.socket,
@@ -61,6 +65,7 @@ class Endpoints:
             "started": iso(self._started),
             "uptime_s": round(now - self._started),
             "queues": {"requests": _nested(counts.requests), "series": _nested(counts.series)},
+            "held": self._held_by_project(),
             "outbox_bytes": self._outbox_bytes(),
             "disk_free_bytes": self._disk_free(),
             "window_open": {p.name: True for p in life.settings.pacs},
@@ -96,6 +101,14 @@ class Endpoints:
             size = self._life.state.outbox.size()
             self._outbox = (time.monotonic(), size)
         return size
+
+    def _held_by_project(self) -> dict[str, int]:
+        """Held instances, counted as the commands list them."""
+        counted, by_project = self._held
+        if time.monotonic() - counted > OUTBOX_SECONDS:
+            by_project = deciding.count(self._life.state)
+            self._held = (time.monotonic(), by_project)
+        return dict(by_project)
 
 
 def _nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:

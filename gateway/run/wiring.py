@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from gateway import rules
 from gateway import settings as configuration
@@ -20,6 +20,7 @@ from gateway.cfind.select import CompiledSelect
 from gateway.cmove.retrieve import MoveStep
 from gateway.cstore.admission import PeerList
 from gateway.cstore.receive import Receive
+from gateway.cstore.screening import Screener, ScreenStep
 from gateway.cstore.space import WhileRoom
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deidentify.cleaner import make_cleaner as build_cleaner
@@ -31,14 +32,15 @@ from gateway.dicom.server import StorageServer
 from gateway.errors import BadConfiguration, Fatal, Mistake
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
-from gateway.run.crosswalk import anchored, checked
+from gateway.run.crosswalk import anchored, checked, load_crosswalk
 from gateway.settings import Project, Select, Settings
 from gateway.state.db import Database
-from gateway.state.outbox import Outbox
+from gateway.state.outbox import OWN, Outbox
 from gateway.state.store import Store
 from gateway.state.views import Views
 
 Clock = Callable[[], float]
+SCREENED: Final = "clean-pixel-data"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def open_state(settings: Settings) -> State:
     key = configuration.read_key(settings)
     try:
         settings.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
-        outbox = Outbox(settings.state_dir / "outbox")
+        outbox = Outbox(settings.state_dir / "outbox", Outbox(settings.state_dir / "held", modes=OWN))
     except OSError as err:
         raise Fatal("state.folder", f"{settings.state_dir}: {err.strerror}; it must be writable") from None
     database = Database(settings.state_dir / "state.sqlite")
@@ -205,6 +207,33 @@ def make_cleaner(settings: Settings, project_name: str) -> Cleaner:
         deidentify=found.deidentify,
         instance_rule=_rule("instance", found.select.instance),
         key=configuration.read_key(settings),
+        crosswalk=load_crosswalk(found.deidentify.crosswalk),
+    )
+
+
+def screened_projects(settings: Settings) -> list[Project]:
+    """Those whose held instances are screened; what is held of the others waits for a person."""
+    return [p for p in settings.project if SCREENED in p.deidentify.options]
+
+
+def make_screeners(projects: Sequence[Project]) -> dict[str, Screener]:
+    """By project. Only here the recogniser is loaded: seconds, and memory that a receive process must not have."""
+    if not projects:
+        return {}
+    from gateway.cstore.screener import make_screener
+
+    return {p.name: make_screener(p.deidentify) for p in projects}
+
+
+def make_screen_step(settings: Settings, state: State, count: Count) -> ScreenStep:
+    """What a screening process runs."""
+    return ScreenStep(
+        store=state.store,
+        views=state.views,
+        outbox=state.outbox,
+        screeners=make_screeners(screened_projects(settings)),
+        count=count,
+        clock=time.time,
     )
 
 
@@ -256,31 +285,6 @@ def make_deliver_steps(
             store=state.store, outbox=state.outbox, sinks=sinks, count=confirm.count, board=confirm.board, clock=confirm.clock,
         )),
     ]  # fmt: skip
-
-
-def clear_outbox(state: State) -> int:
-    """Clears the folders of series that failed or are excluded or withdrawn. Returns how many."""
-    states = state.store.series_states(state.outbox.series())
-    over = [key for key, found in states.items() if found in ("failed", "excluded", "withdrawn")]
-    for key in over:
-        state.outbox.clear(key)
-    return len(over)
-
-
-def resume_outbox(state: State, now: float, *, quiet: float = 0.0) -> int:
-    """Files of confirmed series go to the courier again: left by a crash, or come in the second before the receiver knew.
-
-    `quiet`: seconds since the confirmation; while the daemon runs, what is being removed just now is left alone.
-    """
-    states = state.store.series_states(state.outbox.series())
-    confirmed = [key for key, found in states.items() if found == "confirmed"]
-    left = [key for key in confirmed if (state.outbox.files(key) if quiet else not state.outbox.remove(key, ()))]
-    return sum(state.store.late(key, now=now, quiet=quiet) for key in left)
-
-
-def has_room(settings: Settings) -> bool:
-    """Whether `min_free_disk` is free where the outbox is; below it the receiver takes nothing, so nothing is asked for."""
-    return shutil.disk_usage(settings.state_dir).free >= settings.receiver.min_free_disk
 
 
 def _rule(level: str, text: str | None) -> rules.SelectionRule | None:

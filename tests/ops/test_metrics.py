@@ -43,7 +43,8 @@ def board() -> Board:
 
 
 def watched(board: Board, **other: object) -> Watched:
-    parts = {"counts": Counts, "outbox_bytes": lambda: 4096, "disk_free_bytes": lambda: 10**12, "clock": lambda: 1000.0}
+    parts = {"counts": Counts, "outbox_bytes": lambda: 4096, "disk_free_bytes": lambda: 10**12, "clock": lambda: 1000.0,
+             "held": lambda: {"chest": 5}}  # fmt: skip
     return Watched(board=board, **{**parts, **other})  # type: ignore[arg-type]
 
 
@@ -112,7 +113,7 @@ def test_what_is_scraped_comes_from_the_state(metrics: Metrics) -> None:
     assert shown[f'{PREFIX}build_info{{version="{__version__}"}}'] == 1
     assert shown[PREFIX + 'requests{project="chest",state="new"}'] == 3
     assert shown[PREFIX + 'series{project="knee",state="planned"}'] == 1
-    assert shown[PREFIX + 'held{project="chest"}'] == 2
+    assert shown[PREFIX + 'held{project="chest"}'] == 5
     assert shown[PREFIX + 'held{project="knee"}'] == 0
     assert shown[PREFIX + 'oldest_pending_request_age_seconds{project="chest"}'] == 100
     assert shown[PREFIX + "outbox_bytes"] == 4096

@@ -24,7 +24,7 @@ from rich.console import Console
 from gateway.errors import BadConfiguration
 from gateway.run.demo import demo
 from gateway.run.demo.archive import examined
-from gateway.run.demo.hospital import MALFORMED, UNKNOWN, build_hospital
+from gateway.run.demo.hospital import MALFORMED, SPECIAL, UNKNOWN, accession, build_hospital
 from gateway.run.demo.progress import Seen, shown
 from gateway.run.demo.site import MARKER, claimed, furnish
 from gateway.settings import load
@@ -124,7 +124,7 @@ def test_the_archive_holds_what_the_rules_keep(played: Played) -> None:
     "row",
     [
         "done 11", "empty 1", "set aside 1 accession.wildcard", "confirmed CT 10", "excluded select.study US 1",
-        f"{KEPT} kept", f"{BURNED_IN} excluded on arrival pixels.burned-in", f"{CAPTURES} excluded on arrival select.instance",
+        f"{KEPT} kept", f"{BURNED_IN} held, then discarded held.discarded", f"{CAPTURES} excluded on arrival select.instance",
         f"{SCOUTS} never retrieved select.series", f"{OTHERS} never retrieved select.study",
         "PatientName Demoperson00^Synthia (empty)", "PatientIdentityRemoved (none) YES", "PixelData 8192 bytes the same bytes",
         "private (0009,1001) Demoperson00^Synthia (removed)",
@@ -138,6 +138,22 @@ def test_the_summary_says_it(played: Played, row: str) -> None:
 def test_the_summary_says_where_and_how_far(played: Played) -> None:
     assert f"The archive: {played.folder / 'archive'} ({KEPT} files)" in played.told
     assert f"requests settled: 12/12; series confirmed: 10/10; instances in the archive: {KEPT}/{KEPT}" in played.told
+
+
+@pytest.mark.real
+def test_the_held_instance_and_who_decided_stand_in_the_history(played: Played) -> None:
+    argv = [
+        sys.executable,
+        "-m",
+        "gateway.run.cli",
+        "explain",
+        accession(SPECIAL),
+        "--config",
+        str(played.folder / "gateway.toml"),
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=REPOSITORY)
+    assert re.search(r"held .*pixels\.burned-in", done.stdout)
+    assert re.search(r"discard-ordered .*profile=[0-9a-f]{16} by=demo reason=text-burned-in", done.stdout)
 
 
 @pytest.mark.real

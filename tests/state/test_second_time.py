@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from gateway.run import wiring
+from gateway.run import upkeep, wiring
 from gateway.state.outbox import Outbox
 from gateway.state.rows import Tally
 from tests.state.conftest import PROJECT, Opened, plan
@@ -63,6 +63,6 @@ def test_files_of_a_confirmed_series_are_resumed_but_not_while_it_is_being_remov
     outbox = Outbox(tmp_path / "outbox")
     outbox.keep(series.key, "2.25.9", [b"late"])
     opened = cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox))
-    assert wiring.resume_outbox(opened, 200, quiet=600) == 0
-    assert wiring.resume_outbox(opened, 701, quiet=600) == 1
+    assert upkeep.resume_outbox(opened, 200, quiet=600) == 0
+    assert upkeep.resume_outbox(opened, 701, quiet=600) == 1
     assert state.views.series(key)[0].state == "retrieved"

@@ -13,22 +13,6 @@ def _refuse(_words: tuple[str, ...]) -> None:
 
 words = click.argument("_words", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 
-
-@click.group()
-def held() -> None:
-    """Instances held for a person's decision (not available in this version)."""
-
-
-def _held(name: str, summary: str) -> None:
-    help_ = f"{summary} (not available in this version)."
-    held.add_command(click.command(name, help=help_, context_settings=ANYTHING)(words(_refuse)))
-
-
-_held("list", "List what is held")
-_held("show", "Show one held instance")
-_held("release", "Deliver held instances")
-_held("discard", "Drop held instances")
-
 reidentify = click.command(
     "reidentify", help="Whose pseudonym it is (not available in this version).", context_settings=ANYTHING
 )(words(_refuse))

@@ -1,5 +1,8 @@
 """`deid`: a project's filter and de-identification on files, offline. Needs the configuration and the key, nothing else.
 
+What the receiver would hold is screened here and now, where the project has `clean-pixel-data`; what then is not proven clean, or
+was not to be screened, is counted as held and not written.
+
 No file of SOURCE is named in what is shown: hospitals name files after patients. Files are counted in the order of their paths.
 """
 
@@ -16,11 +19,12 @@ from typing import Any, Final
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gateway.cstore.screening import RELEASE, Screener
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deliver.directory import DirectorySink
 from gateway.dicom.part10 import read_file
 from gateway.errors import Refused
-from gateway.model import Dropped, Kept
+from gateway.model import Buffer, Dropped, Held
 from gateway.run import console, wiring
 from gateway.run.commands.options import config_option, json_option, project_option, settings_for
 from gateway.run.commands.profile import told_of
@@ -45,9 +49,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Work:
-    """`scratch`: a folder in the destination for a clean file on its way."""
+    """`screener`: None where pixels are not screened. `scratch`: a folder in the destination for a clean file on its way."""
 
     cleaner: Cleaner
+    screener: Screener | None
     sink: DirectorySink
     scratch: Path
     explain: bool
@@ -62,17 +67,18 @@ class Work:
 def deid(project: str, places: tuple[Path, Path], explain: bool, config: Path, as_json: bool) -> int:
     """De-identify the files of SOURCE into DEST, as the gateway would: DEST/<new PatientID>/<new SOPInstanceUID>.dcm.
 
-    1 when a file was refused or could not be read, or when there is none.
+    1 when a file was refused, held or could not be read, or when there is none.
     """
     settings = settings_for(config)
-    wiring.project(settings, project)
+    found = wiring.project(settings, project)
     source, home = _places(*places)
     with told_of(config, project):
         cleaner = wiring.make_cleaner(settings, project)
+    screener = wiring.make_screeners([p for p in wiring.screened_projects(settings) if p == found]).get(project)
     home.mkdir(parents=True, exist_ok=True)
     sink = DirectorySink(Place(path=home, layout=LAYOUT))
     with tempfile.TemporaryDirectory(prefix=".deid-", dir=home) as scratch:
-        report = _cleaned(source, Work(cleaner, sink, Path(scratch), explain))
+        report = _cleaned(source, Work(cleaner, screener, sink, Path(scratch), explain))
     _tell(report, as_json=as_json)
     return 0 if report.well else 1
 
@@ -130,14 +136,22 @@ def _one(ordinal: int, file: Path, work: Work, report: Report) -> tuple[str, str
     result = work.cleaner.clean(data, syntax, OWN)
     if isinstance(result, Dropped):
         return str(result.outcome), result.reason
-    return _stored(result, work)
+    return _screened(result, work) if isinstance(result, Held) else _stored(result.parts, work)
 
 
-def _stored(kept: Kept, work: Work) -> tuple[str, str]:
+def _screened(held: Held, work: Work) -> tuple[str, str]:
+    """As the screening would decide about it."""
+    if work.screener is None:
+        return "held", held.reason
+    screened = work.screener.screen(held.parts)
+    return _stored(screened.parts, work) if screened.verdict == RELEASE else ("held", screened.reason)
+
+
+def _stored(parts: Sequence[Buffer], work: Work) -> tuple[str, str]:
     """The sink's own rules: whole and synced before it is seen, the same file twice is once, nothing is overwritten."""
     clean = work.scratch / "clean.dcm"
     with clean.open("wb") as file:
-        file.writelines(kept.parts)
+        file.writelines(parts)
     try:
         new = work.sink.put(clean).new
     except Refused as err:

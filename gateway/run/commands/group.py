@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from gateway import __version__
-from gateway.run.commands.absent import held, reidentify, withdraw
+from gateway.run.commands.absent import reidentify, withdraw
 from gateway.run.commands.check import check
 from gateway.run.commands.deid import deid
 from gateway.run.commands.explain import explain
 from gateway.run.commands.find import find
+from gateway.run.commands.held import held
 from gateway.run.commands.key import key
 from gateway.run.commands.life import demo, migrate, run
 from gateway.run.commands.profile import profile

@@ -27,7 +27,8 @@ def profile(project: str, config: Path, as_json: bool) -> int:
     rows = list(made.rows())
     if as_json:
         head = {"project": project, "version": made.version, "edition": made.edition, "patient_id": made.patient_id}
-        console.emit({**head, "rows": [row._asdict() for row in rows]})
+        chosen = {"options": list(made.options.names), "crosswalk": found.deidentify.crosswalk is not None}
+        console.emit({**head, **chosen, "rows": [row._asdict() for row in rows]})
     else:
         console.table(f"Profile {made.version} of {project}", ("Tag", "Keyword", "Action", "Rule"), rows)
     return 0

@@ -79,6 +79,7 @@ def _show(told: Told) -> None:
         "ready": "yes" if told["ready"] else "no: " + ", ".join(k for k, ok in told["checks"].items() if not ok),
         "version": told["version"], "node": told["node"], "up for": duration(told["uptime_s"]),
         "free disk": size(told["disk_free_bytes"]), "outbox": size(told["outbox_bytes"]),
+        "held": console.counted(told["held"]) or "nothing",
         "throughput": f"{rate['instances_per_minute']:g} instances, {size(rate['bytes_per_minute'])} a minute",
         "backlog done in": "unknown" if told["eta_s"] is None else duration(told["eta_s"]),
         **{f"last {what}": at or "never" for what, at in told["last"].items()},

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from gateway.dicom.qrscp import EmbeddedPacs
 from gateway.errors import BadConfiguration, Fatal, GatewayError
-from gateway.run import wiring
+from gateway.run import deciding, wiring
 from gateway.run.demo import summary
 from gateway.run.demo.archive import Archive, examined, files_in
 from gateway.run.demo.child import Daemon, running
@@ -29,6 +29,7 @@ DEADLINE: Final = 120.0  # seconds, from the daemon's start to the last settled 
 TICK: Final = 0.2
 TAIL_LINES: Final = 20
 UNSETTLED: Final = ("new", "planned")
+VERDICT: Final = deciding.Decision("discard", "demo", "text-burned-in")
 
 
 def demo(folder: Path | None, *, console: Console) -> int:
@@ -107,9 +108,20 @@ def _watch(daemon: Daemon, site: Site, hospital: Hospital, console: Console) -> 
 def _settled(daemon: Daemon, site: Site, hospital: Hospital, show: Show) -> bool:
     queues = daemon.queues()
     requests, series = queues.get("requests", {}), queues.get("series", {})
+    if series.get("held"):
+        _decide_held(site)
     settled = sum(n for state, n in requests.items() if state not in UNSETTLED)
     show(Seen(settled, series.get("confirmed", 0), len(files_in(site.archive))))
     return settled == sum(requests.values()) == hospital.requests
+
+
+def _decide_held(site: Site) -> None:
+    """What a person would do, by the same means as the command `held discard`."""
+    state = wiring.open_state(wiring.load_settings(site.config))
+    try:
+        deciding.decide(state, [holding.key for holding, _, _ in deciding.listed(state)], VERDICT)
+    finally:
+        state.close()
 
 
 def _summarise(console: Console, site: Site, hospital: Hospital, archive: Archive) -> None:

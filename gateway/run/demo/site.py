@@ -70,7 +70,7 @@ cursor = "changed_at"
 [project.select]
 study = "'CT' in ModalitiesInStudy"
 series = "Modality == 'CT' and SeriesDescription =~~ '(?i)chest|thorax' and NumberOfSeriesRelatedInstances >= 5"
-instance = "not ('SECONDARY' in ImageType) and BurnedInAnnotation != 'YES'"
+instance = "not ('SECONDARY' in ImageType)"
 
 [project.deidentify]
 patient_id = "CHEST-{{pseudonym}}"

@@ -18,6 +18,7 @@ from gateway.run.demo.archive import Archive, before_and_after
 from gateway.run.demo.hospital import Hospital
 from gateway.run.demo.site import PROJECT, Site
 from gateway.settings import Select
+from gateway.state.holding import DISCARDED
 from gateway.state.views import SeriesView, Views
 
 OUTCOMES = {
@@ -34,7 +35,7 @@ def reasons(select: Select) -> Mapping[str, str]:
         "select.study": f"study rule: {select.study}",
         "select.series": f"series rule: {select.series}",
         "select.instance": f"instance rule: {select.instance}",
-        "pixels.burned-in": "the image says that text is burned into its pixels",
+        DISCARDED: "it says that text is burned into its pixels: the demo decided, as a person would with held discard",
     }
 
 
@@ -70,7 +71,7 @@ def _excluded(found: Iterable[SeriesView]) -> Counter[tuple[str, str]]:
     total: Counter[tuple[str, str]] = Counter()
     for series in found:
         for reason, n in series.reasons.items():
-            total["excluded on arrival", reason] += n
+            total["held, then discarded" if reason == DISCARDED else "excluded on arrival", reason] += n
         if series.state == "excluded" and not series.reasons:
             total["never retrieved", series.reason] += series.expected or 0
     return total
@@ -96,8 +97,12 @@ def print_next(console: Console, site: Site) -> None:
         ("a CT with a sonography: what was excluded, and why", ("explain", rows.accession(rows.SPECIAL))),
         ("what the PACS does not know", ("explain", rows.UNKNOWN)),
         ("all the work", ("requests", "list")),
+        ("what waits for a person: nothing any more", ("held", "list")),
         ("what happens to each element", ("profile", "--project", PROJECT)),
-        ("the same with files", ("deid", "--project", PROJECT, str(site.hospital), str(site.folder / "deid"))),
+        (
+            "the same with files",
+            ("deid", "--project", PROJECT, str(site.hospital / "study-00"), str(site.folder / "deid")),
+        ),
         ("is the configuration right?", ("check",)),
         ("the daemon again, though its PACS is gone", ("run",)),
         ("how it is, while it runs", ("status",)),

@@ -1,0 +1,192 @@
+"""Child processes of one kind: started, watched, replaced when they die, drained at the end.
+
+Each is a fresh interpreter (fork from a threaded daemon is not safe), gets the settings on its standard input, which stays open
+as its life line, and counts through a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway.errors import Fatal
+from gateway.ops.metrics import Metrics, replay
+from gateway.run.process import BEAT, READY
+from gateway.settings import Settings
+
+START_SECONDS = 60.0
+SHORTEST_LIFE = 5.0
+"""Seconds: a process that dies at once is not replaced faster than this."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`name`-1, `name`-2, ...: each `python -m module DESCRIPTORS... PIPE LEVEL`, `drain` seconds to end after SIGTERM.
+
+    One that keeps dying young is replaced ever more slowly, up to once in `longest_pause` seconds.
+    """
+
+    name: str
+    module: str
+    number: int
+    descriptors: tuple[int, ...] = ()
+    drain: float = 35.0
+    longest_pause: float = SHORTEST_LIFE
+
+    @property
+    def names(self) -> list[str]:
+        return [f"{self.name}-{i + 1}" for i in range(self.number)]
+
+    def pause(self, deaths: int) -> float:
+        """Seconds from the start of a process to that of its successor, at least. `deaths`: how many died young in a row."""
+        return min(SHORTEST_LIFE * 2.0 ** min(max(deaths - 1, 0), 16), self.longest_pause)
+
+
+@dataclass
+class Child:
+    """One process and our end of its counting pipe. `deaths`: how many before it died young, one after the other."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    pipe: int
+    started: float  # monotonic seconds
+    deaths: int = 0
+    told: bool = False
+    rest: bytes = b""
+    ready: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True)
+class Hear:
+    """Whom the processes' lines reach: `beat(name)` is called for each, `tap(line)` sees what `metrics` counts."""
+
+    metrics: Metrics
+    beat: Callable[[str], None]
+    tap: Callable[[bytes], None]
+
+
+class Children:
+    """The processes of one kind. `level`: of their logs."""
+
+    def __init__(self, settings: Settings, kind: Kind, hear: Hear, *, level: str) -> None:
+        self._settings, self.kind, self._hear, self._level = settings, kind, hear, level
+        self._children: list[Child] = []
+        self._selector = selectors.DefaultSelector()
+        self._stopping = threading.Event()
+        self._reader = threading.Thread(target=self._read, name=f"{kind.name}-pipes", daemon=True)
+
+    def start(self) -> None:
+        """Starts every process."""
+        self._children = [self._spawn(name) for name in self.kind.names]
+        self._reader.start()
+
+    def wait_ready(self) -> None:
+        """Until each has said that it is ready. Raises Fatal("<kind>.start")."""
+        until = time.monotonic() + START_SECONDS
+        for child in self._children:
+            while not child.ready.wait(0.1):
+                if child.process.poll() is not None or time.monotonic() > until:
+                    told = f"a {self.kind.name} process did not start; its own log lines say why"
+                    raise Fatal(f"{self.kind.name}.start", told)
+
+    def ready(self) -> bool:
+        """True while every process lives and is ready."""
+        return all(c.ready.is_set() and c.process.poll() is None for c in self._children)
+
+    def replace_dead(self) -> None:
+        """Replaces each process that ended by itself; what it had under way comes again."""
+        for i, child in enumerate(self._children):
+            code = child.process.poll()
+            if code is None or self._stopping.is_set():
+                continue
+            if not child.told:
+                child.told = True
+                young = time.monotonic() - child.started < 2 * self.kind.pause(child.deaths)
+                child.deaths = child.deaths + 1 if young else 0
+                structlog.get_logger().error(f"{self.kind.name}.died", process=child.name, exit_code=code)
+            if time.monotonic() - child.started >= self.kind.pause(child.deaths):
+                self._children[i] = self._spawn(child.name, child.deaths)
+
+    def stop(self) -> None:
+        """Drains: SIGTERM, wait, SIGKILL to what is left; then the last counts are read."""
+        self._stopping.set()
+        for child in self._children:
+            child.process.send_signal(signal.SIGTERM)
+        for child in self._children:
+            try:
+                child.process.wait(self.kind.drain)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait(5)
+        if self._reader.is_alive():
+            self._reader.join(5)
+        for child in self._children:
+            if child.pipe >= 0:
+                self._pump(child)
+                self._drop(child)
+        self._selector.close()
+
+    def _spawn(self, name: str, deaths: int = 0) -> Child:
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(read_end, False)
+        descriptors = (*self.kind.descriptors, write_end)
+        process = subprocess.Popen(
+            [sys.executable, "-m", self.kind.module, *map(str, descriptors), self._level],
+            stdin=subprocess.PIPE,
+            pass_fds=descriptors,
+        )
+        os.close(write_end)
+        assert process.stdin is not None  # stdin=PIPE
+        pickle.dump(self._settings, process.stdin)
+        process.stdin.flush()  # and stays open: the life line
+        child = Child(name, process, read_end, time.monotonic(), deaths)
+        self._selector.register(read_end, selectors.EVENT_READ, child)
+        return child
+
+    def _read(self) -> None:
+        while not self._stopping.is_set():
+            for key, _ in self._selector.select(timeout=0.2):
+                child: Child = key.data
+                if not self._pump(child):  # it ended: nothing more will come
+                    self._selector.unregister(child.pipe)
+                    self._drop(child)
+
+    def _pump(self, child: Child) -> bool:
+        """Counts what came through the pipe. False: it is closed."""
+        while True:
+            try:
+                some = os.read(child.pipe, 65536)
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            if not some:
+                return False
+            *lines, child.rest = (child.rest + some).split(b"\n")
+            for line in lines:
+                self._line(child, line + b"\n")
+
+    def _line(self, child: Child, line: bytes) -> None:
+        self._hear.beat(child.name)
+        if line == READY:
+            child.ready.set()
+        elif line != BEAT:
+            self._hear.tap(line)
+            replay(line, self._hear.metrics, source=child.name)
+
+    def _drop(self, child: Child) -> None:
+        if child.process.stdin:
+            child.process.stdin.close()
+        os.close(child.pipe)
+        child.pipe = -1
+        self._hear.metrics.forget(child.name)

@@ -1,0 +1,122 @@
+"""A person's decision about what is held: release or discard, written to the history of its series before it is carried out.
+
+As the screening does, one file at a time under its lock, and then the series is settled; so a decision may be cut short anywhere,
+and is taken again by the same words.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.cstore.screening import DEAD, mapped, settle
+from gateway.errors import Fatal
+from gateway.run.wiring import State
+from gateway.state import holding as held
+from gateway.state.holding import Holding
+
+LOGIN: Final = Path("/proc/self/loginuid")
+NOBODY: Final = 0xFFFFFFFF
+"""What the kernel says for a process that no login began (audit)."""
+
+BUSY = "held.busy"
+OVER = "held.series-over"
+GONE = "held.gone"
+UNKNOWN = "held.unknown"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`word`: "release" or "discard". `by`: who decided. `reason`: a slug, or ""."""
+
+    word: str
+    by: str
+    reason: str = ""
+
+    def line(self, holding: Holding) -> str:
+        """As the history tells it: our own keys, the profile that made the file, who, and why."""
+        why = f" reason={self.reason}" if self.reason else ""
+        return f"{holding.key} profile={holding.line.profile} by={self.by}{why}"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What became of one key: `why` is "" when it was done."""
+
+    key: str
+    why: str = ""
+
+
+def user() -> str:
+    """The operating-system user behind this process: who logged in, before `sudo` and `su`, as far as the kernel knows."""
+    try:
+        login = int(LOGIN.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        login = NOBODY
+    return name_of(os.getuid() if login == NOBODY else login)
+
+
+def name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user-{uid}"
+
+
+def only_owner(folder: Path) -> None:
+    """Raises Fatal("state.owner") for anybody but the state's owner, root too: the daemon could not read what is written here."""
+    owner = folder.stat().st_uid
+    if owner != os.geteuid():
+        raise Fatal("state.owner", f"{folder} belongs to {name_of(owner)}: run this command as that user")
+
+
+def decide(state: State, keys: Sequence[str], decision: Decision) -> list[Decided]:
+    """`keys`: of held instances (H-...), or of series (S-...): all that is held of it. What is unknown is told as such."""
+    chosen = {key: [h for h in held.holdings(state.outbox) if key in (h.key, h.series)] for key in dict.fromkeys(keys)}
+    found = list({h.key: h for some in chosen.values() for h in some}.values())
+    done = [Decided(h.key, _decide(state, h, decision)) for h in found]
+    for series in sorted({h.series for h in found}):
+        settle(state.store, state.outbox, series, now=time.time())
+    return done + [Decided(key, UNKNOWN) for key, some in chosen.items() if not some]
+
+
+def _decide(state: State, holding: Holding, decision: Decision) -> str:
+    """Why not, or ""."""
+    series = state.views.series_of([holding.series]).get(holding.series)
+    if series is None or series.state in DEAD:
+        return OVER
+    with held.locked(holding) as mine:
+        if not mine:
+            return BUSY if holding.path.exists() else GONE
+        state.store.tell(holding.series, f"{decision.word}-ordered", reason=decision.line(holding), now=time.time())
+        if decision.word == "release":
+            held.release(state.outbox, holding, [memoryview(mapped(holding.path))], held.RELEASED)
+        else:
+            held.discard(state.outbox, holding)
+    return ""
+
+
+def listed(state: State, project: str | None = None) -> Iterator[tuple[Holding, str, str]]:
+    """(holding, project, modality) of all that is held, of one project's."""
+    all_held = list(held.holdings(state.outbox))
+    known = state.views.series_of(sorted({h.series for h in all_held}))
+    for holding in all_held:
+        series = known.get(holding.series)
+        if series is not None and project in (None, series.project):
+            yield holding, series.project, series.modality
+
+
+def count(state: State) -> Counter[str]:
+    """Held instances by project."""
+    return Counter(project for _, project, _ in listed(state))
+
+
+def waits_for(screened: Callable[[str], bool], holding: Holding, project: str) -> str:
+    """`screened`: whether a project's pixels are screened."""
+    return "a person" if holding.judged or not screened(project) else "the screening"

@@ -1,0 +1,85 @@
+"""One screening process: looks at the pixels of what is held, with low priority and bounded memory and time.
+
+Only this process, and the command `deid`, ever load the recogniser. What it cannot survive costs it one try at that file, and
+the second time the file is left to a person (`cstore.screening`).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from gateway.errors import Fatal
+from gateway.ops.metrics import RemoteCount
+from gateway.run import wiring
+from gateway.run.children import Kind
+from gateway.run.process import begin
+from gateway.run.worker import Role, Watch, work
+from gateway.settings import Settings
+
+NICE: Final = 15
+MEMORY: Final = 4 << 30
+"""Bytes the process may write to, beside the file it has mapped: a picture that unpacks to more cannot be screened."""
+LONGEST: Final = 1800
+"""Seconds for one file; then the kernel ends the process (SIGALRM), even where foreign code never returns."""
+IDLE: Final = 1.0
+LONGEST_PAUSE: Final = 300.0
+OOM_SCORE: Final = "500"
+"""When the machine is out of memory, this process goes first (proc(5), oom_score_adj)."""
+
+
+def screen_kind(settings: Settings) -> Kind:
+    """One process, none when no project has its pixels cleaned."""
+    number = int(bool(wiring.screened_projects(settings)))
+    return Kind("screen", "gateway.run.screen", number, drain=10.0, longest_pause=LONGEST_PAUSE)
+
+
+def main() -> int:
+    begun = begin()
+    _stand_back()
+    count = RemoteCount(begun.pipe)
+    failed: list[Fatal] = []
+
+    def give_up(err: Fatal) -> None:
+        failed.append(err)
+        begun.stop.set()
+
+    state = wiring.open_state(begun.settings)
+    step = wiring.make_screen_step(begun.settings, state, count)
+    begun.ready()
+    role = Role("screen", _bounded(step.step), lambda: None, idle=IDLE)
+    work(role, begun.stop, Watch(count, give_up))
+    state.close()
+    return 1 if failed else 0
+
+
+def _bounded(step: Callable[[], bool]) -> Callable[[], bool]:
+    def bounded() -> bool:
+        signal.alarm(LONGEST)
+        try:
+            return step()
+        finally:
+            signal.alarm(0)
+
+    return bounded
+
+
+def _stand_back() -> None:
+    """Behind everything else on this machine. What the system does not allow is told, and goes without."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
+            score.write(OOM_SCORE)
+    except OSError as err:
+        structlog.get_logger().warning("screen.unbounded", error=type(err).__name__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
