@@ -1,12 +1,12 @@
 """What is done to an element that Table E.1-1 does not name. It fails closed:
 
 - private elements, unknown standard tags, retired elements, group lengths, whole overlay (60xx) and curve (50xx) groups, and
-  what has no place in a data set (groups below 0008) are removed; so are URIs and opaque byte strings;
+  what has no place in a data set (groups below 0008) are removed; so are URIs (not OIDs as codes) and opaque bytes;
 - of the patient group (0010) and of security screening (4010) nothing is kept but what `PATIENT_GROUP` lists; other elements
   that name a person, a department, a device or an issuer are removed (`REMOVED`), labels that are typed replaced (`TYPED`);
-- a person's name, a date or a time becomes empty; free text (ST, LT, UT, UC) becomes a dummy; a UID is replaced,
-  unless the element holds a class, a syntax or a coding scheme, which name no instance, or is registered (PS3.6 Annex A);
-  items of sequences are cleaned;
+- a person's name, a date or a time becomes empty; free text (ST, LT, UT, UC) becomes a dummy, or is cleaned where only
+  technical terms belong (`HARMLESS_TEXT`); a UID is replaced, unless the element holds a class, a syntax or a coding
+  scheme, which name no instance, or is registered (PS3.6 Annex A); items of sequences are cleaned;
 - all else of the standard is kept: codes, short labels, numbers, geometry, look-up tables, pixel data.
 
 Options reach these elements as they do the rows of the table: dates and times are shifted or kept (PS3.15 E.1.1 note 4 and
@@ -49,8 +49,7 @@ HARMLESS_TEXT = frozenset(
         0x00080115,
         0x00080119,
         0x00080120,
-        0x0008010E,
-    }  # coding scheme: external ID, name, URL; long and URN code value
+    }  # coding scheme: external ID, name; long and URN code value
     | {0x00160003, 0x00160017, 0x00160020}  # EXIF battery level, sensitivity, version
     | {0x00187006, 0x00187008, 0x00187040, 0x00187041, 0x00187062}  # detector, grid, exposure control
     | {0x00286190, 0x00280A02, 0x20100010, 0x300A007B}  # mask operation, calibration, display format, fraction pattern
@@ -140,6 +139,8 @@ def default_for(tag: int, vr: bytes, options: Options) -> Rule:
         return Rule(Action.KEEP, "default: class or scheme")
     if tag == ICC_PROFILE:
         return Rule(Action.ICC, "default: colours stay, words go")
+    if tag in HARMLESS_TEXT and vr in FREE_TEXT:
+        return Rule(Action.TEXT, "default: technical text, harmless words stay")
     if tag in HARMLESS_TEXT or tag in HARMLESS_BYTES:
         return Rule(Action.KEEP, "default: harmless")
     action = Action.DUMMY if tag in TYPED else _BY_VR.get(vr, Action.KEEP)
