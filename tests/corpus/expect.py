@@ -115,7 +115,12 @@ def _by_row(fact: Fact, options: frozenset[str]) -> Owed:
 
 
 def _by_default(fact: Fact, options: frozenset[str]) -> Owed:
-    if fact.tag >> 16 in WITHHELD or fact.tag in REPOSITORIES or fact.tag not in DicomDictionary or DicomDictionary[fact.tag][3]:
+    if (
+        fact.tag >> 16 in WITHHELD
+        or fact.tag in REPOSITORIES
+        or fact.tag not in DicomDictionary
+        or DicomDictionary[fact.tag][3]
+    ):
         return Owed.NOTHING
     if fact.vr in DATES:
         return Owed.SHIFTED if MODIFIED in options else Owed.EQUAL if FULL in options else Owed.OTHER

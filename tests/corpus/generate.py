@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -35,9 +35,23 @@ TWELVE_BITS = ("ct", "mr", "pt", "nm", "cr", "dx", "mg", "enhct", "enhmr")
 BURNED = ("us", "sc", "cr", "dx", "usmf", "mg", "sc", "us")
 NOT_IMPLICIT = ("un-elements", "un-sequences", "wrong-vr")
 """Traps that are none where no VR is written."""
-SINGLE = {0x00280010: str(HIGH), 0x00280011: str(WIDE), 0x00280008: "1", 0x00280100: "8", 0x00280101: "8", 0x00280102: "7"}
+SINGLE = {
+    0x00280010: str(HIGH),
+    0x00280011: str(WIDE),
+    0x00280008: "1",
+    0x00280100: "8",
+    0x00280101: "8",
+    0x00280102: "7",
+}
 GREY = {0x00280002: "1", 0x00280004: "MONOCHROME2", 0x00280006: ""}
-OVERLAY_BITS = {0x60000010: "16", 0x60000011: "16", 0x60000040: "G", 0x60000050: "1\\1", 0x60000100: "16", 0x60000102: "15"}
+OVERLAY_BITS = {
+    0x60000010: "16",
+    0x60000011: "16",
+    0x60000040: "G",
+    0x60000050: "1\\1",
+    0x60000100: "16",
+    0x60000102: "15",
+}
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,9 @@ def _fits(name: str, kind: str, syntax: str) -> bool:
     if syntax == "implicit" and name in NOT_IMPLICIT:
         return False
     only = traps()[name][1]
-    return not only or kind in only.split(",") or (only == "image" and PIXELS in {line.tag for line in object_lines(kind)})
+    return (
+        not only or kind in only.split(",") or (only == "image" and PIXELS in {line.tag for line in object_lines(kind)})
+    )
 
 
 PIXELS = 0x00280100
@@ -138,7 +154,7 @@ def object_lines(kind: str) -> tuple[Line, ...]:
 
 
 def _made(order: Order, seed: int) -> Entry:
-    source, class_uid, modality = kinds()[order.kind]
+    _, class_uid, modality = kinds()[order.kind]
     series = list(kinds()).index(order.kind) + 1
     subject = Subject(order.patient, 1 + order.number % 3, series, order.instance)
     constants = {"class": class_uid, "modality": modality, "series": str(series), "instance": str(order.instance)}
@@ -192,8 +208,8 @@ def _merged(order: Order) -> tuple[Line, ...]:
     return _sorted(found.values())
 
 
-def _sorted(script: Sequence[Line] | Mapping[int, Line]) -> tuple[Line, ...]:
-    ordered = sorted(script, key=lambda line: line.tag)  # type: ignore[union-attr, arg-type]
+def _sorted(script: Iterable[Line]) -> tuple[Line, ...]:
+    ordered = sorted(script, key=lambda line: line.tag)
     return tuple(
         replace(line, items=tuple(_sorted(item) for item in line.items)) if line.items else line for line in ordered
     )

@@ -23,13 +23,12 @@ SOP_INSTANCE, META_INSTANCE = "00080018", 0x00020003
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was owed. `category`: kept, words, uids, references, patients, numbers, dates, ages, changed, safe, pixels, marks."""
+    """One thing that was owed. `category`: of `score.CATEGORIES`."""
 
     category: str
     trap: str
     place: str
     passed: bool
-    weight: int = 1
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,14 @@ def judge(entry: Entry, output: bytes | None, outcome: str, options: frozenset[s
     except Unreadable:
         outcome, found = f"{outcome}, unreadable", Content(whole=output or b"")
     pairs = [
-        Pair(fact, given.values[fact.path], found.values.get(fact.path), (entry.charset, found.charset), entry.patient, registry)
+        Pair(
+            fact,
+            given.values[fact.path],
+            found.values.get(fact.path),
+            (entry.charset, found.charset),
+            entry.patient,
+            registry,
+        )
         for fact in entry.facts
         if fact.path in given.values
     ]
@@ -137,7 +143,9 @@ def _mapped(pair: Pair) -> bool:
     was, now = pair.values()
     if len(was) != len(now):
         return False
-    return all(_is_uid(new) and old != new and pair.registry.same_uid(old, new) for old, new in zip(was, now, strict=True))
+    return all(
+        _is_uid(new) and old != new and pair.registry.same_uid(old, new) for old, new in zip(was, now, strict=True)
+    )
 
 
 def _is_uid(uid: bytes) -> bool:

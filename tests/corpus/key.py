@@ -28,8 +28,8 @@ class Kind(StrEnum):
 class Fact:
     """One element. `path`: "0040A730[0].0040A160", private ones `0029"CREATOR"10`. `parents`: tags of the sequences around it.
 
-    `value`: text decoded, else raw. `words`: to be found again once the text was cleaned. `note`: of the script. `dirty`: something was
-    planted in it, so that it cannot stay as it is.
+    `value`: text decoded, else raw. `words`: to be found again once the text was cleaned. `note`: of the script. `dirty`: something
+    was planted in it, so that it cannot stay as it is.
     """
 
     path: str
@@ -74,10 +74,10 @@ class Answers:
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of the corpus. `name`: harmless. `raw`: all of it; `dataset`: what a C-STORE would bring. `patient`: number. `traps`: what is hidden in it.
+    """One file of the corpus. `name`: harmless. `raw`: all of it; `dataset`: what a C-STORE would bring. `patient`: number.
 
-    `withheld`: "" or why nobody can be asked to hand it out. `risky`: pixels that only a look can clear, so it may be held.
-    `pixels`: the pixel data as it may come out, None for objects without. `burned`: text stands in it.
+    `traps`: what is hidden in it. `risky`: pixels that only a look can clear, so it may be held. `burned`: text stands in them.
+    `pixels`: the pixel data as it may come out, None where there is none, or only some of it is known.
     """
 
     name: str
@@ -90,7 +90,6 @@ class Entry:
     traps: tuple[str, ...]
     facts: tuple[Fact, ...] = field(repr=False)
     planted: tuple[Planted, ...] = field(repr=False)
-    withheld: str = ""
     risky: bool = False
     burned: bool = False
     pixels: bytes | None = field(default=None, repr=False)

@@ -6,13 +6,13 @@ import re
 import struct
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import lru_cache
 
 from tests.corpus.expect import TEXTS, freed, rows
 from tests.corpus.key import Answers, Fact, Kind
 from tests.corpus.payloads import make as make_payload
 from tests.corpus.people import Mint, Minted, Patient, Study, name_parts, uid
 from tests.corpus.script import Line
+from tests.corpus.search import SHAPES
 from tests.corpus.text import CHARACTER_VRS, encode
 from tests.deidentify.writer import Element
 
@@ -24,7 +24,6 @@ UNITS = {"OW": "H", "OF": "f", "OD": "d", "OL": "I"}
 CHARACTER_SET = 0x00080005
 TEMPORAL = {"DA": Kind.DATE, "DT": Kind.DATE, "TM": Kind.TIME}
 NUMBERED = {0x00100020: Kind.PATIENT, 0x00080050: Kind.NUMBER, 0x00200010: Kind.NUMBER}
-SHAPES = {"dmy": "%d.%m.%Y", "iso": "%Y-%m-%d", "us": "%m/%d/%Y", "long": "%d %B %Y", "short": "%d-%b-%Y", "da": "%Y%m%d", "old": "%Y.%m.%d", "bad": "%Y/%m/%d x"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Subject:
 
 @dataclass
 class Maker:
-    """Makes the elements of one file. `order`: "<" or ">", of numbers. `constants`: what the generator puts in, such as class UIDs."""
+    """Makes the elements of one file. `order`: "<" or ">", of numbers. `constants`: what the generator puts in: class, modality."""
 
     subject: Subject
     mint: Mint
@@ -59,7 +58,9 @@ class Maker:
         self.known = _own_values(self.subject.patient, self.subject.examination)
         self.own = frozenset(part.casefold() for part in self.subject.patient.parts)
 
-    def make(self, lines: tuple[Line, ...], path: str = "", parents: tuple[int, ...] = (), order: str = "") -> list[Element]:
+    def make(
+        self, lines: tuple[Line, ...], path: str = "", parents: tuple[int, ...] = (), order: str = ""
+    ) -> list[Element]:
         """The elements of one data set or item; `path` ends with a full stop."""
         creators: dict[int, str] = {}
         made = []
@@ -109,15 +110,17 @@ class Maker:
 
     def _encoded(self, text: str, vr: str, order: str) -> bytes:
         if vr in NUMBERS:
-            form = struct.Struct(order + NUMBERS[vr])
+            layout = struct.Struct(order + NUMBERS[vr])
             number = float if vr in ("FL", "FD") else lambda t: int(t, 0)
-            return b"".join(form.pack(*map(number, part.split(","))) for part in text.split("\\") if part)
+            return b"".join(layout.pack(*map(number, part.split(","))) for part in text.split("\\") if part)
         form, _, rest = text.partition(" ")
         special = make_payload(form, rest) if rest else None
         if special is not None:
             return special
         if vr in UNITS and form == "numbers":
-            return b"".join(struct.pack(order + UNITS[vr], float(n) if vr in ("OF", "OD") else int(n)) for n in rest.split())
+            return b"".join(
+                struct.pack(order + UNITS[vr], float(n) if vr in ("OF", "OD") else int(n)) for n in rest.split()
+            )
         return encode(text, self.charset, vr)
 
     def _state(self, line: Line, path: str, parents: tuple[int, ...], held: _Held) -> None:
@@ -155,11 +158,11 @@ class Maker:
         if what == "time":
             return Minted(clock, "time", (clock,) if "." in clock else ())
         if what == "datetime":
-            return Minted(f"{day:%Y%m%d}{clock}", "date", _dates(day))
-        return Minted(day.strftime(SHAPES[shape]), "date", (*_dates(day), day.strftime(SHAPES[shape])))
+            return Minted(f"{day:%Y%m%d}{clock}", "date", (f"{day:%Y%m%d}",))
+        return Minted(day.strftime(SHAPES[shape]), "date", (f"{day:%Y%m%d}",))
 
     def uid(self, name: str) -> str:
-        """`study`, `series`, `this`, `new`, t1s2i3 (parts left out are this one's), or a word: one a study, p.word: one a patient."""
+        """`study`, `series`, `this`, `new`, t1s2i3 (parts left out: this one's), or a word: one a study, p.word: one a patient."""
         s = self.subject
         other = re.fullmatch(r"(?:t(\d))?(?:s(\d+))?(?:i(\d+))?", name)
         if name == "study" or (other and name and not (other[2] or other[3])):
@@ -176,7 +179,9 @@ class Maker:
         own = (self.subject.study, self.subject.series, self.subject.instance)
         if other is None:
             return own
-        study, series, instance = (int(given) if given else mine for given, mine in zip(other.groups(), own, strict=True))
+        study, series, instance = (
+            int(given) if given else mine for given, mine in zip(other.groups(), own, strict=True)
+        )
         return study, series, instance
 
 
@@ -231,17 +236,11 @@ def _own_values(patient: Patient, study: Study) -> dict[str, Minted]:
         "study_id": Minted(study.study_id, "id", (study.study_id,)),
         "house": Minted(study.house, "place", (study.house,)),
         "referring": Minted(study.referring, "name", name_parts(study.referring)),
-        "birth": Minted(f"{patient.birth:%Y%m%d}", "birth date", _dates(patient.birth)),
-        "birth.dmy": Minted(f"{patient.birth:%d.%m.%Y}", "birth date", _dates(patient.birth)),
+        "birth": Minted(f"{patient.birth:%Y%m%d}", "date", (f"{patient.birth:%Y%m%d}",)),
+        "birth.dmy": Minted(f"{patient.birth:%d.%m.%Y}", "date", (f"{patient.birth:%Y%m%d}",)),
         "age": Minted(aged, "age", (aged,) if aged > "089Y" else ()),
         "sex": Minted(patient.sex, "sex", ()),
     }
-
-
-@lru_cache(4096)
-def _dates(day: date) -> tuple[str, ...]:
-    """A date in the forms in which it is looked for."""
-    return tuple(day.strftime(shape) for shape in ("%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y"))
 
 
 def _years(born: date, day: date) -> int:

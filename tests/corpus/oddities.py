@@ -42,6 +42,8 @@ def file_meta(draft: Draft, class_uid: bytes, instance: bytes) -> bytes:
         Element(0x00020010, "UI", SYNTAXES[draft.syntax].encode()),
         Element(0x00020012, "UI", b"1.2.826.0.1.3680043.10.1338.1"),
     ]
+    if draft.head == "none":
+        return b""
     preamble = bytes(PREAMBLE)
     if draft.gossip:
         rows += [
@@ -52,23 +54,24 @@ def file_meta(draft: Draft, class_uid: bytes, instance: bytes) -> bytes:
             Element(0x00020100, "UI", b"1.2.826.0.1.3680043.10.1338.2"),
             Element(0x00020102, "OB", draft.plant(draft.mint.name(), "file-meta")),
         ]
-        preamble = (b"II*\0" + draft.plant(draft.mint.name(), "preamble")).ljust(PREAMBLE, b"\0")[:PREAMBLE]
     layout = Layout(True, "<")
     body = b"".join(map(layout.element, rows))
     length = layout.element(Element(0x00020000, "UL", struct.pack("<I", len(body))))
-    whole = length + body
-    return whole if draft.head == "bare" else b"" if draft.head == "none" else preamble + b"DICM" + whole
+    if draft.head == "bare":
+        return length + body
+    if draft.gossip:
+        preamble = (b"II*\0" + draft.plant(draft.mint.name(), "preamble")).ljust(PREAMBLE, b"\0")
+    return preamble + b"DICM" + length + body
 
 
 def duplicates(draft: Draft) -> None:
     """Elements twice, the second of them with a name (PS3.5 7.1: once)."""
-    for tag, vr in ((0x00081030, "LO"), (0x00104000, "LT"), (0x00180015, "CS"), (0x00280010, "US")):
+    for tag, vr in ((0x00081030, "LO"), (0x00104000, "LT"), (0x00180015, "CS"), (0x00081070, "PN")):
         place = next((n for n, element in enumerate(draft.elements) if element.tag == tag), None)
         if place is None:
             continue
-        first = draft.elements[place]
         text = draft.plant(draft.mint.name(), "duplicates")
-        draft.elements.insert(place + 1, Element(tag, vr, text if vr != "US" else first.value))
+        draft.elements.insert(place + 1, Element(tag, vr, text))
 
 
 def disorder(draft: Draft) -> None:

@@ -30,7 +30,7 @@ def _pdf(text: str) -> bytes:
 def _cda(text: str) -> bytes:
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<ClinicalDocument xmlns="urn:hl7-org:v3"><recordTarget><patientRole>'
-        f'<patient><name>{text}</name></patient></patientRole></recordTarget><title>{text}</title></ClinicalDocument>\n'
+        f"<patient><name>{text}</name></patient></patientRole></recordTarget><title>{text}</title></ClinicalDocument>\n"
     ).encode()
 
 

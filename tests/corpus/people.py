@@ -15,16 +15,17 @@ from functools import lru_cache
 ROOT = "1.2.826.0.1.3680043.10.1338."
 PREFIXES = ("Dr", "Prof", "Mrs", "Jr", "PhD", "III", "MD")
 
-FAMILIES = (
-    "Lindqvist Okafor Caldwell Miranda Hernandez Thistlewood Kowalczyk Vandermeer Achterberg Nakagomi Osterhagen Delacroix "
-    "Mbeki Szymborska Fitzwilliam Papadakis Quiggley Rasmussen Ungerer Wojtowicz Yamanouchi Zeitlinger Bramblecombe Cholmondeley "
-    "Featherstonehaugh Gudmundsson Haverkamp Iannucci Jankowski Killoran"
-).split()
-GIVENS = "Ottilie Balthasar Wilhelmina Thaddeus Rosalinde Cornelius Hildegunde Evarist Seraphine Leopold Ignatia Barnaby".split()
-STREETS = "Quellenhofgasse Zwickelbrink Holunderstieg Pfarrsteig Uhlenwinkel Brombeerallee Katzensprungweg Amselhang".split()
-TOWNS = "Dinkelsroda Wuppelheim Oberknaudorf Zschorlitz Quakenbeck Fernhollowby Marshwigham Nettlecombe".split()
-HOUSES = "Quellenhof Marienstift Zederngrund Lerchenau Ashgrove Wildenstein Bramblewick Thornbury".split()
-SYLLABLES = "qua zjo xev wurk fli joxa kyz bwo trux vhey gnu zsi plox drem kwa yuz".split()
+_WORDS = {
+    "families": """Lindqvist Okafor Caldwell Miranda Hernandez Thistlewood Kowalczyk Vandermeer Achterberg Nakagomi Osterhagen
+        Delacroix Mbeki Szymborska Fitzwilliam Papadakis Quiggley Rasmussen Ungerer Wojtowicz Yamanouchi Zeitlinger Bramblecombe
+        Cholmondeley Featherstonehaugh Gudmundsson Haverkamp Iannucci Jankowski Killoran""",
+    "givens": "Ottilie Balthasar Wilhelmina Thaddeus Rosalinde Cornelius Hildegunde Evarist Seraphine Leopold Ignatia Barnaby",
+    "streets": "Quellenhofgasse Zwickelbrink Holunderstieg Pfarrsteig Uhlenwinkel Brombeerallee Katzensprungweg Amselhang",
+    "towns": "Dinkelsroda Wuppelheim Oberknaudorf Zschorlitz Quakenbeck Fernhollowby Marshwigham Nettlecombe",
+    "houses": "Quellenhof Marienstift Zederngrund Lerchenau Ashgrove Wildenstein Bramblewick Thornbury",
+    "syllables": "qua zjo xev wurk fli joxa kyz bwo trux vhey gnu zsi plox drem kwa yuz",
+}
+FAMILIES, GIVENS, STREETS, TOWNS, HOUSES, SYLLABLES = (words.split() for words in _WORDS.values())
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class Patient:
 @lru_cache(4096)
 def name_parts(name: str) -> tuple[str, ...]:
     """The words of a name that give somebody away: no titles, nothing of one character."""
-    found = [word for group in name.split("=") for part in group.split("^")[:3] for word in re.split(r"[ \-.,']+", part)]
+    found = [
+        word for group in name.split("=") for part in group.split("^")[:3] for word in re.split(r"[ \-.,']+", part)
+    ]
     return tuple(dict.fromkeys(word for word in found if len(word) > 1 and word not in PREFIXES))
 
 
@@ -94,7 +97,7 @@ _PEOPLE = (
     ("", "Gray^Chambers^Long", "GCL20481", "19661203", "F"),
     ("ISO_IR 100", "Abendroth^Kunigunde", "MRN-100017-Z", "19281119", "F"),
     ("", "Vandervelden-Sproat^Hermenegild^^Prof^III", "0031-4477-19", "20010404", "M"),
-    ("ISO_IR 13\\ISO 2022 IR 87", "ﾀﾅｶﾏﾙ^ﾊﾅｺ=田中丸^花子=たなかまる^はなこ", "ID5518830X", "19581020", "F"),
+    ("ISO_IR 13\\ISO 2022 IR 87", "ﾀﾅｶﾏﾙ^ﾊﾙｴﾓﾝ=田中丸^春右衛門=たなかまる^はるえもん", "ID5518830X", "19581020", "F"),
     ("ISO_IR 126", "Διονυσιου^Παπαδοπουλου", "GR-2291-0007", "19440525", "M"),
 )
 _STUDIES = (("20240317", "101522"), ("20230105", "083047"), ("20191128", "154409"))
@@ -116,7 +119,9 @@ def _study(patient: int, number: int, day: str, time: str) -> Study:
     moved = _day(day) + timedelta(days=patient * 11 + number)
     accession = f"ACC{patient:02d}{number}88{patient * 7919 % 9000 + 1000}"
     referring = f"{FAMILIES[(patient * 5 + number) % len(FAMILIES)]}^{GIVENS[(patient + number) % len(GIVENS)]}"
-    return Study(number, moved, time, accession, f"ST{patient:02d}Q{number}417", HOUSES[patient % len(HOUSES)], referring)
+    return Study(
+        number, moved, time, accession, f"ST{patient:02d}Q{number}417", HOUSES[patient % len(HOUSES)], referring
+    )
 
 
 def _day(text: str) -> date:
@@ -192,7 +197,9 @@ class Mint:
 
     def device(self) -> Minted:
         number = self.next()
-        return Minted(f"SN{number * 13 + 200000}{'XQ'[number % 2]}", "device", (f"{number * 13 + 200000}{'XQ'[number % 2]}",))
+        return Minted(
+            f"SN{number * 13 + 200000}{'XQ'[number % 2]}", "device", (f"{number * 13 + 200000}{'XQ'[number % 2]}",)
+        )
 
     def ae(self) -> Minted:
         text = _syllables(self.next()).upper()

@@ -48,7 +48,8 @@ def native(shape: Shape, order: str, *, high: int = 0) -> Element:
 
 def jpeg(frames: int, words: Sequence[str]) -> tuple[bytes, bytes]:
     """-> (the fragments' bytes as written, the same with the words blanked out). Grey, 16 x 16; a comment and an EXIF segment."""
-    dirty, clean = [], []
+    dirty: list[bytes] = []
+    clean: list[bytes] = []
     for number in range(frames):
         comment = " ".join(words).encode("utf-8")
         exif = b"Exif\0\0MM\0*" + comment + b"%d" % number

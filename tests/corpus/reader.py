@@ -1,4 +1,4 @@
-"""Reads an output on its own, apart from the engine and from pydicom: raw values by path. Lenient: it must see whatever is there."""
+"""Reads an output on its own, apart from the engine and from pydicom: raw values by path. Lenient: it must see all there is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 
-from pydicom.datadict import DicomDictionary
+from pydicom._dicom_dict import DicomDictionary
 
 from tests.corpus.expect import rows
 
@@ -69,7 +69,7 @@ def read(raw: bytes, syntax: str = "") -> Content:
 
 def _meta(raw: bytes, content: Content, at: int) -> int:
     while raw[at : at + 2] == b"\2\0":
-        tag, vr, length, at = _explicit(raw, at, "<")
+        tag, _, length, at = _explicit(raw, at, "<")
         content.meta[tag] = raw[at : at + length]
         at += length
     content.syntax = content.meta.get(0x00020010, b"").decode("ascii").strip("\0 ")

@@ -109,9 +109,7 @@ def table(score: Score) -> str:
     """One line a trap, the sum last."""
     lines = [f"{'trap':22s}{'planted':>9s}{'leaks':>7s}" + "".join(f"{name:>13s}" for name in CATEGORIES)]
     for name, tally in [*sorted(score.traps.items()), ("TOTAL", score.total)]:
-        cells = "".join(
-            f"{f'{tally.passed[c]}/{tally.asked[c]}' if tally.asked[c] else '-':>13s}" for c in CATEGORIES
-        )
+        cells = "".join(f"{f'{tally.passed[c]}/{tally.asked[c]}' if tally.asked[c] else '-':>13s}" for c in CATEGORIES)
         lines.append(f"{name:22s}{tally.planted:9d}{tally.leaks:7d}{cells}")
     told = ", ".join(f"{outcome} {number}" for outcome, number in score.outcomes.most_common())
     return "\n".join([*lines, f"files: {told}", f"retention {score.total.retention:.2f} %"])

@@ -1,13 +1,13 @@
 """Reads `objects.txt` and `traps.txt`: what a data set holds, as lines.
 
-    [ct] 1.2.840.10008.5.1.4.1.1.2          a section and its argument
-    +patient                                the lines of another section
-    KVP = 120                               keyword, value
-    0029,1010:LO = {word}                   tag and VR; also Keyword:VR for a wrong one
-    ReferencedImageSequence~                of undefined length
-      - ReferencedSOPClassUID = 1.2.3       an item, and the next lines that are indented as far
-    PatientComments = CHEST _for {name}     words to keep; `_word` may go or stay; {…} is planted
-    StationName = X -- free                 nothing is owed: `free`, `safe` (private, known safe), `kept` (whatever the table says)
+[ct] 1.2.840.10008.5.1.4.1.1.2          a section and its argument
++patient                                the lines of another section
+KVP = 120                               keyword, value
+0029,1010:LO = {word}                   tag and VR; also Keyword:VR for a wrong one
+ReferencedImageSequence~                of undefined length
+  - ReferencedSOPClassUID = 1.2.3       an item, and the next lines that are indented as far
+PatientComments = CHEST _for {name}     words to keep; `_word` may go or stay; {…} is planted
+StationName = X -- free                 nothing is owed: `free`, `safe` (private, known safe), `kept` (whatever the table says)
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ def _line(text: str, items: tuple[tuple[Line, ...], ...]) -> Line:
         raise ValueError(f"no such keyword: {match['name']}")
     vr = match["vr"] or _vr(int(tag))
     sequence = items if items or (match["value"] is None and vr in ("SQ", "UN")) else None
-    return Line(int(tag), vr, match["value"] or "", sequence, bool(match["open"]), bool(match["odd"]), match["note"] or "")
+    return Line(
+        int(tag), vr, match["value"] or "", sequence, bool(match["open"]), bool(match["odd"]), match["note"] or ""
+    )
 
 
 def _vr(tag: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator
+from datetime import date
 from functools import lru_cache
 
 from tests.corpus.key import Planted
@@ -14,6 +15,17 @@ from tests.corpus.text import bare
 
 SHORTEST = 3
 """Bytes of a form that is looked for: two bytes stand everywhere."""
+SHAPES = {
+    "da": "%Y%m%d",
+    "dmy": "%d.%m.%Y",
+    "iso": "%Y-%m-%d",
+    "us": "%m/%d/%Y",
+    "long": "%d %B %Y",
+    "short": "%d-%b-%Y",
+    "old": "%Y.%m.%d",
+    "bad": "%Y/%m/%d x",
+}
+"""Forms in which dates are planted, and looked for, whichever it was."""
 OURS = re.compile(rb"2\.25\.[0-9]+")
 """UIDs of the cleaner's own making, whose digits are chance."""
 
@@ -35,7 +47,8 @@ class Haystack:
                 continue
             key = (one.text, one.whole)
             if key not in seen:
-                seen[key] = self.holds(*key)
+                texts = _dated(one.text) if one.kind == "date" else (one.text,)
+                seen[key] = any(self.holds(text, one.whole) for text in texts)
             if seen[key]:
                 yield one
 
@@ -47,11 +60,23 @@ class Haystack:
         return any(form in self._folded for form in folded) or any(form in self._exact for form in exact)
 
 
+@lru_cache(4096)
+def _dated(text: str) -> tuple[str, ...]:
+    """YYYYMMDD in all shapes."""
+    day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    return tuple(day.strftime(shape).removesuffix(" x") for shape in SHAPES.values())
+
+
 @lru_cache(1 << 16)
 def _forms(text: str, charset: str) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Forms in which case does not matter, lower, and those in which it does."""
     plain = {text.encode("utf-8"), text.encode("latin-1", "ignore"), bare(text, charset)}
-    plain |= {text.lower().encode("utf-8"), text.upper().encode("utf-8"), bare(text.lower(), charset), bare(text.upper(), charset)}
+    plain |= {
+        text.lower().encode("utf-8"),
+        text.upper().encode("utf-8"),
+        bare(text.lower(), charset),
+        bare(text.upper(), charset),
+    }
     plain = {form for form in plain if len(form) >= SHORTEST and (len(form) > SHORTEST or text.isascii())}
     wide = {text.encode("utf-16-le"), text.encode("utf-16-be")}
     hexed = {form.hex().encode() for form in plain}

@@ -1,5 +1,5 @@
-"""Traps made from tables, so that no row is forgotten: every row of Table E.1-1, at the top and in an item, and every element of the
-dictionary that has no row and holds a name, a date, a UID or free text.
+"""Traps made from tables, so that no row is forgotten: every row of Table E.1-1, at the top and in an item, and every
+element of the dictionary that has no row and holds a name, a date, a UID or free text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,16 @@ PLANTS = {
 """What is planted in an element, by its VR."""
 UNNAMED = ("DA", "DT", "LT", "PN", "ST", "TM", "UC", "UI", "UR", "UT")
 """VRs of which a value is no coded one, whatever the element."""
-NO_INSTANCE = ("Class", "Transfer Syntax", "Coding Scheme", "Context UID", "Resource UID", "Encoding", "Context Group", "Syntax")
+NO_INSTANCE = (
+    "Class",
+    "Transfer Syntax",
+    "Coding Scheme",
+    "Context UID",
+    "Resource UID",
+    "Encoding",
+    "Context Group",
+    "Syntax",
+)
 NO_PART = frozenset({0x00420011, 0xFFFAFFFA, 0xFFFCFFFC, 0x04000500})
 """Rows that have a trap of their own."""
 PARENT = 0x00082218
@@ -73,7 +82,11 @@ def _unnamed() -> list[Line]:
     return [
         _line(tag, entry[0])
         for tag, entry in sorted(DicomDictionary.items())
-        if tag not in rows() and entry[0] in UNNAMED and not entry[3] and 8 <= tag >> 16 < 0xFFFC and not _is_class(entry)
+        if tag not in rows()
+        and entry[0] in UNNAMED
+        and not entry[3]
+        and 8 <= tag >> 16 < 0xFFFC
+        and not _is_class(entry)
     ]
 
 

@@ -33,7 +33,7 @@ def decode(raw: bytes, charset: str) -> str:
     """As a reader would: what cannot be decoded becomes U+FFFD."""
     if raw.isascii() and b"\x1b" not in raw:
         return raw.decode("ascii")
-    return decode_bytes(raw, list(codecs(charset)), set("^=\\\r\n\t\f"))
+    return decode_bytes(raw, list(codecs(charset)), set(b"^=\\\r\n\t\f"))
 
 
 @lru_cache(4096)
