@@ -35,7 +35,15 @@ LISTS = {
     "X_Z_D_TAGS": "X/Z/D",
     "X_Z_U_STAR_TAGS": "X/Z/U*",
 }
-VALUES = {"DA": b"19470822", "TM": b"134759", "DT": b"19470822134759", "AS": b"047Y", "DS": b"47.1122", "IS": b"471122"}
+VALUES = {
+    "UR": b"urn:oid:1.2.826.0.1.5",
+    "DA": b"19470822",
+    "TM": b"134759",
+    "DT": b"19470822134759",
+    "AS": b"047Y",
+    "DS": b"47.1122",
+    "IS": b"471122",
+}
 VALUES |= {"US": b"\x71\x47", "UI": b"1.2.826.0.1.3680043.9.4711"}
 TOKEN = b"QZXPLANTEDXQ"
 ROWS = load_table().rows
