@@ -14,7 +14,8 @@ from gateway.deidentify.pseudonym import PADDING
 from gateway.deidentify.subject import Subject
 
 WITH_ITEMS = (Action.ITEMS, Action.SCRUB)
-OPAQUE = frozenset((b"OB", b"UN"))
+NEVER_EMPTY = frozenset({0x00080104, 0x00080119, 0x0040A160, 0x00700006})
+"""Text that is Type 1 or 1C wherever it occurs: code meaning, long code value, text value, unformatted text value."""
 NATURE: dict[Action, frozenset[bytes]] = {
     Action.SHIFT: DATES,
     Action.BIRTH: frozenset((b"DA", b"DT")),
@@ -74,7 +75,8 @@ def new_value(action: Action, tag: int, value: tuple[bytes, bytes, Charset], sub
     if action is Action.UID:
         return subject.pseudonyms.uids(raw)
     if action is Action.TEXT:
-        return subject.text.clean(vr, raw, charset, subject.own)
+        clean = subject.text.clean(vr, raw, charset, subject.own)
+        return clean or (DUMMIES[vr] if tag in NEVER_EMPTY else b"")
     if action is Action.SHIFT:
         return shift(vr, raw, subject.days)
     return _rarer(action, tag, vr, raw, subject)

@@ -1,7 +1,7 @@
 """What is done to an element that Table E.1-1 does not name. It fails closed:
 
 - private elements, unknown standard tags, retired elements, group lengths, whole overlay (60xx) and curve (50xx) groups, and
-  what has no place in a data set (groups below 0008) are removed; so are URIs (not OIDs as codes) and opaque bytes;
+  what has no place in a data set (groups below 0008) are removed; so are URIs and opaque bytes;
 - of the patient group (0010) and of security screening (4010) nothing is kept but what `PATIENT_GROUP` lists; other elements
   that name a person, a department, a device or an issuer are removed (`REMOVED`), labels that are typed replaced (`TYPED`);
 - a person's name, a date or a time becomes empty; free text (ST, LT, UT, UC) becomes a dummy, or is cleaned where only
@@ -48,14 +48,14 @@ HARMLESS_TEXT = frozenset(
         0x00080114,
         0x00080115,
         0x00080119,
-        0x00080120,
-    }  # coding scheme: external ID, name; long and URN code value
+    }  # coding scheme: external ID, name; long code value
     | {0x00160003, 0x00160017, 0x00160020}  # EXIF battery level, sensitivity, version
     | {0x00187006, 0x00187008, 0x00187040, 0x00187041, 0x00187062}  # detector, grid, exposure control
     | {0x00286190, 0x00280A02, 0x20100010, 0x300A007B}  # mask operation, calibration, display format, fraction pattern
     | {0x00400031, 0x00400032, 0x00660032, 0x3010000C}  # issuer's name space, algorithm parameters, volume expression
 )
 ICC_PROFILE = 0x00282000
+CODE_MEANING, URN_CODE = 0x00080104, 0x00080120
 HARMLESS_BYTES = frozenset({0x00142210, 0x00143080, 0x00160062, 0x00700256, 0x4010106C})
 """Axis values, bad pixels, EXIF version, fill pattern, detector calibration."""
 
@@ -137,6 +137,10 @@ def default_for(tag: int, vr: bytes, options: Options) -> Rule:
         return Rule(Action.REMOVE, "default: withheld")
     if tag in CLASS_UIDS:
         return Rule(Action.KEEP, "default: class or scheme")
+    if tag == CODE_MEANING and options.clean_text:
+        return Rule(Action.TEXT, "default: standard; clean-descriptors")
+    if tag == URN_CODE:
+        return Rule(Action.DUMMY, "default: a code must stay, its address may identify")
     if tag == ICC_PROFILE:
         return Rule(Action.ICC, "default: colours stay, words go")
     if tag in HARMLESS_TEXT and vr in FREE_TEXT:

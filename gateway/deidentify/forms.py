@@ -27,7 +27,6 @@ def _several(one: bytes) -> Form:
 FORMS: Mapping[bytes, Form] = {
     b"CS": _several(_CODE), b"DS": _several(_DECIMAL), b"IS": _several(_INTEGER), b"AS": _several(_AGE),
     b"UI": _several(_UID), b"DA": _several(_DAY), b"TM": _several(_TIME), b"DT": _several(_MOMENT),
-    b"UR": re.compile(rb"urn:oid:[0-9.]++ ?").fullmatch,
 }  # fmt: skip
 """By VR. A number with an exponent where none belongs, or a code of more than 16 characters, is odd but tells nothing."""
 SIZES: Mapping[bytes, int] = {

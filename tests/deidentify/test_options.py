@@ -133,7 +133,9 @@ WITHOUT_A_ROW = [
     (0x00081150, "retain-uids", Action.KEEP),  # Referenced SOP Class UID
     (0x00400441 + 0x0000BBBF, "retain-uids", None),
     (0x00720008, "clean-descriptors", Action.REMOVE),  # Hanging Protocol Creator: may identify
-    (0x00080104, "clean-descriptors", Action.KEEP),  # Code Meaning
+    (0x00080104, "clean-descriptors", Action.TEXT),  # Code Meaning: local codes are typed
+    (0x00080104, "clean-graphics", Action.KEEP),
+    (0x00187006, "clean-graphics", Action.TEXT),  # Detector Description: technical, but anybody's words
 ]
 
 
