@@ -93,11 +93,11 @@ class Outbox:
         return len(raw)
 
     def ledger(self, series: str) -> dict[str, LedgerLine]:
-        """What arrived, by keyed instance hash; the last line of an instance counts, but KEPT is never unsaid."""
+        """What arrived, by keyed instance hash; the last line of an instance counts, but KEPT gives way to KEPT only."""
         found: dict[str, LedgerLine] = {}
         for line in self._lines(series):
             before = found.get(line.instance)
-            if before is None or before.outcome is not Outcome.KEPT:
+            if before is None or before.outcome is not Outcome.KEPT or line.outcome is Outcome.KEPT:
                 found[line.instance] = line
         return found
 

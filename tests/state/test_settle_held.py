@@ -1,0 +1,131 @@
+"""What becomes of a held series: in its row, its history, and the request behind it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.model import LedgerLine, Outcome
+from gateway.state.rows import Tally, tally
+from tests.state.conftest import PROJECT, Opened
+
+PROFILE = "0123456789abcdef"
+
+
+def counted(
+    *, kept: int = 0, excluded: int = 0, refused: int = 0, held: int = 0, reason: str = "pixels.at-risk"
+) -> Tally:
+    """The balance of a ledger with so many lines of each outcome."""
+    numbers = {Outcome.KEPT: kept, Outcome.EXCLUDED: excluded, Outcome.REFUSED: refused, Outcome.HELD: held}
+    lines = [
+        LedgerLine(f"{outcome}{n}", outcome, "" if outcome is Outcome.KEPT else reason, profile=PROFILE)
+        for outcome, number in numbers.items()
+        for n in range(number)
+    ]
+    return tally({line.instance: line for line in lines})
+
+
+@pytest.fixture
+def held(state: Opened) -> tuple[Opened, str, str]:
+    """(state, key of the request, key of its one series), which is held: one of three kept, two held."""
+    state.ask("A1")
+    request = state.plan("1.1")
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101)
+    assert claim is not None
+    assert state.store.settle_retrieved(claim.rows[0], counted(kept=1, held=2), now=102)
+    return state, request, claim.rows[0].key
+
+
+def lines(state: Opened, request: str, series: str) -> list[tuple[str, str, str]]:
+    return [(e.event, e.after, e.reason) for e in state.views.history(request) if e.subject == series]
+
+
+def test_it_waits_and_so_does_its_request(held: tuple[Opened, str, str]) -> None:
+    state, request, series = held
+    (view,) = state.views.series(request)
+    assert (view.state, view.reason, view.kept, view.held) == ("held", "pixels.at-risk", 1, 2)
+    assert state.store.held_series() == [series]
+    assert state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=103) is None
+    assert state.views.requests()[0].state == "planned"
+    assert ("held", "held", "pixels.at-risk") in lines(state, request, series)
+
+
+def test_released_it_goes_to_the_courier(held: tuple[Opened, str, str]) -> None:
+    state, request, series = held
+    assert state.store.settle_held(series, counted(kept=3), now=103) == "released"
+    row = state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=104)
+    assert row is not None and row.key == series
+    (view,) = state.views.series(request)
+    assert (view.kept, view.held) == (3, 0)
+
+
+def test_discarded_it_is_excluded_and_its_request_done(held: tuple[Opened, str, str]) -> None:
+    state, request, series = held
+    assert state.store.settle_held(series, counted(excluded=3, reason="held.discarded"), now=103) == "discarded"
+    (view,) = state.views.series(request)
+    assert (view.state, view.reason) == ("excluded", "held.discarded")
+    assert state.views.requests()[0].state == "done"
+    assert state.store.settle_held(series, counted(kept=3), now=104) == "", "it is over"
+
+
+def test_what_is_refused_fails_it(held: tuple[Opened, str, str]) -> None:
+    state, _, series = held
+    assert state.store.settle_held(series, counted(kept=2, refused=1), now=103) == "failed"
+    assert state.views.requests()[0].state == "failed"
+
+
+def test_some_decided_and_some_not_is_still_held(held: tuple[Opened, str, str]) -> None:
+    state, request, series = held
+    assert state.store.settle_held(series, counted(kept=2, held=1), now=103) == ""
+    (view,) = state.views.series(request)
+    assert (view.state, view.kept, view.held) == ("held", 2, 1)
+    before = lines(state, request, series)
+    assert state.store.settle_held(series, counted(kept=2, held=1), now=104) == ""
+    assert lines(state, request, series) == before, "the same again is no news"
+    state.store.settle_held(series, counted(kept=2, held=1, reason="screening.died"), now=105)
+    assert lines(state, request, series)[-1] == ("screened", "held", "screening.died")
+
+
+def test_files_taken_away_behind_our_back_fail_it(held: tuple[Opened, str, str]) -> None:
+    state, request, series = held
+    assert state.store.settle_held(series, counted(kept=2), now=103) == "failed"
+    assert state.views.series(request)[0].reason == "held.lost"
+
+
+@pytest.mark.parametrize(
+    ("tally", "event"),
+    [(counted(kept=1, held=2), ""), (counted(kept=3), "released"), (counted(excluded=3), "discarded")],
+    ids=["held", "released", "discarded"],
+)
+def test_the_history_tells_the_profile_once(held: tuple[Opened, str, str], tally: Tally, event: str) -> None:
+    state, request, series = held
+    for now in (103, 104):
+        state.store.settle_held(series, tally, now=now)
+    told = [reason for name, _, reason in lines(state, request, series) if name == "cleaned"]
+    assert told == [PROFILE]
+    assert not event or event in [name for name, _, _ in lines(state, request, series)]
+
+
+def test_another_profile_is_told_beside_the_first(held: tuple[Opened, str, str]) -> None:
+    state, request, series = held
+    ledger = {
+        n: LedgerLine(n, Outcome.KEPT, profile=p) for n, p in (("a", PROFILE), ("b", "fedcba9876543210"), ("c", ""))
+    }
+    state.store.settle_held(series, tally(ledger), now=103)
+    told = {reason for name, _, reason in lines(state, request, series) if name == "cleaned"}
+    assert told == {PROFILE, "fedcba9876543210"}
+
+
+def test_a_series_that_is_not_held_is_left_alone(state: Opened) -> None:
+    state.ask("A1")
+    request = state.plan("1.1")
+    (series,) = state.views.series(request)
+    assert state.store.settle_held(series.key, counted(kept=3), now=103) == ""
+    assert state.store.settle_held("S-UNKNOWN", counted(kept=3), now=103) == ""
+    assert state.views.series(request)[0].state == "planned"
+
+
+def test_told_without_a_change_of_state(held: tuple[Opened, str, str]) -> None:
+    state, request, series = held
+    state.store.tell(series, "release-ordered", reason="H-1 by=anna", now=103)
+    state.store.tell("S-UNKNOWN", "release-ordered", reason="H-1 by=anna", now=103)
+    assert lines(state, request, series)[-1] == ("release-ordered", "held", "H-1 by=anna")
