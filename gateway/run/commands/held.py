@@ -80,7 +80,7 @@ def _word(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 keys_argument = click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 by_option = click.option("--by", metavar="NAME", callback=_word, help="Who decided.  [default: the user logged in]")
-reason_option = click.option("--reason", metavar="WORD", callback=_word, default="", help="Why, for the history.")
+reason_option = click.option("--reason", metavar="WORD", callback=_word, help="Why, for the history.")
 
 
 @held.command()
@@ -89,12 +89,12 @@ reason_option = click.option("--reason", metavar="WORD", callback=_word, default
 @reason_option
 @config_option
 @json_option
-def release(keys: tuple[str, ...], by: str | None, reason: str, config: Path, as_json: bool) -> int:
+def release(keys: tuple[str, ...], by: str | None, reason: str | None, config: Path, as_json: bool) -> int:
     """Deliver held instances as they are. KEY: of an instance (H-...), or of a series (S-...), all that is held of it.
 
     Who decided, and why, is written to the history. 1 when one of the KEYs could not be released.
     """
-    return _decide(keys, Decision("release", by or deciding.user(), reason), config, as_json=as_json)
+    return _decide(keys, Decision("release", by or deciding.user(), reason or ""), config, as_json=as_json)
 
 
 @held.command()
@@ -103,12 +103,12 @@ def release(keys: tuple[str, ...], by: str | None, reason: str, config: Path, as
 @reason_option
 @config_option
 @json_option
-def discard(keys: tuple[str, ...], by: str | None, reason: str, config: Path, as_json: bool) -> int:
+def discard(keys: tuple[str, ...], by: str | None, reason: str | None, config: Path, as_json: bool) -> int:
     """Drop held instances, for good. KEY: of an instance (H-...), or of a series (S-...), all that is held of it.
 
     Who decided, and why, is written to the history. 1 when one of the KEYs could not be discarded.
     """
-    return _decide(keys, Decision("discard", by or deciding.user(), reason), config, as_json=as_json)
+    return _decide(keys, Decision("discard", by or deciding.user(), reason or ""), config, as_json=as_json)
 
 
 def _decide(keys: Sequence[str], decision: Decision, config: Path, *, as_json: bool) -> int:
