@@ -34,12 +34,17 @@ MANUFACTURER, MODEL, DESCRIPTION = 0x00080070, 0x00081090, 0x0008103E
 REGIONS: Final = 0x00186011
 PLANAR, SIGNED, BURNED_IN, LOSSY = 0x00280006, 0x00280103, 0x00280301, 0x00282110
 PALETTES: Final = (0x00281201, 0x00281202, 0x00281203)
+DESCRIPTOR: Final = 0x00281101
 PIXELS, FLOATS, OFFSETS, LENGTHS = 0x7FE00010, (0x7FE00008, 0x7FE00009), 0x7FE00001, 0x7FE00002
 WANTED: Final = frozenset({
     SOP_CLASS, IMAGE_TYPE, MODALITY, CONVERSION, MANUFACTURER, MODEL, DESCRIPTION, REGIONS, SAMPLES, PHOTOMETRIC, PLANAR,
-    FRAMES, ROWS, COLUMNS, BITS, STORED, HIGH, SIGNED, BURNED_IN, LOSSY, OFFSETS, *PALETTES,
+    FRAMES, ROWS, COLUMNS, BITS, STORED, HIGH, SIGNED, BURNED_IN, LOSSY, OFFSETS, DESCRIPTOR, *PALETTES,
 })  # fmt: skip
 NATIVE: Final = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG})
+COLOURS: Final = {
+    1: ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 3: ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"),
+}  # fmt: skip
+"""Samples per pixel -> photometric interpretations that are understood."""
 MAX_INFLATED: Final = 1 << 29
 """Bytes of a deflated data set; beyond that nobody looks at it."""
 
@@ -225,7 +230,7 @@ def _shape(values: Mapping[int, bytes], codec: Codec) -> Shape:
         planar=number(PLANAR, 0),
         signed=number(SIGNED, 0) == 1,
     )
-    if not (shape.rows and shape.columns and shape.frames > 0 and shape.samples in (1, 3) and shape.photometric):
+    if not (shape.rows and shape.columns and shape.frames > 0 and shape.samples in COLOURS):
         raise Unscreenable("pixels.dimensions")
     if (
         shape.bits not in (1, 8, 16, 32)
@@ -233,7 +238,7 @@ def _shape(values: Mapping[int, bytes], codec: Codec) -> Shape:
         or (shape.bits == 1 and shape.samples > 1)
     ):
         raise Unscreenable("pixels.unsupported")
-    if number(HIGH, shape.stored - 1) != shape.stored - 1:  # retired
+    if number(HIGH, shape.stored - 1) != shape.stored - 1 or shape.photometric not in COLOURS[shape.samples]:
         raise Unscreenable("pixels.unsupported")
     return shape
 

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
 from gateway.deidentify.encoding import Codec
-from gateway.deidentify.frames import BURNED_IN, PALETTES, PIXELS, PREAMBLE, SYNTAX, Picture, Shape
+from gateway.deidentify.frames import BURNED_IN, LOSSY, PALETTES, PIXELS, PREAMBLE, SYNTAX, Picture, Shape
 from gateway.model import Buffer
 
 NO: Final = b"NO"
 NAMED: Final[Mapping[int, bytes]] = {
     0x00280004: b"CS", 0x00280006: b"US", 0x00280100: b"US", 0x00280101: b"US", 0x00280102: b"US", BURNED_IN: b"CS",
+    LOSSY: b"CS",
 }  # fmt: skip
 """The elements that may be written here, and their VRs."""
 

@@ -192,7 +192,9 @@ def _drawn(text: str, face: Font) -> Grey:
     return ink[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
 
 
-def _write_lines(grey: Grey, anatomy: np.ndarray[Any, np.dtype[np.bool_]], number: int, rng: np.random.Generator) -> tuple[Line, ...]:
+def _write_lines(
+    grey: Grey, anatomy: np.ndarray[Any, np.dtype[np.bool_]], number: int, rng: np.random.Generator
+) -> tuple[Line, ...]:
     """Two to five lines; every third frame says one of them in Han characters where a font has them."""
     taken = np.zeros(grey.shape, bool)
     found = []

@@ -20,11 +20,11 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import onnxruntime
 
-from gateway.cstore.textlines import Box, Map, along_lines, boxes, filled
+from gateway.deidentify.textlines import Box, Map, along_lines, boxes, filled
 
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Tick: TypeAlias = Callable[[], None]
-"""Called between steps; raises when the time is over."""
+"""Called between steps; raises Unscreenable when the time is over."""
 
 MODEL: Final = Path(__file__).with_name("model") / "text-detector.onnx"
 LEAST: Final = 0.45

@@ -1,0 +1,125 @@
+"""What is to be blanked in a picture: what rules and ultrasound regions say, and what the recogniser finds in the rest.
+
+A cine loop shows the same console in every frame: some of its frames are looked at, and the brightest and the darkest that each
+pixel becomes in all of them, in which a word that stands in one frame only shows as well. Of all other pictures every frame is
+looked at. What is found in one frame is blanked in all.
+
+What was blanked is looked at once more; a picture in which text is still found then is not understood, and held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from gateway.deidentify.codecs import Frame, Pixels
+from gateway.deidentify.frames import BURNED_IN, DESCRIPTOR, PALETTES, SOP_CLASS, Picture, Unscreenable
+from gateway.deidentify.masking import Rectangle
+from gateway.deidentify.recogniser import Recogniser, Tick
+from gateway.deidentify.regions import by_device, outside_regions
+from gateway.deidentify.textlines import Box, filled
+from gateway.deidentify.writing import Reader, blanked
+
+_STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+CINE: Final = frozenset(_STORAGE + suffix for suffix in ("3", "3.1", "12.1", "12.1.1", "12.2", "12.2.1"))
+"""Multi-frame ultrasound and X-ray: one console, moving pictures."""
+SAMPLED: Final = 5
+"""Frames of a cine loop that are looked at by themselves: first, last and evenly between."""
+SURE: Final = 0.6
+"""Mean likelihood from which a box is surely text; below, it is blanked too, but may not be many."""
+MOST_DOUBT: Final = 0.05
+"""Of the frame: more than that in boxes that are not sure is no finding but a texture that the recogniser cannot read."""
+MOST: Final = 0.4
+"""Of the frame: what is mostly text is a page, for a person to decide about."""
+ROUNDS: Final = 3
+"""Looks at one frame: the first, and after each blanking one more."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`rectangles`: what is to be blanked; `ruled`: how many of them rules and regions ask for."""
+
+    rectangles: tuple[Rectangle, ...]
+    ruled: int
+
+
+def look(reader: Reader, recogniser: Recogniser, tick: Tick) -> Seen:
+    """Raises Unscreenable: `pixels.low-confidence`, `pixels.mostly-text`, and what decoding raises."""
+    picture = reader.picture
+    ruled = [*by_device(picture), *outside_regions(picture)]
+    found: list[Box] = []
+    for frame in _looked_at(reader, tick):
+        for again in range(ROUNDS):
+            tick()
+            known = [*ruled, *(Rectangle(*box[:4]) for box in found)]
+            more = recogniser.find(shown(replace(frame, pixels=blanked(frame, known, picture)), picture), tick)
+            if not more:
+                break
+            if again == ROUNDS - 1:
+                raise Unscreenable("pixels.low-confidence")
+            found += more
+    _judge(picture, ruled, found)
+    return Seen((*ruled, *(Rectangle(*box[:4]) for box in found)), len(ruled))
+
+
+def _judge(picture: Picture, ruled: Sequence[Rectangle], found: Sequence[Box]) -> None:
+    """What neither rules nor the recogniser decide is held."""
+    shape = (picture.shape.rows, picture.shape.columns)
+    if filled(shape, (box for box in found if box.score < SURE)).mean() > MOST_DOUBT:
+        raise Unscreenable("pixels.low-confidence")
+    if filled(shape, found).mean() > MOST:
+        raise Unscreenable("pixels.mostly-text")
+    if picture.text(BURNED_IN) == "YES" and not ruled and not found:
+        raise Unscreenable("pixels.not-found")  # its maker says there is text, and nobody sees it
+
+
+def _looked_at(reader: Reader, tick: Tick) -> Iterator[Frame]:
+    """Frames, decoded; every frame of the picture is decoded once, so that a broken one is known before anything is written."""
+    count = len(reader)
+    if count == 1 or reader.picture.text(SOP_CLASS) not in CINE:
+        yield from (_ticked(reader, number, tick) for number in range(count))
+        return
+    first = _ticked(reader, 0, tick)
+    sampled = {round(n * (count - 1) / (SAMPLED - 1)) for n in range(SAMPLED)}
+    bright, dark = first.pixels.copy(), first.pixels.copy()
+    for number in range(count):
+        frame = _ticked(reader, number, tick)
+        np.maximum(bright, frame.pixels, out=bright)
+        np.minimum(dark, frame.pixels, out=dark)
+        if number in sampled:
+            yield frame
+    if count > len(sampled):
+        yield replace(first, pixels=bright)
+        yield replace(first, pixels=dark)
+
+
+def _ticked(reader: Reader, number: int, tick: Tick) -> Frame:
+    tick()
+    return reader.frame(number)
+
+
+def shown(frame: Frame, picture: Picture) -> Pixels:
+    """What finding text needs: luminance of YBR, colours of palettes as grey, bits as black and white."""
+    if frame.photometric.startswith("YBR"):
+        return frame.pixels[..., 0]
+    if frame.photometric == "PALETTE COLOR":
+        return _through_palette(frame.pixels, picture)
+    if picture.shape.bits == 1:
+        return frame.pixels * np.uint8(255)
+    return frame.pixels
+
+
+def _through_palette(pixels: Pixels, picture: Picture) -> Pixels:
+    """Raises Unscreenable where the palette is no plain list (segmented, 8-bit): `pixels.unsupported`."""
+    order = np.dtype(picture.codec.order + "u2")
+    descriptor = np.frombuffer(picture.values.get(DESCRIPTOR, b""), order)
+    tables = [np.frombuffer(picture.values.get(tag, b""), order) for tag in PALETTES]
+    entries = int(descriptor[0]) or 1 << 16 if descriptor.size == 3 else -1
+    if any(table.size != entries for table in tables):
+        raise Unscreenable("pixels.unsupported")
+    grey: Pixels = np.mean([table.astype(np.float32) for table in tables], axis=0).astype(np.uint16)
+    looked_up: Pixels = grey[np.clip(pixels.astype(np.int64) - int(descriptor[1]), 0, entries - 1)]
+    return looked_up
