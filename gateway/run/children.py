@@ -27,6 +27,8 @@ from gateway.settings import Settings
 START_SECONDS = 60.0
 SHORTEST_LIFE = 5.0
 """Seconds: a process that dies at once is not replaced faster than this."""
+YOUNG = 60.0
+"""Seconds: what lived longer than this did not die of how it began."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Children:
                 continue
             if not child.told:
                 child.told = True
-                young = time.monotonic() - child.started < 2 * self.kind.pause(child.deaths)
+                young = time.monotonic() - child.started < YOUNG
                 child.deaths = child.deaths + 1 if young else 0
                 structlog.get_logger().error(f"{self.kind.name}.died", process=child.name, exit_code=code)
             if time.monotonic() - child.started >= self.kind.pause(child.deaths):

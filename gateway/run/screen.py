@@ -11,6 +11,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -30,6 +31,7 @@ LONGEST: Final = 1800
 """Seconds for one file; then the kernel ends the process (SIGALRM), even where foreign code never returns."""
 IDLE: Final = 1.0
 LONGEST_PAUSE: Final = 300.0
+OOM_SCORE_ADJ: Final = Path("/proc/self/oom_score_adj")
 OOM_SCORE: Final = "500"
 """When the machine is out of memory, this process goes first (proc(5), oom_score_adj)."""
 
@@ -41,8 +43,10 @@ def screen_kind(settings: Settings) -> Kind:
 
 
 def main() -> int:
+    refused = _stand_back()
     begun = begin()
-    _stand_back()
+    if refused:
+        structlog.get_logger().warning("screen.unbounded", reason=",".join(refused))
     count = RemoteCount(begun.pipe)
     failed: list[Fatal] = []
 
@@ -70,15 +74,23 @@ def _bounded(step: Callable[[], bool]) -> Callable[[], bool]:
     return bounded
 
 
-def _stand_back() -> None:
-    """Behind everything else on this machine. What the system does not allow is told, and goes without."""
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
-            score.write(OOM_SCORE)
-    except OSError as err:
-        structlog.get_logger().warning("screen.unbounded", error=type(err).__name__)
+def _stand_back() -> list[str]:
+    """Behind everything else on this machine. -> what the system does not allow; the screening goes on without.
+
+    Before anything else: a process that nobody may inspect may not write into its own /proc either.
+    """
+    steps: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("nice", lambda: os.setpriority(os.PRIO_PROCESS, 0, NICE)),
+        ("memory", lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))),
+        ("oom", lambda: OOM_SCORE_ADJ.write_text(OOM_SCORE, encoding="ascii")),
+    )
+    refused = []
+    for name, step in steps:
+        try:
+            step()
+        except OSError:
+            refused.append(name)
+    return refused
 
 
 if __name__ == "__main__":

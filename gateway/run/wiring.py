@@ -20,6 +20,7 @@ from gateway.cfind.select import CompiledSelect
 from gateway.cmove.retrieve import MoveStep
 from gateway.cstore.admission import PeerList
 from gateway.cstore.receive import Receive
+from gateway.cstore.screener import PixelCleaner, make_screener
 from gateway.cstore.screening import Screener, ScreenStep
 from gateway.cstore.space import WhileRoom
 from gateway.deidentify.cleaner import Cleaner
@@ -217,12 +218,19 @@ def screened_projects(settings: Settings) -> list[Project]:
 
 
 def make_screeners(projects: Sequence[Project]) -> dict[str, Screener]:
-    """By project. Only here the recogniser is loaded: seconds, and memory that a receive process must not have."""
-    if not projects:
-        return {}
-    from gateway.cstore.screener import make_screener
+    """By project; one pixel cleaner for all, opened at once: what cannot be loaded is told before any file pays for it."""
+    cleaner = _open_pixel_cleaner() if projects else None
+    return {p.name: make_screener(p.deidentify, lambda: cleaner) for p in projects if cleaner}
 
-    return {p.name: make_screener(p.deidentify) for p in projects}
+
+def _open_pixel_cleaner() -> PixelCleaner:
+    """Only here numpy, codecs and recogniser are loaded: memory that a receive process must not have. Raises Fatal."""
+    try:
+        from gateway.deidentify.screen import PixelCleaner as Opened
+    except ImportError as err:
+        told = f"{err.name or 'a library'} cannot be loaded: is all of requirements/run.txt installed?"
+        raise Fatal("screening.unavailable", told) from None
+    return Opened()
 
 
 def make_screen_step(settings: Settings, state: State, count: Count) -> ScreenStep:

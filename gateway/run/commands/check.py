@@ -52,6 +52,7 @@ def _project(settings: Settings, project: Project, config: Path) -> dict[str, An
     """What can be made is made: a driver that is missing or a profile that cannot be is a mistake, not a surprise."""
     with told_of(config, project.name):
         cleaner = wiring.make_cleaner(settings, project.name)
+    wiring.make_screeners([p for p in wiring.screened_projects(settings) if p == project])
     if project.source is not None:
         wiring.make_sql_source(settings, project.name)
     return {

@@ -1,0 +1,1 @@
+"""What the tests of child processes start instead of a receiver."""

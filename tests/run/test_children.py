@@ -1,0 +1,125 @@
+"""Child processes of one kind: replaced when they die, ever more slowly when they keep dying, and bounded in what they may take."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Fatal
+from gateway.ops.metrics import Metrics
+from gateway.run import children, screen
+from gateway.run.children import Children, Hear, Kind
+from gateway.settings import Settings, load
+from tests.settings.configurations import VALID, written
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load(written(tmp_path, VALID), files=False)
+
+
+Run = Callable[..., Children]
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Starts children of a kind whose program is one of `tests.run.programs`."""
+    made: list[Children] = []
+    monkeypatch.setattr(children, "SHORTEST_LIFE", 0.2)
+
+    def start(program: str, **more: float) -> Children:
+        kind = Kind("odd", f"tests.run.programs.{program}", 1, **more)  # type: ignore[arg-type]
+        found = Children(settings, kind, Hear(Metrics(), lambda _: None, lambda _: None), level="error")
+        made.append(found)
+        found.start()
+        return found
+
+    yield start
+    for found in made:
+        found.stop()
+
+
+def until(reached: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_the_pause_doubles_up_to_the_longest() -> None:
+    kind = Kind("odd", "x", 1, longest_pause=300.0)
+    assert [kind.pause(n) for n in (0, 1, 2, 3, 7, 99)] == [5, 5, 10, 20, 300, 300]
+    assert Kind("odd", "x", 2).pause(9) == 5 and Kind("odd", "x", 2).names == ["odd-1", "odd-2"]
+
+
+def test_ready_and_drained(run: Run) -> None:
+    found = run("willing")
+    found.wait_ready()
+    assert found.ready()
+    (child,) = found._children
+    found.stop()
+    assert child.process.returncode == 0
+    found._children.clear()
+
+
+def test_one_that_cannot_start_is_told(run: Run) -> None:
+    with pytest.raises(Fatal) as caught:
+        run("dying").wait_ready()
+    assert caught.value.reason == "odd.start"
+
+
+def test_one_that_keeps_dying_is_replaced_ever_more_slowly(run: Run) -> None:
+    found = run("dying", longest_pause=60.0)
+    seen: dict[int, int] = {}
+
+    def replaced() -> bool:
+        found.replace_dead()
+        (child,) = found._children
+        seen[child.process.pid] = child.deaths
+        return len(seen) == 3
+
+    until(replaced, 40)
+    assert list(seen.values())[-1] == 2 and found.kind.pause(2) == 2 * found.kind.pause(1)
+
+
+def test_one_that_was_killed_is_replaced(run: Run) -> None:
+    found = run("willing")
+    found.wait_ready()
+    (child,) = found._children
+    child.process.kill()
+
+    def again() -> bool:
+        found.replace_dead()
+        return found._children[0].process.pid != child.process.pid and found.ready()
+
+    until(again)
+
+
+def test_the_screening_steps_back(run: Run) -> None:
+    found = run("screening")
+    found.wait_ready()
+    if os.geteuid():
+        pytest.skip("only root may look into a process that nobody may inspect")
+    pid = found._children[0].process.pid
+    assert os.getpriority(os.PRIO_PROCESS, pid) == screen.NICE
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == screen.OOM_SCORE
+    assert resource.prlimit(pid, resource.RLIMIT_DATA) == (screen.MEMORY, screen.MEMORY)
+    assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
+
+
+def test_a_step_that_never_ends_ends_its_process(run: Run) -> None:
+    found = run("stuck")
+    found.wait_ready()
+    until(lambda: found._children[0].process.poll() is not None)
+    assert found._children[0].process.returncode == -14  # SIGALRM
+
+
+@pytest.mark.parametrize(("options", "number"), [("[]", 0), ('["clean-pixel-data"]', 1), ('["clean-graphics"]', 0)])
+def test_there_is_one_only_where_some_project_has_its_pixels_cleaned(tmp_path: Path, options: str, number: int) -> None:
+    text = VALID.replace("[project.deidentify]", f"[project.deidentify]\noptions = {options}", 1)
+    assert screen.screen_kind(load(written(tmp_path, text), files=False)).number == number
