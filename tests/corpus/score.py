@@ -9,8 +9,9 @@ import argparse
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
-from gateway.deidentify.cleaner import make_cleaner
+from gateway.deidentify.cleaner import Cleaner, make_cleaner
 from gateway.deidentify.options import CODES, FULL_DATES, MODIFIED_DATES
 from gateway.model import Dropped, Held
 from gateway.settings import Deidentify
@@ -85,9 +86,24 @@ class Score:
                 self.failures.append(f"{where} {check.trap or judged.entry.kind} {check.place} {check.category}")
 
 
+def cleaner_of(options: Sequence[str]) -> Cleaner:
+    return make_cleaner(project="corpus", deidentify=Deidentify(options=tuple(options)), instance_rule=None, key=KEY)
+
+
+@cache
+def cleaned(options: tuple[str, ...], seed: int = 0) -> dict[int, bytes]:
+    """The place in the corpus of every file that comes out, and what came out; held ones too."""
+    cleaner, found = cleaner_of(options), {}
+    for number, entry in enumerate(corpus(seed)):
+        done = cleaner.clean(entry.dataset, SYNTAXES[entry.syntax], frozenset())
+        if not isinstance(done, Dropped):
+            found[number] = b"".join(done.parts)
+    return found
+
+
 def run(entries: Iterable[Entry], options: Sequence[str]) -> Score:
     """Cleans and judges every file under one set of options."""
-    cleaner = make_cleaner(project="corpus", deidentify=Deidentify(options=tuple(options)), instance_rule=None, key=KEY)
+    cleaner = cleaner_of(options)
     score, registry, applied = Score(), Registry(), frozenset(options)
     for entry in entries:
         done = cleaner.clean(entry.dataset, SYNTAXES[entry.syntax], frozenset())

@@ -61,7 +61,7 @@ def table_traps() -> dict[str, tuple[Line, ...]]:
     taken = {line.tag for line in lines("objects.txt", "base")}
     found = _grouped("row", [line for line in known if line.tag not in taken])
     nested = _grouped("row-nested", known)
-    found |= {name: (Line(PARENT, "SQ", items=(group,), open=bool(len(found) & 1)),) for name, group in nested.items()}
+    found |= {name: (_sequence(group, number),) for number, (name, group) in enumerate(nested.items())}
     return found | _grouped("default", _unnamed())
 
 
@@ -69,6 +69,11 @@ def _grouped(name: str, made: Sequence[Line]) -> dict[str, tuple[Line, ...]]:
     """Every so many apart, so that one file has of everything."""
     number = -(-len(made) // SIZE)
     return {f"{name}-{n + 1:02d}": tuple(made[n::number]) for n in range(number)}
+
+
+def _sequence(group: tuple[Line, ...], number: int) -> Line:
+    """One item with a whole code and the elements of the group; of undefined length every second time."""
+    return Line(PARENT, "SQ", items=((*lines("traps.txt", "row-code"), *group),), open=bool(number & 1))
 
 
 def _line(tag: int, vr: str) -> Line:
