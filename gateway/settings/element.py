@@ -28,8 +28,8 @@ OURS: Final = frozenset((
 ))  # fmt: skip
 """What an instance is known by, and what says that it was de-identified: not open to a project."""
 
-DATA_SET: Final = 0x0008_0000
-"""Lower groups are of commands and file heads, not of the data set (PS3.5 7.1)."""
+DATA_SET: Final = range(0x0008_0000, 0xFFFE_0000)
+"""Lower groups are of commands and file heads (PS3.5 7.1), the last one delimits items: no elements of the data set."""
 
 _TAG: Final = re.compile(r"\(?([0-9A-Fa-f]{4}),? ?([0-9A-Fa-f]{4})\)?")
 
@@ -38,7 +38,7 @@ def parse_element(name: str) -> int | None:
     """The tag of a keyword, `00100040`, `0010,0040` or `(0010,0040)`; None when the standard's dictionary has none such."""
     match = _TAG.fullmatch(name)
     tag = int(match[1] + match[2], 16) if match else tag_for_keyword(name)
-    return tag if tag is not None and tag >= DATA_SET and dictionary_has_tag(tag) else None
+    return tag if tag is not None and tag in DATA_SET and dictionary_has_tag(tag) else None
 
 
 def element_fault(name: str) -> str | None:

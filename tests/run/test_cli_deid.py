@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pydicom
 import pytest
 
+from gateway.model import Buffer
+from gateway.run import wiring
+from gateway.settings.schema import OPTIONS
 from tests.run.command_line import Place
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
 from tests.support.leaks import files_below, leaks
@@ -112,6 +117,51 @@ def test_a_folder_that_cannot_be_read_is_counted(
     assert len(results(place)) == 4
 
 
+SONO = SeriesSpec("US", "Thorax sono", 2)
+
+
+class Scripted:
+    """Stands for the recogniser: releases what has this instance number, masked."""
+
+    def __init__(self, released: int) -> None:
+        self.released = released
+
+    def screen(self, parts: Sequence[Buffer]) -> SimpleNamespace:
+        whole = b"".join(bytes(part) for part in parts)
+        ds = pydicom.dcmread(BytesIO(whole))
+        if ds.InstanceNumber == self.released:
+            return SimpleNamespace(verdict="release", parts=(whole,), reason="", masked=1)
+        return SimpleNamespace(verdict="hold", parts=(), reason="pixels.low-confidence", masked=0)
+
+
+@pytest.fixture
+def sono(tmp_path: Path) -> StudyFacts:
+    return make_study(
+        tmp_path / "in", series=(SONO,), patient_id="SYNPID4711", name="Testperson^Synthia", birth_date="19501110",
+        accession="SYNACC4711", study_date="20240503",
+    )  # fmt: skip
+
+
+def test_what_is_not_to_be_screened_is_held_and_not_written(place: Place, sono: StudyFacts) -> None:
+    told = place.say(*deid(place, "--json"))
+    assert told.code == 1
+    assert told.json["outcomes"] == [{"outcome": "held", "reason": "pixels.at-risk", "files": 2}]
+    assert results(place) == []
+
+
+def test_where_pixels_are_cleaned_it_is_screened_here_and_now(
+    place: Place, sono: StudyFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.change("[project.deidentify]", '[project.deidentify]\noptions = ["clean-pixel-data"]')
+    monkeypatch.setattr(wiring, "make_screeners", lambda projects: {p.name: Scripted(1) for p in projects})
+    told = place.say(*deid(place, "--json"))
+    assert told.code == 1
+    assert told.json["outcomes"] == [
+        {"outcome": "held", "reason": "pixels.low-confidence", "files": 1}, {"outcome": "kept", "reason": "", "files": 1},
+    ]  # fmt: skip
+    assert [pydicom.dcmread(path).InstanceNumber for path in results(place)] == [1]
+
+
 def test_nothing_to_do_is_not_well(place: Place) -> None:
     (place.folder / "in").mkdir()
     assert place.say(*deid(place)).code == 1
@@ -176,3 +226,29 @@ def test_the_profile_follows_the_project(place: Place) -> None:
     after = place.say("profile", "--project", "chest", "--json").json
     assert before["version"] != after["version"]
     assert next(r for r in after["rows"] if r["keyword"] == "PatientSex")["rule"] == "project: keep"
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_profile_and_explain_work_with_every_option(place: Place, study: StudyFacts, option: str) -> None:
+    if option == "clean-recognizable-visual-features":
+        pytest.skip("not available in this version")
+    place.change("[project.deidentify]", f'[project.deidentify]\noptions = ["{option}"]')
+    shown = place.say("profile", "--project", "chest", "--json")
+    assert shown.code == 0 and shown.json["options"] == [option]
+    told = place.say(
+        "deid", "--project", "chest", str(study.files[0]), str(place.folder / "out"), "--explain", "--json"
+    )
+    assert told.code == 0
+    rules = {e["rule"] for e in told.json["explained"][0]["elements"]}
+    assert any("PS3.15" in rule for rule in rules)
+
+
+def test_explain_says_which_type_in_which_iod_decided(place: Place, study: StudyFacts) -> None:
+    """X/Z and the like depend on the attribute's type in the instance's own IOD (PS3.15 E.1)."""
+    told = place.say(
+        "deid", "--project", "chest", str(study.files[0]), str(place.folder / "out"), "--explain", "--json"
+    )
+    rules = {e["keyword"]: e["rule"] for e in told.json["explained"][0]["elements"]}
+    shown = {r["keyword"]: r["rule"] for r in place.say("profile", "--project", "chest", "--json").json["rows"]}
+    varying = [k for k, rule in shown.items() if "by the type in the IOD" in rule and k in rules]
+    assert varying and all(rules[k] for k in varying)

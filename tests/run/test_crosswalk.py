@@ -11,6 +11,7 @@ from gateway.errors import BadConfiguration
 from gateway.run import crosswalk, wiring
 from gateway.run.crosswalk import load_crosswalk
 from tests.run.command_line import Place
+from tests.support.dicomfiles import SeriesSpec, make_study
 
 TEMPLATE = 'patient_id = "CHEST-{pseudonym}"'
 LISTED = "patient_id,pseudonym\nPX-1,S001\n"
@@ -75,3 +76,31 @@ def test_a_mistake_in_it_is_one_of_the_configuration(place: Place) -> None:
 def test_without_a_crosswalk_nothing_changes(place: Place) -> None:
     (project,) = wiring.load_settings(place.config).project
     assert project.deidentify.crosswalk is None
+
+
+def test_deid_takes_its_pseudonyms_from_it_and_refuses_whom_it_does_not_know(place: Place) -> None:
+    about = {"name": "Testperson^Synthia", "birth_date": "19501110", "study_date": "20240503"}
+    one = SeriesSpec("CT", "Thorax", 1)
+    for number, patient_id in enumerate(("PX-1", "PX-9")):
+        make_study(
+            place.folder / "in", series=(one,), seed=number, patient_id=patient_id, accession=f"SYNX{number}", **about
+        )
+    private(place.folder / "x.csv")
+    place.change(TEMPLATE, 'crosswalk = "x.csv"')
+    told = place.say("deid", "--project", "chest", str(place.folder / "in"), str(place.folder / "out"), "--json")
+    assert told.code == 1
+    outcomes = [(o["outcome"], o["reason"], o["files"]) for o in told.json["outcomes"]]
+    assert outcomes == [("kept", "", 1), ("refused", "crosswalk.no-such-patient", 1)]
+    assert [p.parent.name for p in (place.folder / "out").rglob("*.dcm")] == ["S001"]
+    assert place.say("profile", "--project", "chest", "--json").json["crosswalk"] is True
+
+
+def test_deid_tells_what_is_wrong_with_it(place: Place) -> None:
+    (place.folder / "in").mkdir()
+    place.change(TEMPLATE, 'crosswalk = "x.csv"')
+    words = ("deid", "--project", "chest", str(place.folder / "in"), str(place.folder / "out"))
+    told = place.say(*words)
+    assert told.code == 2 and "x.csv:0: crosswalk: cannot be read" in told.err
+    file = private(place.folder / "x.csv", "patient_id,pseudonym\nPX-1,PX-1\n")
+    told = place.say(*words)
+    assert told.code == 2 and f"{file}:2: pseudonym: a patient ID of this file" in told.err and "PX-1" not in told.err

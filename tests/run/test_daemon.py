@@ -86,11 +86,15 @@ def started(daemon: Daemon) -> Daemon:
     return daemon
 
 
-def receivers(daemon: Daemon) -> list[int]:
+def receivers(daemon: Daemon, module: str = "gateway.run.receive") -> list[int]:
     told = subprocess.run(
         ["ps", "-o", "pid=,args=", "--ppid", str(daemon.pid)], capture_output=True, text=True, check=False
     )
-    return [int(line.split()[0]) for line in told.stdout.splitlines() if "gateway.run.receive" in line]
+    return [int(line.split()[0]) for line in told.stdout.splitlines() if module in line]
+
+
+def screening(daemon: Daemon) -> list[int]:
+    return receivers(daemon, "gateway.run.screen")
 
 
 def test_sigterm_drains_and_ends_with_0_leaving_nobody_behind(daemon: Daemon) -> None:
@@ -131,6 +135,30 @@ def test_a_killed_receive_process_is_replaced(daemon: Daemon) -> None:
     os.kill(before[0], signal.SIGKILL)
     daemon.wait_until(lambda: daemon.get("/readyz")[0] == 200 and len(set(receivers(daemon)) - set(before)) == 1, 30)
     assert before[1] in receivers(daemon)
+
+
+def test_the_screening_begins_and_ends_with_the_daemon_and_only_it_knows_how(daemon: Daemon) -> None:
+    text = daemon.config.read_text()
+    daemon.config.write_text(
+        text.replace(
+            "[[project.deliver]]", '[project.deidentify]\noptions = ["clean-pixel-data"]\n\n[[project.deliver]]'
+        )
+    )
+    started(daemon)
+    daemon.wait_until(lambda: len(screening(daemon)) == 1, 30)
+    for pid in receivers(daemon):
+        libraries = Path(f"/proc/{pid}/maps").read_text()
+        assert "python" in libraries and not re.search(r"numpy|onnx|openjp", libraries)
+    (pid,) = screening(daemon)
+    assert os.getpriority(os.PRIO_PROCESS, pid) >= 10
+    assert daemon.stop() == 0
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_nothing_is_screened_where_no_project_asks_for_it(daemon: Daemon) -> None:
+    started(daemon)
+    assert screening(daemon) == []
+    assert daemon.status()["held"] == {}
 
 
 def test_receive_processes_do_not_outlive_a_killed_supervisor(daemon: Daemon) -> None:

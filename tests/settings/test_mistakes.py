@@ -93,6 +93,7 @@ TABLE = [
     (RULE, f'series = "{" " * 5000}true"', 'project "chest-ct": select.series', "more than 4000 characters"),
     (TEMPLATE, 'keep = ["PatientSexx"]', DEID + ".keep[0]", "did you mean 'PatientSex'?"),
     (TEMPLATE, 'remove = ["(0009,0010)"]', DEID + ".remove[0]", "a keyword or tag of the DICOM dictionary"),
+    (TEMPLATE, 'remove = ["(FFFE,E000)"]', DEID + ".remove[0]", "a keyword or tag of the DICOM dictionary"),
     (TEMPLATE, 'keep = ["SOPInstanceUID"]', DEID + ".keep[0]", "decided by the gateway"),
     (TEMPLATE, 'replace = { PatientID = "X" }', DEID + ".replace.PatientID", "decided by the gateway"),
     (TEMPLATE, 'replace = { PatientBirthDate = "1900" }', DEID + ".replace.PatientBirthDate", "that VR DA allows"),
@@ -101,6 +102,7 @@ TABLE = [
     (TEMPLATE, 'keep = ["PatientSex"]\nremove = ["00100040"]', DEID + ".remove[0]", "a second time"),
     (TEMPLATE, 'options = ["clean-pixels"]', DEID + ".options[0]", "did you mean 'clean-pixel-data'? Allowed: retain-long"),
     (TEMPLATE, 'keep = ["StudyDate"]\noptions = ["retain-longitudinal-modified-dates"]', DEID + ".keep[0]", "it tells the shift"),
+    (TEMPLATE, 'crosswalk = "x.csv"\npatient_id = "CHEST-{pseudonym}"', DEID + ".crosswalk", "one of the two"),
     (TEMPLATE, 'options = ["retain-longitudinal-full-dates", "clean-graphics", "retain-longitudinal-modified-dates"]',
      DEID + ".options", "one of the two (PS3.15 E.3.6)"),
     # ---- what one part says about another
