@@ -150,7 +150,7 @@ def test_the_screening_begins_and_ends_with_the_daemon_and_only_it_knows_how(dae
         libraries = Path(f"/proc/{pid}/maps").read_text()
         assert "python" in libraries and not re.search(r"numpy|onnx|openjp", libraries)
     (pid,) = screening(daemon)
-    assert os.getpriority(os.PRIO_PROCESS, pid) >= 10
+    daemon.wait_until(lambda: os.getpriority(os.PRIO_PROCESS, pid) >= 10, 30)
     assert daemon.stop() == 0
     assert not Path(f"/proc/{pid}").exists()
 
