@@ -1,111 +1,184 @@
-"""Random data sets: nothing planted survives, and no bytes whatever make the cleaner raise or hang."""
+"""Random data sets under random options: nothing planted survives, nothing more is lost the second time, every reader agrees.
+
+`nested` makes them, `reading` reads what comes out; both know nothing of the engine.
+"""
 
 from __future__ import annotations
 
-import random
+import re
+import subprocess
 import time
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from random import Random
 
-from hypothesis import HealthCheck, given, settings
+import pydicom
+import pytest
+from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
 
-from gateway.deidentify.cleaner import Cleaner
+from gateway.deidentify.cleaner import Cleaner, make_cleaner
 from gateway.deidentify.encoding import codec_of
-from gateway.model import Dropped, Kept
-from tests.deidentify.planted import TRAPS, build, leaks, opened
-from tests.deidentify.writer import SYNTAXES, Element, base, big, with_, write
+from gateway.model import Dropped, Held, Kept, Outcome
+from gateway.settings import Deidentify
+from tests.deidentify.nested import OPTION_SETS, Options, Planted, datasets, make_planted
+from tests.deidentify.planted import opened
+from tests.deidentify.reading import Read, body_of, elements, illegal, survivors
+from tests.deidentify.writer import SYNTAXES, Element, base, write
 
-SECRET = b"QZXSECRETXQJ"
-SECRET_UID = b"1.2.826.0.1.3680043.9.8800.424242"
-ALL_ROUND = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-
-leaves = st.one_of(
-    st.sampled_from(
-        [
-            Element(0x00081048, "PN", SECRET + b"^" + SECRET),
-            Element(0x00081155, "UI", SECRET_UID),
-            Element(0x00104000, "LT", SECRET),
-            Element(0x00091010, "LO", SECRET),
-            Element(0x00091110, "UN", SECRET),
-            Element(0x00081010, "SH", SECRET),
-            Element(0x0040A160, "UT", SECRET),
-            Element(0x00140104, "PN", SECRET),
-            Element(0x00209999, "LO", SECRET),
-            Element(0x60003000, "OW", SECRET),
-            Element(0x00081070, "UN", SECRET),
-            Element(0x00180050, "DS", b"1.5"),
-            Element(0x00280009, "AT", b"\x18\0\x63\x10"),
-        ]
-    ),
-    st.builds(lambda v: Element(0x00180022, "CS", v), st.sampled_from([b"", b"A", b"A\\B"])),
-)
+NOBODY: frozenset[str] = frozenset()
+QUIET = tuple(HealthCheck)
+KEYED = {"UI", "DA", "DT", "LO", "SH", "CS"}
+FLOW = 0x00340002
+"""VRs of what is mapped, or moved, again each time it is cleaned; and Flow Identifier, a UID in bytes."""
 
 
-def sequences(children: st.SearchStrategy[Element]) -> st.SearchStrategy[Element]:
-    items = st.lists(st.lists(children, max_size=4).map(_ordered), max_size=3).map(tuple)
-    tags = st.sampled_from([0x00082218, 0x00089215, 0x00540016, 0x00081140, 0x00081110, 0x00099910, 0x52009229])
-    return st.builds(Element, tags, st.sampled_from(["SQ", "SQ", "UN"]), items, st.booleans())
+def examples(number: int) -> settings:
+    """The same ones every time: what fails here fails everywhere."""
+    return settings(max_examples=number, derandomize=True, deadline=None, suppress_health_check=QUIET, database=None)
 
 
-def _ordered(elements: list[Element]) -> tuple[Element, ...]:
-    return tuple(sorted({e.tag: e for e in elements}.values(), key=lambda e: e.tag))
+@lru_cache(64)
+def cleaner_of(options: Options, key: bytes = bytes(range(32))) -> Cleaner:
+    return make_cleaner(project="alpha", deidentify=Deidentify(options=options), instance_rule=None, key=key)
 
 
-trees = st.lists(st.recursive(leaves, sequences, max_leaves=12), max_size=8)
+def cleaned(planted: Planted, key: bytes = bytes(range(32))) -> tuple[bytes, str] | None:
+    """The whole file, inflated, and what became of it; None where `verify` would not let it through."""
+    result = cleaner_of(planted.options, key).clean(planted.data(), planted.syntax, NOBODY)
+    if isinstance(result, Dropped):
+        assert result.outcome is Outcome.REFUSED and result.reason.startswith("verify."), result.reason
+        event("dropped")
+        return None
+    assert isinstance(result, Kept | Held)
+    event(type(result).__name__)
+    return opened(result.parts, planted.layout), type(result).__name__
 
 
-@ALL_ROUND
-@given(more=trees, syntax=st.sampled_from(sorted(SYNTAXES)), shuffle=st.booleans())
-def test_no_planted_value_survives(cleaner: Cleaner, more: list[Element], syntax: str, shuffle: bool) -> None:
-    elements = with_(base(), *more)
-    data = write(big(elements) if syntax == "big" else elements, syntax, sort=not shuffle)
-    result = cleaner.clean(data, SYNTAXES[syntax], frozenset())
-    assert isinstance(result, Kept), result
-    output = opened(result.parts, syntax)
-    assert leaks(output, [SECRET, SECRET_UID, b"Quastenberg"]) == []
-    again = cleaner.clean(data, SYNTAXES[syntax], frozenset())
-    assert isinstance(again, Kept) and opened(again.parts, syntax) == output
+def told(planted: Planted) -> list[tuple[bytes, str]]:
+    """What must not be found: raw, and as text."""
+    own = [(name.encode(), name) for name in planted.names if len(name) > 4]
+    return [*((secret, secret.decode("latin-1")) for secret in planted.secrets), *own]
 
 
-@ALL_ROUND
+@examples(300)
+@given(planted=datasets())
+def test_no_planted_value_survives(planted: Planted) -> None:
+    """Searched in the inflated bytes of the whole file, in nine encodings; the same input gives the same bytes."""
+    done = cleaned(planted)
+    assume(done is not None)
+    assert done is not None
+    places = survivors(done[0], told(planted))
+    assert not places, f"{len(places)} values"
+    assert cleaned(planted) == done
+
+
+@examples(150)
+@given(planted=datasets())
+def test_output_is_legal_dicom(planted: Planted) -> None:
+    """Tags ascend, lengths are even and add up, VRs are VRs, values of the cleaner's own making are legal for theirs."""
+    done = cleaned(planted)
+    assume(done is not None)
+    assert done is not None
+    assert [wrong for wrong in map(illegal, elements(body_of(done[0]), planted.layout)) if wrong] == []
+
+
+def read(planted: Planted, file: bytes) -> dict[str, Read]:
+    return {found.path: found for found in elements(body_of(file), planted.layout)}
+
+
+@examples(150)
+@given(planted=datasets())
+def test_cleaning_again_loses_nothing(planted: Planted) -> None:
+    """The second time every element is still there; what has another value is mapped, and equal stays equal."""
+    once = cleaned(planted)
+    assume(once is not None)
+    assert once is not None
+    body = body_of(once[0])
+    layout = "explicit" if planted.layout == "deflated" else planted.layout
+    syntax = SYNTAXES["explicit"] if planted.layout == "deflated" else planted.syntax
+    result = cleaner_of(planted.options).clean(body, syntax, NOBODY)
+    assert not isinstance(result, Dropped), result
+    assert type(result).__name__ == once[1]
+    first, second = read(planted, once[0]), {e.path: e for e in elements(body_of(b"".join(result.parts)), layout)}
+    assert first.keys() == second.keys()
+    changed = [(first[path], second[path]) for path in first if first[path] != second[path]]
+    assert [
+        f"{a.path} {a.vr} {b.vr}" for a, b in changed if a.vr != b.vr or (a.vr not in KEYED and a.tag != FLOW)
+    ] == []
+    assert len({a.value for a, _ in changed if a.vr == "UI"}) == len({b.value for _, b in changed if b.vr == "UI"})
+    lost = [f"{a.path} {a.vr}" for a, b in changed if bool(a.value.strip(b"\0 ")) is not bool(b.value.strip(b"\0 "))]
+    assert lost == []
+
+
+@examples(100)
+@given(planted=datasets(tuple(o for o in OPTION_SETS if "retain-uids" not in o)))
+def test_two_keys_have_nothing_in_common(planted: Planted) -> None:
+    one, two = cleaned(planted), cleaned(planted, b"\7" * 32)
+    assume(one is not None and two is not None)
+    assert one is not None and two is not None
+    uids = [set(re.findall(rb"2\.25\.[0-9]{20,}", body_of(file))) for file, _ in (one, two)]
+    assert uids[0] and len(uids[0]) == len(uids[1]) and uids[0].isdisjoint(uids[1])
+    first, second = read(planted, one[0]), read(planted, two[0])
+    assert first.keys() == second.keys()
+    assert all(first[path].value != second[path].value for path in ("00100020", "00080050", "00200010"))
+
+
+def count(ds: Dataset) -> int:
+    """All elements, each converted, sequences opened."""
+    return sum(1 + sum(map(count, e.value)) if e.VR == "SQ" else 1 for e in ds)
+
+
+DUMPED = re.compile(rb"^ *\((?!fffe|0002)[0-9a-f]{4},[0-9a-f]{4}\) ", re.MULTILINE)
+UNKNOWN = re.compile(rb"^ *\(([0-9a-f]{4}),([0-9a-f]{4})\) .* Unknown Tag & Data", re.MULTILINE)
+Outputs = list[tuple[Path, list[Read]]]
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Outputs:
+    """Files of random data sets and their elements."""
+    folder, made = tmp_path_factory.mktemp("outputs"), []
+    for seed in range(200):
+        planted = make_planted(rnd := Random(seed), rnd.choice(OPTION_SETS))
+        result = cleaner_of(planted.options).clean(planted.data(), planted.syntax, NOBODY)
+        if not isinstance(result, Dropped):
+            path = folder / f"{seed}-{planted.layout}.dcm"
+            path.write_bytes(b"".join(result.parts))
+            made.append((path, elements(body_of(opened(result.parts, planted.layout)), planted.layout)))
+    assert len(made) > 100
+    return made
+
+
+def test_pydicom_reads_every_element(outputs: Outputs) -> None:
+    """Not asked of it: UN sequences, little endian inside, in big endian files; it reads their delimiters the wrong way round."""
+    sound = [(path, found) for path, found in outputs if "big" not in path.name or b"UN\0\0" not in path.read_bytes()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that were kept as odd as they came
+        assert [path.name for path, found in sound if count(pydicom.dcmread(path)) != len(found)] == []
+
+
+def test_dcmtk_reads_every_element(outputs: Outputs) -> None:
+    """One process for all files, a line an element. Sequences that its older dictionary does not know are one element to it."""
+    command = ["dcmdump", "+F", "+uc", "-q", *(str(path) for path, _ in outputs)]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    dumps = re.split(rb"^# dcmdump \([0-9]+/[0-9]+\): .*$", done.stdout, flags=re.MULTILINE)[1:]
+    assert done.returncode == 0 and len(dumps) == len(outputs)
+    wrong = []
+    for (path, found), dump in zip(outputs, dumps, strict=True):
+        unknown = tuple(b"".join(tag).decode().upper() + "[" for tag in UNKNOWN.findall(dump))
+        seen = [e for e in found if not any(tag in e.path for tag in unknown)]
+        if len(DUMPED.findall(dump)) != len(seen):
+            wrong.append(path.name)
+    assert wrong == []
+
+
+@examples(150)
 @given(data=st.binary(max_size=300), syntax=st.sampled_from(sorted(SYNTAXES)))
 def test_any_bytes_are_an_answer(cleaner: Cleaner, data: bytes, syntax: str) -> None:
     assert isinstance(cleaner.clean(data, SYNTAXES[syntax], frozenset({"x"})), Dropped)
-    cleaner.explain(data, SYNTAXES[syntax], frozenset())
-
-
-def corrupt(rnd: random.Random, data: bytes) -> bytes:
-    """A few bytes changed, put in, or left out; or the end cut off."""
-    out = bytearray(data)
-    for _ in range(rnd.randint(1, 6)):
-        at = rnd.randrange(len(out) or 1)
-        kind = rnd.randrange(5)
-        if kind == 0:
-            out[at : at + 1] = bytes([rnd.randrange(256)])
-        elif kind == 1:
-            out[at:at] = rnd.randbytes(rnd.randint(1, 8))
-        elif kind == 2:
-            del out[at : at + rnd.randint(1, 8)]
-        elif kind == 3:
-            out[at : at + 4] = b"\xff\xff\xff\xff"
-        else:
-            out[at : at + 8] = out[at - 8 : at]
-    return bytes(out[: rnd.randrange(len(out) + 1)] if rnd.random() < 0.1 else out)
-
-
-def test_3000_corrupted_data_sets_are_clean_or_dropped(cleaner: Cleaner) -> None:
-    """The patient's name, where verify can still know it, is in no output; the seed is fixed, so a failure can be repeated."""
-    rnd, kept, slowest = random.Random(7411), 0, 0.0
-    for number in range(3000):
-        syntax = rnd.choice(["explicit", "implicit", "big", "encapsulated"])
-        data = corrupt(rnd, build(rnd.choice(sorted(TRAPS)), syntax)[0])
-        start = time.perf_counter()
-        result = cleaner.clean(data, SYNTAXES[syntax], frozenset({"Quastenberg"}))
-        slowest = max(slowest, time.perf_counter() - start)
-        if isinstance(result, Kept):
-            kept += 1
-            output = b"".join(bytes(p) for p in result.parts if not isinstance(p, memoryview))
-            assert b"quastenberg" not in output.lower(), number
-    assert 100 < kept < 2700 and slowest < 2.0
+    cleaner.explain(data, SYNTAXES[syntax], NOBODY)
 
 
 def test_a_disordered_pyramid_takes_no_exponential_time(cleaner: Cleaner) -> None:
@@ -114,6 +187,6 @@ def test_a_disordered_pyramid_takes_no_exponential_time(cleaner: Cleaner) -> Non
     for _ in range(30):
         level = (*twisted, Element(0x00082218, "SQ", (level,), undefined=True))
     start = time.perf_counter()
-    result = cleaner.clean(write([*base(), *level], "explicit", sort=False), SYNTAXES["explicit"], frozenset())
+    result = cleaner.clean(write([*base(), *level], "explicit", sort=False), SYNTAXES["explicit"], NOBODY)
     assert isinstance(result, Kept) and time.perf_counter() - start < 2.0
     assert codec_of(cleaner.profile.codecs, "1.2") is None
