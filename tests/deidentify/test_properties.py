@@ -105,12 +105,10 @@ def test_cleaning_again_loses_nothing(planted: Planted) -> None:
     first, second = read(planted, once[0]), {e.path: e for e in elements(body_of(b"".join(result.parts)), layout)}
     assert first.keys() == second.keys()
     changed = [(first[path], second[path]) for path in first if first[path] != second[path]]
-    assert [
-        f"{a.path} {a.vr} {b.vr}" for a, b in changed if a.vr != b.vr or (a.vr not in KEYED and a.tag != FLOW)
-    ] == []
+    changed = [(a, b) for a, b in changed if (a.value + b.value).strip(b"\0")]  # a dummy of NULs is nothing already
+    assert [f"{a.path} {a.vr}" for a, b in changed if a.vr != b.vr or (a.vr not in KEYED and a.tag != FLOW)] == []
     assert len({a.value for a, _ in changed if a.vr == "UI"}) == len({b.value for _, b in changed if b.vr == "UI"})
-    lost = [f"{a.path} {a.vr}" for a, b in changed if bool(a.value.strip(b"\0 ")) is not bool(b.value.strip(b"\0 "))]
-    assert lost == []
+    assert [f"{a.path} {a.vr}" for a, b in changed if not a.value or not b.value] == []
 
 
 @examples(100)
@@ -132,7 +130,7 @@ def count(ds: Dataset) -> int:
 
 
 DUMPED = re.compile(rb"^ *\((?!fffe|0002)[0-9a-f]{4},[0-9a-f]{4}\) ", re.MULTILINE)
-UNKNOWN = re.compile(rb"^ *\(([0-9a-f]{4}),([0-9a-f]{4})\) .* Unknown Tag & Data", re.MULTILINE)
+UNKNOWN = re.compile(rb"^ *\(([0-9a-f]{4}),([0-9a-f]{4})\) (?:UN|[?]{2}) .* Unknown Tag & Data", re.MULTILINE)
 Outputs = list[tuple[Path, list[Read]]]
 
 
