@@ -1,7 +1,8 @@
 """Run: the command line, and the daemon's life.
 
 Takes:      a configuration file, signals, commands.
-Leaves:     a running daemon (`daemon`), its receive processes (`receivers`, `receive`), one loop per role (`worker`).
+Leaves:     a running daemon (`daemon`), its child processes (`children`; `receive`, `screen`), one loop per role (`worker`), what a
+            person decided about held instances (`deciding`).
 Settings:   all of them; read here and handed on by `wiring`, the only module that joins rooms.
 Metrics:    worker_errors_total, build_info.
 Fails how:  exit codes 0, 1, 2, 3 as in README.md; no traceback ever.
