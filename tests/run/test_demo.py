@@ -28,7 +28,7 @@ from gateway.run.demo.hospital import MALFORMED, SPECIAL, UNKNOWN, accession, bu
 from gateway.run.demo.progress import Seen, shown
 from gateway.run.demo.site import MARKER, claimed, furnish
 from gateway.settings import load
-from tests.support.daemon import REPOSITORY
+from tests.support.daemon import REPOSITORY, command
 from tests.support.leaks import files_below, leaks
 from tests.support.world import pixel_digest
 
@@ -141,17 +141,8 @@ def test_the_summary_says_where_and_how_far(played: Played) -> None:
 
 
 @pytest.mark.real
-def test_the_held_instance_and_who_decided_stand_in_the_history(played: Played) -> None:
-    argv = [
-        sys.executable,
-        "-m",
-        "gateway.run.cli",
-        "explain",
-        accession(SPECIAL),
-        "--config",
-        str(played.folder / "gateway.toml"),
-    ]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=REPOSITORY)
+def test_who_decided_about_the_held_instance_stands_in_the_history(played: Played) -> None:
+    done = command(played.folder / "gateway.toml", "explain", accession(SPECIAL))
     assert re.search(r"held .*pixels\.burned-in", done.stdout)
     assert re.search(r"discard-ordered .*profile=[0-9a-f]{16} by=demo reason=text-burned-in", done.stdout)
 

@@ -82,11 +82,8 @@ class Reply:
 
 
 def _cut(assoc: Association) -> None:
-    """Ends the connection of an association in any state. An A-ABORT would be a mistake in some: pynetdicom's state machine
-    knows none for an association that was rejected or released and whose peer has still to close (PS3.8 9.2, Sta13)."""
-    transport = assoc.dul.socket
-    link = None if transport is None else transport.socket
-    if link is not None:
+    """In any state, where pynetdicom knows no A-ABORT of what was rejected or released and waits for its peer (PS3.8 9.2, Sta13)."""
+    if (transport := assoc.dul.socket) is not None and (link := transport.socket) is not None:
         with contextlib.suppress(OSError):  # closed meanwhile
             link.shutdown(socket.SHUT_RDWR)
 
