@@ -76,7 +76,7 @@ def corpus(seed: int = 0, files: int = FILES) -> tuple[Entry, ...]:
 
 def tamed(number: int, seed: int = 0) -> Entry:
     """The file at that place of the corpus as any reader can read it: explicit VR, no UN for what is known, all in order."""
-    order = list(orders(seed, FILES))[number]
+    order = orders(seed, FILES)[number]
     calm = tuple(trap for trap in order.traps if trap not in ODDITIES and trap != "jpeg-comments")
     return _made(replace(order, syntax="explicit", traps=calm), seed, tame=True)
 
@@ -99,7 +99,12 @@ def traps() -> dict[str, tuple[tuple[Line, ...], str]]:
     return {name: trap for name, trap in (written | made).items() if trap[1] != "none"}
 
 
-def orders(seed: int, files: int) -> Iterator[Order]:
+@cache
+def orders(seed: int, files: int) -> tuple[Order, ...]:
+    return tuple(_orders(seed, files))
+
+
+def _orders(seed: int, files: int) -> Iterator[Order]:
     """Kinds, characters and encodings in turn; traps as they come from a shuffled heap that is filled up again when it is empty."""
     chance = random.Random(seed)
     everyone, names = patients(), [*kinds(), *EXTRA]
