@@ -252,3 +252,16 @@ def test_explain_says_which_type_in_which_iod_decided(place: Place, study: Study
     shown = {r["keyword"]: r["rule"] for r in place.say("profile", "--project", "chest", "--json").json["rows"]}
     varying = [k for k, rule in shown.items() if "by the type in the IOD" in rule and k in rules]
     assert varying and all(rules[k] for k in varying)
+
+
+def test_the_profile_of_one_class_of_objects(place: Place) -> None:
+    def rules(*words: str) -> dict[str, tuple[str, str]]:
+        told = place.say("profile", "--project", "chest", "--json", *words)
+        assert told.code == 0
+        return {r["keyword"]: (r["action"], r["rule"]) for r in told.json["rows"]}
+
+    anywhere, ct = rules(), rules("--sop-class", "CTImageStorage")
+    assert ct == rules("--sop-class", "1.2.840.10008.5.1.4.1.1.2") and list(ct) == list(anywhere)
+    assert "in this IOD" in ct["InstanceCreationDate"][1] and ct["PatientName"] == anywhere["PatientName"]
+    told = place.say("profile", "--project", "chest", "--sop-class", "1.2.840.10008.1.2")
+    assert told.code == 2 and "no SOP class" in told.err

@@ -82,7 +82,7 @@ class Reply:
 
 
 def _cut(assoc: Association) -> None:
-    """In any state, where pynetdicom knows no A-ABORT of what was rejected or released and waits for its peer (PS3.8 9.2, Sta13)."""
+    """In any state, where pynetdicom knows no A-ABORT of what was rejected or released and waits for the peer (PS3.8 9.2)."""
     if (transport := assoc.dul.socket) is not None and (link := transport.socket) is not None:
         with contextlib.suppress(OSError):  # closed meanwhile
             link.shutdown(socket.SHUT_RDWR)

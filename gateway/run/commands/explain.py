@@ -15,7 +15,7 @@ from gateway.state.views import RequestView, Views
 Document = dict[str, Any]
 
 SERIES: Final = (
-    "Series", "State", "Reason", "PACS", "Modality", "Instances", "Kept", "Excluded", "Refused", "Why not kept",
+    "Series", "State", "Reason", "PACS", "Modality", "Instances", "Kept", "Excluded", "Refused", "Held", "Why not kept",
 )  # fmt: skip
 HISTORY: Final = ("Time", "Of", "Event", "Before", "After", "Reason")
 ASIDE: Final = ("Project", "Reason", "First seen", "Times")
@@ -78,7 +78,7 @@ def show_request(request: Document) -> None:
 def _series(s: Document) -> tuple[object, ...]:
     return (
         s["key"], s["state"], s["reason"], s["pacs"], s["modality"], s["expected"], s["kept"], s["excluded"], s["refused"],
-        console.counted(s["reasons"]),
+        s["held"], console.counted(s["reasons"]),
     )  # fmt: skip
 
 
