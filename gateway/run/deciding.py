@@ -78,12 +78,13 @@ def only_owner(folder: Path) -> None:
 
 def decide(state: State, keys: Sequence[str], decision: Decision) -> list[Decided]:
     """`keys`: of held instances (H-...), or of series (S-...): all that is held of it. What is unknown is told as such."""
-    chosen = {key: [h for h in held.holdings(state.outbox) if key in (h.key, h.series)] for key in dict.fromkeys(keys)}
-    found = list({h.key: h for some in chosen.values() for h in some}.values())
+    wanted = dict.fromkeys(keys)
+    found = [h for h in held.holdings(state.outbox) if h.key in wanted or h.series in wanted]
     done = [Decided(h.key, _decide(state, h, decision)) for h in found]
     for series in sorted({h.series for h in found}):
         settle(state.store, state.outbox, series, now=time.time())
-    return done + [Decided(key, UNKNOWN) for key, some in chosen.items() if not some]
+    known = {key for h in found for key in (h.key, h.series)}
+    return done + [Decided(key, UNKNOWN) for key in wanted if key not in known]
 
 
 def _decide(state: State, holding: Holding, decision: Decision) -> str:
