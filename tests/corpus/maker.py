@@ -229,6 +229,11 @@ def _own_values(patient: Patient, study: Study) -> dict[str, Minted]:
     return {
         "patient": Minted(patient.name, kind, patient.parts),
         "family": Minted(family, kind, (family,)),
+        "natural": Minted(_natural(patient.name), kind, patient.parts),
+        "upper": Minted(_natural(patient.name).upper(), kind, patient.parts),
+        "id.bare": Minted(re.sub(r"[^\w]", "", patient.id), "id", (re.sub(r"[^\w]", "", patient.id),)),
+        "birth.long": Minted(f"{patient.birth:%d %B %Y}", "date", (f"{patient.birth:%Y%m%d}",)),
+        "birth.us": Minted(f"{patient.birth:%m/%d/%Y}", "date", (f"{patient.birth:%Y%m%d}",)),
         "patient_id": Minted(patient.id, "id", (patient.id,)),
         "street": Minted(patient.street, "address", (patient.street.split()[1],)),
         "tel": Minted(patient.phone, "phone", (patient.phone[-8:],)),
@@ -241,6 +246,12 @@ def _own_values(patient: Patient, study: Study) -> dict[str, Minted]:
         "age": Minted(aged, "age", (aged,) if aged > "089Y" else ()),
         "sex": Minted(patient.sex, "sex", ()),
     }
+
+
+def _natural(name: str) -> str:
+    """Each component group as one would say it: given names first."""
+    groups = [group.split("^")[:3] for group in name.split("=")]
+    return ", ".join(" ".join(part for part in (*group[1:], group[0]) if part) for group in groups)
 
 
 def _years(born: date, day: date) -> int:

@@ -28,6 +28,10 @@ _WORDS = {
 FAMILIES, GIVENS, STREETS, TOWNS, HOUSES, SYLLABLES = (words.split() for words in _WORDS.values())
 
 
+COMMON = ("Stone", "Brown", "Black", "Hill", "Fields", "Wood", "Rivers", "Winter")
+"""Names of people that are words, none of which the traps use otherwise."""
+
+
 @dataclass(frozen=True)
 class Minted:
     """`kind`: name, id, accession, date, phone, address, mail, url, place, device, uid, word. `needles`: each gives it away."""
@@ -171,6 +175,17 @@ class Mint:
         number = self.next()
         text = f"{number % 24:02d}{number % 60:02d}{number % 59:02d}.{number * 7 % 1000000:06d}"
         return Minted(text, "time", (text,))
+
+    def titled(self) -> Minted:
+        """Somebody whose name is an everyday word, but who has a title."""
+        number = self.next()
+        name = COMMON[number % len(COMMON)]
+        return Minted(f"{('Dr.', 'Prof.', 'Mrs.', 'Dr')[number // 8 % 4]} {name}", "common", (name,))
+
+    def lower(self) -> Minted:
+        """A name as somebody types who is in a hurry."""
+        text = _syllables(self.next())
+        return Minted(text, "name", (text,))
 
     def phone(self) -> Minted:
         digits = f"{self.next():07d}"

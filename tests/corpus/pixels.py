@@ -10,7 +10,7 @@ from tests.deidentify.writer import Element
 
 PIXEL_DATA = 0x7FE00010
 JPEG_SIDE = 16
-WIDE, HIGH, SCALE = 320, 64, 3
+WIDE, HIGH, SCALE = 512, 384, 2
 """Size of a picture with text, and of the text's dots."""
 
 
@@ -88,14 +88,16 @@ def _segment(marker: int, payload: bytes) -> bytes:
 
 
 def captioned(text: str, samples: int, order: str = "<") -> bytes:
-    """One frame, 64 x 320: `text` white on black at the top, grey below."""
+    """One frame, 384 x 512: `text` white on black at the top, a grey round below."""
     canvas = bytearray(WIDE * HIGH)
-    canvas[WIDE * HIGH // 2 :] = b"\x60" * (WIDE * HIGH - WIDE * HIGH // 2)
-    for place, letter in enumerate(text.upper()[: WIDE // (6 * SCALE)]):
+    for line in range(60, HIGH - 20):
+        half = int((1 - ((line - 212) / 152) ** 2) ** 0.5 * 150)
+        canvas[line * WIDE + 256 - half : line * WIDE + 256 + half] = bytes((60 + line // 6,)) * (2 * half)
+    for place, letter in enumerate(text.upper()[: (WIDE - 32) // (6 * SCALE)]):
         for row, bits in enumerate(_LETTERS.get(letter, _LETTERS["?"])):
             for column in range(5):
                 if bits >> (4 - column) & 1:
-                    _dot(canvas, (place * 6 + column) * SCALE + 4, row * SCALE + 4)
+                    _dot(canvas, (place * 6 + column) * SCALE + 16, row * SCALE + 16)
     return bytes(value for value in canvas for _ in range(samples)) if samples > 1 else bytes(canvas)
 
 

@@ -12,6 +12,7 @@ from functools import cache
 import pytest
 
 from tests.corpus.generate import corpus, kinds, traps
+from tests.corpus.masking import burned, ink_left
 from tests.corpus.score import OPTION_SETS, Score, control, run
 
 WHOLE = ("basic", "recommended")
@@ -67,3 +68,8 @@ def test_pixels_that_may_show_a_name_are_never_kept_unseen(options: tuple[str, .
     entries = [entry for entry in corpus() if entry.risky or (entry.burned and options)]
     assert len(entries) > 40
     assert run(entries, options).outcomes["kept"] == 0
+
+
+@pytest.mark.parametrize("place", range(0, len(burned()), 3))
+def test_text_in_pixels_is_masked_or_the_file_stays_held(place: int) -> None:
+    assert not ink_left(burned()[place])
