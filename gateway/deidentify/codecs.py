@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from pydicom.pixels import get_decoder, get_encoder
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.encoders.base import get_encoder
 from pydicom.uid import UID
 
 from gateway.deidentify.frames import Picture, Shape, Unscreenable
@@ -121,9 +122,8 @@ def encode(frame: Frame, picture: Picture) -> bytes:
         try:
             encoder = get_encoder(UID(picture.syntax))
             pixels = np.ascontiguousarray(frame.pixels)
-            done = encoder.encode(
-                pixels, encoding_plugin=ENCODER[picture.syntax], number_of_frames=1, **_options(shape)
-            )
+            plugin = ENCODER[picture.syntax]
+            done: bytes = encoder.encode(pixels, encoding_plugin=plugin, number_of_frames=1, **_options(shape))
         except FAILURES:
             raise Unscreenable("pixels.unencodable") from None
     done += b"\0" * (len(done) & 1)

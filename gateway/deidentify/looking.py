@@ -3,8 +3,6 @@
 A cine loop shows the same console in every frame: some of its frames are looked at, and the brightest and the darkest that each
 pixel becomes in all of them, in which a word that stands in one frame only shows as well. Of all other pictures every frame is
 looked at. What is found in one frame is blanked in all.
-
-What was blanked is looked at once more; a picture in which text is still found then is not understood, and held.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from gateway.deidentify.masking import Rectangle
 from gateway.deidentify.recogniser import Recogniser, Tick
 from gateway.deidentify.regions import by_device, outside_regions
 from gateway.deidentify.textlines import Box, filled
-from gateway.deidentify.writing import Reader, blanked
+from gateway.deidentify.writing import Reader
 
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
 CINE: Final = frozenset(_STORAGE + suffix for suffix in ("3", "3.1", "12.1", "12.1.1", "12.2", "12.2.1"))
@@ -34,8 +32,10 @@ MOST_DOUBT: Final = 0.05
 """Of the frame: more than that in boxes that are not sure is no finding but a texture that the recogniser cannot read."""
 MOST: Final = 0.4
 """Of the frame: what is mostly text is a page, for a person to decide about."""
-ROUNDS: Final = 3
-"""Looks at one frame: the first, and after each blanking one more."""
+RING: Final = 6
+"""Pixels around a rectangle whose mean it is filled with before the next frame is looked at."""
+MOSTLY: Final = 0.7
+"""Of a box: what lies so much within rectangles that are known is nothing new."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,29 @@ def look(reader: Reader, recogniser: Recogniser, tick: Tick) -> Seen:
     ruled = [*by_device(picture), *outside_regions(picture)]
     found: list[Box] = []
     for frame in _looked_at(reader, tick):
-        for again in range(ROUNDS):
-            tick()
-            known = [*ruled, *(Rectangle(*box[:4]) for box in found)]
-            more = recogniser.find(shown(replace(frame, pixels=blanked(frame, known, picture)), picture), tick)
-            if not more:
-                break
-            if again == ROUNDS - 1:
-                raise Unscreenable("pixels.low-confidence")
-            found += more
+        known = [*ruled, *(Rectangle(*box[:4]) for box in found)]
+        more = recogniser.find(without(shown(frame, picture), known), tick)
+        found += [box for box in more if not _inside(box, known, (picture.shape.rows, picture.shape.columns))]
     _judge(picture, ruled, found)
     return Seen((*ruled, *(Rectangle(*box[:4]) for box in found)), len(ruled))
+
+
+def without(view: Pixels, known: Sequence[Rectangle]) -> Pixels:
+    """A copy in which what is known is filled with what is around it: a black bar on bright tissue looks like text itself."""
+    filled_ = view.copy()
+    for x0, y0, x1, y1 in known:
+        around = view[max(0, y0 - RING) : y1 + RING, max(0, x0 - RING) : x1 + RING]
+        inner = view[y0:y1, x0:x1]
+        count = max(around[..., 0].size if around.ndim == 3 else around.size, 1) - inner.shape[0] * inner.shape[1]
+        total = around.sum(axis=(0, 1), dtype=np.float64) - inner.sum(axis=(0, 1), dtype=np.float64)
+        filled_[y0:y1, x0:x1] = (total / max(count, 1)).astype(view.dtype)
+    return filled_
+
+
+def _inside(box: Box, known: Sequence[Rectangle], shape: tuple[int, ...]) -> bool:
+    """Whether most of it is to be blanked anyway: the edge of a filled rectangle, not new text."""
+    bits = filled((shape[0], shape[1]), (Box(*rectangle, 1.0) for rectangle in known))
+    return bool(bits[box.y0 : box.y1, box.x0 : box.x1].mean() > MOSTLY)
 
 
 def _judge(picture: Picture, ruled: Sequence[Rectangle], found: Sequence[Box]) -> None:
@@ -109,6 +121,8 @@ def shown(frame: Frame, picture: Picture) -> Pixels:
         return _through_palette(frame.pixels, picture)
     if picture.shape.bits == 1:
         return frame.pixels * np.uint8(255)
+    if frame.photometric == "MONOCHROME1":
+        return ~frame.pixels  # black is the largest value
     return frame.pixels
 
 

@@ -3,8 +3,9 @@
 The detector (PP-OCRv6 small, Apache-2.0; `packaging/make_recogniser.py`) looks several times at each frame, since no look alone
 finds everything:
 
-- as it is shown, and twice as large where the frame is small: small letters;
-- with local contrast stretched: grey letters on bright anatomy, whose difference the window swallows;
+- as it is shown;
+- with local contrast stretched: grey letters on bright anatomy, whose difference the window swallows; where the frame is small,
+  this also twice as large: small letters;
 - half as large where the frame is large: tall letters.
 
 Local contrast never takes a smooth shade or a texture for text, the plain look does: an area too tall for a line counts
@@ -51,7 +52,8 @@ class Recogniser:
 
     def find(self, frame: Pixels, tick: Tick = lambda: None) -> list[Box]:
         """Where text is. `frame`: (rows, columns) or (rows, columns, 3), any number type, larger is brighter."""
-        plain, stretched = [], []
+        plain: list[Box] = []
+        stretched: list[Box] = []
         for look, kind, scale in looks(frame):
             found = boxes(self._likely(look, tick), scale, LEAST)
             (plain if kind == "plain" else stretched).extend(found)
@@ -71,10 +73,8 @@ class Recogniser:
 
     def _tile(self, tile: Map) -> Map:
         rows, columns = tile.shape[:2]
-        edges = [(0, -rows % STEP), (0, -columns % STEP), (0, 0)][: tile.ndim]
-        padded = np.pad(tile, edges, mode="edge")
-        channels = [padded if padded.ndim == 2 else padded[..., c] for c in range(3)]
-        ready = [(c / 255 - mean) / spread for c, mean, spread in zip(channels, MEAN, SPREAD, strict=True)]
+        padded = np.pad(tile, [(0, -rows % STEP), (0, -columns % STEP)], mode="edge")
+        ready = [(padded / 255 - mean) / spread for mean, spread in zip(MEAN, SPREAD, strict=True)]
         (likely,) = self._session.run(None, {self._input: np.stack(ready)[None].astype(np.float32)})
         found: Map = likely[0, 0, :rows, :columns]
         return found
@@ -82,30 +82,29 @@ class Recogniser:
 
 def looks(frame: Pixels) -> Iterator[tuple[Map, str, float]]:
     """What the detector gets to see: a picture of 0 to 255, its kind, how many of its pixels make one of the frame's."""
-    shown = windowed(frame)
     grey = lightness(frame.astype(np.float32))
+    shown = grey if frame.dtype == np.uint8 else windowed(grey)
     yield shown, "plain", 1
     yield stretched(grey, 8), "stretched", 1
     if grey.size <= SMALL:
-        yield doubled(shown), "plain", 2
         yield doubled(stretched(grey, 16)), "stretched", 2
     if max(grey.shape) > LARGE:
         yield halved(shown), "plain", 0.5
         yield stretched(halved(grey), 16), "stretched", 0.5
 
 
-def windowed(frame: Pixels) -> Map:
-    """0 to 255: the frame itself where it is that already, else without the brightest and darkest half percent."""
-    values = frame.astype(np.float32)
-    if frame.dtype == np.uint8:
-        return values
-    low, high = np.percentile(values[::4, ::4], (0.5, 99.5))
-    scaled: Map = np.clip((values - low) * (255 / max(high - low, 1.0)), 0, 255)
+def windowed(grey: Map) -> Map:
+    """0 to 255, without the brightest and darkest half percent."""
+    low, high = np.percentile(grey[::4, ::4], (0.5, 99.5))
+    scaled: Map = np.clip((grey - low) * (255 / max(high - low, 1.0)), 0, 255)
     return scaled
 
 
 def lightness(values: Map) -> Map:
-    """Half the sum of the largest and smallest channel: keeps blue on black and yellow on white apart, which luma does not."""
+    """Half the sum of the largest and smallest channel: keeps blue on black and yellow on white apart, which luma does not.
+
+    In colour, speckle that is tinted is taken for text; measured.
+    """
     if values.ndim == 2:
         return values
     grey: Map = (values.max(axis=2) + values.min(axis=2)) / 2
@@ -123,17 +122,19 @@ def stretched(grey: Map, radius: int) -> Map:
 
 def _blurred(grey: Map, radius: int) -> Map:
     """The mean of a square around each pixel, by running sums along both sides."""
-    window, values = 2 * radius + 1, grey.astype(np.float64)
+    window = 2 * radius + 1
+    values: Pixels = grey.astype(np.float64)
     for axis in (0, 1):
         edges = [(0, 0), (0, 0)]
         edges[axis] = (radius + 1, radius)
         sums = np.cumsum(np.pad(values, edges, mode="edge"), axis=axis)
         size = sums.shape[axis]
         values = (sums.take(range(window, size), axis) - sums.take(range(size - window), axis)) / window
-    return values.astype(np.float32)
+    blurred: Map = values.astype(np.float32)
+    return blurred
 
 
-def doubled(values: Map) -> Map:
+def doubled(values: Pixels) -> Map:
     """Twice as large, in between by halves and quarters (bilinear)."""
     for axis in (0, 1):
         edges = [(0, 0)] * values.ndim

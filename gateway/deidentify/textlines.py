@@ -59,9 +59,9 @@ def boxes(likely: Map, scale: float, least: float) -> Iterator[Box]:
         score = float(part[part > LIKELY].mean())
         if score >= least:
             grown = area.size * UNCLIP / (2 * (width + height)) + 1
-            low = (max(0, int((v - grown) / scale)) for v in (area.x0, area.y0))
-            high = (int((v + grown) / scale + 0.999) for v in (area.x1, area.y1))
-            yield Box(*low, *high, score)
+            x0, y0 = (max(0, int((v - grown) / scale)) for v in (area.x0, area.y0))
+            x1, y1 = (int((v + grown) / scale + 0.999) for v in (area.x1, area.y1))
+            yield Box(x0, y0, x1, y1, score)
 
 
 def areas(bits: Bits) -> list[Area]:

@@ -76,6 +76,22 @@ def make_frame(number: int, *, lines: bool = True) -> Planted:
     return Planted(kind, np.clip(grey, 0, 255), planted, kind in ("US", "SC") and number % 4 < 2, anatomy)
 
 
+def small_frame(
+    *, text: str = "QUASTENBERG, LEOPOLDINE", shape: tuple[int, int] = (160, 256), at: tuple[int, int] = (12, 10)
+) -> Planted:
+    """A smooth picture with one clear line on it, `text` "" for none: for what is about files and not about finding text."""
+    rows, columns = shape
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    grey = (20 + 90 * np.exp(-(((x / columns - 0.6) / 0.3) ** 2) - ((y / rows - 0.6) / 0.3) ** 2)).astype(np.float32)
+    anatomy = np.ones(shape, bool)
+    if not text:
+        return Planted("SC", grey, (), False, anatomy)
+    ink = _ink(text, "built-in", 15)
+    box = (at[1], at[0], at[1] + ink.shape[1], at[0] + ink.shape[0])
+    grey[box[1] : box[3], box[0] : box[2]] += (235 - grey[box[1] : box[3], box[0] : box[2]]) * ink
+    return Planted("SC", grey, (Line(box, 15, 200.0, "built-in", True),), False, anatomy)
+
+
 def _noise(rng: np.random.Generator, shape: tuple[int, int], cells: int) -> Grey:
     """Smooth noise, -1 to 1, about `cells` hills a side."""
     small = Image.fromarray(rng.uniform(-1, 1, (cells + 2, cells + 2)).astype(np.float32))
@@ -178,7 +194,7 @@ def _ink(text: str, font: str, size: int) -> Grey:
     if font == "pixel":  # a raster font of 11 pixels in whole steps, as consoles have it
         drawn = _drawn(text, ImageFont.load_default_imagefont())
         step = max(1, round(size / 11))
-        return np.kron(drawn, np.ones((step, step), np.float32))
+        return np.kron(drawn, np.ones((step, step))).astype(np.float32)
     face: Font = ImageFont.load_default(size) if font == "built-in" else ImageFont.truetype(font, size)
     return _drawn(text, face)
 
@@ -187,7 +203,7 @@ def _drawn(text: str, face: Font) -> Grey:
     left, top, right, bottom = (int(v) for v in face.getbbox(text))
     canvas = Image.new("L", (right - min(left, 0) + 4, bottom - min(top, 0) + 4))
     ImageDraw.Draw(canvas).text((2, 2), text, font=face, fill=255)
-    ink = np.asarray(canvas, np.float32) / 255
+    ink: Grey = (np.asarray(canvas) / 255).astype(np.float32)
     ys, xs = np.nonzero(ink > 0.2)
     return ink[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
 
