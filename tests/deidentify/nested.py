@@ -120,7 +120,8 @@ def may_stay(tag: int, vr: str, options: Options) -> bool:
         return (
             cells == {"K"} or (cells == {"K", "C"} and vr not in CLEANED) or (vr == "TM" and MODIFIED_DATES in options)
         )
-    if tag in CLASS_UIDS | HARMLESS_BYTES | HARMLESS_TEXT or vr not in GONE_BY_DEFAULT:
+    technical = tag in HARMLESS_TEXT and vr not in CLEANED
+    if technical or tag in CLASS_UIDS | HARMLESS_BYTES or vr not in GONE_BY_DEFAULT:
         return True
     return (vr in ("DA", "DT") and FULL_DATES in options) or (vr == "UI" and "retain-uids" in options)
 
