@@ -1,0 +1,122 @@
+"""Whether one word is provably harmless: of the vocabulary, made of its words, or a form of protocol and measurement."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import lru_cache
+
+from gateway.deidentify.ownwords import spellings
+
+
+class Kind(IntEnum):
+    """UNKNOWN goes. LISTED stays. LOOSE (a number, a letter, "C6") stays unless it is part of something that goes.
+
+    SHY is a name as well: it stays among words that stay, but not beside one that goes.
+    """
+
+    UNKNOWN = 0
+    LISTED = 1
+    LOOSE = 2
+    SHY = 3
+
+
+PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+RUNS = re.compile(r"[^\W\d_]+|\d+")
+B_VALUE = re.compile(r"b\d{1,2}[05]0")
+GRID = re.compile(r"(?:64|96|128|192|256|288|320|384|448|512|640|704|768|896|960|1024|1152|1536|2048)")
+LONGEST = 40
+
+
+@dataclass(frozen=True)
+class Words:
+    """The vocabulary by the marks of its entries. `beside`: only with a number ("br#"). `stems`: compounds are made of them."""
+
+    listed: frozenset[str] = field(repr=False)
+    shy: frozenset[str] = field(repr=False)
+    beside: frozenset[str] = field(repr=False)
+    stems: frozenset[str] = field(repr=False)
+    units: frozenset[str] = field(repr=False)
+    phrases: frozenset[str] = field(repr=False)
+
+
+def sort_words(vocabulary: frozenset[str]) -> Words:
+    """Marks: "word?" shy, "word#" beside a number, "word+" a stem, "word%" a unit, "two words" a phrase, else a plain word."""
+    by: dict[str, set[str]] = {mark: set() for mark in "?#+% "}
+    plain: set[str] = set()
+    for entry in vocabulary:
+        mark = " " if " " in entry else entry[-1:]
+        (by[mark] if mark in by else plain).add(entry.rstrip("?#+%"))
+    listed = frozenset(form for word in plain | by["%"] for form in spellings(word)) - by["?"]
+    stems = frozenset(form for stem in by["+"] for form in spellings(stem))
+    return Words(listed, frozenset(by["?"]), frozenset(by["#"]), stems, frozenset(by["%"]), frozenset(by[" "]))
+
+
+def kind_of(word: str, words: Words) -> Kind:
+    """`word`: no separators in it."""
+    folded = word.casefold()
+    if folded in words.listed:
+        return Kind.LISTED
+    if folded in words.shy:
+        return Kind.SHY
+    if folded.isdigit():
+        return Kind.LOOSE if len(folded) < 4 and folded.isascii() or GRID.fullmatch(folded) else Kind.UNKNOWN
+    if len(folded) == 1:
+        return Kind.LOOSE if folded.isascii() and folded.isalpha() else Kind.UNKNOWN
+    if len(folded) > LONGEST:
+        return Kind.UNKNOWN
+    if any(c.isdigit() for c in folded):
+        return Kind.LOOSE if _mixed(folded, words) else Kind.UNKNOWN
+    return Kind.LISTED if _joined(word, words) or _compound(folded, words.stems) else Kind.UNKNOWN
+
+
+@lru_cache(4096)
+def parts_of(word: str) -> tuple[str, ...]:
+    """The words that a word with large letters or digits inside is made of, casefolded."""
+    return tuple(part.casefold() for run in RUNS.findall(word) for part in (run, *PARTS.findall(run)))
+
+
+def _mixed(folded: str, words: Words) -> bool:
+    """Letters and digits: "b1000", "T2w", "C6", "Br40d", "120kV", "512x512"; nothing that could be a number of somebody's."""
+    if B_VALUE.fullmatch(folded) and len(folded) < 6:
+        return True
+    runs = RUNS.findall(folded)
+    if "".join(runs) != folded or len(runs) > 6:
+        return False
+    letters = [run for run in runs if not run[0].isdigit()]
+    digits = [run for run in runs if run[0].isdigit()]
+    if not all(run.isascii() for run in digits) or not all(_beside(run, words) for run in letters):
+        return False
+    allowed = 4 if len(runs) == 2 and letters[0] in words.units and runs[0] == digits[0] else 3
+    if any(len(run) > allowed and not (GRID.fullmatch(run) and letters == ["x"]) for run in digits):
+        return False
+    total = sum(map(len, digits))
+    if letters == ["x"] or all(len(run) > 1 for run in letters):
+        return total < 9 if letters == ["x"] else total < 5
+    return total < 3 or (total == 3 and (letters[0] in "bwlifsmhc" or runs[0].isdigit()))
+
+
+def _beside(run: str, words: Words) -> bool:
+    return len(run) == 1 or run in words.listed or run in words.beside
+
+
+def _joined(word: str, words: Words) -> bool:
+    """AbdomenRoutine: every part a word by itself."""
+    parts = PARTS.findall(word)
+    if not 1 < len(parts) < 7 or "".join(parts) != word:
+        return False
+    return all(len(part) > 2 and part.casefold() in words.listed for part in parts)
+
+
+def _compound(folded: str, stems: frozenset[str]) -> bool:
+    """Lungenembolie, hepatosplenomegaly: stems and nothing else, two of them at least."""
+    reached = {0: 0}
+    for start in range(len(folded)):
+        count = reached.get(start)
+        if count is None:
+            continue
+        for end in range(start + 3, min(start + 16, len(folded)) + 1):
+            if folded[start:end] in stems:
+                reached[end] = max(reached.get(end, 0), count + 1)
+    return reached.get(len(folded), 0) > 1
