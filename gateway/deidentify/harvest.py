@@ -2,68 +2,46 @@
 
 Written independently of the walker: nothing here follows the structure of the data set. A regular expression finds the tags
 wherever they stand (nested, in UN elements, in private sequences), and UIDs by their form; so a mistake of the walk cannot hide a
-value from here. Chance finds in binary data only make the search stricter.
+value from here. Chance finds in binary data only make the search stricter. Which tags: see `searched`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
+
+from gateway.deidentify.charset import read_charset
 from gateway.deidentify.defaults import CLASS_UIDS, is_well_known
-from gateway.deidentify.encoding import LONG_VRS, SHORT_VRS, Codec
+from gateway.deidentify.encoding import Codec
+from gateway.deidentify.searched import DATES as DATES
+from gateway.deidentify.searched import KINDS as KINDS
+from gateway.deidentify.searched import NAMES as NAMES
+from gateway.deidentify.searched import searched
 from gateway.model import Buffer
 
-NAMES = {
-    0x00080090: "ReferringPhysicianName",
-    0x0008009C: "ConsultingPhysicianName",
-    0x00081048: "PhysiciansOfRecord",
-    0x00081050: "PerformingPhysicianName",
-    0x00081060: "NameOfPhysiciansReadingStudy",
-    0x00081070: "OperatorsName",
-    0x00100010: "PatientName",
-    0x00101001: "OtherPatientNames",
-    0x00101005: "PatientBirthName",
-    0x00101060: "PatientMotherBirthName",
-    0x00102297: "ResponsiblePerson",
-    0x00321032: "RequestingPhysician",
-    0x00400006: "ScheduledPerformingPhysicianName",
-    0x00402008: "OrderEnteredBy",
-    0x0040A075: "VerifyingObserverName",
-    0x0040A123: "PersonName",
-    0x00700084: "ContentCreatorName",
-}
-TEXTS = {
-    0x00080050: "AccessionNumber",
-    0x00080080: "InstitutionName",
-    0x00080081: "InstitutionAddress",
-    0x00080092: "ReferringPhysicianAddress",
-    0x00080094: "ReferringPhysicianTelephoneNumbers",
-    0x00100020: "PatientID",
-    0x00101000: "OtherPatientIDs",
-    0x00101040: "PatientAddress",
-    0x00101090: "MedicalRecordLocator",
-    0x00102154: "PatientTelephoneNumbers",
-    0x00102155: "PatientTelecomInformation",
-    0x00200010: "StudyID",
-    0x00380010: "AdmissionID",
-    0x00380060: "ServiceEpisodeID",
-    0x00400253: "PerformedProcedureStepID",
-    0x00401001: "RequestedProcedureID",
-    0x00402016: "PlacerOrderNumberImagingServiceRequest",
-    0x00402017: "FillerOrderNumberImagingServiceRequest",
-}
-DATES = {0x00100030: "PatientBirthDate"}
-KINDS = NAMES | TEXTS | DATES
 CHARACTER_SET = 0x00080005
-INSTANCE_UIDS = frozenset({0x00080018, 0x0020000D, 0x0020000E, 0x00200052, 0x00081155})
-
 LONGEST = 1024
 """Bytes; what claims to be longer is a chance find, or text that is not searched as a whole."""
+MANY = 4096
+"""Values that one harvest holds; more are no patient's. UIDs are not counted."""
 
-UID = re.compile(rb"(?<![0-9.])[0-2](?:\.[0-9]{1,39}){4,}")
-"""At least five components, as every registered instance root has."""
+COPIED = 1 << 24
+"""Bytes up to which a segment is copied, as slices of bytes are faster than those of a view."""
+Place = tuple[int, bytes]
+"""A tag and the raw value behind it."""
+
+UID = re.compile(rb"\.(?:25\.[0-9]{20,39}(?![0-9])|[0-9]++\.[0-9]++\.[0-9]++\.[0-9.]++)")
+"""From the first dot on, which makes the search fast: five components, as every registered root has, or one made of a UUID."""
+TRAILING_BACKSLASH = frozenset(("gb18030", "gbk", "gb2312", "shift_jis", "big5", "euc_kr"))
+"""Codecs with characters whose second byte may be a backslash's."""
+_SHORT = frozenset(vr.encode() for vr in EXPLICIT_VR_LENGTH_16)
+_LONG = frozenset(vr.encode() for vr in EXPLICIT_VR_LENGTH_32)
 
 
 class Own(NamedTuple):
@@ -74,58 +52,121 @@ class Own(NamedTuple):
 
 
 class Harvest(NamedTuple):
-    """`uids`: every UID of the original that names something of the patient's. `character_set`: as declared, first value."""
+    """`uids`: every UID of the original that names something of the patient's. `character_set`: as declared, all its values.
+
+    `values`: of `KINDS`. `others`: of the other tags that are searched: devices, departments, dates. `homes`: UID -> the
+    bytes of the tags that it follows, in the order of the encoding.
+    """
 
     values: frozenset[Own]
     uids: frozenset[bytes]
     character_set: str
+    others: frozenset[Own] = frozenset()
+    homes: Mapping[bytes, tuple[bytes, ...]] = MappingProxyType({})
 
 
 def harvest(segments: Iterable[Buffer], codec: Codec, tags: re.Pattern[bytes]) -> Harvest:
     """`segments`: the original without its pixel data. `tags`: of `tag_pattern` for this byte order."""
-    values: set[Own] = set()
-    uids: set[bytes] = set()
-    named: dict[bool, set[bytes]] = {True: set(), False: set()}
-    character_set = ""
+    found: dict[Place, None] = {}  # in order, so that the first character set counts
+    homes: dict[bytes, tuple[bytes, ...]] = {}
     for segment in segments:
-        uids.update(UID.findall(segment))
-        for tag, value in _found(segment, codec, tags):
-            if tag == CHARACTER_SET:
-                character_set = character_set or value.split(b"\\")[0].decode("latin-1").strip(" \0")
-            elif tag in KINDS:
-                values.update(Own(tag, part) for part in map(_trim, value.split(b"\\")) if part)
-            else:
-                named[tag in INSTANCE_UIDS].update(UID.findall(value))
-    public = set(filter(is_well_known, uids)) | (named[False] - named[True])
-    return Harvest(frozenset(values), frozenset(uids - public), character_set)
+        data = segment if isinstance(segment, bytes) or len(segment) > COPIED else bytes(segment)
+        _note_values(data, codec, tags, found)
+        _note_uids(data, homes)
+    values, others, character_set = _sorted(frozenset(found), next((v for t, v in found if t == CHARACTER_SET), b""))
+    public = {uid for uid, keys in homes.items() if is_well_known(uid) or _names_class(keys, codec.order)}
+    return Harvest(values, frozenset(homes.keys() - public), character_set, others, homes)
+
+
+@lru_cache(256)
+def _sorted(found: frozenset[Place], character_set: bytes) -> tuple[frozenset[Own], frozenset[Own], str]:
+    """Strong values, others, and the character set, as text. All instances of a series have the same."""
+    split = {Own(tag, part) for tag, value in found if tag != CHARACTER_SET for part in _parts(value, character_set)}
+    owns = frozenset(own for own in split if own.text)
+    strong = frozenset(own for own in owns if own.tag in KINDS)
+    return strong, owns - strong, character_set.strip(b" \0").decode("latin-1")
 
 
 def tag_pattern(codec: Codec) -> re.Pattern[bytes]:
-    """Matches the four bytes of each tag of interest, in the encoding's byte order."""
-    by_group: dict[int, list[int]] = {}
-    for tag in (*KINDS, *CLASS_UIDS, *INSTANCE_UIDS, CHARACTER_SET):
-        by_group.setdefault(tag >> 16, []).append(tag)
-    return re.compile(b"|".join(_group_pattern(codec, tags) for tags in by_group.values()), re.DOTALL)
+    """Matches the first byte of each tag of interest, in the encoding's byte order, and of some that are mixed of theirs.
+
+    The other three are only looked at, so that a chance find does not hide the tag that begins within it.
+    """
+    first, *others = (_one_of(key[place] for key in _keys(codec.order)) for place in range(4))
+    return re.compile(first + b"(?=" + b"".join(others) + b")")
 
 
-def _group_pattern(codec: Codec, tags: list[int]) -> bytes:
-    elements = b"|".join(re.escape(codec.key(tag, b"")[2:4]) for tag in tags)
-    return re.escape(codec.key(tags[0], b"")[:2]) + b"(?:" + elements + b")"
+def _one_of(codes: Iterable[int]) -> bytes:
+    return b"[" + b"".join(b"\\x%02x" % code for code in sorted(set(codes))) + b"]"
 
 
-def _found(segment: Buffer, codec: Codec, tags: re.Pattern[bytes]) -> Iterator[tuple[int, bytes]]:
+@cache
+def _keys(order: str) -> Mapping[bytes, int]:
+    """The bytes of each tag of interest -> the tag."""
+    return {struct.pack(order + "HH", tag >> 16, tag & 0xFFFF): tag for tag in (*searched(), CHARACTER_SET)}
+
+
+def _note_values(data: Buffer, codec: Codec, tags: re.Pattern[bytes], found: dict[Place, None]) -> None:
     """Tag and value of each place that looks like an element, explicit or implicit (as inside UN)."""
-    view = memoryview(segment)
-    for match in tags.finditer(segment):
-        pos = match.start()
-        group, element = codec.long.unpack(bytes(view[pos : pos + 4]) + b"\0\0\0\0")[:2]
-        vr = bytes(view[pos + 4 : pos + 6])
-        size = 2 if vr in SHORT_VRS else 4
-        at = pos + (6 if vr in SHORT_VRS else 8 if vr in LONG_VRS else 4)
-        length = int.from_bytes(view[at : at + size], "big" if codec.order == ">" else "little")
-        if 0 < length <= LONGEST and at + size + length <= len(view):
-            yield group << 16 | element, bytes(view[at + size : at + size + length])
+    tag_of, size = _keys(codec.order).get, len(data)
+    short, long = (struct.Struct(codec.order + letter).unpack_from for letter in "HI")
+    for match in tags.finditer(data):
+        pos = match.end() + 3
+        tag = tag_of(bytes(data[pos - 4 : pos]))
+        if tag is None:
+            continue
+        if pos + 8 > size or len(found) >= MANY:
+            break
+        vr = bytes(data[pos : pos + 2])
+        if vr in _SHORT:
+            start, (length,) = pos + 4, short(data, pos + 2)
+        elif vr in _LONG:
+            start, (length,) = pos + 8, long(data, pos + 4)
+        else:
+            start, (length,) = pos + 4, long(data, pos)
+        if 0 < length <= LONGEST and start + length <= size:
+            found[tag, bytes(data[start : start + length])] = None
 
 
-def _trim(value: bytes) -> bytes:
-    return value.strip(b" \0\r\n\t")
+def uids_in(data: Buffer) -> frozenset[bytes]:
+    """Every UID, whole."""
+    homes: dict[bytes, tuple[bytes, ...]] = {}
+    _note_uids(data, homes)
+    return frozenset(homes)
+
+
+def _note_uids(data: Buffer, homes: dict[bytes, tuple[bytes, ...]]) -> None:
+    """Every UID, and the bytes of the tag that it follows; another value of the same element follows its predecessor's."""
+    home, end = b"", -1
+    for match in UID.finditer(data):
+        start = match.start() - 1
+        before = bytes(data[start - 1 : start + 1]) if start > 0 else b"\0" + bytes(data[:1])
+        if before[1] not in b"012" or before[0] in b"0123456789.":
+            continue
+        if start != end + 1 or before[0] != 0x5C:
+            home = bytes(data[start - 8 : start - 4]) if start >= 8 else b""
+        end = match.end()
+        uid = (before[1:] + match[0]).rstrip(b".")
+        known = homes.get(uid, ())
+        if home not in known:
+            homes[uid] = (*known, home)
+
+
+def _names_class(keys: tuple[bytes, ...], order: str) -> bool:
+    """Whether a UID stands in elements only that hold a class, a syntax or a scheme."""
+    return all(len(key) == 4 and _tag(key, order) in CLASS_UIDS for key in keys)
+
+
+def _tag(key: bytes, order: str) -> int:
+    group, element = struct.unpack(order + "HH", key)
+    return int(group << 16 | element)
+
+
+def _parts(value: bytes, character_set: bytes) -> Iterator[bytes]:
+    """The values of a multi-valued element, without padding."""
+    parts = value.split(b"\\")
+    if len(parts) > 1 and not value.isascii():
+        codec = next((name for name in read_charset(character_set).names if name in TRAILING_BACKSLASH), "")
+        if codec:
+            parts = [part.encode(codec, "ignore") for part in value.decode(codec, "replace").split("\\")]
+    return (part.strip(b" \0\r\n\t") for part in parts)

@@ -1,11 +1,12 @@
 """The last look: the encoded result is searched for the patient's own values before anyone may have it. It fails closed.
 
-Independent of the walker: the values come from `harvest`, the result is read here with a reader of its own, and what the cleaner
-says is pixel data is believed only when an element header before it says so too, with just that length. A hit is reported
-as `verify.<kind of value>`, never with the value. The matching policy, and so which coincidences are let pass, is in `needles`.
+Independent of the walker: the values come from `harvest`, the result is read with `reading`, and what the cleaner says is pixel
+data is believed only when an element header before it says so too, with just that length. A hit is reported as
+`verify.<kind of value>@<tag of the element>`, never with the value; the block number of a private tag as "xx", "bytes" for what
+stands in no element. The matching policy, and so which coincidences are let pass, is in `needles`.
 
-Two rounds: `bytes.find` over the whole header tells in microseconds that nothing is there. Only where a short word or a number
-was found are the elements read one by one, to see whether it stands there by itself.
+Two rounds: `bytes.find` over the whole header tells in microseconds that nothing is there. Only where something was found are
+the elements read one by one, to see whether it stands there by itself, and in which.
 """
 
 from __future__ import annotations
@@ -13,30 +14,43 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from gateway.deidentify.encoding import PIXEL_TAGS, UNDEFINED, Codec, Malformed
-from gateway.deidentify.harvest import UID, Harvest, Own
-from gateway.deidentify.needles import SURE, Match, Needle, needles_of
+from gateway.deidentify.harvest import Harvest, uids_in
+from gateway.deidentify.needles import SURE, Match, Needle, is_ordinary, pattern_of
 from gateway.deidentify.pixels import PIXEL_VRS, is_encapsulated
+from gateway.deidentify.reading import Leaf, Unreadable, leaves
+from gateway.deidentify.searched import BIRTH_DATES
+from gateway.deidentify.sought import Sought, sought_for, suspects
+from gateway.deidentify.views import LEAST, coded_view, wide_view
 from gateway.model import Buffer
 
-NUMERIC_VRS = frozenset((b"DS", b"IS", b"AS", b"TM", b"UI"))
+TEXT_VRS = frozenset((b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UN", b"UR", b"UT"))
+DATE_VRS = frozenset((b"AS", b"DA", b"DT", b"TM", b"UI"))
+DECIMAL_VRS = frozenset((b"DS", b"IS"))
 BINARY_VRS = frozenset(
     (b"AT", b"FD", b"FL", b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SL", b"SS", b"SV", b"UL", b"US", b"UV")
 )
 UNREADABLE = "verify.unreadable"
-NO_NUMBER_BEFORE = rb"(?<![0-9])(?<![0-9]\.)"
-"""A dot is a decimal point or a UID's only between digits: that of "No.20261234" or "MRN 7654321." is none."""
-LETTER = rb"[0-9a-z\x80-\xff]"
+FEW = 64
+"""UIDs that are looked for one by one; of more, those of the result are collected and compared."""
+ROOT = 14
+"""Characters in which UIDs of one root are alike."""
+LONG_NUMBER = 7
+"""Digits that are no measurement."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """One element of the result as verify reads it: lower-case value."""
+class Hunt(NamedTuple):
+    """What the bytes of one segment hold and its elements must account for. `coded`: of its views (see `views`)."""
 
-    vr: bytes
-    value: bytes
+    plain: tuple[Needle, ...]
+    coded: tuple[Needle, ...]
+    uids: tuple[re.Pattern[bytes], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.plain or self.coded or self.uids)
 
 
 def verify(parts: Sequence[Buffer], codec: Codec, original: Harvest, own: Iterable[str], kept: frozenset[int]) -> str:
@@ -44,27 +58,45 @@ def verify(parts: Sequence[Buffer], codec: Codec, original: Harvest, own: Iterab
     segments = _segments(parts, codec)
     if segments is None:
         return "verify.pixels"
-    text = b"\0\0".join(segments).lower()
-    if not original.uids.isdisjoint(UID.findall(text)):
-        return "verify.uid"
-    searched = [o for o in original.values if o.tag not in kept] + [Own(0, value.strip().encode()) for value in own]
-    suspects = [n for o in searched for n in needles_of(o, original.character_set) if n.text in text]
-    suspects += _wide(text, searched, original.character_set)
-    sure = [n for n in suspects if n.match is Match.ANYWHERE]
-    if sure:
-        return f"verify.{sure[0].kind}"
-    return _look_closer(segments, codec, suspects) if suspects else ""
+    sought, uids = sought_for(original, own, kept), _secret(original, codec, kept)
+    for segment in segments:
+        hunt = _hunt(segment, sought, uids)
+        reason = _found(segment, codec, hunt) if hunt else ""
+        if reason:
+            return reason
+    return ""
 
 
-def _wide(text: bytes, searched: Iterable[Own], character_set: str) -> list[Needle]:
-    """Needles that only appear once NULs are taken out: UTF-16. Shorter ones would be chance."""
-    narrow = text.replace(b"\0", b"")
-    needles = (n for o in searched for n in needles_of(o, character_set) if len(n.text) >= SURE)
-    return [
-        n._replace(match=Match.ANYWHERE)
-        for n in needles
-        if n.match is not Match.NUMBER and n.text in narrow and n.text not in text
-    ]
+def _secret(original: Harvest, codec: Codec, kept: frozenset[int]) -> frozenset[bytes]:
+    """The UIDs that must not be there: none that stands in an element whose value stays."""
+    spared = _keys(kept, codec)
+    return frozenset(uid for uid in original.uids if spared.isdisjoint(original.homes.get(uid, ())))
+
+
+@lru_cache(64)
+def _keys(tags: frozenset[int], codec: Codec) -> frozenset[bytes]:
+    return frozenset(codec.key(tag, b"")[:4] for tag in tags)
+
+
+def _hunt(segment: bytes, sought: Sought, uids: frozenset[bytes]) -> Hunt:
+    """First round: all of the segment at once."""
+    text, wide, coded = segment.lower(), wide_view(segment), coded_view(segment)
+    plain = suspects(sought, text)
+    hidden = suspects(sought, wide) if wide else []
+    hidden += [n for n in suspects(sought, coded) if n.date or len(n.text) >= LEAST]
+    seen = b"\0".join((text, wide, coded))
+    return Hunt(tuple(plain), tuple(hidden), tuple(_whole_uids(seen, uids)))
+
+
+def _whole_uids(text: bytes, uids: frozenset[bytes]) -> Iterator[re.Pattern[bytes]]:
+    """For each UID that stands in the text, not as a part of another, what finds it."""
+    if len(uids) > FEW and not any(root in text for root in {uid[:ROOT] for uid in uids}):
+        return
+    told = (uid for uid in uids if uid in text) if len(uids) <= FEW else uids & uids_in(text)
+    for uid in told:
+        pattern = re.compile(rb"(?<![0-9])(?<![0-9]\.)" + re.escape(uid) + rb"(?!\.?[0-9])")
+        if pattern.search(text):
+            yield pattern
 
 
 def _segments(parts: Sequence[Buffer], codec: Codec) -> list[bytes] | None:
@@ -93,47 +125,80 @@ def _pixel_header(head: bytes, value: memoryview, codec: Codec) -> bytes:
     return head if tag in PIXEL_TAGS and vr in PIXEL_VRS and at == len(head) and fits else b""
 
 
-def _look_closer(segments: Sequence[bytes], codec: Codec, suspects: Sequence[Needle]) -> str:
-    """Whether a word or number found in the bytes is one, read as elements. -> "" or the reason."""
-    patterns = [(n, re.compile(_bounded(n))) for n in suspects]
+def _found(segment: bytes, codec: Codec, hunt: Hunt) -> str:
+    """Second round: element by element. -> "" or the reason."""
+    met: set[object] = set()
     try:
-        for segment in segments:
-            for found in _elements(segment, 0, len(segment), codec):
-                for needle, pattern in patterns:
-                    if _counts(needle, found.vr) and pattern.search(found.value):
-                        return f"verify.{needle.kind}"
-    except (Malformed, struct.error, RecursionError):
-        return UNREADABLE
+        for leaf in leaves(segment, codec):
+            raw = segment[leaf.start : leaf.end]
+            kind = _in_value(raw, leaf, hunt, met)
+            if kind:
+                return f"verify.{kind}@{_place(leaf.tag)}"
+    except Unreadable:
+        return next((f"verify.{n.kind}@bytes" for n in hunt.plain if _is_sure(n)), UNREADABLE)
+    missed = [n.kind for n in (*hunt.plain, *hunt.coded) if _is_sure(n) and n not in met]
+    missed += ["uid" for uid in hunt.uids if uid not in met]
+    return f"verify.{missed[0]}@bytes" if missed else ""
+
+
+def _in_value(raw: bytes, leaf: Leaf, hunt: Hunt, met: set[object]) -> str:
+    """The kind of what stands in one element's value, or "". `met`: gains what its bytes account for, if only by chance."""
+    text = raw.lower()
+    for needle in hunt.plain:
+        if needle.text in text:
+            met.add(needle)
+            if _counts(needle, leaf) and _stands(needle, text):
+                return needle.kind
+    views = (wide_view(raw), coded_view(raw)) if hunt.coded or hunt.uids else ()
+    for uid in hunt.uids:
+        if any(map(uid.search, (text, *views))):
+            return "uid"
+    for needle in hunt.coded:
+        view = next((view for view in views if needle.text in view), b"")
+        if view:
+            met.add(needle)
+            if _counts(needle, leaf) and _stands(needle, view):
+                return needle.kind
     return ""
 
 
-def _bounded(needle: Needle) -> bytes:
-    text = re.escape(needle.text)
-    if needle.match is Match.NUMBER:
-        return NO_NUMBER_BEFORE + text + rb"(?!\.?[0-9])"
-    if needle.match is Match.DATE:
-        return NO_NUMBER_BEFORE + text
-    return rb"(?<!" + LETTER + rb")" + text + rb"(?!" + LETTER + rb")"
+def _is_sure(needle: Needle) -> bool:
+    return needle.match is Match.ANYWHERE and not needle.weak
 
 
-def _counts(needle: Needle, vr: bytes) -> bool:
-    """Short numbers mean nothing in numeric elements, and nothing but bytes is in binary ones."""
-    if vr in BINARY_VRS:
-        return len(needle.text) >= SURE
-    return not (needle.match is Match.NUMBER and len(needle.text) < SURE and vr in NUMERIC_VRS)
+def _counts(needle: Needle, leaf: Leaf) -> bool:
+    """Whether what looks like a value is one in an element of that VR: a date is no other's, a code is often a word."""
+    if needle.match is Match.DATE and leaf.vr in DATE_VRS:
+        return needle.tag in BIRTH_DATES and leaf.tag in BIRTH_DATES
+    if needle.match is Match.NUMBER and leaf.vr in (DATE_VRS | DECIMAL_VRS):
+        return leaf.vr in DECIMAL_VRS and len(needle.text) >= LONG_NUMBER
+    if leaf.vr in BINARY_VRS:
+        return bool(needle.date) or (len(needle.text) >= SURE and not needle.weak)
+    return not needle.weak or leaf.vr in TEXT_VRS
 
 
-def _elements(buf: bytes, pos: int, end: int, codec: Codec) -> Iterator[Found]:
-    """Every element with a value, at all depths. Item headers and delimiters are stepped over, so that no nesting is kept."""
-    while pos < end:
-        tag, vr, length, value = codec.header(buf, pos)
-        if tag >> 16 == 0xFFFE or vr == b"SQ" or length == UNDEFINED:
-            pos = value
-            continue
-        pos = value + length
-        if vr == b"UN" and buf[value : value + 4] == b"\xfe\xff\x00\xe0":  # an item: a sequence, implicit inside
-            yield from _elements(buf, value, pos, Codec(False, "<", codec.vrs))
-        else:
-            yield Found(vr, buf[value:pos].lower())
-    if pos != end:
-        raise Malformed
+def _stands(needle: Needle, text: bytes) -> bool:
+    """Whether it stands there by itself, or anywhere but in a longer word that is everybody's."""
+    found = pattern_of(needle).finditer(text)
+    if needle.match is not Match.ANYWHERE or not needle.text.isalpha():
+        return next(found, None) is not None
+    return not all(_is_part_of_word(match, text) for match in found)
+
+
+def _is_part_of_word(match: re.Match[bytes], text: bytes) -> bool:
+    before, after = (
+        _BEFORE.search(text[max(0, match.start() - LONGEST_WORD) : match.start()]),
+        _AFTER.match(text, match.end()),
+    )
+    word = (before[0] if before else b"") + match[0] + (after[0] if after else b"")
+    return word != match[0] and is_ordinary(word)
+
+
+def _place(tag: int) -> str:
+    """The tag, that of a private element without its block's number, which moves (PS3.5 7.8.1)."""
+    return f"{tag >> 16:04X}xx{tag & 0xFF:02X}" if tag >> 16 & 1 else f"{tag:08X}"
+
+
+LONGEST_WORD = 32
+_BEFORE = re.compile(rb"[a-z]*\Z")
+_AFTER = re.compile(rb"[a-z]{0,32}")
