@@ -1,7 +1,7 @@
 """A screener: what `screening` asks about a file, with a deadline and a place for what is large. What it sees is told elsewhere.
 
-The cleaner of pixels (`deidentify.screen.PixelCleaner`) comes in from outside and is opened with the first file: what it loads
-(numpy, codecs, a recogniser) is in no process that does not screen.
+The cleaner of pixels (`deidentify.screen.PixelCleaner`) comes in from outside and is opened with the first file: its recogniser is
+in no process that does not screen.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def stretched(grey: Map, radius: int) -> Map:
     return scaled
 
 
-def _blurred(grey: Map, radius: int) -> Map:
+def _blurred(grey: Pixels, radius: int) -> Map:
     """The mean of a square around each pixel, by running sums along both sides."""
     window = 2 * radius + 1
     values: Pixels = grey.astype(np.float64)
@@ -134,23 +134,24 @@ def _blurred(grey: Map, radius: int) -> Map:
     return blurred
 
 
-def doubled(values: Pixels) -> Map:
+def doubled(values: Map) -> Map:
     """Twice as large, in between by halves and quarters (bilinear)."""
+    larger: Pixels = values
     for axis in (0, 1):
-        edges = [(0, 0)] * values.ndim
+        edges = [(0, 0), (0, 0)]
         edges[axis] = (1, 1)
-        padded = np.moveaxis(np.pad(values, edges, mode="edge"), axis, 0)
+        padded = np.moveaxis(np.pad(larger, edges, mode="edge"), axis, 0)
         before, here, after = padded[:-2], padded[1:-1], padded[2:]
         pairs = np.stack([0.25 * before + 0.75 * here, 0.75 * here + 0.25 * after], axis=1)
-        values = np.moveaxis(pairs.reshape(-1, *here.shape[1:]), 0, axis)
-    return np.ascontiguousarray(values, np.float32)
+        larger = np.moveaxis(pairs.reshape(-1, *here.shape[1:]), 0, axis)
+    return np.ascontiguousarray(larger, np.float32)
 
 
 def halved(values: Map) -> Map:
     """Half as large: the mean of four; an odd last row or column is left out."""
     even = values[: values.shape[0] // 2 * 2, : values.shape[1] // 2 * 2]
-    mean: Map = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
-    return mean
+    four: Map = even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
+    return four / np.float32(4)
 
 
 def _starts(size: int) -> range:

@@ -4,7 +4,8 @@ Held, never guessed: pixels.undecodable, .malformed, .fragments, .dimensions, .u
 cannot be looked at); .low-confidence, .mostly-text, .not-found (what was looked at and not understood); .too-slow (a deadline per
 file); .unencodable. Which picture is released is argued in docs/adr/0008-pixels.md.
 
-This module and what it imports (numpy, onnxruntime, native codecs) is loaded by a process that screens, by no other.
+This module and what it imports (onnxruntime above all) is for a process that screens, and no other: native code decodes there what
+a stranger sent.
 """
 
 from __future__ import annotations

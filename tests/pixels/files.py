@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeAlias
 
+import gdcm
 import numpy as np
 from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.encoders.base import get_encoder
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -64,7 +66,8 @@ def part10(made: Made) -> bytes:
         ds.PixelData = encapsulate([_encoded(made, frame, ds) for frame in made.frames])
         ds["PixelData"].VR = "OB"
         ds["PixelData"].is_undefined_length = True
-    ds.update(dict(made.elements))
+    for name, value in made.elements.items():
+        setattr(ds, name, value)
     out = io.BytesIO()
     ds.save_as(out, enforce_file_format=True)
     return out.getvalue()
@@ -94,8 +97,8 @@ def _header(made: Made) -> Dataset:
 
 
 def _native(made: Made) -> bytes:
-    order = ">" if made.syntax == NATIVE["big"] else "<"
-    frames = [f.astype(f.dtype.newbyteorder(order)) for f in made.frames]
+    big = made.syntax == NATIVE["big"]
+    frames = [f.astype(f.dtype.newbyteorder(">" if big else "<")) for f in made.frames]
     if made.planar:
         frames = [np.moveaxis(f, 2, 0) for f in frames]
     data = b"".join(f.tobytes() for f in frames)
@@ -132,9 +135,6 @@ def _jpeg(frame: Pixels, photometric: str) -> bytes:
 
 def _jpeg_lossless(frame: Pixels, made: Made) -> bytes:
     """By GDCM, through a file of its own: its Python objects do not outlive one another."""
-    import gdcm
-    from tempfile import TemporaryDirectory
-
     with TemporaryDirectory() as folder:
         source, target = f"{folder}/a.dcm", f"{folder}/b.dcm"
         plain = Made([frame], made.kind, NATIVE["explicit"], made.photometric, made.stored)
@@ -152,8 +152,6 @@ def _jpeg_lossless(frame: Pixels, made: Made) -> bytes:
         writer.SetFile(reader.GetFile())
         writer.SetImage(change.GetOutput())
         assert writer.Write()
-        from pydicom.encaps import get_frame
-
         return bytes(get_frame(dcmread(target).PixelData, 0, number_of_frames=1))
 
 
