@@ -97,6 +97,10 @@ def settled(daemon: Daemon) -> bool:
     return sum(states.values()) == ASKED and not states.get("new") and not states.get("planned")
 
 
+def delivered(folder: Path) -> int:
+    return sum(1 for p in (folder / "archive").rglob("*.dcm"))
+
+
 def looked_at(daemon: Daemon) -> tuple[tuple[str, bytes], ...]:
     config = daemon.config.read_text()
     port = config.split("[metrics]")[1].split("port = ")[1].split("\n")[0]
@@ -196,8 +200,11 @@ def test_killed_at_twenty_random_moments(site: Site, undisturbed: Run, orthanc_p
     try:
         for _ in range(KILLS):
             daemon.start()
-            if moments.random() < 0.8:  # else even before it is ready
+            moment, before = moments.random(), delivered(folder)
+            if moment < 0.8:  # else even before it is ready
                 daemon.wait_ready()
+            if moment < 0.4:  # in the middle of the work, however slow the machine
+                daemon.wait_until(lambda before=before: delivered(folder) > before or settled(daemon), 60)  # type: ignore[misc]
             time.sleep(moments.uniform(0.05, 0.6))
             daemon.kill_group()
             progress.append(len(archive_files(folder)))
