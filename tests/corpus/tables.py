@@ -4,12 +4,13 @@ element of the dictionary that has no row and holds a name, a date, a UID or fre
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 
 from pydicom._dicom_dict import DicomDictionary
 
-from tests.corpus.expect import rows
+from tests.corpus.expect import TEXTS, rows
 from tests.corpus.script import Line, lines
 
 SIZE = 24
@@ -22,20 +23,22 @@ PLANTS = {
     "DS": "{digits}",
     "DT": "{datetime-7 114511.250000}",
     "IS": "{digits}",
-    "LO": "chest _{name}",
-    "LT": "abdomen _{name} _{phone}",
+    "LO": "{} _{{name}}",
+    "LT": "{} _{{name}} _{{phone}}",
     "OB": "{name} {id}",
     "PN": "{name}",
     "SH": "{id}",
-    "ST": "head _{name}",
+    "ST": "{} _{{name}}",
     "TM": "{moment}",
-    "UC": "kidney _{name}",
+    "UC": "{} _{{name}}",
     "UI": "{uid:new}",
     "UN": "{name}",
     "UR": "{url}",
-    "UT": "liver _{name} _{address}",
+    "UT": "{} _{{name}} _{{address}}",
 }
 """What is planted in an element, by its VR."""
+SPOKEN = re.compile(r"^[a-z]+ _")
+SAID = ("chest", "abdomen", "head", "kidney", "liver", "knee", "spine", "pelvis", "thorax", "shoulder")
 UNNAMED = ("DA", "DT", "LT", "PN", "ST", "TM", "UC", "UI", "UR", "UT")
 """VRs of which a value is no coded one, whatever the element."""
 NO_INSTANCE = (
@@ -79,7 +82,13 @@ def _sequence(group: tuple[Line, ...], number: int) -> Line:
 def _line(tag: int, vr: str) -> Line:
     if vr == "SQ":
         return Line(tag, vr, items=(lines("traps.txt", "row-item"),))
-    return Line(tag, vr, PLANTS.get(vr, "7"))
+    plant = PLANTS.get(vr, "7")
+    if vr in TEXTS - {"SH"}:
+        plant = plant.format(SAID[tag // 4 % len(SAID)])
+    row = rows().get(tag)
+    if row is not None and "C" not in row.options.values():
+        plant = SPOKEN.sub("", plant)  # an identifier: everyday words in it would be the patient's own
+    return Line(tag, vr, plant)
 
 
 def _unnamed() -> list[Line]:
