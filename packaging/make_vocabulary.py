@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the generated files of gateway/deidentify/words/ from maintained lists, and says what the hand-written ones share with names.
+"""Makes the generated files of gateway/deidentify/words/ from maintained lists, and tells which words are names.
 
     python packaging/make_vocabulary.py                 # writes general.txt, dicom.txt, imaging.txt
     python packaging/make_vocabulary.py --names         # prints plain words of all files that are names too
@@ -170,7 +170,8 @@ def allowed(place: Path) -> Iterator[str]:
 
 def dicom_words() -> Iterator[str]:
     """Words of names and meanings; keywords need none of their own, as their parts are these."""
-    meanings = (meaning for scheme in concepts.values() for codes in scheme.values() for meaning, _ in codes.values())
+    schemes: Any = concepts  # scheme -> keyword -> value -> (meaning, context groups)
+    meanings = (meaning for scheme in schemes.values() for codes in scheme.values() for meaning, _ in codes.values())
     names = (entry[2] for entry in DicomDictionary.values())
     uids = (entry[0] for entry in UID_dictionary.values())
     yield from (word for text in (*meanings, *names, *uids) for word in parts(text) if len(word) > 2)

@@ -14,8 +14,12 @@ SQUEEZE = re.compile(r"[\W_]+")
 SURE = 6
 """Characters from which on a word is looked for inside of others too, as `needles` does; shorter ones only by themselves."""
 
-PARTICLES = frozenset("de la le di da du el al st dr mr ms md ii iv jr sr do".split())
-TITLES = frozenset("dr prof mr mrs ms md phd jr sr ii iii iv med dres mph frcr".split())
+PARTICLES = frozenset(
+    ["de", "la", "le", "di", "da", "du", "el", "al", "st", "dr", "mr", "ms", "md", "ii", "iv", "jr", "sr", "do"]
+)
+TITLES = frozenset(
+    ["dr", "prof", "mr", "mrs", "ms", "md", "phd", "jr", "sr", "ii", "iii", "iv", "med", "dres", "mph", "frcr"]
+)
 _SPELT = str.maketrans(
     {
         "ä": "ae",

@@ -30,7 +30,27 @@ CODE = re.compile(r"[A-Z0-9_ ]*")
 
 SEPARATORS = re.compile(r"([\s!-/:-@\[-`{-~°–—…«»„“”‘’×±·§]+)")
 """Between words. Every other character is part of one, so that what is odd makes the word unknown."""
-BY = frozenset("by from von durch par per por da door signed told for to at in lives aus".split())
+BY = frozenset(
+    [
+        "by",
+        "from",
+        "von",
+        "durch",
+        "par",
+        "per",
+        "por",
+        "da",
+        "door",
+        "signed",
+        "told",
+        "for",
+        "to",
+        "at",
+        "in",
+        "lives",
+        "aus",
+    ]
+)
 PASSES = 8
 CACHED = 2048
 """Bytes; longer texts do not repeat."""
@@ -50,13 +70,17 @@ class TextCleaner:
     def __init__(self, vocabulary: frozenset[str]) -> None:
         self._words: Words = sort_words(vocabulary)
         self._kind = lru_cache(32768)(self._kind_of)
-        self._cleaned = lru_cache(16384)(self._clean)
+        self._cleaned = lru_cache(16384)(self._named)
 
     def clean(self, vr: bytes, raw: bytes, charset: Charset, own: frozenset[str]) -> bytes:
-        """`raw`: the element's value as it came. `own`: of `own_words`. -> not padded, never longer, legal for the VR; b"" for PN."""
+        """`raw`: the element's value as it came. `own`: of `own_words`. -> never longer, legal, not padded."""
         if len(raw) > CACHED:
             return self._clean(vr, raw, charset, own)
-        return self._cleaned(vr, raw, charset, own)
+        return self._cleaned(vr, raw, charset.names, own)
+
+    def _named(self, vr: bytes, raw: bytes, names: tuple[str, ...], own: frozenset[str]) -> bytes:
+        """Keyed on the names alone, whose hash is the cheaper one."""
+        return self._clean(vr, raw, Charset(names), own)
 
     def _clean(self, vr: bytes, raw: bytes, charset: Charset, own: frozenset[str]) -> bytes:
         if vr not in LIMITS:
@@ -91,8 +115,9 @@ class TextCleaner:
         if Kind.UNKNOWN in kinds:
             self._phrases(words, kinds)
         if own.words:
+            inside = own.sure is not None and bool(own.sure.search(squeezed(text)) or not text.isascii())
             for at, word in enumerate(words):
-                if kinds[at] and word and _is_own(word, own):
+                if kinds[at] and word and _is_own(word, own, inside=inside):
                     kinds[at] = Kind.UNKNOWN
         if Kind.UNKNOWN in kinds or Kind.SHY in kinds:
             _spread(words, gaps, kinds)
@@ -115,11 +140,12 @@ def known_own(own: frozenset[str]) -> Own:
     return Own(own, re.compile("|".join(map(re.escape, long))) if long else None)
 
 
-def _is_own(word: str, own: Own) -> bool:
+def _is_own(word: str, own: Own, *, inside: bool) -> bool:
+    """`inside`: whether the text holds a word of the patient's at all when its separators are left out."""
     folded = word.casefold()
-    if folded in own.words or not folded.isascii() and bare(folded) in own.words:
+    if folded in own.words or (not folded.isascii() and bare(folded) in own.words):
         return True
-    if own.sure is not None and len(folded) >= SURE and (own.sure.search(folded) or own.sure.search(bare(folded))):
+    if inside and own.sure is not None and (own.sure.search(folded) or own.sure.search(bare(folded))):
         return True
     return not own.words.isdisjoint(parts_of(word))
 

@@ -47,7 +47,7 @@ def sort_words(vocabulary: frozenset[str]) -> Words:
     plain: set[str] = set()
     for entry in vocabulary:
         mark = " " if " " in entry else entry[-1:]
-        (by[mark] if mark in by else plain).add(entry.rstrip("?#+%"))
+        by.get(mark, plain).add(entry.rstrip("?#+%"))
     listed = frozenset(form for word in plain | by["%"] for form in spellings(word)) - by["?"]
     stems = frozenset(form for stem in by["+"] for form in spellings(stem))
     return Words(listed, frozenset(by["?"]), frozenset(by["#"]), stems, frozenset(by["%"]), frozenset(by[" "]))
@@ -61,7 +61,7 @@ def kind_of(word: str, words: Words) -> Kind:
     if folded in words.shy:
         return Kind.SHY
     if folded.isdigit():
-        return Kind.LOOSE if len(folded) < 4 and folded.isascii() or GRID.fullmatch(folded) else Kind.UNKNOWN
+        return Kind.LOOSE if (len(folded) < 4 and folded.isascii()) or GRID.fullmatch(folded) else Kind.UNKNOWN
     if len(folded) == 1:
         return Kind.LOOSE if folded.isascii() and folded.isalpha() else Kind.UNKNOWN
     if len(folded) > LONGEST:
