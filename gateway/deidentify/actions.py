@@ -8,12 +8,12 @@ letter, whose outcome is legal in an element of any type:
     1           D      D      D      D      D      D      U
     1C          X      D      D      D      D      D      U
     2           Z      Z      Z      Z      Z      Z      U
-    2C          X      Z      Z      Z      Z      Z      U
+    2C          Z      Z      Z      Z      Z      Z      U
     3, absent   X      Z      X      X      Z      X      U
     IOD unknown X      Z      Z      D      D      D      U
 
-X of a Type 1 or 2 element would break the object, so it becomes the dummy or the empty value that its type asks for. Of a
-conditional one it is removed. X/Z/U* is always U: the items hold references alone, and a mapped UID tells no more than none.
+X of a Type 1, 2 or 2C element would break the object, so it becomes the dummy or the empty value that its type asks for; one
+of Type 1C is removed. X/Z/U* is always U: the items hold references alone, and a mapped UID tells no more than none.
 
 A sequence cannot hold a dummy value. D on a sequence keeps its items and applies the rules to every element in them; in the
 sequences of `PERSONAL`, whose very codes name a person or a place, and in those that should have been removed, all text in
@@ -133,7 +133,7 @@ _BY_TYPE: dict[str, dict[str, str]] = {
     "1": dict.fromkeys(("X", "Z", "X/Z", "X/D", "Z/D", "X/Z/D"), "D"),
     "1C": {"X": "X"} | dict.fromkeys(("Z", "X/Z", "X/D", "Z/D", "X/Z/D"), "D"),
     "2": dict.fromkeys(("X", "Z", "X/Z", "X/D", "Z/D", "X/Z/D"), "Z"),
-    "2C": {"X": "X"} | dict.fromkeys(("Z", "X/Z", "X/D", "Z/D", "X/Z/D"), "Z"),
+    "2C": dict.fromkeys(("X", "Z", "X/Z", "X/D", "Z/D", "X/Z/D"), "Z"),
     "3": {"Z": "Z", "Z/D": "Z"} | dict.fromkeys(("X", "X/Z", "X/D", "X/Z/D"), "X"),
     "": {"X": "X", "Z": "Z", "X/Z": "Z", "X/D": "D", "Z/D": "D", "X/Z/D": "D"},
 }

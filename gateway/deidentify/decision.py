@@ -14,8 +14,12 @@ from gateway.deidentify.pseudonym import PADDING
 from gateway.deidentify.subject import Subject
 
 WITH_ITEMS = (Action.ITEMS, Action.SCRUB)
+CLEANED = (Action.TEXT, Action.SHIFT)
+"""Of which nothing may be left, even where the object needs a value."""
 NEVER_EMPTY = frozenset({0x00080104, 0x00080119, 0x0040A160, 0x00700006})
 """Text that is Type 1 or 1C wherever it occurs: code meaning, long code value, text value, unformatted text value."""
+Value = tuple[bytes, bytes, Charset]
+"""VR, raw value, character set."""
 NATURE: dict[Action, frozenset[bytes]] = {
     Action.SHIFT: DATES,
     Action.BIRTH: frozenset((b"DA", b"DT")),
@@ -35,12 +39,12 @@ def decide(rule: Rule, vr: bytes, known: bytes, *, scrub: bool) -> Action:
     if action in WITH_ITEMS:
         return Action.REMOVE
     if action in NATURE and vr not in NATURE[action]:
-        return Action.REMOVE
+        return Action.EMPTY if known in NATURE[action] else Action.REMOVE
     if scrub and action in (Action.KEEP, Action.TEXT, Action.SHIFT, Action.AGE) and vr in TEXT_VRS:
         return Action.UID if vr == b"UI" else Action.DUMMY
     if action is Action.KEEP and vr != known:
         instead = mismatched(vr, known) or action
-        return Action.REMOVE if instead is Action.DUMMY and known == b"UI" else instead
+        return Action.EMPTY if known and (instead is Action.REMOVE or known == b"UI") else instead
     return action
 
 
@@ -56,21 +60,21 @@ def distrusted(action: Action, vr: bytes, *, again: bool) -> Action:
 def fitting(action: Action, vr: bytes, known: bytes, raw: bytes) -> Action:
     """What is kept as it is must be able to be a value of its VR, as it came and as it leaves.
 
-    A name in a number's place goes, in a date's it becomes empty, in a code's it is cleaned.
+    A name in a code's place is cleaned, in a number's or a date's the element becomes empty, which Type 2 allows.
     """
     if action is not Action.KEEP or (is_legal(vr, raw) and (vr == known or is_legal(known, raw))):
         return action
-    if known in DATES:
-        return Action.EMPTY
-    return Action.TEXT if b"CS" in (vr, known) else Action.REMOVE
+    if b"CS" in (vr, known):
+        return Action.TEXT
+    return Action.EMPTY if known else Action.REMOVE
 
 
-def new_value(action: Action, tag: int, value: tuple[bytes, bytes, Charset], subject: Subject) -> bytes:
-    """The value to write for any action but REMOVE, VALUE and those on items. Empty stays empty. `value`: VR, raw, charset."""
+def new_value(action: Action, tag: int, value: Value, subject: Subject) -> bytes:
+    """The value to write for any action but REMOVE, VALUE and those on items. Empty stays empty."""
     vr, raw, charset = value
     if action is Action.KEEP:
         return raw
-    if action is Action.EMPTY or not raw.strip(PADDING):
+    if action is Action.EMPTY or not (raw.strip(PADDING) if vr in TEXT_VRS else raw):
         return b""
     if action is Action.UID:
         return subject.pseudonyms.uids(raw)

@@ -89,6 +89,11 @@ def past_private(buf: bytes, head: Header, end: int, codec: Codec) -> int:
     return pos
 
 
+def unnumbered(tag: int) -> int:
+    """`tag`, that of a private element without its block's number, which moves (PS3.5 7.8.1)."""
+    return tag & 0xFFFF00FF if tag >> 16 & 1 else tag
+
+
 def _action(vr: bytes) -> Action:
     """The table says what is safe, but not what somebody typed there: text is cleaned, a UID replaced, a date emptied."""
     if vr in DATES or vr == b"PN":

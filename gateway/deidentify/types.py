@@ -1,8 +1,9 @@
 """Which type an attribute has in the IOD of an instance's SOP class, at the top level and in each sequence (PS3.3, PS3.5 7.4).
 
 The file is `types.csv` beside this module, made by `packaging/make_type_table.py`; its first line names the source. It holds
-what an action depends on: the types 1, 1C, 2 and 2C of attributes that the profile would remove or empty. Of several modules
-and macros in which an attribute occurs the strictest type counts; what is not listed is Type 3 or absent.
+what an action depends on: the types of attributes that the profile would remove or empty, and where a cleaned one must not
+be empty. Of several modules and macros in which an attribute occurs the strictest type counts; what is not listed is Type 3
+or absent.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ class Types:
 
     source: str
     classes: Mapping[bytes, Places] = field(repr=False)
+
+    def needs_value(self, sop_class: bytes, parent: int, tag: int) -> bool:
+        """Whether an element that is there must not be empty, as far as the file tells."""
+        return self.classes.get(sop_class, {}).get(parent, {}).get(tag, "3")[0] == "1"
 
 
 @cache

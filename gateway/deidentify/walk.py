@@ -22,13 +22,14 @@ UNTROUBLED: Mapping[int, bool] = MappingProxyType({})
 class Scope(NamedTuple):
     """Where the walk is. `here`: rules that the IOD changes in this place. `creators`: of private blocks, as far as known.
 
-    `scrub`: text without a rule of its own becomes a dummy. `path`: for explain, "" at the top.
+    `parent`: the sequence, 0 at the top. `scrub`: text without a rule of its own becomes a dummy. `path`: for explain.
     """
 
     codec: Codec
     here: Mapping[int, Rule]
     charset: Charset
     depth: int = 0
+    parent: int = 0
     scrub: bool = False
     path: str = ""
     creators: Creators = NOTHING

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import struct
 
-from gateway.deidentify.actions import Action, Rule
+from gateway.deidentify.actions import DUMMIES, Action, Rule
 from gateway.deidentify.charset import read_charset
 from gateway.deidentify.comments import without_comments
-from gateway.deidentify.decision import WITH_ITEMS, decide, distrusted, fitting, new_value
+from gateway.deidentify.decision import CLEANED, WITH_ITEMS, Value, decide, distrusted, fitting, new_value
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Header, Malformed
 from gateway.deidentify.output import Output, Parts, check_end, is_padding, within
 from gateway.deidentify.pixels import PIXEL_VRS, fragments_end, has_overlays, native_size, pixel_end, without_overlays
 from gateway.deidentify.preview import CHARACTER_SET
-from gateway.deidentify.private import CREATORS, note_creator, past_private, safe_rule
+from gateway.deidentify.private import CREATORS, note_creator, past_private, safe_rule, unnumbered
+from gateway.deidentify.pseudonym import PADDING
 from gateway.deidentify.route import Route, Seen
 from gateway.deidentify.walk import Mark, Scope, Step, Walk
 
@@ -41,8 +42,7 @@ class Walker:
     """One walk over one data set. After `walk`, `seen` holds the original values of the route's watched elements."""
 
     def __init__(self, route: Route, walk: Walk) -> None:
-        self.profile = route.profile
-        self.route = route
+        self.route, self.profile = route, route.profile
         self.made_for = walk
         self.subject = walk.subject
         self.spliced = walk.spliced
@@ -187,10 +187,18 @@ class Walker:
             return [], after  # the top level's Patient ID is among the marks
         vr = known or vr
         value = (vr, raw, scope.charset)
-        new = rule.value if action is Action.VALUE else new_value(action, head.tag, value, self.subject)
+        new = rule.value if action is Action.VALUE else self._new_value(action, head.tag, value, scope.parent)
         if new is raw and not head.length & 1:
             return None, after
         return [scope.codec.encode(head.tag, vr, new)], after
+
+    def _new_value(self, action: Action, tag: int, value: Value, parent: int) -> bytes:
+        """A dummy where cleaning leaves nothing of what the object needs."""
+        new = new_value(action, tag, value, self.subject)
+        if new or action not in CLEANED or not value[1].strip(PADDING):
+            return new
+        needed = self.profile.special.types.needs_value(self.made_for.sop_class, parent, tag)
+        return DUMMIES[value[0]] if needed else new
 
     def _at_once(self, head: Header, scope: Scope) -> bool:
         """Whether nobody wants to see an element before it goes, and its end is known."""
@@ -251,7 +259,8 @@ class Walker:
         codec = self.profile.codecs.little_implicit if head.vr == b"UN" else scope.codec
         here = self.profile.rules_at(self.made_for.sop_class, head.tag)
         path = f"{scope.path}{head.tag:08X}" if self.trace is not None else ""
-        return Scope(codec, here, scope.charset, scope.depth + 1, scope.scrub or action is Action.SCRUB, path)
+        scrub = scope.scrub or action is Action.SCRUB
+        return Scope(codec, here, scope.charset, scope.depth + 1, head.tag, scrub, path)
 
     def _items(self, head: Header, end: int, scope: Scope) -> tuple[Parts | None, int]:
         """The items of a sequence. -> their new bytes (None: as they were), where the next element begins."""
@@ -282,11 +291,6 @@ class Walker:
         if self.trace is not None:
             source = rule.source if action is rule.action else f"{rule.source}; made stricter"
             self.trace.append(Step(f"{scope.path}{tag:08X}", tag, action, source))
-
-
-def unnumbered(tag: int) -> int:
-    """`tag`, that of a private element without its block's number, which moves (PS3.5 7.8.1)."""
-    return tag & 0xFFFF00FF if tag >> 16 & 1 else tag
 
 
 def _later_duplicate(tag: int, last: int) -> Parts:

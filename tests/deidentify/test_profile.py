@@ -128,7 +128,7 @@ def test_rows_say_where_each_rule_comes_from() -> None:
 
 BY_TYPE = """
             1      1C     2      2C     3      unknown
-X           DUMMY  REMOVE EMPTY  REMOVE REMOVE REMOVE
+X           DUMMY  REMOVE EMPTY  EMPTY  REMOVE REMOVE
 Z           DUMMY  DUMMY  EMPTY  EMPTY  EMPTY  EMPTY
 X/Z         DUMMY  DUMMY  EMPTY  EMPTY  REMOVE EMPTY
 X/D         DUMMY  DUMMY  EMPTY  EMPTY  REMOVE DUMMY

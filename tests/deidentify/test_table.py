@@ -109,7 +109,7 @@ def letter(row: Row, sop_class: bytes) -> str:
     if row.basic.endswith("U*") or types is None:
         return row.basic.rstrip("*")[-1]
     kind = types.get(0, {}).get(int(row.tag, 16), "3")
-    if row.basic == "X" and kind in ("1C", "2C"):
+    if row.basic == "X" and kind == "1C":
         return "X"
     return {"1": "D", "2": "Z"}.get(kind[0], row.basic[0])
 
