@@ -23,8 +23,10 @@ LABELS = (
     "room rm ward bed raum zimmer station bett suite chambre phone telephone tel telefon fax mobile ext pager mrn pid dob born geb "
     "acc accession ssn id nr numéro numero number nummer fallnummer pat visit case extension no"
 )
-YEARS = "year years yr yrs y yo o jahr jahre jahren jährige jähriger jährigen jähriges jaehrige jaehriger ans años "
+YEARS = (
+    "year years yr yrs y yo o jahr jahre jahren jährige jähriger jährigen jähriges jaehrige jaehriger ans años "
     "anni jaar m f old alter aged age"
+)
 BEFORE_DAYS = "am vom seit bis ab zum den le du on since"
 STREETS = "street st avenue ave road rd lane ln drive boulevard blvd court terrace crescent parkway highway close place"
 TITLES = "dr prof dres herr herrn frau mme mlle dott dra drs signora signor señora monsieur madame"
