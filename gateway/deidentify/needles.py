@@ -2,7 +2,7 @@
 
 1. A name is searched as a whole, word by word (components, component groups, hyphens) and in other orders, but for titles. Words
    of fewer than three letters (two where a character is a syllable) and words that are `ORDINARY` are not searched alone:
-   "Long", "Head" or "CT" would cost honest objects. A word of the vocabulary ("Stone") counts in text only, not in codes.
+   "Long", "Head" or "CT" would cost honest objects. A short one of the vocabulary ("Stone") counts in text only, not in codes.
 2. Six characters or more with a letter among them: anywhere in the bytes, upper or lower case (`ANYWHERE`); but not as part of a
    longer word that is ordinary: "Corona" is not found in "coronal".
 3. Shorter ones: as a whole word of an element's text (`WORD`): "Ann" is not found in "Annotation".
@@ -133,7 +133,7 @@ def _together(family: str, given: str, *, glued: bool) -> Iterator[Form]:
 
 
 def _word(word: str) -> Form:
-    weak = word in load_vocabulary()
+    weak = len(word) < SURE and word in load_vocabulary()
     if is_ideographic(word):
         return Form(word, Match.ANYWHERE, weak=len(word) < SHORTEST)
     if word.isdigit():
