@@ -30,27 +30,6 @@ CODE = re.compile(r"[A-Z0-9_ ]*")
 
 SEPARATORS = re.compile(r"([\s!-/:-@\[-`{-~°–—…«»„“”‘’×±·§]+)")
 """Between words. Every other character is part of one, so that what is odd makes the word unknown."""
-BY = frozenset(
-    [
-        "by",
-        "from",
-        "von",
-        "durch",
-        "par",
-        "per",
-        "por",
-        "da",
-        "door",
-        "signed",
-        "told",
-        "for",
-        "to",
-        "at",
-        "in",
-        "lives",
-        "aus",
-    ]
-)
 PASSES = 8
 CACHED = 2048
 """Bytes; longer texts do not repeat."""
@@ -163,8 +142,6 @@ def _spread(words: list[str], gaps: list[str], kinds: list[Kind]) -> None:
 def _goes_too(at: int, beside: int, gap: str, text: tuple[list[str], list[Kind]]) -> bool:
     """Whether word `at`, loose or shy, goes because of the one beside it."""
     words, kinds = text
-    if kinds[at] is Kind.SHY and beside < at and words[at][0].isupper() and words[beside].casefold() in BY:
-        return True
     if kinds[beside] is not Kind.UNKNOWN:
         return False
     if kinds[at] is Kind.SHY:

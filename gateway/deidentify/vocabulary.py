@@ -1,7 +1,8 @@
 """The words that may stay in a text, as data: the files of `words/`, each with its source, licence and edition in its head.
 
-One entry is one word, casefolded. A mark behind it says more (`wordlike.sort_words`): `long?` is a name as well and shy, `br#`
-stays only beside a number, `hepato+` is a stem of compounds, `mm%` a unit, `gray_matter` a phrase, whose underscore is a blank.
+One entry is one word, casefolded. A mark behind it says more (`wordlike.sort_words`): `rose?` is a name as well and stays only
+written small, `gerd!` only written large, `br#` only beside a number, `hepato+` is a stem of compounds, `mm%` a unit, `gray_matter`
+a phrase, whose underscore is a blank.
 Which files are made by `packaging/make_vocabulary.py` and which by hand is told in docs/adr/0007-vocabulary.md.
 """
 

@@ -13,7 +13,7 @@ from gateway.deidentify.ownwords import spellings
 class Kind(IntEnum):
     """UNKNOWN goes. LISTED stays. LOOSE (a number, a letter, "C6") stays unless it is part of something that goes.
 
-    SHY is a name as well: it stays among words that stay, but not beside one that goes.
+    SHY is a name as well: it stays as it would not be written as a name, and not beside a word that goes.
     """
 
     UNKNOWN = 0
@@ -35,6 +35,7 @@ class Words:
 
     listed: frozenset[str] = field(repr=False)
     shy: frozenset[str] = field(repr=False)
+    loud: frozenset[str] = field(repr=False)
     beside: frozenset[str] = field(repr=False)
     stems: frozenset[str] = field(repr=False)
     units: frozenset[str] = field(repr=False)
@@ -42,15 +43,23 @@ class Words:
 
 
 def sort_words(vocabulary: frozenset[str]) -> Words:
-    """Marks: "word?" shy, "word#" beside a number, "word+" a stem, "word%" a unit, "two words" a phrase, else a plain word."""
-    by: dict[str, set[str]] = {mark: set() for mark in "?#+% "}
+    """ "word?" shy, written small; "word!" large; "word#" beside a number; "word+" a stem; "word%" a unit; "two words" a phrase."""
+    by: dict[str, set[str]] = {mark: set() for mark in "?!#+% "}
     plain: set[str] = set()
     for entry in vocabulary:
         mark = " " if " " in entry else entry[-1:]
-        by.get(mark, plain).add(entry.rstrip("?#+%"))
-    listed = frozenset(form for word in plain | by["%"] for form in spellings(word)) - by["?"]
+        by.get(mark, plain).add(entry.rstrip("?!#+%"))
+    listed = frozenset(form for word in plain | by["%"] for form in spellings(word)) - by["?"] - by["!"]
     stems = frozenset(form for stem in by["+"] for form in spellings(stem))
-    return Words(listed, frozenset(by["?"]), frozenset(by["#"]), stems, frozenset(by["%"]), frozenset(by[" "]))
+    return Words(
+        listed,
+        frozenset(by["?"]),
+        frozenset(by["!"]),
+        frozenset(by["#"]),
+        stems,
+        frozenset(by["%"]),
+        frozenset(by[" "]),
+    )
 
 
 def kind_of(word: str, words: Words) -> Kind:
@@ -58,8 +67,8 @@ def kind_of(word: str, words: Words) -> Kind:
     folded = word.casefold()
     if folded in words.listed:
         return Kind.LISTED
-    if folded in words.shy:
-        return Kind.SHY
+    if folded in words.shy or folded in words.loud:
+        return Kind.SHY if _told(word, folded, words) else Kind.UNKNOWN
     if folded.isdigit():
         return Kind.LOOSE if (len(folded) < 4 and folded.isascii()) or GRID.fullmatch(folded) else Kind.UNKNOWN
     if len(folded) == 1:
@@ -75,6 +84,11 @@ def kind_of(word: str, words: Words) -> Kind:
 def parts_of(word: str) -> tuple[str, ...]:
     """The words that a word with large letters or digits inside is made of, casefolded."""
     return tuple(part.casefold() for run in RUNS.findall(word) for part in (run, *PARTS.findall(run)))
+
+
+def _told(word: str, folded: str, words: Words) -> bool:
+    """Whether it is written as a name would not be: "rose", but "GERD"."""
+    return (word == folded and folded in words.shy) or (word.isupper() and folded in words.loud)
 
 
 def _mixed(folded: str, words: Words) -> bool:
