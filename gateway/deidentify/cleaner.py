@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from pydicom.datadict import keyword_for_tag
 
@@ -77,7 +78,7 @@ class Cleaner:
         self.profile = profile
         self._rule = rule
         self._pseudonyms = pseudonyms
-        self._text = TextCleaner(load_vocabulary())
+        self._text = _text_cleaner()
         self._route: Route = make_route(
             profile, watched_by(rule) | {*REQUIRED, PATIENT_ID} | GEOMETRY | OVERLAYS | RISK_TAGS
         )
@@ -216,6 +217,12 @@ def troubled(trouble: Mapping[int, bool], leak: str) -> Mapping[int, bool] | Non
         return None
     tag = int(place, 16)
     return None if trouble.get(tag) else {**trouble, tag: tag in trouble}
+
+
+@cache
+def _text_cleaner() -> TextCleaner:
+    """One for all projects: sorting the vocabulary takes a while, and what it remembers is the same for all."""
+    return TextCleaner(load_vocabulary())
 
 
 def _is_uid(value: bytes) -> bool:
