@@ -1,4 +1,4 @@
-"""Our engine on a folder: `python -m tests.bench.deid_ours WAY [OPTION...] SOURCE DEST`; prints what `deid_peer.timed` tells.
+"""Our engine on a folder: `python -m tests.bench.deid_ours WAY [OPTION...] WARM SOURCE DEST`; prints what `deid_peer.timed` tells.
 
 `files`: each file read, cleaned, verified and written, without the sync that the product adds, as the other tools have none.
 `memory`: the data sets are in memory beforehand, as the receiver has them, and the clean parts are not written.
@@ -14,7 +14,7 @@ from gateway.deidentify.cleaner import Cleaner, make_cleaner
 from gateway.dicom.part10 import read_file
 from gateway.model import Buffer, Kept
 from gateway.settings import Deidentify
-from tests.bench.deid_peer import Tool, timed
+from tests.bench.deid_peer import WARM, Tool, timed
 
 KEY = bytes(range(32))
 OWN: frozenset[str] = frozenset()
@@ -60,9 +60,10 @@ def in_memory(cleaner: Cleaner, source: Path) -> Tool:
 
 
 def main() -> None:
-    way, *options, source, dest = sys.argv[1:]
+    way, *options, warm, source, dest = sys.argv[1:]
     cleaner = make(tuple(options))
     run = through_files(cleaner) if way == "files" else in_memory(cleaner, Path(source))
+    through_files(cleaner)(Path(warm), Path(dest, WARM))
     print(json.dumps(timed(run, sorted(Path(source).iterdir()), Path(dest))))
 
 

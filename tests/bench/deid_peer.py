@@ -1,4 +1,4 @@
-"""Another tool on a folder: `python deid_peer.py TOOL SOURCE DEST`, in the peers' own environment, nothing of ours imported.
+"""Another tool on a folder: `python deid_peer.py TOOL WARM SOURCE DEST`, in the peers' own environment, nothing of ours imported.
 
 Each tool as its user would run it at its best on many files: one process, set up before the clock starts, its own defaults. A
 file that it refuses is left out and counted. Prints what `deid.Run` reads: files written, files refused, seconds, CPU seconds.
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Final
 
 Tool = Callable[[Path, Path], None]
+WARM: Final = "warm"
+"""What the first file is written to, which is not timed: tables that are read when first needed are no part of the work."""
 
 
 def dcmanon() -> Tool:
@@ -70,6 +72,7 @@ TOOLS: Final = {"dcmanon": dcmanon, "dicognito": dicognito, "dicom-anonymizer": 
 
 def timed(run: Tool, sources: Iterable[Path], dest: Path) -> dict[str, float]:
     """Files are named as their sources are. What a tool raises on a bad file is its own affair: it counts as refused."""
+    (dest / WARM).unlink(missing_ok=True)
     files = refused = 0
     started, used = time.perf_counter(), time.process_time()
     for source in sources:
@@ -85,10 +88,11 @@ def timed(run: Tool, sources: Iterable[Path], dest: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    tool, source, dest = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    tool, warm, source, dest = sys.argv[1], *map(Path, sys.argv[2:])
     warnings.simplefilter("ignore")
     logging.disable()
     run = TOOLS[tool]()
+    run(warm, dest / WARM)
     print(json.dumps(timed(run, sorted(source.iterdir()), dest)))
 
 

@@ -1,4 +1,4 @@
-"""Where our time goes, by instance: `python -m tests.bench.deid_profile SOURCE DEST PASSES`.
+"""Where our time goes, by instance: `python -m tests.bench.deid_profile WARM SOURCE DEST PASSES`.
 
 Steps are timed from outside, by a clock put around the functions that the cleaner calls; it costs about a microsecond a step.
 `rest` is what the cleaner does between them.
@@ -15,6 +15,7 @@ from typing import Any, Final
 from gateway.deidentify import cleaner
 from gateway.deidentify.walker import Walker
 from tests.bench import deid_ours
+from tests.bench.deid_peer import WARM
 
 STEPS: Final[tuple[tuple[object, str], ...]] = (
     (deid_ours, "read_file"),
@@ -41,12 +42,14 @@ def timed(step: Callable[..., Any], name: str, spent: dict[str, float]) -> Calla
 
 
 def main() -> None:
-    source, dest, passes = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    (warm, source, dest), passes = map(Path, sys.argv[1:4]), int(sys.argv[4])
     spent = dict.fromkeys((name for _, name in STEPS), 0.0)
     for owner, name in STEPS:
         setattr(owner, name, timed(getattr(owner, name), name, spent))
     files = sorted(source.iterdir())
     run = deid_ours.through_files(deid_ours.make(()))
+    run(warm, dest / WARM)
+    spent.update(dict.fromkeys(spent, 0.0))
     started = time.perf_counter()
     for _ in range(passes):
         for file in files:
