@@ -157,6 +157,8 @@ def _assemble(words: list[str], gaps: list[str], kinds: list[Kind], *, layout: b
     gap = ""
     broken = False
     for at, word in enumerate(words):
+        if not word and at:  # the text ends with separators
+            break
         if kinds[at] is not Kind.UNKNOWN:
             out += [_mended(gap, first=not out) if broken else _plain(gap, layout=layout), word]
             gap, broken = "", False

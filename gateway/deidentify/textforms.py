@@ -78,10 +78,10 @@ NUMERIC = (
         "",
         r"(?<![\d.])\d{1,2}(?::\d{2}(?::\d{2}(?:[.,]\d{1,6})?)?(?: ?[ap]\.?m\b\.?)?|h\d{2}(?!\d)|(?<=0\d)/\d{2}(?![\d/]))",
     ),
-    _form(BEFORE_DAYS, rf"(?i:\b{_any(BEFORE_DAYS)}) \d{{1,2}}[./]\d{{1,2}}(?:\.|\b(?!\.?\d))"),
+    _form(BEFORE_DAYS, rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d{{1,2}}[./]\d{{1,2}}(?:\.|\b(?!\.?\d))"),
     _form(
         YEARS,
-        rf"(?<![\d.])0?(?:9\d|1[0-4]\d)[ -]?(?i:{_YEARS}){_END}(?:[ -]olds?)?|\b(?i:aged?|alter)[ :]{{1,2}}(?:9\d|1[0-4]\d)\b",
+        rf"(?<![\d.])0?(?:9\d|1[0-4]\d)[ -]?(?i:{_YEARS}){_END}(?:[ -]olds?)?|{_START}(?i:aged?|alter)[ :]{{1,2}}(?:9\d|1[0-4]\d){_END}",
     ),
     _form(
         LABELS,
