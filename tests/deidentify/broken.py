@@ -202,7 +202,7 @@ def make_case(seed: int, number: int) -> Case:
     """Case `number` of `seed`."""
     rnd = Random(f"{seed}-{number}")
     of = sound(rnd.randrange(POOL))
-    if number % 997 == 0:
+    if number % 4999 == 0:
         return Case("bomb", bomb(rnd), DEFLATED, of.options)
     if number % 101 == 0:
         kind = rnd.choice(sorted(RARE))

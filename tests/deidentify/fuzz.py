@@ -26,11 +26,11 @@ from gateway.errors import Refused
 from gateway.model import Dropped, Held, Kept
 from gateway.settings import Deidentify
 from tests.deidentify.broken import DEFLATED, OWN, Case, inflated, make_case
-from tests.deidentify.nested import Options
+from tests.deidentify.nested import OPTION_SETS, Options
 from tests.deidentify.reading import survivors
 
 LIMIT = 2.0
-"""Seconds; what takes longer hangs."""
+"""Seconds of this process's time, so that a busy machine is no hang; nothing in the engine sleeps."""
 
 
 @dataclass
@@ -54,13 +54,13 @@ def watched(seconds: float) -> Iterator[None]:
     def bark(signum: int, frame: FrameType | None) -> None:
         raise Hung
 
-    before = signal.signal(signal.SIGALRM, bark)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, bark)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 @lru_cache(32)
@@ -90,7 +90,7 @@ def run_case(case: Case, scratch: Path) -> tuple[str, bytes]:
 
 
 def try_case(case: Case, number: int, scratch: Path, tally: Tally) -> None:
-    start, outcome = time.perf_counter(), ""
+    start, outcome = time.process_time(), ""
     try:
         with watched(LIMIT):
             outcome, output = run_case(case, scratch)
@@ -105,7 +105,7 @@ def try_case(case: Case, number: int, scratch: Path, tally: Tally) -> None:
     else:
         if survivors(output, [(value.encode(), value) for value in OWN]):
             tally.failures.append((number, case.kind, f"leaks ({outcome})"))
-    took = time.perf_counter() - start
+    took = time.process_time() - start
     tally.slowest = max(tally.slowest, (took, number, case.kind))
     tally.outcomes[outcome or "failed"] += 1
     tally.kinds[case.kind if "+" not in case.kind else "two at once"] += 1
@@ -115,6 +115,8 @@ def try_case(case: Case, number: int, scratch: Path, tally: Tally) -> None:
 def fuzz(seed: int, count: int, minutes: float, save: Path | None = None) -> Tally:
     """Runs the cases 1 to `count` of `seed`, or as many as the minutes allow."""
     tally, begun = Tally(), time.perf_counter()
+    for options in OPTION_SETS:
+        cleaner_of(options)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(1, count + 1):
             case, failed = make_case(seed, number), len(tally.failures)

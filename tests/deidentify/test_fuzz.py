@@ -36,7 +36,8 @@ def test_broken_data_sets_are_refused_or_clean(tmp_path: Path) -> None:
 
 def test_a_case_can_be_made_again() -> None:
     assert make_case(3, 57).data == make_case(3, 57).data != make_case(4, 57).data
-    assert {make_case(5, n).kind for n in range(1, 1200)} >= {"bomb", "deep", "many", "meta", "noise"}
+    kinds = {make_case(5, n).kind for n in (*range(1, 1200), 4999)}
+    assert kinds >= {"bomb", "deep", "many", "meta", "noise"}
 
 
 def test_the_watchdog_and_the_search_bite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,9 +45,14 @@ def test_the_watchdog_and_the_search_bite(tmp_path: Path, monkeypatch: pytest.Mo
     tally, number = Tally(), 0
     cleaner, case = cleaner_of(sound(1).options), make_case(1, 2)
 
+    def spin(seconds: float) -> None:
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+
     def answer(what: str) -> None:
         if what == "hang":
-            time.sleep(10)
+            spin(10.0)
         raise KeyError(what)
 
     monkeypatch.setattr("tests.deidentify.fuzz.LIMIT", 0.05)
@@ -83,11 +89,11 @@ def test_towers_of_sequences(cleaner: Cleaner, depth: int, closed: bool) -> None
     data = write(base(), "explicit")
     at = data.index(b"\x10\x00\x10\x00")
     tower = data[:at] + PIECE * depth + CLOSE * (depth if closed else 0) + data[at:]
-    start = time.perf_counter()
+    start = time.process_time()
     result = cleaner.clean(tower, EXPLICIT, frozenset(OWN))
     assert isinstance(result, Dropped) is (not closed or depth > 48)
     assert cleaner.explain(tower, EXPLICIT, frozenset(OWN)) == [] or not isinstance(result, Dropped)
-    assert time.perf_counter() - start < LIMIT
+    assert time.process_time() - start < LIMIT
 
 
 @pytest.mark.parametrize("filler", [b"\0", b"\x09\x00\x10\x00LO\0\0", b"\x00\x20\x01"])
@@ -96,9 +102,9 @@ def test_a_bomb_is_no_hang(cleaner: Cleaner, filler: bytes) -> None:
     took = []
     for size in (1 << 18, 1 << 19):
         data = deflated(write(base(), "explicit") + filler * (size // len(filler)))
-        start = time.perf_counter()
+        start = time.process_time()
         cleaner.clean(data, DEFLATED, frozenset(OWN))
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     assert took[1] < LIMIT and took[1] < 3.5 * took[0] + 0.2
 
 

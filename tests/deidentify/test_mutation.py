@@ -77,10 +77,10 @@ def types() -> Mapping[str, Mapping[int, str]]:
 
 def presence(code: str, kind: str) -> str:
     """What an attribute of a Type must be after its Basic code: "value", "empty" or "absent" (PS3.15 Table E.1-1a)."""
-    if kind in ("1", "2"):
-        return "value" if kind == "1" else "empty"
-    if kind in ("1C", "2C"):
-        return "absent" if code == "X" else "value" if kind == "1C" else "empty"
+    if kind in ("2", "2C"):
+        return "empty"
+    if kind in ("1", "1C"):
+        return "absent" if kind == "1C" and code == "X" else "value"
     return "empty" if code in ("Z", "Z/D") else "absent"
 
 
