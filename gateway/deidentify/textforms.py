@@ -81,7 +81,8 @@ NUMERIC = (
     _form(BEFORE_DAYS, rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d{{1,2}}[./]\d{{1,2}}(?:\.|\b(?!\.?\d))"),
     _form(
         YEARS,
-        rf"(?<![\d.])0?(?:9\d|1[0-4]\d)[ -]?(?i:{_YEARS}){_END}(?:[ -]olds?)?|{_START}(?i:aged?|alter)[ :]{{1,2}}(?:9\d|1[0-4]\d){_END}",
+        rf"(?<![\d.])0?(?:9\d|1[0-4]\d)[ -]?(?i:{_YEARS}){_END}(?:[ -]olds?)?"
+        rf"|{_START}(?i:aged?|alter)[ :]{{1,2}}(?:9\d|1[0-4]\d){_END}",
     ),
     _form(
         LABELS,

@@ -108,6 +108,8 @@ def _mixed(folded: str, words: Words) -> bool:
     total = sum(map(len, digits))
     if letters == ["x"] or all(len(run) > 1 for run in letters):
         return total < 9 if letters == ["x"] else total < 5
+    if sum(len(run) == 1 for run in letters) > 2:
+        return False
     return total < 3 or (total == 3 and (letters[0] in "bwlifsmhc" or runs[0].isdigit()))
 
 
