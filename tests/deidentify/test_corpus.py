@@ -16,7 +16,7 @@ from tests.corpus.masking import burned, ink_left
 from tests.corpus.score import OPTION_SETS, Score, control, run
 
 WHOLE = ("basic", "recommended")
-PART = 9
+PART = 15
 """Of the other sets of options, every so many files."""
 KEPT = 99.0
 """Percent of what must be kept."""
