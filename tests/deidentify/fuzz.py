@@ -114,9 +114,9 @@ def try_case(case: Case, number: int, scratch: Path, tally: Tally) -> None:
 
 def fuzz(seed: int, count: int, minutes: float, save: Path | None = None) -> Tally:
     """Runs the cases 1 to `count` of `seed`, or as many as the minutes allow."""
-    tally, begun = Tally(), time.perf_counter()
     for options in OPTION_SETS:
         cleaner_of(options)
+    tally, begun = Tally(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for number in range(1, count + 1):
             case, failed = make_case(seed, number), len(tally.failures)

@@ -21,16 +21,17 @@ from tests.deidentify.writer import SYNTAXES, Element, base, with_, write
 from tests.run.command_line import furnish
 
 EXPLICIT = SYNTAXES["explicit"]
+pytestmark = pytest.mark.timeout(600)  # of a machine that has much else to do
 PIECE = b"\x08\x00\x18\x22SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
 CLOSE = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
 
 
 def test_broken_data_sets_are_refused_or_clean(tmp_path: Path) -> None:
     """No exception, no hang, no value of the request in any output; and not everything is refused, which would prove nothing."""
-    tally = fuzz(seed=7, count=2000, minutes=0.3)
+    tally = fuzz(seed=7, count=1500, minutes=1.0)
     assert tally.failures == []
     well = tally.outcomes["kept"] + tally.outcomes["held"]
-    assert tally.cases > 300 and tally.cases * 0.05 < well < tally.cases * 0.6
+    assert tally.cases > 200 and tally.cases * 0.05 < well < tally.cases * 0.6
     assert len(tally.kinds) >= 11 and tally.outcomes["refused dataset.malformed"] > well / 4
 
 

@@ -24,6 +24,7 @@ from tests.deidentify.mutants import KEY, LAYOUT, Bench, element_of, survivors, 
 from tests.deidentify.nested import rows, safe_rows
 from tests.deidentify.writer import SYNTAXES, Element, base, with_, write
 
+pytestmark = pytest.mark.timeout(600)  # of a machine that has much else to do
 ENOUGH = 0.98
 SAMPLED = {
     "2": "CT",

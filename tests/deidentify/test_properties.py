@@ -28,6 +28,7 @@ from tests.deidentify.planted import opened
 from tests.deidentify.reading import Read, body_of, elements, illegal, survivors
 from tests.deidentify.writer import SYNTAXES, Element, base, write
 
+pytestmark = pytest.mark.timeout(600)  # of a machine that has much else to do
 NOBODY: frozenset[str] = frozenset()
 QUIET = tuple(HealthCheck)
 KEYED = {"UI", "DA", "DT", "LO", "SH", "CS"}
