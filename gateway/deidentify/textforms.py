@@ -108,7 +108,7 @@ PERSONS = (
     _form("rue calle piazza", rf"{_START}(?i:rue|calle|piazza) (?:d[eu]s? |la |del )?{_NAME}"),
     _form(
         "name nom nombre nome naam",
-        rf"{_START}(?i:name|nom|nombre|nome|naam) ?[:=] ?[^\W_]{{1,40}}(?:[\^, ]{{1,2}}[^\W_]{{1,40}})?",
+        rf"{_START}(?i:name|nom|nombre|nome|naam) {{0,4}}[:=] {{0,4}}[^\W_]{{1,40}}(?:[\^, ]{{1,2}}[^\W_]{{1,40}})?",
     ),
     _form(SCHEMES, rf"(?i:{_any(SCHEMES)}[:.]\S{{1,2000}})"),
     _form(NETS, rf"[\w-]{{1,63}}\.(?i:{_any(NETS)}){_END}\S{{0,255}}"),
