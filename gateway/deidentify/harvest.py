@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -70,7 +70,7 @@ def harvest(segments: Iterable[Buffer], codec: Codec, tags: re.Pattern[bytes]) -
     found: dict[Place, None] = {}  # in order, so that the first character set counts
     homes: dict[bytes, tuple[bytes, ...]] = {}
     for segment in segments:
-        data = segment if isinstance(segment, bytes) or len(segment) > COPIED else bytes(segment)
+        data = bytes(segment) if len(segment) <= COPIED else memoryview(segment).toreadonly()
         _note_values(data, codec, tags, found)
         _note_uids(data, homes)
     values, others, character_set = _sorted(frozenset(found), next((v for t, v in found if t == CHARACTER_SET), b""))
@@ -106,18 +106,19 @@ def _keys(order: str) -> Mapping[bytes, int]:
     return {struct.pack(order + "HH", tag >> 16, tag & 0xFFFF): tag for tag in (*searched(), CHARACTER_SET)}
 
 
-def _note_values(data: Buffer, codec: Codec, tags: re.Pattern[bytes], found: dict[Place, None]) -> None:
+def _note_values(data: bytes | memoryview, codec: Codec, tags: re.Pattern[bytes], found: dict[Place, None]) -> None:
     """Tag and value of each place that looks like an element, explicit or implicit (as inside UN)."""
-    tag_of, size = _keys(codec.order).get, len(data)
+    tag_of: Callable[[Buffer], int | None] = _keys(codec.order).get  # type: ignore[assignment]
+    size = len(data)
     short, long = (struct.Struct(codec.order + letter).unpack_from for letter in "HI")
     for match in tags.finditer(data):
         pos = match.end() + 3
-        tag = tag_of(bytes(data[pos - 4 : pos]))
+        tag = tag_of(data[pos - 4 : pos])
         if tag is None:
             continue
         if pos + 8 > size or len(found) >= MANY:
             break
-        vr = bytes(data[pos : pos + 2])
+        vr = data[pos : pos + 2]
         if vr in _SHORT:
             start, (length,) = pos + 4, short(data, pos + 2)
         elif vr in _LONG:
@@ -128,23 +129,24 @@ def _note_values(data: Buffer, codec: Codec, tags: re.Pattern[bytes], found: dic
             found[tag, bytes(data[start : start + length])] = None
 
 
-def uids_in(data: Buffer) -> frozenset[bytes]:
+def uids_in(data: bytes) -> frozenset[bytes]:
     """Every UID, whole."""
     homes: dict[bytes, tuple[bytes, ...]] = {}
     _note_uids(data, homes)
     return frozenset(homes)
 
 
-def _note_uids(data: Buffer, homes: dict[bytes, tuple[bytes, ...]]) -> None:
+def _note_uids(data: bytes | memoryview, homes: dict[bytes, tuple[bytes, ...]]) -> None:
     """Every UID, and the bytes of the tag that it follows; another value of the same element follows its predecessor's."""
     home, end = b"", -1
     for match in UID.finditer(data):
         start = match.start() - 1
         before = bytes(data[start - 1 : start + 1]) if start > 0 else b"\0" + bytes(data[:1])
-        if before[1] not in b"012" or before[0] in b"0123456789.":
-            continue
+        if before[1] not in b"012" or (before[0] in b"0123456789." and data[start - 2 : start - 1] != b"\0"):
+            continue  # a big endian length may look like a digit
         if start != end + 1 or before[0] != 0x5C:
-            home = bytes(data[start - 8 : start - 4]) if start >= 8 else b""
+            head = bytes(data[max(0, start - 12) : start - 4])
+            home = head[-8:-4] if head[-4:-2] in _LONG else head[-4:]
         end = match.end()
         uid = (before[1:] + match[0]).rstrip(b".")
         known = homes.get(uid, ())

@@ -58,8 +58,8 @@ def verify(parts: Sequence[Buffer], codec: Codec, original: Harvest, own: Iterab
     segments = _segments(parts, codec)
     if segments is None:
         return "verify.pixels"
-    sought, uids = sought_for(original, own, kept), _secret(original, codec, kept)
-    for segment in segments:
+    sought, uids = sought_for(original, own, kept), _secret(original, kept)
+    for segment in filter(None, segments):
         hunt = _hunt(segment, sought, uids)
         reason = _found(segment, codec, hunt) if hunt else ""
         if reason:
@@ -67,25 +67,26 @@ def verify(parts: Sequence[Buffer], codec: Codec, original: Harvest, own: Iterab
     return ""
 
 
-def _secret(original: Harvest, codec: Codec, kept: frozenset[int]) -> frozenset[bytes]:
+def _secret(original: Harvest, kept: frozenset[int]) -> frozenset[bytes]:
     """The UIDs that must not be there: none that stands in an element whose value stays."""
-    spared = _keys(kept, codec)
+    spared = _keys(kept)
     return frozenset(uid for uid in original.uids if spared.isdisjoint(original.homes.get(uid, ())))
 
 
 @lru_cache(64)
-def _keys(tags: frozenset[int], codec: Codec) -> frozenset[bytes]:
-    return frozenset(codec.key(tag, b"")[:4] for tag in tags)
+def _keys(tags: frozenset[int]) -> frozenset[bytes]:
+    """The bytes of each tag in either order: UN is little endian inside, whatever is outside."""
+    return frozenset(struct.pack(order + "HH", tag >> 16, tag & 0xFFFF) for tag in tags for order in "<>")
 
 
 def _hunt(segment: bytes, sought: Sought, uids: frozenset[bytes]) -> Hunt:
     """First round: all of the segment at once."""
     text, wide, coded = segment.lower(), wide_view(segment), coded_view(segment)
-    plain = suspects(sought, text)
-    hidden = suspects(sought, wide) if wide else []
-    hidden += [n for n in suspects(sought, coded) if n.date or len(n.text) >= LEAST]
     seen = b"\0".join((text, wide, coded))
-    return Hunt(tuple(plain), tuple(hidden), tuple(_whole_uids(seen, uids)))
+    found = suspects(sought, seen)
+    plain = tuple(n for n in found if n.text in text)
+    hidden = tuple(n for n in found if n.text in wide or (n.text in coded and (n.date or len(n.text) >= LEAST)))
+    return Hunt(plain, hidden, tuple(_whole_uids(seen, uids)))
 
 
 def _whole_uids(text: bytes, uids: frozenset[bytes]) -> Iterator[re.Pattern[bytes]]:
@@ -94,9 +95,9 @@ def _whole_uids(text: bytes, uids: frozenset[bytes]) -> Iterator[re.Pattern[byte
         return
     told = (uid for uid in uids if uid in text) if len(uids) <= FEW else uids & uids_in(text)
     for uid in told:
-        pattern = re.compile(rb"(?<![0-9])(?<![0-9]\.)" + re.escape(uid) + rb"(?!\.?[0-9])")
-        if pattern.search(text):
-            yield pattern
+        after = re.escape(uid) + rb"(?!\.?[0-9])"
+        if re.search(rb"(?:(?<![0-9])(?<![0-9]\.)|(?<=\0[0-9.]))" + after, text):  # behind a length, too
+            yield re.compile(rb"(?<![0-9])(?<![0-9]\.)" + after)
 
 
 def _segments(parts: Sequence[Buffer], codec: Codec) -> list[bytes] | None:
@@ -137,7 +138,7 @@ def _found(segment: bytes, codec: Codec, hunt: Hunt) -> str:
     except Unreadable:
         return next((f"verify.{n.kind}@bytes" for n in hunt.plain if _is_sure(n)), UNREADABLE)
     missed = [n.kind for n in (*hunt.plain, *hunt.coded) if _is_sure(n) and n not in met]
-    missed += ["uid" for uid in hunt.uids if uid not in met]
+    missed += ["uid" for uid in hunt.uids if uid.search(segment)]
     return f"verify.{missed[0]}@bytes" if missed else ""
 
 

@@ -18,7 +18,8 @@ Yılmaz Kaya Demir Çelik Şahin Yıldız Yıldırım Öztürk Aydın Özdemir A
 Nowak Kowalski Wiśniewski Wójcik Kowalczyk Kamiński Lewandowski Zieliński Szymański Woźniak Dąbrowski Kozłowski Mazur Król Wróbel
 Wang Li Zhang Liu Chen Yang Huang Zhao Wu Zhou Xu Sun Ma Zhu Hu Guo He Lin Gao Luo Tse Ip Ng Lam Cheung Kim Lee Park Choi Nguyen
 Tran Spira Philips Canon Fuji Corona Medina Romero Delgado Vega Costa Pinto Rossi Russo Ferrari Bianchi Contra Thorn Angio Abdel
-Siemens Legrand Masse Mann Roth Linke Rechter Hals Bein Brust Becken Niere Standard Normal Primus Original Max May Seri Ser Body Neck Sax
+Legrand Masse Mann Roth Linke Rechter Hals Bein Brust Becken Niere Standard Normal Primus Original Max May Seri Ser Body Neck Sax
+Siemens
 """
 GIVENS = """
 Anna Ann Lea Mia Emma Lena Jan Max Paul Leon Tom Tim Ben Uwe Ute Ida Eva Jana Karl Hans Peter Klaus Jürgen Günter Wolfgang Ursula
