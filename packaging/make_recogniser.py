@@ -4,8 +4,8 @@
     python packaging/make_recogniser.py gateway/deidentify/model/text-detector.onnx
 
 Source: the wheel of rapidocr, fetched with `pip download`, never installed; the file in it is checked by its SHA-256. Weights are
-stored as 16-bit floats and widened when they are loaded, which halves the file and moves no box that was measured; nothing else
-is changed. Model and wheel: Apache-2.0 (the PaddleOCR authors; RapidOCR), said in the file's own metadata too.
+stored as 16-bit floats and widened when they are loaded, which halves the file (one line in 60 is missed more in a single
+look); nothing else is changed. Model and wheel: Apache-2.0 (the PaddleOCR authors; RapidOCR), said in the file's own metadata too.
 Needs network, pip and `pip install onnx==1.23.2`; no part of the product.
 """
 

@@ -45,6 +45,8 @@ COLOURS: Final = {
     1: ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 3: ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"),
 }  # fmt: skip
 """Samples per pixel -> photometric interpretations that are understood."""
+MAX_PIXELS: Final = 1 << 26
+"""Of one frame, 8192 x 8192: twice a mammogram. Larger ones would fill the memory while they are looked at."""
 MAX_INFLATED: Final = 1 << 29
 """Bytes of a deflated data set; beyond that nobody looks at it."""
 
@@ -240,6 +242,10 @@ def _shape(values: Mapping[int, bytes], codec: Codec) -> Shape:
         raise Unscreenable("pixels.unsupported")
     if number(HIGH, shape.stored - 1) != shape.stored - 1 or shape.photometric not in COLOURS[shape.samples]:
         raise Unscreenable("pixels.unsupported")
+    if shape.photometric.endswith("422") and shape.columns & 1:
+        raise Unscreenable("pixels.unsupported")
+    if shape.pixels > MAX_PIXELS:
+        raise Unscreenable("pixels.too-large")
     return shape
 
 

@@ -49,6 +49,7 @@ WRONG = {
         file(photometric=b"RGB"),
         file((0x7FE00008, "OF", bytes(4))), file(bits=1, samples=3, photometric=b"RGB"),
     ],
+    "pixels.too-large": [file(rows=9000, columns=9000, pixels=b"")],
     "pixels.malformed": [b"", bytes(200), file()[:-9], file(syntax=RLE, pixels=b"")[:-3]],
     "pixels.syntax": [file(syntax="1.3.6.1.4.1.5962.300.1", pixels=item(b""))],
 }  # fmt: skip

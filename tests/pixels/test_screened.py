@@ -12,7 +12,10 @@ from pydicom.pixels.utils import pixel_array
 
 from gateway.cstore.screener import PixelScreener
 from gateway.cstore.screening import Screened
+from gateway.deidentify.cleaner import make_cleaner
 from gateway.deidentify.screen import PixelCleaner
+from gateway.model import Held
+from gateway.settings import Deidentify
 from tests.pixels.files import JPEG, JPEG_2000, JPEG_LOSSLESS, JPEG_LS, NATIVE, RLE, Made, Pixels, as_stored, part10
 from tests.pixels.planted import Planted, make_frame, small_frame
 
@@ -165,6 +168,28 @@ def _recounted(file: bytes) -> bytes:
 def test_a_frame_of_another_size_is_held(screener: PixelScreener) -> None:
     file = part10(Made([as_stored(small_frame())[0]], syntax=JPEG, elements={"Rows": 80}))
     assert screener.screen((file,)).reason in ("pixels.dimensions", "pixels.undecodable")
+
+
+def test_from_the_cleaner_to_the_release(screener: PixelScreener) -> None:
+    """A data set as a PACS sends it: header cleaned and held by the one, pixels blanked and released by the other."""
+    planted = small_frame()
+    told = {
+        "PatientName": "Quastenberg^Leopoldine",
+        "PatientID": "774411",
+        "StudyInstanceUID": "2.25.1",
+        "SeriesInstanceUID": "2.25.2",
+    }
+    source = part10(Made([as_stored(planted)[0]], "US", JPEG_LS, elements=told))
+    dataset = source[source.index(b"\x08\0\x08\0CS") :]
+    asked = Deidentify(options=("clean-pixel-data",))
+    cleaner = make_cleaner(project="p", deidentify=asked, instance_rule=None, key=bytes(32))
+    held = cleaner.clean(dataset, JPEG_LS, own=frozenset())
+    assert isinstance(held, Held)
+    after = released(screener.screen(held.parts))
+    check_blanked(dcmread(io.BytesIO(source)), after, planted)
+    assert [item.CodeValue for item in after.DeidentificationMethodCodeSequence] == ["113100", "113101"]
+    assert after.BurnedInAnnotation == "NO"
+    assert after.PatientName != told["PatientName"]
 
 
 def test_too_slow_is_held() -> None:
