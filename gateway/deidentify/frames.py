@@ -240,9 +240,8 @@ def _shape(values: Mapping[int, bytes], codec: Codec) -> Shape:
         or (shape.bits == 1 and shape.samples > 1)
     ):
         raise Unscreenable("pixels.unsupported")
-    if number(HIGH, shape.stored - 1) != shape.stored - 1 or shape.photometric not in COLOURS[shape.samples]:
-        raise Unscreenable("pixels.unsupported")
-    if shape.photometric.endswith("422") and shape.columns & 1:
+    odd = shape.photometric.endswith("422") and shape.columns & 1
+    if odd or number(HIGH, shape.stored - 1) != shape.stored - 1 or shape.photometric not in COLOURS[shape.samples]:
         raise Unscreenable("pixels.unsupported")
     if shape.pixels > MAX_PIXELS:
         raise Unscreenable("pixels.too-large")
@@ -252,9 +251,7 @@ def _shape(values: Mapping[int, bytes], codec: Codec) -> Shape:
 def _check_size(picture: Picture) -> None:
     """Exactly the frames that the header tells of, and at most one byte of padding."""
     shape, has = picture.shape, picture.pixels.end - picture.pixels.value
-    wants = shape.frame_bytes * shape.frames
-    if shape.bits == 1:
-        wants = (shape.pixels * shape.frames + 7) // 8
+    wants = (shape.pixels * shape.frames + 7) // 8 if shape.bits == 1 else shape.frame_bytes * shape.frames
     if has not in (wants, wants + (wants & 1)):
         raise Unscreenable("pixels.dimensions")
 
