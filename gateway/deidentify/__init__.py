@@ -15,7 +15,8 @@ The way through. `cleaner` joins the rest. `preview` and `harvest` look at the o
 look-up what stays, `decision` what is done to all else and `pseudonym`, `dates`, `text`, `icc`, `documents` what is
 written in its place; `pixels` and `comments` see to what hides in and behind an image, `private` to private elements
 that are known to be safe. `filter` judges what the walk saw, `risk` its pixels; `marks` and `meta` say what was done.
-`verify` reads the result again, on its own, before anyone may have it.
+`verify` reads the result again, on its own (`reading`), before anyone may have it: for what `searched` lists, in every
+spelling (`spelling`, `views`) that is no everyday word (`needles`, `ordinary`, `sought`).
 
 What is done to an element is compiled once into a `profile`: `table` (Table E.1-1) and `options`, `types` and
 `places` (the attribute's type in the instance's own IOD), `defaults` (what the table does not name), the project's

@@ -16,8 +16,8 @@ from gateway.deidentify.subject import Subject
 WITH_ITEMS = (Action.ITEMS, Action.SCRUB)
 CLEANED = (Action.TEXT, Action.SHIFT)
 """Of which nothing may be left, even where the object needs a value."""
-NEVER_EMPTY = frozenset({0x00080104, 0x00080119, 0x0040A160, 0x00700006})
-"""Text that is Type 1 or 1C wherever it occurs: code meaning, long code value, text value, unformatted text value."""
+NEVER_EMPTY = frozenset({0x00080070, 0x00080100, 0x00080104, 0x00080119, 0x0040A160, 0x00700006})
+"""Text that is Type 1 or 1C nearly wherever it occurs: manufacturer, code, its meaning, text values."""
 Value = tuple[bytes, bytes, Charset]
 """VR, raw value, character set."""
 NATURE: dict[Action, frozenset[bytes]] = {

@@ -32,7 +32,20 @@ FORMS: Mapping[bytes, Form] = {
 SIZES: Mapping[bytes, int] = {
     b"US": 2, b"SS": 2, b"AT": 4, b"UL": 4, b"SL": 4, b"FL": 4, b"FD": 8, b"SV": 8, b"UV": 8,
 }  # fmt: skip
-"""Bytes of one value; checked where an element takes the slow path anyway."""
+"""Bytes of one value."""
+
+
+def form_of(vr: bytes) -> Form | None:
+    """What a kept value of that VR must match, None for anything (of even length)."""
+    size = SIZES.get(vr, 2)
+    return FORMS.get(vr) or (_whole(size) if size > 2 else None)
+
+
+def _whole(size: int) -> Form:
+    def whole(buf: bytes, start: int, end: int) -> bool:
+        return (end - start) % size == 0 and end <= len(buf)
+
+    return whole
 
 
 def is_legal(vr: bytes, raw: bytes) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.deidentify.encoding import Malformed
+from gateway.deidentify.encoding import Codec, Header, Malformed
 from gateway.model import Buffer
 
 Parts = list[Buffer]
+PADDING_ELEMENT = 0xFFFCFFFC
 
 
 class Output:
@@ -47,6 +48,13 @@ def check_end(pos: int, end: int, *, open_end: bool) -> None:
     """A data set ends where its length says, an open one only with its delimiter. Raises Malformed."""
     if pos != end or open_end:
         raise Malformed
+
+
+def read_header(buf: bytes, pos: int, codec: Codec, *, top: bool) -> Header:
+    """NUL bytes behind the last element are told as what the standard has for padding (PS3.10 7.2)."""
+    if top and is_padding(buf, pos):
+        return Header(PADDING_ELEMENT, b"OB", len(buf) - pos, pos)
+    return codec.header(buf, pos)
 
 
 def is_padding(buf: bytes, pos: int) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gateway.deidentify.actions import Action, Rule
 from gateway.deidentify.encoding import PIXEL_TAGS, SHORT_VRS, Codec
-from gateway.deidentify.forms import FORMS, Form
+from gateway.deidentify.forms import Form, form_of
 from gateway.deidentify.preview import CHARACTER_SET
 from gateway.deidentify.profile import Profile
 
@@ -75,5 +75,5 @@ def _names(codec: Codec, rules: Mapping[int, Rule], vrs: Mapping[int, bytes]) ->
 
 def _form(action: Action, tag: int, vr: bytes, codec: Codec) -> Form | bytes | None:
     if action is Action.KEEP:
-        return FORMS.get(vr)
+        return form_of(vr)
     return codec.encode(tag, vr, b"") if action is Action.EMPTY else b""

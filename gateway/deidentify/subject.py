@@ -9,6 +9,7 @@ from functools import lru_cache
 from gateway.deidentify.charset import Charset, read_charset
 from gateway.deidentify.dates import over_89
 from gateway.deidentify.harvest import DATES, NAMES, Harvest, Own
+from gateway.deidentify.ownwords import squeezed
 from gateway.deidentify.preview import BIRTH_DATE, PATIENT_AGE, PATIENT_ID, STUDY_DATE, STUDY_INSTANCE
 from gateway.deidentify.pseudonym import Pseudonyms
 from gateway.deidentify.text import TextCleaner, own_words
@@ -28,6 +29,11 @@ class Subject:
     study_date: bytes = field(repr=False)
     aged: bool
     own: frozenset[str] = field(repr=False)
+
+    def is_named_in(self, raw: bytes, charset: Charset) -> bool:
+        """Whether a word of the patient's own stands in a value, with or without separators, whatever is around it."""
+        text = squeezed(charset.decode(raw))
+        return any(squeezed(word) in text for word in self.own)
 
 
 def make_subject(pseudonyms: Pseudonyms, text: TextCleaner, first: Mapping[int, bytes], own: frozenset[str]) -> Subject:

@@ -17,7 +17,7 @@ from gateway.deidentify.charset import read_charset
 from gateway.deidentify.comments import without_comments
 from gateway.deidentify.decision import CLEANED, WITH_ITEMS, Value, decide, distrusted, fitting, new_value
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Header, Malformed
-from gateway.deidentify.output import Output, Parts, check_end, is_padding, within
+from gateway.deidentify.output import Output, Parts, check_end, read_header, within
 from gateway.deidentify.pixels import PIXEL_VRS, fragments_end, has_overlays, native_size, pixel_end, without_overlays
 from gateway.deidentify.preview import CHARACTER_SET
 from gateway.deidentify.private import CREATORS, note_creator, past_private, safe_rule, unnumbered
@@ -31,7 +31,6 @@ MAX_DEPTH = 48
 NO_MARK: Mark = (1 << 32, b"")
 UNNAMED = (-1, None)
 PIXELS = Rule(Action.KEEP, "default: pixel data")
-PADDING_ELEMENT = 0xFFFCFFFC
 
 
 class Disordered(Exception):
@@ -74,7 +73,7 @@ class Walker:
                 pos, last = self._run(pos, end, last, fence, (scope, out))
                 if pos >= end:
                     break
-            head = self._header(pos, end, scope)
+            head = read_header(self.buf, pos, scope.codec, top=not scope.depth)
             if open_end and head.tag == ITEM_END:
                 return out.close(pos), pos
             scope = self._noted(head, scope)
@@ -122,7 +121,7 @@ class Walker:
         """As `_level`, but each element on its own, then all in tag order; of several with one tag the first stays."""
         found: dict[int, Parts] = {tag: [mark] for tag, mark in (() if scope.depth else self.marks)}
         while pos < end:
-            head = self._header(pos, end, scope)
+            head = read_header(self.buf, pos, scope.codec, top=not scope.depth)
             if open_end and head.tag == ITEM_END:
                 break
             scope = self._noted(head, scope)
@@ -132,12 +131,6 @@ class Walker:
         else:
             check_end(pos, end, open_end=open_end)
         return [part for tag in sorted(found) for part in found[tag]], pos
-
-    def _header(self, pos: int, end: int, scope: Scope) -> Header:
-        """NUL bytes behind the last element are told as what the standard has for padding (PS3.10 7.2)."""
-        if not scope.depth and is_padding(self.buf, pos):
-            return Header(PADDING_ELEMENT, b"OB", end - pos, pos)
-        return scope.codec.header(self.buf, pos)
 
     def _noted(self, head: Header, scope: Scope) -> Scope:
         """The scope as this element changes it: an item's own character set, or the creator of a private block."""
@@ -171,9 +164,8 @@ class Walker:
             return [], within(head.value + head.length, end)
         vr = known if known and (head.vr == b"UN" or not scope.codec.explicit) else head.vr
         action = decide(rule, vr, known, scrub=scope.scrub)
-        again = self.made_for.trouble.get(unnumbered(head.tag))
-        if again is not None:
-            action = distrusted(action, vr, again=again)
+        if self.made_for.trouble:
+            action = self._distrusted(action, vr, head, scope)
         if vr == b"SQ" or head.length == UNDEFINED:
             self._tell(head.tag, action, rule, scope)
             return self._sequence(head, end, scope, action)
@@ -188,9 +180,17 @@ class Walker:
         vr = known or vr
         value = (vr, raw, scope.charset)
         new = rule.value if action is Action.VALUE else self._new_value(action, head.tag, value, scope.parent)
-        if new is raw and not head.length & 1:
+        if new == raw and vr == head.vr and not head.length & 1:
             return None, after
         return [scope.codec.encode(head.tag, vr, new)], after
+
+    def _distrusted(self, action: Action, vr: bytes, head: Header, scope: Scope) -> Action:
+        """At first only where the patient's own words stand; when that did not help, wherever the tag does."""
+        again = self.made_for.trouble.get(unnumbered(head.tag))
+        raw = self.buf[head.value : head.value + head.length]
+        if again or (again is not None and (vr == b"UI" or self.subject.is_named_in(raw, scope.charset))):
+            return distrusted(action, vr, again=again)
+        return action
 
     def _new_value(self, action: Action, tag: int, value: Value, parent: int) -> bytes:
         """A dummy where cleaning leaves nothing of what the object needs."""

@@ -177,7 +177,7 @@ class Battery:
         for tag, vr, value in (
             (0x00180060, "DS", b"Qzxwordsxqjk"), (0x00180022, "CS", b"Qzxwordsxqjk"), (0x00180060, "LO", b"Qzxwordsxqjk"),
             (0x00200013, "IS", b"12 Qzxwordsxqjk"), (0x00280030, "UT", b"Qzxwordsxqjk"),
-            (0x00080102, "LT", b"Qzxwordsxqjk"), (0x00080102, "PN", b"Qzxwordsxqjk"),
+            (0x00080102, "LT", b"Qzxwordsxqjk"), (0x00189087, "FD", b"Qzxwordsxqjk"), (0x00080102, "PN", b"Qzxwordsxqjk"),
         ):  # fmt: skip
             output = self.clean(with_(base(), Element(tag, vr, value)))
             assert output and b"qzxwordsxqjk" not in output.lower()
