@@ -7,9 +7,10 @@ somebody typed where no name belongs costs that element, not the image, and the 
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -23,7 +24,7 @@ from gateway.deidentify.harvest import Harvest, harvest, tag_pattern
 from gateway.deidentify.marks import make_marks
 from gateway.deidentify.meta import file_meta
 from gateway.deidentify.output import Parts
-from gateway.deidentify.pixels import GEOMETRY, OVERLAYS, pixel_spans, splice
+from gateway.deidentify.pixels import GEOMETRY, OVERLAYS, Cut, guess, pixel_spans, splice
 from gateway.deidentify.preview import CHARACTER_SET, preview
 from gateway.deidentify.profile import Profile, compile_profile
 from gateway.deidentify.pseudonym import PADDING, Pseudonyms
@@ -63,10 +64,10 @@ class Explained:
 
 @dataclass(frozen=True)
 class Source:
-    """One data set as it came. `pixels`: the pixel data's value where it was taken out of `data`. `own`: the request's values."""
+    """One data set as it came. `pixels`: the pixel data where it was taken out of `data`. `own`: the request's values."""
 
     data: bytes = field(repr=False)
-    pixels: Buffer | None = field(repr=False)
+    pixels: Cut | None = field(repr=False)
     codec: Codec
     own: frozenset[str] = field(repr=False)
 
@@ -97,8 +98,7 @@ class Cleaner:
         if codec is None:
             return Dropped(Outcome.REFUSED, "dataset.transfer-syntax")
         try:
-            data, pixels = _unpack(dataset, codec, deflated=transfer_syntax in DEFLATED)
-            done = self._clean(Source(data, pixels, codec, own))
+            done = self._first(_sources(dataset, transfer_syntax, codec, own))
         except BROKEN:
             return Dropped(Outcome.REFUSED, "dataset.malformed")
         return done if isinstance(done, Dropped) else self._finished(*done, transfer_syntax)
@@ -109,11 +109,17 @@ class Cleaner:
         trace: list[Step] = []
         try:
             if codec is not None:
-                data, pixels = _unpack(dataset, codec, deflated=transfer_syntax in DEFLATED)
-                self._clean(Source(data, pixels, codec, own), trace)
+                self._first(_sources(dataset, transfer_syntax, codec, own), trace)
         except BROKEN:
             return []
         return [Explained(_readable(s.path), keyword_for_tag(s.tag), s.action.value, s.source) for s in trace]
+
+    def _first(self, sources: Iterable[Source], trace: list[Step] | None = None) -> Dropped | tuple[Walker, Parts]:
+        """The first that is no wrong guess. Raises one of `BROKEN` where none is."""
+        for source in sources:
+            with contextlib.suppress(*BROKEN):
+                return self._clean(source, trace)
+        raise Malformed
 
     def _clean(self, source: Source, trace: list[Step] | None = None) -> Dropped | tuple[Walker, Parts]:
         """Walks, judges and verifies; again while `verify` names elements that can be mended."""
@@ -148,7 +154,7 @@ class Cleaner:
             make_subject(self._pseudonyms, self._text, first, own),
             first.get(SOP_CLASS, b"").strip(PADDING),
             first.get(CHARACTER_SET, b""),
-            spliced=source.pixels,
+            cut=source.pixels,
             trace=trace,
         )
 
@@ -163,7 +169,7 @@ class Cleaner:
             parts = walker.walk(source.data, source.codec, marks)
         except Disordered:
             return self._walk(source, self._sorted(source, walk))
-        if walker.spliced is not None:  # taken for pixel data, but not met as such
+        if walker.cut is not None:  # taken for pixel data, but not met as such
             raise Malformed
         new = self._pseudonyms.patient_id(walker.seen.get(PATIENT_ID, b""), walker.seen.get(STUDY_INSTANCE, b""))
         pseudonym += source.codec.encode(PATIENT_ID, b"LO", new)
@@ -188,7 +194,7 @@ class Cleaner:
     def _finished(self, walker: Walker, parts: Parts, transfer_syntax: str) -> Kept | Held:
         """The whole file; held where nobody has looked at pixels that may show a name."""
         old = walker.seen[SOP_INSTANCE]
-        SOPInstanceUID = old.strip(PADDING) if self.profile.options.retain_uids else self._pseudonyms.uid(old)
+        SOPInstanceUID = old.strip(PADDING) if self.profile.options.retain_uids else self._pseudonyms.uids(old)
         meta = file_meta(walker.seen[SOP_CLASS].strip(PADDING), SOPInstanceUID, transfer_syntax)
         file = (meta, *(_deflate(parts) if transfer_syntax in DEFLATED else parts))
         screening = self.profile.options.screen_pixels
@@ -231,14 +237,21 @@ def _is_uid(value: bytes) -> bool:
     return 0 < len(uid) <= 64 and not uid.strip(b"0123456789.")
 
 
-def _unpack(dataset: Buffer, codec: Codec, *, deflated: bool) -> tuple[bytes, Buffer | None]:
-    """The data set as bytes; pixel data apart where copying it would be the price. Raises Malformed, struct.error, zlib.error."""
-    if deflated:
-        return _inflate(dataset), None
+def _sources(dataset: Buffer, transfer_syntax: str, codec: Codec, own: frozenset[str]) -> Iterator[Source]:
+    """The data set as bytes; pixel data apart where copying it would be the price, the second time by a closer look.
+
+    Raises Malformed, zlib.error.
+    """
     whole = dataset.obj if isinstance(dataset, memoryview) and isinstance(dataset.obj, bytes) else dataset
-    if isinstance(whole, bytes) and len(whole) == len(dataset):
-        return whole, None
-    return splice(memoryview(dataset), codec)
+    if transfer_syntax in DEFLATED:
+        yield Source(_inflate(dataset), None, codec, own)
+    elif isinstance(whole, bytes) and len(whole) == len(dataset):
+        yield Source(whole, None, codec, own)
+    else:
+        guessed = guess(memoryview(dataset), codec)
+        if guessed is not None:
+            yield Source(*guessed, codec, own)
+        yield Source(*splice(memoryview(dataset), codec), codec, own)
 
 
 def _inflate(data: Buffer) -> bytes:

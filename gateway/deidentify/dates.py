@@ -57,6 +57,7 @@ def age(raw: bytes) -> bytes:
     return b"\\".join(ages) if any(ages) else b""
 
 
+@lru_cache(CACHED)
 def over_89(birth_date: bytes, study_date: bytes, patient_age: bytes) -> bool:
     """Whether birth date and study date (DA), or the age (AS), say more than 89 completed years."""
     if age(patient_age) == b"090Y":

@@ -38,6 +38,10 @@ class Header(NamedTuple):
     value: int
 
 
+made = tuple.__new__
+"""Calling `Header` would cost as much as reading one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Codec:
     """One encoding. `order`: "<" or ">". `width` and `length_of`: what the walker's fast path reads by itself."""
@@ -68,9 +72,10 @@ class Codec:
         if self.explicit:
             group, element, vr, length = self.short.unpack_from(buf, pos)
             if vr in SHORT_VRS:
-                return Header(group << 16 | element, vr, length, pos + 8)
+                return made(Header, (group << 16 | element, vr, length, pos + 8))
             if vr in LONG_VRS:
-                return Header(group << 16 | element, vr, self.count.unpack_from(buf, pos + 8)[0], pos + 12)
+                (length,) = self.count.unpack_from(buf, pos + 8)
+                return made(Header, (group << 16 | element, vr, length, pos + 12))
             if group != 0xFFFE:
                 raise Malformed
         group, element, length = self.long.unpack_from(buf, pos)

@@ -11,11 +11,12 @@ from gateway.deidentify.encoding import Codec
 
 IMPLEMENTATION_CLASS_UID = b"2.25.322790543021498764523908417652390184712"
 IMPLEMENTATION_VERSION_NAME = b"PACSGATEWAY"
+CODEC = Codec(True, "<", {})
 
 
 def file_meta(SOPClassUID: bytes, SOPInstanceUID: bytes, transfer_syntax: str) -> bytes:
     """Preamble, prefix and group 0002, always Explicit VR Little Endian. `SOPInstanceUID`: the new one."""
-    codec = Codec(True, "<", {})
+    codec = CODEC
     body = b"".join(
         (
             codec.encode(0x00020001, b"OB", b"\0\1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Malformed
 from gateway.model import Buffer
@@ -11,6 +12,8 @@ from gateway.model import Buffer
 PIXEL_VRS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OV", b"UN"))
 """What pixel data may come as; text in its place is no pixel data."""
 _ITEM_HEAD = 8
+GUESSED_FIRST, GUESSED_MOST = 1 << 14, 1 << 24
+"""Bytes that are searched for pixel data before its place is found the slow way."""
 SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS = (
     0x00280002,
     0x00280004,
@@ -24,6 +27,13 @@ GEOMETRY = frozenset((SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS, STORED,
 OVERLAYS = frozenset(0x60000102 | group << 17 for group in range(16))
 """Overlay Bit Position of each overlay group: not 0 where the overlay lies in unused bits of the pixels (PS3.3 C.9.2, retired)."""
 """What the size of native pixel data follows from (PS3.5 8.1.1)."""
+
+
+class Cut(NamedTuple):
+    """Pixel data taken out of the bytes. `at`: where its value began; the walk takes it for pixel data nowhere else."""
+
+    at: int
+    value: memoryview
 
 
 def pixel_end(data: Buffer, pos: int, length: int, codec: Codec) -> int:
@@ -116,8 +126,35 @@ def is_encapsulated(data: Buffer, codec: Codec) -> bool:
         return False
 
 
-def splice(view: memoryview, codec: Codec) -> tuple[bytes, Buffer | None]:
-    """For input that is not bytes: a copy of all but the first top-level pixel data's value, and a view of that value.
+def guess(view: memoryview, codec: Codec) -> tuple[bytes, Cut] | None:
+    """As `splice`, found by the header's bytes: the first value of pixel data that reaches to the very end of `view`.
+
+    It is as good as always the top level's. Whether it is, only the walk can tell.
+    """
+    size, group = GUESSED_FIRST, codec.key(0x7FE00010, b"")[:2]
+    while size <= GUESSED_MOST:
+        head = bytes(view[:size])
+        pos = head.find(group)
+        while pos >= 0:
+            if value := _reaches_the_end(view, pos, codec):
+                return bytes(view[:value]), Cut(value, view[value:])
+            pos = head.find(group, pos + 1)
+        size = size * 8 if size < len(view) else GUESSED_MOST + 1
+    return None
+
+
+def _reaches_the_end(view: memoryview, pos: int, codec: Codec) -> int:
+    """Where the value begins of what looks like pixel data up to the end; 0 for anything else."""
+    try:
+        tag, vr, length, value = codec.header(view, pos)
+        found = tag in PIXEL_TAGS and vr in PIXEL_VRS and pixel_end(view, value, length, codec) == len(view)
+    except (Malformed, struct.error):
+        return 0
+    return value if found else 0
+
+
+def splice(view: memoryview, codec: Codec) -> tuple[bytes, Cut | None]:
+    """For input that is not bytes: a copy of all but the first top-level pixel data's value, and that value.
 
     Nothing is judged here: what cannot be skimmed is copied whole, and the walk says what is wrong with it.
     """
@@ -127,7 +164,7 @@ def splice(view: memoryview, codec: Codec) -> tuple[bytes, Buffer | None]:
         return bytes(view), None
 
 
-def _spliced(view: memoryview, codec: Codec) -> tuple[bytes, Buffer | None]:
+def _spliced(view: memoryview, codec: Codec) -> tuple[bytes, Cut | None]:
     """A skim over the top level; undefined lengths are stepped into, delimiters over. Raises Malformed, struct.error."""
     pos, inside = 0, [codec]  # the encoding of each open level; what UN holds is implicit (PS3.5 6.2.2)
     while pos < len(view):
@@ -135,7 +172,7 @@ def _spliced(view: memoryview, codec: Codec) -> tuple[bytes, Buffer | None]:
         pos = head.value
         if head.tag in PIXEL_TAGS and len(inside) == 1:
             end = pixel_end(view, pos, head.length, codec)
-            return b"".join((view[:pos], view[end:])), view[pos:end]
+            return b"".join((view[:pos], view[end:])), Cut(pos, view[pos:end])
         if head.tag in (ITEM_END, SEQUENCE_END):
             inside.pop()
             if not inside:

@@ -10,7 +10,7 @@ import contextlib
 import struct
 from collections.abc import Mapping
 
-from gateway.deidentify.encoding import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Codec, Malformed
+from gateway.deidentify.encoding import ITEM, ITEM_END, SEQUENCE_END, SHORT_VRS, UNDEFINED, Codec, Malformed
 
 CHARACTER_SET = 0x00080005
 SOP_CLASS = 0x00080016
@@ -36,12 +36,16 @@ def preview(data: bytes, codec: Codec, *, whole: bool = False) -> Mapping[int, b
 
 
 def _look(data: bytes, codec: Codec, found: dict[int, bytes], *, whole: bool) -> None:
-    pos, size, header = 0, len(data), codec.header
+    pos, size, header, explicit, unpack = 0, len(data), codec.header, codec.explicit, codec.short.unpack_from
     while pos < size:
-        tag, vr, length, pos = header(data, pos)
-        if length == UNDEFINED:
-            pos = _close(data, pos, codec, vr)
-            continue
+        if explicit and data[pos + 4 : pos + 6] in SHORT_VRS:  # what `header` would tell, without the price of a call
+            group, element, _, length = unpack(data, pos)
+            tag, pos = group << 16 | element, pos + 8
+        else:
+            tag, vr, length, pos = header(data, pos)
+            if length == UNDEFINED:
+                pos = _close(data, pos, codec, vr)
+                continue
         if tag in WANTED and tag not in found and length < LONGEST:
             found[tag] = data[pos : pos + length]
         pos += length

@@ -29,6 +29,7 @@ class Pseudonyms:
         self._key = key
         self._template = patient_id
         self._crosswalk = crosswalk
+        self.days = lru_cache(CACHED)(self._days)
         self.uids = lru_cache(CACHED)(self._uids)
         self.identifier = lru_cache(CACHED)(self._identifier)
         self.patient_id = lru_cache(CACHED)(self._patient_id)
@@ -44,7 +45,7 @@ class Pseudonyms:
         """Whether this patient has a pseudonym: everybody has, but where there is a crosswalk only those in it."""
         return self._crosswalk is None or PatientID.strip(PADDING) in self._crosswalk
 
-    def days(self, PatientID: bytes, StudyInstanceUID: bytes) -> int:
+    def _days(self, PatientID: bytes, StudyInstanceUID: bytes) -> int:
         """Days to add to every date of the patient; of the study, where no patient ID tells whose it is."""
         text = PatientID.strip(PADDING)
         return offset_days(self._key, text or b"\1study" + StudyInstanceUID.strip(PADDING))

@@ -30,6 +30,7 @@ PROJECTED = frozenset(
     + (b"481.1", b"481.23", b"481.24")
 )
 """CR, DX, MG, intra-oral, XA, RF, RT images: pixels of a detector, on which labels may have been burnt."""
+KNOWN = RECONSTRUCTED | PROJECTED
 CAPTURED = (b"SCREEN", b"CAPTURE", b"DOSE_INFO", b"PROTOCOL", b"REPORT")
 """What image types of screen pages contain."""
 GREY = (b"MONOCHROME1", b"MONOCHROME2", b"")
@@ -40,7 +41,7 @@ def pixel_risk(seen: Mapping[int, bytes], *, screening: bool) -> str:
     if _text(seen, BURNED_IN) == b"YES":
         return "pixels.burned-in"
     sop_class = _text(seen, SOP_CLASS)
-    if sop_class not in RECONSTRUCTED | PROJECTED:
+    if sop_class not in KNOWN:
         return "pixels.at-risk"
     if _is_capture(seen):
         return "pixels.capture"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from gateway.deidentify.actions import Action, Rule
 from gateway.deidentify.charset import Charset
 from gateway.deidentify.encoding import Codec
+from gateway.deidentify.pixels import Cut
 from gateway.deidentify.private import Creators
 from gateway.deidentify.subject import Subject
 from gateway.model import Buffer
@@ -47,7 +48,7 @@ class Step(NamedTuple):
 class Walk(NamedTuple):
     """What one walk is made for. `trouble`: tags in which a value of the patient's was found -> whether cleaning did not help.
 
-    `spliced`: the pixel data's value, where it was taken out of the bytes beforehand. `sort`: put elements in order.
+    `cut`: the pixel data, where it was taken out of the bytes beforehand. `sort`: put elements in order.
     `trace`: a list in which every step is noted; without it the walk is faster.
     """
 
@@ -55,6 +56,6 @@ class Walk(NamedTuple):
     sop_class: bytes
     charset: bytes
     trouble: Mapping[int, bool] = UNTROUBLED
-    spliced: Buffer | None = None
+    cut: Cut | None = None
     sort: bool = False
     trace: list[Step] | None = None

@@ -44,7 +44,7 @@ class Walker:
         self.route, self.profile = route, route.profile
         self.made_for = walk
         self.subject = walk.subject
-        self.spliced = walk.spliced
+        self.cut = walk.cut
         self.trace = walk.trace
         self.no_private = not route.profile.safe and walk.trace is None
         self.fast = not walk.trouble and walk.trace is None
@@ -211,8 +211,8 @@ class Walker:
             raise Malformed
         self._tell(head.tag, Action.KEEP, PIXELS, scope)
         self.has_pixels = True
-        if self.spliced is not None:
-            view, after, self.spliced = memoryview(self.spliced), head.value, None
+        if self.cut is not None and self.cut.at == head.value:
+            view, after, self.cut = self.cut.value, head.value, None
         else:
             after = pixel_end(self.buf, head.value, head.length, scope.codec)
             view = memoryview(self.buf)[head.value : after]

@@ -5,9 +5,11 @@ Takes bytes, touches no element that it does not have to. Standard: PS3.5 7.1 (e
 
 from __future__ import annotations
 
+import mmap
+import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -31,6 +33,8 @@ SHORT_VRS: Final = frozenset(
 )  # fmt: skip
 MAX_DEPTH: Final = 32  # of undefined-length sequences in one another; real ones stay below 10
 FIRST_INFLATED: Final = 1 << 16
+CHUNK: Final = 1 << 24  # bytes of a part that are written at once
+IOV: Final = 512  # parts, of which the kernel takes 1024
 MAX_INFLATED: Final = 1 << 25  # bytes before the series UID: a deflate bomb ends here
 
 Header = tuple[int, int, int, bytes]
@@ -71,23 +75,73 @@ def peek(data: Buffer, transfer_syntax: str) -> Ids:
         size *= 8
 
 
-def read_file(path: Path) -> tuple[bytes, str]:
-    """The data set's bytes and its transfer syntax. Raises Refused("file.not-dicom"), OSError."""
-    raw = path.read_bytes()
-    if raw[128:132] != b"DICM":
+def read_file(path: Path) -> tuple[memoryview, str]:
+    """The data set, as a view of the mapped file, and its transfer syntax. Raises Refused("file.not-dicom"), OSError.
+
+    Of a large file nothing is read before it is looked at. A file that somebody cuts short meanwhile ends the process (SIGBUS):
+    this is for files that lie still.
+    """
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        flags = mmap.MAP_SHARED | (mmap.MAP_POPULATE if size <= CHUNK else 0)  # at once is cheaper than page by page
+        raw = memoryview(mmap.mmap(file.fileno(), size, flags=flags, prot=mmap.PROT_READ) if size else b"")
+    if bytes(raw[128:132]) != b"DICM":
         raise Refused("file.not-dicom", "no DICM mark after 128 bytes")
-    view, at, syntax = memoryview(raw), 132, ""
+    at, syntax = 132, ""
     try:
-        while at < len(raw) and raw[at : at + 2] == b"\x02\x00":
-            tag, start, length, _ = _explicit(view, at, "<")
+        while at < size and bytes(raw[at : at + 2]) == b"\x02\x00":
+            tag, start, length, _ = _explicit(raw, at, "<")
             if tag == META_SYNTAX:
-                syntax = _text(view[start : start + length])
+                syntax = _text(raw[start : start + length])
             at = start + length
     except (_Unreadable, struct.error):
         raise Refused("file.not-dicom", "the file meta information cannot be read") from None
-    if not syntax or at > len(raw):
+    if not syntax or at > size:
         raise Refused("file.not-dicom", "the file meta information names no transfer syntax")
     return raw[at:], syntax
+
+
+def write_file(path: Path, parts: Iterable[Buffer]) -> None:
+    """A file of these parts, in few calls, not synced. Raises OSError.
+
+    Of a mapped file that parts are views of, no more than `CHUNK` bytes stay in memory, however large it is.
+    """
+    with path.open("wb", buffering=0) as file:
+        waiting: list[Buffer] = []
+        size = 0
+        for piece in _pieces(parts):
+            waiting.append(piece)
+            size += len(piece)
+            if size >= CHUNK or len(waiting) == IOV:
+                _write_all(file.fileno(), waiting, size)
+                _forget(piece)
+                waiting, size = [], 0
+        _write_all(file.fileno(), waiting, size)
+
+
+def _pieces(parts: Iterable[Buffer]) -> Iterator[Buffer]:
+    for part in parts:
+        if len(part) <= CHUNK:
+            yield part
+        else:
+            view = memoryview(part)
+            yield from (view[at : at + CHUNK] for at in range(0, len(view), CHUNK))
+
+
+def _write_all(fd: int, pieces: Sequence[Buffer], size: int) -> None:
+    """writev may write less than asked (disk nearly full, signal): the rest goes out by itself, or raises ENOSPC."""
+    done = os.writev(fd, pieces) if pieces else 0
+    if done < size:
+        rest = memoryview(b"".join(pieces))[done:]
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+
+
+def _forget(piece: Buffer) -> None:
+    """The pages of a mapped file that was written from: they would count as our memory, and be read again if need be."""
+    whole = piece.obj if isinstance(piece, memoryview) else None
+    if isinstance(whole, mmap.mmap):
+        whole.madvise(mmap.MADV_DONTNEED)
 
 
 def _inflated(data: Buffer, size: int) -> tuple[memoryview, bool]:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from gateway.deidentify.cleaner import Cleaner, make_cleaner
-from gateway.dicom.part10 import read_file
+from gateway.dicom.part10 import read_file, write_file
 from gateway.model import Buffer, Kept
 from gateway.settings import Deidentify
 from tests.bench.deid_peer import WARM, Tool, timed
@@ -36,16 +36,11 @@ def cleaned(cleaner: Cleaner, dataset: Buffer, transfer_syntax: str) -> tuple[Bu
     return done.parts
 
 
-def write(dest: Path, parts: tuple[Buffer, ...]) -> None:
-    with dest.open("wb") as file:
-        file.writelines(parts)
-
-
 def through_files(cleaner: Cleaner) -> Tool:
     """As `pacs-gateway deid` reads and writes."""
 
     def run(source: Path, dest: Path) -> None:
-        write(dest, cleaned(cleaner, *read_file(source)))
+        write_file(dest, cleaned(cleaner, *read_file(source)))
 
     return run
 

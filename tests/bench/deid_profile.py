@@ -25,7 +25,7 @@ STEPS: Final[tuple[tuple[object, str], ...]] = (
     (cleaner, "judge"),
     (cleaner, "verify"),
     (cleaner, "file_meta"),
-    (deid_ours, "write"),
+    (deid_ours, "write_file"),
 )
 """Who calls it, by which name."""
 

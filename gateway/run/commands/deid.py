@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gateway.cstore.screening import RELEASE, Screener
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deliver.directory import DirectorySink
-from gateway.dicom.part10 import read_file
+from gateway.dicom.part10 import read_file, write_file
 from gateway.errors import Refused
 from gateway.model import Buffer, Dropped, Held
 from gateway.run import console, wiring
@@ -150,8 +150,7 @@ def _screened(held: Held, work: Work) -> tuple[str, str]:
 def _stored(parts: Sequence[Buffer], work: Work) -> tuple[str, str]:
     """The sink's own rules: whole and synced before it is seen, the same file twice is once, nothing is overwritten."""
     clean = work.scratch / "clean.dcm"
-    with clean.open("wb") as file:
-        file.writelines(parts)
+    write_file(clean, parts)
     try:
         new = work.sink.put(clean).new
     except Refused as err:
