@@ -77,7 +77,7 @@ def run_case(case: Case, scratch: Path) -> tuple[str, bytes]:
     if case.file:
         scratch.write_bytes(data)
         try:
-            data, syntax = read_file(scratch)
+            data, syntax = bytes((found := read_file(scratch))[0]), found[1]
         except Refused as refused:
             return refused.reason, b""
     with contextlib.suppress(Refused):
