@@ -81,7 +81,7 @@ def safe_rule(creators: Creators, tag: int) -> Safe | None:
 def past_private(buf: bytes, head: Header, end: int, codec: Codec) -> int:
     """Behind all private elements in a row that begins with `head`, whatever their order: at `end`, or at what is none."""
     pos, low = head.value + head.length, codec.order == ">"
-    while pos < end and buf[pos + low] & 1:
+    while pos + 1 < end and buf[pos + low] & 1:
         head = codec.header(buf, pos)
         if head.length == UNDEFINED:
             break

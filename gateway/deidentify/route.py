@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.deidentify.actions import Action, Rule
 from gateway.deidentify.encoding import PIXEL_TAGS, SHORT_VRS, Codec
@@ -38,6 +38,7 @@ class Route:
     inside: Mapping[Codec, Names] = field(repr=False)
     varying: frozenset[int] = field(repr=False)
     made: dict[tuple[Codec, int], Names] = field(default_factory=dict, repr=False, compare=False)
+    strides: dict[tuple[Codec, int], dict[bytes, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def names_at(self, codec: Codec, here: Mapping[int, Rule]) -> Names:
         """The names of the varying tags under the rules `here`, one of the mappings that the profile keeps."""
@@ -46,6 +47,10 @@ class Route:
             rules = {tag: here.get(tag) or self.profile.rules[tag] for tag in self.varying}
             self.made[key] = _names(codec, rules, self.profile.vrs)
         return self.made[key]
+
+    def strides_at(self, codec: Codec, here: Mapping[int, Rule]) -> dict[bytes, Any]:
+        """What `fastpath` remembers of the top level: the last strides that began with these bytes, so it is bounded."""
+        return self.strides.setdefault((codec, id(here)), {})
 
 
 def make_route(profile: Profile, watched: Iterable[int]) -> Route:

@@ -8,13 +8,19 @@ from functools import lru_cache
 
 from gateway.deidentify.charset import Charset, read_charset
 from gateway.deidentify.dates import over_89
+from gateway.deidentify.encoding import Codec
 from gateway.deidentify.harvest import DATES, NAMES, Harvest, Own
+from gateway.deidentify.output import Parts
 from gateway.deidentify.ownwords import squeezed
 from gateway.deidentify.preview import BIRTH_DATE, PATIENT_AGE, PATIENT_ID, STUDY_DATE, STUDY_INSTANCE
 from gateway.deidentify.pseudonym import Pseudonyms
 from gateway.deidentify.text import TextCleaner, own_words
 from gateway.deidentify.vocabulary import load_vocabulary
 
+SUBJECTS, REPEATS = 16, 2048
+"""Studies that are remembered, and elements of each."""
+Repeats = dict[tuple[Codec, int, bool, bytes], Parts | None]
+"""Encoding, enclosing sequence, whether its text is scrubbed, an element's bytes -> what takes its place; None: it stays."""
 PLACES = frozenset({0x00080080, 0x00080081, 0x00080092, 0x00101040})
 """Institution name and addresses: made of words that everybody uses, too. Those of the vocabulary prove nothing alone."""
 
@@ -29,6 +35,14 @@ class Subject:
     study_date: bytes = field(repr=False)
     aged: bool
     own: frozenset[str] = field(repr=False)
+    _repeats: dict[tuple[bytes, bytes], Repeats] = field(default_factory=dict, repr=False, compare=False)
+
+    def repeats(self, sop_class: bytes, charset: bytes) -> Repeats:
+        """What became of elements in this patient's instances of a class, bounded."""
+        found = self._repeats.setdefault((sop_class, charset), {})
+        if len(found) >= REPEATS:
+            found.clear()
+        return found
 
     def is_named_in(self, raw: bytes, charset: Charset) -> bool:
         """Whether a word of the patient's own stands in a value, with or without separators, whatever is around it."""
@@ -37,16 +51,15 @@ class Subject:
 
 
 def make_subject(pseudonyms: Pseudonyms, text: TextCleaner, first: Mapping[int, bytes], own: frozenset[str]) -> Subject:
-    """`first`: what `preview` found."""
-    studied = first.get(STUDY_DATE, b"")
-    return Subject(
-        pseudonyms,
-        text,
-        pseudonyms.days(first.get(PATIENT_ID, b""), first.get(STUDY_INSTANCE, b"")),
-        studied,
-        over_89(first.get(BIRTH_DATE, b""), studied, first.get(PATIENT_AGE, b"")),
-        own,
-    )
+    """`first`: what `preview` found. The same for the instances of a study, as long as it is remembered."""
+    told = (PATIENT_ID, STUDY_INSTANCE, STUDY_DATE, BIRTH_DATE, PATIENT_AGE)
+    return _subject(pseudonyms, text, tuple(first.get(tag, b"") for tag in told), own)
+
+
+@lru_cache(SUBJECTS)
+def _subject(pseudonyms: Pseudonyms, text: TextCleaner, told: tuple[bytes, ...], own: frozenset[str]) -> Subject:
+    patient, study, studied, born, aged = told
+    return Subject(pseudonyms, text, pseudonyms.days(patient, study), studied, over_89(born, studied, aged), own)
 
 
 def words_of(original: Harvest, own: frozenset[str], kept: frozenset[int]) -> frozenset[str]:

@@ -1,7 +1,8 @@
 """One pass over the bytes of a data set: untouched spans are copied as they are, what the profile names is written anew.
 
-No element becomes an object. In each level the walk asks a dictionary, keyed by the very bytes of tag and VR, whether the
-element may stay; if so it only adds up lengths. Everything else takes the slow path, `_edit`. Pixel data is handed on as a view.
+No element becomes an object. In each level `fastpath` asks a dictionary, keyed by the very bytes of tag and VR, whether
+the element may stay; if so it only adds up lengths. Everything else takes the slow path, `_edit`. Pixel data is handed on
+as a view.
 
 What is mended: undefined lengths of changed sequences become explicit, odd lengths even, duplicates lose the later one, NUL
 padding behind the last element goes, as do bytes behind a native image and words inside a compressed one; a data set out of
@@ -17,19 +18,22 @@ from gateway.deidentify.charset import read_charset
 from gateway.deidentify.comments import without_comments
 from gateway.deidentify.decision import CLEANED, WITH_ITEMS, Value, decide, distrusted, fitting, new_value
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Header, Malformed
+from gateway.deidentify.fastpath import FastPath
 from gateway.deidentify.output import Output, Parts, check_end, read_header, within
 from gateway.deidentify.pixels import PIXEL_VRS, fragments_end, has_overlays, native_size, pixel_end, without_overlays
 from gateway.deidentify.preview import CHARACTER_SET
 from gateway.deidentify.private import CREATORS, note_creator, past_private, safe_rule, unnumbered
 from gateway.deidentify.pseudonym import PADDING
-from gateway.deidentify.route import Route, Seen
+from gateway.deidentify.route import Route
+from gateway.deidentify.subject import Repeats
 from gateway.deidentify.walk import Mark, Scope, Step, Walk
 
 MAX_DEPTH = 48
 """Levels of sequences: deeper than any real object, far from Python's own limit."""
 
 NO_MARK: Mark = (1 << 32, b"")
-UNNAMED = (-1, None)
+LONGEST = 1 << 9
+"""Bytes of an element's value that is remembered."""
 PIXELS = Rule(Action.KEEP, "default: pixel data")
 
 
@@ -47,7 +51,8 @@ class Walker:
         self.cut = walk.cut
         self.trace = walk.trace
         self.no_private = not route.profile.safe and walk.trace is None
-        self.fast = not walk.trouble and walk.trace is None
+        self.fast: FastPath | None = None
+        self.repeats: Repeats | None = None
         self.seen: dict[int, bytes] = {}
         self.has_pixels = False
         self._one_level = self._sorted_level if walk.sort else self._level
@@ -58,7 +63,11 @@ class Walker:
     def walk(self, data: bytes, codec: Codec, marks: tuple[Mark, ...]) -> Parts:
         """The clean data set. `marks`: elements to put in, in tag order. Raises Malformed, Disordered, struct.error."""
         self.buf, self.marks = data, marks
-        scope = Scope(codec, self.profile.rules_at(self.made_for.sop_class, 0), read_charset(self.made_for.charset))
+        if not self.made_for.trouble and self.trace is None:
+            self.fast = FastPath(self.route, data, self.seen, no_private=self.no_private)
+            self.repeats = self.subject.repeats(self.made_for.sop_class, self.made_for.charset)
+        self.charset = read_charset(self.made_for.charset)
+        scope = Scope(codec, self.profile.rules_at(self.made_for.sop_class, 0), self.charset)
         parts, _ = self._one_level(0, len(data), scope, open_end=False)
         return [data] if parts is None else parts
 
@@ -67,10 +76,9 @@ class Walker:
         out, last = Output(self.buf, pos), -1
         marks = iter(() if scope.depth else self.marks)
         fence, mark = next(marks, NO_MARK)
-        fast = self.fast and not scope.scrub
         while pos < end:
-            if fast:
-                pos, last = self._run(pos, end, last, fence, (scope, out))
+            if self.fast is not None and not scope.scrub:
+                pos, last = self.fast.run(pos, end, (last, fence), (scope, out))
                 if pos >= end:
                     break
             head = read_header(self.buf, pos, scope.codec, top=not scope.depth)
@@ -90,32 +98,6 @@ class Walker:
         if mark:
             out.put(pos, pos, (mark, *(rest for _, rest in marks)))
         return out.close(pos), pos
-
-    def _run(self, pos: int, end: int, last: int, fence: int, place: tuple[Scope, Output]) -> tuple[int, int]:
-        """Elements that need no closer look, up to `fence`. -> where the next one is, the last one's tag."""
-        scope, out = place
-        buf, codec = self.buf, scope.codec
-        find = (self.route.inside if scope.depth else self.route.top)[codec].get
-        find_here = self.route.names_at(codec, scope.here).get
-        width, length_of = codec.width, codec.length_of
-        while pos < end:
-            key = buf[pos : pos + width]
-            tag, form = find(key) or find_here(key) or UNNAMED
-            if not last < tag < fence:
-                break
-            (length,) = length_of(buf, pos + width)
-            after = pos + 8 + length
-            if form.__class__ is Seen:
-                self.seen[tag] = buf[pos + 8 : after]
-                form = form.form
-            if form is None and not length & 1:
-                pass
-            elif form.__class__ is bytes and after <= end:
-                out.put(pos, after, (form,) if form else ())
-            elif length & 1 or not callable(form) or not form(buf, pos + 8, after):
-                break
-            last, pos = tag, after
-        return pos, last
 
     def _sorted_level(self, pos: int, end: int, scope: Scope, *, open_end: bool) -> tuple[Parts | None, int]:
         """As `_level`, but each element on its own, then all in tag order; of several with one tag the first stays."""
@@ -159,6 +141,18 @@ class Walker:
             raise Malformed
         if head.tag in PIXEL_TAGS and not scope.depth:
             return self._pixels(head, pos, scope)
+        if self.repeats is None or head.length > LONGEST or head.tag >> 16 & 1 or scope.charset is not self.charset:
+            return self._decide(head, end, scope)
+        after = within(head.value + head.length, end)
+        if not scope.depth and head.tag in self.route.watched:
+            self.seen.setdefault(head.tag, self.buf[head.value : after])
+        key = (scope.codec, scope.parent, scope.scrub, self.buf[pos:after])
+        if key not in self.repeats:
+            self.repeats[key] = self._decide(head, end, scope)[0]
+        return self.repeats[key], after
+
+    def _decide(self, head: Header, end: int, scope: Scope) -> tuple[Parts | None, int]:
+        """As `_edit`, for any element but pixel data."""
         rule, known = self._rule(head, scope)
         if rule.action is Action.REMOVE and self._at_once(head, scope):
             return [], within(head.value + head.length, end)

@@ -92,6 +92,14 @@ class Battery:
         assert isinstance(pixels, Dropped) and pixels.reason == "dataset.malformed"
         assert self.clean(write([e for e in base() if e.tag != 0x7FE00010], "explicit")[:-1]) == b""
         assert isinstance(self.basic.clean(data, "1.2.3", frozenset()), Dropped)
+        item = (Element(0x00180060, "DS", b"120 "), Element(0x00280010, "US", b"\7\0"))
+        beyond = with_(base(), Element(0x00082218, "SQ", (item,)), Element(0x00084000, "LT", WORDS))
+        at = write(beyond, "explicit").index(
+            b"\x28\0\x10\0US\2"
+        )  # of the item: made to swallow the element behind the sequence
+        longer = bytearray(write(beyond, "explicit"))
+        longer[at + 6] += 8 + len(WORDS) + (len(WORDS) & 1)
+        assert self.clean(bytes(longer)) == b""
         tower = b"\x08\x00\x18\x22SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 60
         tower += b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0" * 60
         at = data.index(b"\x10\x00\x10\x00")
