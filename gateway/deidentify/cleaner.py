@@ -20,7 +20,7 @@ from gateway import keys
 from gateway.deidentify.actions import PATIENT_ID
 from gateway.deidentify.encoding import DEFLATED, Codec, Malformed, codec_of
 from gateway.deidentify.filter import SOP_CLASS, judge, watched_by
-from gateway.deidentify.harvest import Harvest, harvest, tag_pattern
+from gateway.deidentify.harvest import Harvest, harvest, tag_search
 from gateway.deidentify.marks import make_marks
 from gateway.deidentify.meta import file_meta
 from gateway.deidentify.output import Parts
@@ -86,7 +86,7 @@ class Cleaner:
         options = profile.options
         told = (profile.edition, profile.version, options.methods, options.temporal)
         self._marks = {c: make_marks(c, *told) for c in self._route.top}
-        self._tags = {c: tag_pattern(c) for c in self._route.top}
+        self._tags = {c: tag_search(c) for c in self._route.top}
 
     def clean(self, dataset: Buffer, transfer_syntax: str, own: frozenset[str]) -> Kept | Held | Dropped:
         """`dataset`: the data set alone, no Part 10 header; best as bytes. `own`: values the result must not hold.

@@ -34,6 +34,10 @@ class Stride(NamedTuple):
     last: int
 
 
+NONE: tuple[Stride, ...] = ()
+"""Remembered of what once needed a closer look, which is always right and only slower."""
+
+
 class FastPath:
     """For one walk over `buf`. `seen`: filled with the original values of watched elements. `no_private`: none of them stays."""
 
@@ -51,13 +55,17 @@ class FastPath:
         known, width, buf = self.route.strides_at(scope.codec, scope.here), scope.codec.width, self.buf
         while pos < end:
             key = buf[pos : pos + width]
-            strides = known.get(key, ())
+            strides = known.get(key)
+            if strides is NONE:
+                break
+            strides = strides or NONE
             for stride in strides:
                 if buf.startswith(stride.old, pos) and last < stride.first and stride.last < fence:
                     break
             else:
                 stride = self._stride(pos, end, (last, fence), scope)
                 if stride is None:
+                    known.setdefault(key, NONE)
                     break
                 known[key] = (stride, *strides[: SERIES - 1])
             after = pos + len(stride.old)

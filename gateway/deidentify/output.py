@@ -52,7 +52,7 @@ def check_end(pos: int, end: int, *, open_end: bool) -> None:
 
 def read_header(buf: bytes, pos: int, codec: Codec, *, top: bool) -> Header:
     """NUL bytes behind the last element are told as what the standard has for padding (PS3.10 7.2)."""
-    if top and is_padding(buf, pos):
+    if top and not buf[pos] and is_padding(buf, pos):
         return Header(PADDING_ELEMENT, b"OB", len(buf) - pos, pos)
     return codec.header(buf, pos)
 

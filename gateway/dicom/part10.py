@@ -76,15 +76,16 @@ def peek(data: Buffer, transfer_syntax: str) -> Ids:
 
 
 def read_file(path: Path) -> tuple[memoryview, str]:
-    """The data set, as a view of the mapped file, and its transfer syntax. Raises Refused("file.not-dicom"), OSError.
+    """The data set, as a view of the file, a large one mapped, and its transfer syntax. Raises Refused("file.not-dicom"), OSError.
 
-    Of a large file nothing is read before it is looked at. A file that somebody cuts short meanwhile ends the process (SIGBUS):
-    this is for files that lie still.
+    Of a large file nothing is read before it is looked at. One that somebody cuts short meanwhile ends the process (SIGBUS): this
+    is for files that lie still.
     """
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
-        flags = mmap.MAP_SHARED | (mmap.MAP_POPULATE if size <= CHUNK else 0)  # at once is cheaper than page by page
-        raw = memoryview(mmap.mmap(file.fileno(), size, flags=flags, prot=mmap.PROT_READ) if size else b"")
+        large = size > CHUNK  # a small file is read in less time than its pages are mapped
+        raw = memoryview(mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) if large else file.read())
+        size = len(raw)
     if bytes(raw[128:132]) != b"DICM":
         raise Refused("file.not-dicom", "no DICM mark after 128 bytes")
     at, syntax = 132, ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.deidentify.encoding import Codec, Codecs
-from gateway.deidentify.harvest import Harvest, harvest, tag_pattern
+from gateway.deidentify.harvest import Harvest, harvest, tag_search
 from gateway.deidentify.profile import compile_profile
 from gateway.deidentify.verify import verify
 from gateway.settings import Deidentify
@@ -27,7 +27,7 @@ ORIGINAL = with_(
 
 def original(elements: list[Element], syntax: str = "explicit") -> Harvest:
     codec = codec_of(syntax)
-    return harvest([write(elements, syntax)], codec, tag_pattern(codec))
+    return harvest([write(elements, syntax)], codec, tag_search(codec))
 
 
 def codec_of(syntax: str) -> Codec:

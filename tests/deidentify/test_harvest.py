@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.deidentify.cleaner import Cleaner
-from gateway.deidentify.harvest import harvest, tag_pattern
+from gateway.deidentify.harvest import harvest, tag_search
 from gateway.deidentify.searched import How, searched
 from gateway.deidentify.verify import verify
 from gateway.model import Kept
@@ -18,7 +18,7 @@ def test_harvest_needs_no_structure() -> None:
     implicit = write([Element(0x00200010, "SH", b"STUDY7")], "implicit")
     codec = CODECS.little_explicit
     broken = b"\x10\0\x10\0PN\x50\0x"
-    found = harvest([b"noise" + element + b"\xff\xff" + implicit, broken], codec, tag_pattern(codec))
+    found = harvest([b"noise" + element + b"\xff\xff" + implicit, broken], codec, tag_search(codec))
     values = {(own.tag, own.text) for own in found.values}
     assert values == {(0x00100010, b"Roe^Jane"), (0x00100020, b"A"), (0x00100020, b"B"), (0x00200010, b"STUDY7")}
 
@@ -28,7 +28,7 @@ def test_no_chance_find_hides_the_element_behind_it(before: bytes) -> None:
     """A value's last byte and the tag's first three may look like another tag."""
     element = write([Element(0x00321032, "PN", b"Roe^Jane")], "implicit")
     for noise in (before, b"\0" + before, before + b"\0", b"\x08" + before, before + b"\x10"):
-        assert len(harvest([noise + element], CODECS.little_implicit, tag_pattern(CODECS.little_implicit)).values) == 1
+        assert len(harvest([noise + element], CODECS.little_implicit, tag_search(CODECS.little_implicit)).values) == 1
 
 
 def test_what_is_searched_comes_from_the_table() -> None:

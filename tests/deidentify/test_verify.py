@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.deidentify.cleaner import troubled
-from gateway.deidentify.harvest import Harvest, Own, harvest, tag_pattern
+from gateway.deidentify.harvest import Harvest, Own, harvest, tag_search
 from gateway.deidentify.verify import verify
 from gateway.model import Buffer
 from tests.deidentify.seeking import CODECS, HARVESTS, NOTHING, ORIGINAL, codec_of, original, told
@@ -113,7 +113,7 @@ def test_every_harvested_value_is_found_where_it_was(syntax: str) -> None:
     dated = {0x00080020}  # other dates are no leak in elements that hold dates
     for element in ORIGINAL:
         if element.tag in tags - dated:
-            own = harvest([write([element], syntax)], codec_of(syntax), tag_pattern(codec_of(syntax)))
+            own = harvest([write([element], syntax)], codec_of(syntax), tag_search(codec_of(syntax)))
             assert verify([whole], codec_of(syntax), own, (), frozenset()).endswith(f"@{element.tag:08X}"), element.tag
 
 
@@ -238,7 +238,7 @@ def test_a_megabyte_of_near_matches_takes_no_time(near: str) -> None:
     began = time.process_time()
     for vr, tag in (("UT", 0x0040A160), ("UN", 0x00291010), ("OB", 0x00291010)):
         told([Element(0x00080104, "LO", b"roe"), Element(tag, vr, value)], own)
-    harvest([value], CODECS.little_explicit, tag_pattern(CODECS.little_explicit))
+    harvest([value], CODECS.little_explicit, tag_search(CODECS.little_explicit))
     assert time.process_time() - began < 8
 
 
@@ -246,7 +246,7 @@ def test_thousands_of_persons_are_searched_word_by_word() -> None:
     """A report that names them all: those beyond the first few hundred are looked up, not searched one by one."""
     persons = [Element(0x0040A123, "PN", b"Zq%dzx^Pv%dy" % (n, n)) for n in range(4000)]
     data = b"".join(write([person], "explicit") for person in persons)
-    own = harvest([data], CODECS.little_explicit, tag_pattern(CODECS.little_explicit))
+    own = harvest([data], CODECS.little_explicit, tag_search(CODECS.little_explicit))
     text = [Element(0x0040A160, "UT", b"nothing here " * 50_000)]
     began = time.process_time()
     assert told(text, own) == ""
