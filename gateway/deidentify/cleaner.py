@@ -30,7 +30,7 @@ from gateway.deidentify.profile import Profile, compile_profile
 from gateway.deidentify.pseudonym import PADDING, Pseudonyms
 from gateway.deidentify.risk import RISK_TAGS, pixel_risk
 from gateway.deidentify.route import Route, make_route
-from gateway.deidentify.subject import make_subject, words_of
+from gateway.deidentify.subject import Subjects, words_of
 from gateway.deidentify.text import TextCleaner
 from gateway.deidentify.verify import verify
 from gateway.deidentify.vocabulary import load_vocabulary
@@ -79,7 +79,7 @@ class Cleaner:
         self.profile = profile
         self._rule = rule
         self._pseudonyms = pseudonyms
-        self._text = _text_cleaner()
+        self._subjects = Subjects(pseudonyms, _text_cleaner())
         self._route: Route = make_route(
             profile, watched_by(rule) | {*REQUIRED, PATIENT_ID} | GEOMETRY | OVERLAYS | RISK_TAGS
         )
@@ -151,7 +151,7 @@ class Cleaner:
         first = preview(source.data, source.codec)
         own = words_of(original, source.own, self.profile.kept)
         return Walk(
-            make_subject(self._pseudonyms, self._text, first, own),
+            self._subjects.of(first, own),
             first.get(SOP_CLASS, b"").strip(PADDING),
             first.get(CHARACTER_SET, b""),
             cut=source.pixels,
@@ -178,7 +178,7 @@ class Cleaner:
     def _sorted(self, source: Source, walk: Walk) -> Walk:
         """The same walk in tag order; what was to be known beforehand is looked for in all of the data set."""
         first = preview(source.data, source.codec, whole=True)
-        subject = make_subject(self._pseudonyms, self._text, first, walk.subject.own)
+        subject = self._subjects.of(first, walk.subject.own)
         named = first.get(SOP_CLASS, b"").strip(PADDING)
         return walk._replace(subject=subject, sop_class=named, charset=first.get(CHARACTER_SET, b""), sort=True)
 

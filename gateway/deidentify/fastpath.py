@@ -8,12 +8,13 @@ the IOD alone, never on whose instance it is: what is mapped, shifted or cleaned
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.deidentify.encoding import UNDEFINED, Codec
 from gateway.deidentify.output import Output, within
 from gateway.deidentify.private import past_private
-from gateway.deidentify.route import Route, Seen
+from gateway.deidentify.pseudonym import PADDING
+from gateway.deidentify.route import Dummy, Route, Seen
 from gateway.deidentify.walk import Scope
 
 UNNAMED = (-1, None)
@@ -22,6 +23,8 @@ STRIDE = 12
 SERIES = 6
 """Whose strides are remembered, as several arrive at a time."""
 UNLIMITED = 1 << 30
+SLOW = 1 << 12
+"""Beginnings of elements in items that are remembered as in need of a closer look."""
 
 
 class Stride(NamedTuple):
@@ -50,9 +53,9 @@ class FastPath:
     def run(self, pos: int, end: int, tags: tuple[int, int], place: tuple[Scope, Output]) -> tuple[int, int]:
         """`tags`: the last one, and one to stop at. -> where the first element is that needs a closer look, the last one's tag."""
         (last, fence), (scope, out) = tags, place
-        if scope.depth:
-            return self._pass(pos, end, (last, fence, UNLIMITED), place, self.seen)
         known, width, buf = self.route.strides_at(scope.codec, scope.here), scope.codec.width, self.buf
+        if scope.depth:
+            return self._inside(pos, end, tags, place, known)
         while pos < end:
             key = buf[pos : pos + width]
             strides = known.get(key)
@@ -75,6 +78,18 @@ class FastPath:
                 self.seen.update(stride.seen)
             last, pos = stride.last, after
         return pos, last
+
+    def _inside(
+        self, pos: int, end: int, tags: tuple[int, int], place: tuple[Scope, Output], known: dict[bytes, Any]
+    ) -> tuple[int, int]:
+        """As `run`, in an item: most are too short to remember them, but for the elements that are in need of a closer look."""
+        key = self.buf[pos : pos + place[0].codec.width]
+        if key in known:
+            return pos, tags[0]
+        after, last = self._pass(pos, end, (*tags, UNLIMITED), place, self.seen)
+        if after == pos and len(known) < SLOW:
+            known[key] = NONE
+        return after, last
 
     def _stride(self, pos: int, end: int, tags: tuple[int, int], scope: Scope) -> Stride | None:
         """The next one; None where an element needs a closer look at once."""
@@ -114,6 +129,8 @@ class FastPath:
                 pass
             elif form.__class__ is bytes and after <= end:
                 out.put(pos, after, (form,) if form else ())
+            elif form.__class__ is Dummy and buf[pos + 8 : after].strip(PADDING) and after <= end:
+                out.put(pos, after, form)
             elif length & 1 or not callable(form) or not form(buf, pos + 8, after):
                 break
             last, pos, left = tag, after, left - 1

@@ -32,13 +32,13 @@ class Special:
     made: dict[bytes, ByParent] = field(default_factory=dict, repr=False, compare=False)
 
     def rules_at(self, sop_class: bytes, parent: int) -> Mapping[int, Rule]:
-        """As `Profile.rules_at`. Two threads may make the same mapping at once, which harms nothing."""
+        """As `Profile.rules_at`. Always the same mapping, whose identity `route` relies on."""
         places = self.made.get(sop_class)
         if places is None:
             types = self.types.classes.get(sop_class)
             if types is None:
                 return NOTHING
-            places = self.made[sop_class] = dict(self._by_parent(types))
+            places = self.made.setdefault(sop_class, dict(self._by_parent(types)))
         return places.get(parent, places[ELSEWHERE])
 
     def varying(self) -> frozenset[int]:

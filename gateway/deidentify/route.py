@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gateway.deidentify.actions import Action, Rule
+from gateway.deidentify.actions import DUMMIES, TEXT_VRS, Action, Rule
 from gateway.deidentify.encoding import PIXEL_TAGS, SHORT_VRS, Codec
 from gateway.deidentify.forms import Form, form_of
 from gateway.deidentify.preview import CHARACTER_SET
 from gateway.deidentify.profile import Profile
 
-PLAIN = (Action.KEEP, Action.REMOVE, Action.EMPTY)
+PLAIN = (Action.KEEP, Action.REMOVE, Action.EMPTY, Action.DUMMY)
 
 
 class Seen(NamedTuple):
@@ -21,7 +21,13 @@ class Seen(NamedTuple):
     form: Form | None
 
 
-Names = Mapping[bytes, tuple[int, Form | Seen | bytes | None]]
+class Dummy(NamedTuple):
+    """In place of whatever the element holds, unless that is nothing."""
+
+    element: bytes
+
+
+Names = Mapping[bytes, tuple[int, Form | Seen | Dummy | bytes | None]]
 """The `Codec.width` leading bytes of an element -> its tag, and what its value must match to stay; or what takes its place."""
 
 
@@ -74,11 +80,14 @@ def _names(codec: Codec, rules: Mapping[int, Rule], vrs: Mapping[int, bytes]) ->
     return {
         codec.key(tag, vrs[tag]): (tag, _form(action, tag, vrs[tag], codec))
         for tag, action in plain.items()
-        if vrs[tag] in SHORT_VRS or not codec.explicit
+        if (vrs[tag] in SHORT_VRS or not codec.explicit)
+        and (action is not Action.DUMMY or (vrs[tag] in DUMMIES and vrs[tag] in TEXT_VRS))
     }
 
 
-def _form(action: Action, tag: int, vr: bytes, codec: Codec) -> Form | bytes | None:
+def _form(action: Action, tag: int, vr: bytes, codec: Codec) -> Form | Dummy | bytes | None:
     if action is Action.KEEP:
         return form_of(vr)
+    if action is Action.DUMMY:
+        return Dummy(codec.encode(tag, vr, DUMMIES[vr]))
     return codec.encode(tag, vr, b"") if action is Action.EMPTY else b""

@@ -50,16 +50,23 @@ class Subject:
         return any(squeezed(word) in text for word in self.own)
 
 
-def make_subject(pseudonyms: Pseudonyms, text: TextCleaner, first: Mapping[int, bytes], own: frozenset[str]) -> Subject:
-    """`first`: what `preview` found. The same for the instances of a study, as long as it is remembered."""
-    told = (PATIENT_ID, STUDY_INSTANCE, STUDY_DATE, BIRTH_DATE, PATIENT_AGE)
-    return _subject(pseudonyms, text, tuple(first.get(tag, b"") for tag in told), own)
+class Subjects:
+    """Of one cleaner: the same subject for all instances of a study, as long as it is remembered."""
 
+    def __init__(self, pseudonyms: Pseudonyms, text: TextCleaner) -> None:
+        self._pseudonyms = pseudonyms
+        self._text = text
+        self._made = lru_cache(SUBJECTS)(self._make)
 
-@lru_cache(SUBJECTS)
-def _subject(pseudonyms: Pseudonyms, text: TextCleaner, told: tuple[bytes, ...], own: frozenset[str]) -> Subject:
-    patient, study, studied, born, aged = told
-    return Subject(pseudonyms, text, pseudonyms.days(patient, study), studied, over_89(born, studied, aged), own)
+    def of(self, first: Mapping[int, bytes], own: frozenset[str]) -> Subject:
+        """`first`: what `preview` found. `own`: of `words_of`."""
+        told = (PATIENT_ID, STUDY_INSTANCE, STUDY_DATE, BIRTH_DATE, PATIENT_AGE)
+        return self._made(tuple(first.get(tag, b"") for tag in told), own)
+
+    def _make(self, told: tuple[bytes, ...], own: frozenset[str]) -> Subject:
+        patient, study, studied, born, aged = told
+        days = self._pseudonyms.days(patient, study)
+        return Subject(self._pseudonyms, self._text, days, studied, over_89(born, studied, aged), own)
 
 
 def words_of(original: Harvest, own: frozenset[str], kept: frozenset[int]) -> frozenset[str]:

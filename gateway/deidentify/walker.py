@@ -32,6 +32,7 @@ MAX_DEPTH = 48
 """Levels of sequences: deeper than any real object, far from Python's own limit."""
 
 NO_MARK: Mark = (1 << 32, b"")
+UNKNOWN: Parts = []
 LONGEST = 1 << 9
 """Bytes of an element's value that is remembered."""
 PIXELS = Rule(Action.KEEP, "default: pixel data")
@@ -84,7 +85,8 @@ class Walker:
             head = read_header(self.buf, pos, scope.codec, top=not scope.depth)
             if open_end and head.tag == ITEM_END:
                 return out.close(pos), pos
-            scope = self._noted(head, scope)
+            if head.tag == CHARACTER_SET or head.tag >> 16 & 1:
+                scope = self._noted(head, scope)
             new, after = self._edit(head, pos, end, scope)
             while head.tag >= fence:
                 out.put(pos, pos, (mark,))
@@ -147,9 +149,10 @@ class Walker:
         if not scope.depth and head.tag in self.route.watched:
             self.seen.setdefault(head.tag, self.buf[head.value : after])
         key = (scope.codec, scope.parent, scope.scrub, self.buf[pos:after])
-        if key not in self.repeats:
-            self.repeats[key] = self._decide(head, end, scope)[0]
-        return self.repeats[key], after
+        new = self.repeats.get(key, UNKNOWN)
+        if new is UNKNOWN:
+            new = self.repeats[key] = self._decide(head, end, scope)[0]
+        return new, after
 
     def _decide(self, head: Header, end: int, scope: Scope) -> tuple[Parts | None, int]:
         """As `_edit`, for any element but pixel data."""

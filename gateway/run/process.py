@@ -6,6 +6,7 @@ process, at once. SIGTERM drains. Its last two words are the counting pipe and t
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -32,6 +33,7 @@ class Begun:
     stop: threading.Event
 
     def ready(self) -> None:
+        gc.freeze()  # tables and vocabulary are here to stay: no need to look through them for garbage again and again
         threading.Thread(target=self._beat, daemon=True).start()
         os.write(self.pipe, READY)
 

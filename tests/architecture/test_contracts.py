@@ -23,6 +23,7 @@ PLANTED = {
     "door-terminal": ("gateway/accession/csvfile.py", "import click"),
     "door-configuration": ("gateway/model.py", "import pydantic"),
     "door-rules": ("gateway/cfind/select.py", "import rule_engine"),
+    "door-pixels": ("gateway/deidentify/walker.py", "import numpy"),
 }
 """Contract -> a module and the line that breaks it."""
 MORE = {

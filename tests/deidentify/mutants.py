@@ -161,7 +161,8 @@ class Bench:
 
 
 def walked(profile: Profile, subject: Subject, data: bytes, sop_class: bytes) -> bytes:
-    walker = Walker(make_route(profile, ()), Walk(subject, sop_class, b""))
+    forgetful = replace(subject, _repeats={})  # what is remembered of elements is one profile's
+    walker = Walker(make_route(profile, ()), Walk(forgetful, sop_class, b""))
     return b"".join(walker.walk(data, profile.codecs.little_explicit, ()))
 
 

@@ -8,6 +8,7 @@ No file of SOURCE is named in what is shown: hospitals name files after patients
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections import Counter
@@ -75,6 +76,7 @@ def deid(project: str, places: tuple[Path, Path], explain: bool, config: Path, a
     with told_of(config, project):
         cleaner = wiring.make_cleaner(settings, project)
     screener = wiring.make_screeners([p for p in wiring.screened_projects(settings) if p == found]).get(project)
+    gc.freeze()  # tables and vocabulary are here to stay
     home.mkdir(parents=True, exist_ok=True)
     sink = DirectorySink(Place(path=home, layout=LAYOUT))
     with tempfile.TemporaryDirectory(prefix=".deid-", dir=home) as scratch:
