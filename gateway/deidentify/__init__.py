@@ -11,14 +11,18 @@ Fails how   never by an exception: data that is malformed, incomplete or not pro
 Standard    PS3.15 Annex E (Basic Application Level Confidentiality Profile and its options), PS3.5 (encoding), PS3.10 7.1.
 
 The way through. `cleaner` joins the rest. `preview` and `harvest` look at the original: whose instance it is
-(`subject`), which values are the patient's own. `walker` goes once over the header bytes: `route` tells in one
-look-up what stays, `decision` what is done to all else and `pseudonym`, `dates`, `text`, `icc`, `documents` what is
-written in its place; `pixels` and `comments` see to what hides in and behind an image, `private` to private elements
-that are known to be safe. `filter` judges what the walk saw, `risk` its pixels; `marks` and `meta` say what was done.
-`verify` reads the result again, on its own (`reading`), before anyone may have it: for what `searched` lists, in every
-spelling (`spelling`, `views`) that is no everyday word (`needles`, `ordinary`, `sought`).
+(`subject`), which values are the patient's own. `walker` goes once over the header bytes: `fastpath` and `route` tell
+in one look-up what stays, `decision` what is done to all else and `pseudonym`, `dates`, `text`, `icc`, `documents`
+what is written in its place; `pixels` and `comments` see to what hides in and behind an image, `private` to private
+elements that are known to be safe. `filter` judges what the walk saw, `risk` its pixels; `marks` and `meta` say what
+was done. `verify` reads the result again, on its own (`reading`), before anyone may have it: for what `searched`
+lists, in every spelling (`spelling`, `views`) that is no everyday word (`needles`, `ordinary`, `sought`).
 
 What is done to an element is compiled once into a `profile`: `table` (Table E.1-1) and `options`, `types` and
 `places` (the attribute's type in the instance's own IOD), `defaults` (what the table does not name), the project's
 own `override`s.
+
+`screen` cleans the pixels of what is held, in a process of its own: `regions` and their rules, then `looking`, which
+has `recogniser` and `textlines` find text in `frames` that `codecs` decode; `masking` and `writing` blank it. Its
+reasons to leave a file to a person are listed there (pixels.*).
 """

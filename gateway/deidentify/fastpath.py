@@ -8,7 +8,7 @@ the IOD alone, never on whose instance it is: what is mapped, shifted or cleaned
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gateway.deidentify.encoding import UNDEFINED, Codec
 from gateway.deidentify.output import Output, within
@@ -23,8 +23,8 @@ STRIDE = 12
 SERIES = 6
 """Whose strides are remembered, as several arrive at a time."""
 UNLIMITED = 1 << 30
-SLOW = 1 << 12
-"""Beginnings of elements in items that are remembered as in need of a closer look."""
+SLOW, LARGEST = 1 << 12, 1 << 12
+"""Beginnings that are remembered, and bytes of a stride: a private element may be of any size."""
 
 
 class Stride(NamedTuple):
@@ -67,10 +67,9 @@ class FastPath:
                     break
             else:
                 stride = self._stride(pos, end, (last, fence), scope)
+                _remember(known, key, (stride, *strides[: SERIES - 1]) if stride else strides)
                 if stride is None:
-                    known.setdefault(key, NONE)
                     break
-                known[key] = (stride, *strides[: SERIES - 1])
             after = pos + len(stride.old)
             if stride.new is not None:
                 out.put(pos, after, (stride.new,) if stride.new else ())
@@ -80,15 +79,20 @@ class FastPath:
         return pos, last
 
     def _inside(
-        self, pos: int, end: int, tags: tuple[int, int], place: tuple[Scope, Output], known: dict[bytes, Any]
+        self,
+        pos: int,
+        end: int,
+        tags: tuple[int, int],
+        place: tuple[Scope, Output],
+        known: dict[bytes, tuple[Stride, ...]],
     ) -> tuple[int, int]:
         """As `run`, in an item: most are too short to remember them, but for the elements that are in need of a closer look."""
         key = self.buf[pos : pos + place[0].codec.width]
         if key in known:
             return pos, tags[0]
         after, last = self._pass(pos, end, (*tags, UNLIMITED), place, self.seen)
-        if after == pos and len(known) < SLOW:
-            known[key] = NONE
+        if after == pos:
+            _remember(known, key, NONE)
         return after, last
 
     def _stride(self, pos: int, end: int, tags: tuple[int, int], scope: Scope) -> Stride | None:
@@ -144,3 +148,9 @@ class FastPath:
         if head.length == UNDEFINED:
             return -1, pos
         return head.tag, within(past_private(self.buf, head, end, codec), end)
+
+
+def _remember(known: dict[bytes, tuple[Stride, ...]], key: bytes, strides: tuple[Stride, ...]) -> None:
+    """Bounded, whatever is sent."""
+    if (key in known or len(known) < SLOW) and not (strides and len(strides[0].old) > LARGEST):
+        known[key] = strides

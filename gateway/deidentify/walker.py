@@ -25,7 +25,7 @@ from gateway.deidentify.preview import CHARACTER_SET
 from gateway.deidentify.private import CREATORS, note_creator, past_private, safe_rule, unnumbered
 from gateway.deidentify.pseudonym import PADDING
 from gateway.deidentify.route import Route
-from gateway.deidentify.subject import Repeats
+from gateway.deidentify.subject import REPEATS, Repeats
 from gateway.deidentify.walk import Mark, Scope, Step, Walk
 
 MAX_DEPTH = 48
@@ -151,7 +151,9 @@ class Walker:
         key = (scope.codec, scope.parent, scope.scrub, self.buf[pos:after])
         new = self.repeats.get(key, UNKNOWN)
         if new is UNKNOWN:
-            new = self.repeats[key] = self._decide(head, end, scope)[0]
+            new = self._decide(head, end, scope)[0]
+            if len(self.repeats) <= 2 * REPEATS:
+                self.repeats[key] = new
         return new, after
 
     def _decide(self, head: Header, end: int, scope: Scope) -> tuple[Parts | None, int]:
