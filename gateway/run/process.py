@@ -6,7 +6,6 @@ process, at once. SIGTERM drains. Its last two words are the counting pipe and t
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import signal
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 
 from gateway.dicom.quiet import silence
 from gateway.ops import log
-from gateway.ops.core import forbid_core_dumps, forbid_inspection
+from gateway.ops.core import forbid_core_dumps, forbid_inspection, seldom_collect
 from gateway.settings import Settings
 
 READY = b'"ready"\n'
@@ -33,7 +32,7 @@ class Begun:
     stop: threading.Event
 
     def ready(self) -> None:
-        gc.freeze()  # tables and vocabulary are here to stay: no need to look through them for garbage again and again
+        seldom_collect()
         threading.Thread(target=self._beat, daemon=True).start()
         os.write(self.pipe, READY)
 

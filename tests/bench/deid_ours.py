@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from gateway.deidentify.cleaner import Cleaner, make_cleaner
 from gateway.dicom.part10 import read_file, write_file
 from gateway.model import Buffer, Kept
+from gateway.ops.core import seldom_collect
 from gateway.settings import Deidentify
 from tests.bench.deid_peer import WARM, Tool, timed
 
@@ -60,7 +60,7 @@ def main() -> None:
     cleaner = make(tuple(options))
     run = through_files(cleaner) if way == "files" else in_memory(cleaner, Path(source))
     through_files(cleaner)(Path(warm), Path(dest, WARM))
-    gc.freeze()  # as the commands do
+    seldom_collect()  # as the commands do
     print(json.dumps(timed(run, sorted(Path(source).iterdir()), Path(dest))))
 
 

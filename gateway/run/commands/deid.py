@@ -8,7 +8,6 @@ No file of SOURCE is named in what is shown: hospitals name files after patients
 
 from __future__ import annotations
 
-import gc
 import os
 import tempfile
 from collections import Counter
@@ -26,6 +25,7 @@ from gateway.deliver.directory import DirectorySink
 from gateway.dicom.part10 import read_file, write_file
 from gateway.errors import Refused
 from gateway.model import Buffer, Dropped, Held
+from gateway.ops.core import seldom_collect
 from gateway.run import console, wiring
 from gateway.run.commands.options import config_option, json_option, project_option, settings_for
 from gateway.run.commands.profile import told_of
@@ -76,7 +76,7 @@ def deid(project: str, places: tuple[Path, Path], explain: bool, config: Path, a
     with told_of(config, project):
         cleaner = wiring.make_cleaner(settings, project)
     screener = wiring.make_screeners([p for p in wiring.screened_projects(settings) if p == found]).get(project)
-    gc.freeze()  # tables and vocabulary are here to stay
+    seldom_collect()
     home.mkdir(parents=True, exist_ok=True)
     sink = DirectorySink(Place(path=home, layout=LAYOUT))
     with tempfile.TemporaryDirectory(prefix=".deid-", dir=home) as scratch:
