@@ -126,8 +126,8 @@ class FastPath:
                 continue
             (length,) = length_of(buf, pos + width)
             after = pos + 8 + length
+            watched = form.__class__ is Seen
             if form.__class__ is Seen:
-                seen[tag] = buf[pos + 8 : after]
                 form = form.form
             if form is None and not length & 1:
                 pass
@@ -137,6 +137,10 @@ class FastPath:
                 out.put(pos, after, form)
             elif length & 1 or not callable(form) or not form(buf, pos + 8, after):
                 break
+            if (
+                watched
+            ):  # only of what is passed: the value of an element that needs a closer look is no part of a stride
+                seen[tag] = buf[pos + 8 : after]
             last, pos, left = tag, after, left - 1
         return pos, last
 

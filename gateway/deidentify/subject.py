@@ -19,8 +19,8 @@ from gateway.deidentify.vocabulary import load_vocabulary
 
 SUBJECTS, REPEATS = 16, 2048
 """Studies that are remembered, and elements of each."""
-Repeats = dict[tuple[Codec, int, bool, bytes], Parts | None]
-"""Encoding, enclosing sequence, whether its text is scrubbed, an element's bytes -> what takes its place; None: it stays."""
+Repeats = dict[tuple[Codec, int, int, bool, bytes], Parts | None]
+"""Encoding, depth, enclosing sequence, whether its text is scrubbed, an element's bytes -> what takes its place; None: it stays."""
 PLACES = frozenset({0x00080080, 0x00080081, 0x00080092, 0x00101040})
 """Institution name and addresses: made of words that everybody uses, too. Those of the vocabulary prove nothing alone."""
 

@@ -148,7 +148,7 @@ class Walker:
         after = within(head.value + head.length, end)
         if not scope.depth and head.tag in self.route.watched:
             self.seen.setdefault(head.tag, self.buf[head.value : after])
-        key = (scope.codec, scope.parent, scope.scrub, self.buf[pos:after])
+        key = (scope.codec, scope.depth, scope.parent, scope.scrub, self.buf[pos:after])
         new = self.repeats.get(key, UNKNOWN)
         if new is UNKNOWN:
             new = self._decide(head, end, scope)[0]
