@@ -1,7 +1,7 @@
 """What the rules rely on taken out, one at a time: 59 mutants by hand, each noticed by some check of the battery (`guards`).
 
-Not among them, as another guard stands behind each: lengths that point behind the end, and data sets that end anywhere (`check_end`,
-`within`, and `verify`'s own reader).
+Not among them, as another guard stands behind each: lengths that point behind the end, and data sets that end anywhere
+(`check_end`, `within`, and `verify`'s own reader).
 """
 
 from __future__ import annotations
