@@ -11,7 +11,7 @@ import contextlib
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 from pydicom.datadict import keyword_for_tag
@@ -24,7 +24,7 @@ from gateway.deidentify.harvest import Harvest, harvest, tag_search
 from gateway.deidentify.marks import make_marks
 from gateway.deidentify.meta import file_meta
 from gateway.deidentify.output import Parts
-from gateway.deidentify.pixels import GEOMETRY, OVERLAYS, Cut, guess, pixel_spans, splice
+from gateway.deidentify.pixels import GEOMETRY, OVERLAYS, guess, pixel_spans, splice
 from gateway.deidentify.preview import CHARACTER_SET, preview
 from gateway.deidentify.profile import Profile, compile_profile
 from gateway.deidentify.pseudonym import PADDING, Pseudonyms
@@ -32,10 +32,11 @@ from gateway.deidentify.risk import RISK_TAGS, pixel_risk
 from gateway.deidentify.route import Route, make_route
 from gateway.deidentify.subject import Subjects, words_of
 from gateway.deidentify.text import TextCleaner
+from gateway.deidentify.twins import Done, Subset, Twins, subset_of
 from gateway.deidentify.verify import verify
 from gateway.deidentify.vocabulary import load_vocabulary
-from gateway.deidentify.walk import Mark, Step, Walk
-from gateway.deidentify.walker import Disordered, Walker
+from gateway.deidentify.walk import Disordered, Mark, Source, Step, Walk
+from gateway.deidentify.walker import Walker
 from gateway.model import Buffer, Dropped, Held, Kept, Outcome
 from gateway.rules import SelectionRule
 from gateway.settings import Deidentify
@@ -62,16 +63,6 @@ class Explained:
     rule: str
 
 
-@dataclass(frozen=True)
-class Source:
-    """One data set as it came. `pixels`: the pixel data where it was taken out of `data`. `own`: the request's values."""
-
-    data: bytes = field(repr=False)
-    pixels: Cut | None = field(repr=False)
-    codec: Codec
-    own: frozenset[str] = field(repr=False)
-
-
 class Cleaner:
     """Made once per project with `make_cleaner`; thread-safe, as nothing changes but bounded caches of the mapping."""
 
@@ -87,6 +78,7 @@ class Cleaner:
         told = (profile.edition, profile.version, options.methods, options.temporal)
         self._marks = {c: make_marks(c, *told) for c in self._route.top}
         self._tags = {c: tag_search(c) for c in self._route.top}
+        self._twins = Twins(self._route, self._tags)
 
     def clean(self, dataset: Buffer, transfer_syntax: str, own: frozenset[str]) -> Kept | Held | Dropped:
         """`dataset`: the data set alone, no Part 10 header; best as bytes. `own`: values the result must not hold.
@@ -124,6 +116,10 @@ class Cleaner:
     def _clean(self, source: Source, trace: list[Step] | None = None) -> Dropped | tuple[Walker, Parts]:
         """Walks, judges and verifies; again while `verify` names elements that can be mended."""
         spans = pixel_spans(source.data, source.codec) if source.pixels is None else []
+        subset = subset_of(source, spans) if trace is None else None
+        done = self._again(source, subset) if subset else None
+        if done is not None:
+            return done
         original = self._harvest(source, spans)
         walk = self._prepared(source, original, trace)
         for _ in range(MAX_WALKS):
@@ -136,12 +132,25 @@ class Cleaner:
                 original = self._harvest(source, spans)
             leak = verify(parts, source.codec, original, source.own, self.profile.kept)
             if not leak:
+                if subset and not walk.trouble and spans == walker.spans:
+                    self._twins.remember(source, subset, Done(walker, parts, original))
                 return walker, parts
             trouble = troubled(walk.trouble, leak)
             if trouble is None:
                 return Dropped(Outcome.REFUSED, leak)
             walk = walk._replace(trouble=trouble)
         return Dropped(Outcome.REFUSED, leak)
+
+    def _again(self, source: Source, subset: Subset) -> Dropped | tuple[Walker, Parts] | None:
+        """As `_clean`, by what was done to an instance like this one; None where there was none."""
+        found = self._twins.redo(source, subset)
+        if found is None:
+            return None
+        twin, done = found
+        dropped = self._judge(done.walker, source.codec)
+        if dropped is None and not self._twins.passes(twin, done, subset):
+            return None
+        return dropped or (done.walker, done.parts)
 
     def _harvest(self, source: Source, spans: Sequence[tuple[int, int]]) -> Harvest:
         return harvest(_without(source.data, spans), source.codec, self._tags[source.codec])

@@ -86,8 +86,36 @@ def harvest(segments: Iterable[Buffer], codec: Codec, tags: Search) -> Harvest:
             _note_values(data, codec, tags, found)
             _note_uids(data, homes)
     values, others, character_set = _sorted(frozenset(found), next((v for t, v in found if t == CHARACTER_SET), b""))
-    public = {uid for uid, keys in homes.items() if is_well_known(uid) or _names_class(keys, codec.order)}
-    return Harvest(values, frozenset(homes.keys() - public), character_set, others, homes)
+    return Harvest(values, _secret(homes, codec), character_set, others, homes)
+
+
+def footprint(data: bytes, codec: Codec, tags: Search) -> Iterator[tuple[int, int]]:
+    """From where to where `data`, one segment of some KB, tells the harvest a value: tags, lengths and the values themselves."""
+    return ((at, end) for _, at, _, end in _values(data, codec, tags))
+
+
+def harvest_again(
+    before: Harvest, heads: tuple[bytes, bytes], ranges: Iterable[tuple[int, int]], codec: Codec, tags: Search
+) -> Harvest | None:
+    """The harvest of another data set that differs in `ranges` alone, and nowhere in the `footprint` of the one that was harvested.
+
+    `heads`: both. None: tags of interest appear or disappear in the bytes that differ, by chance or not.
+    """
+    old, new = heads
+    for start, end in ranges:
+        first, last = max(0, start - 3), end + 3  # a tag may begin before, and end behind
+        if list(_places(old[first:last], tags)) != list(_places(new[first:last], tags)):
+            return None
+    homes: dict[bytes, tuple[bytes, ...]] = {}
+    _note_uids(new, homes)
+    return before._replace(uids=_secret(homes, codec), homes=homes)
+
+
+def _secret(homes: Mapping[bytes, tuple[bytes, ...]], codec: Codec) -> frozenset[bytes]:
+    """UIDs that name something of the patient's: no class, syntax or scheme."""
+    return frozenset(
+        uid for uid, keys in homes.items() if not is_well_known(uid) and not _names_class(keys, codec.order)
+    )
 
 
 @lru_cache(256)
@@ -136,11 +164,19 @@ def _keys(order: str) -> Mapping[bytes, int]:
 
 def _note_values(data: bytes, codec: Codec, tags: Search, found: dict[Place, None]) -> None:
     """Tag and value of each place that looks like an element, explicit or implicit (as inside UN)."""
+    for tag, _, start, end in _values(data, codec, tags):
+        if start < end and len(found) < MANY:
+            found[tag, data[start:end]] = None
+
+
+def _values(data: bytes, codec: Codec, tags: Search) -> Iterator[tuple[int, int, int, int]]:
+    """Tag, where it stands, where its value begins and ends: at once where there is none to be read."""
     size = len(data)
     short, long = (struct.Struct(codec.order + letter).unpack_from for letter in "HI")
     for at, tag in _places(data, tags):
         pos = at + 4
-        if pos + 8 > size or len(found) >= MANY:
+        if pos + 8 > size:
+            yield tag, at, size, size
             continue
         vr = data[pos : pos + 2]
         if vr in _SHORT:
@@ -149,8 +185,7 @@ def _note_values(data: bytes, codec: Codec, tags: Search, found: dict[Place, Non
             start, (length,) = pos + 8, long(data, pos + 4)
         else:
             start, (length,) = pos + 4, long(data, pos)
-        if 0 < length <= LONGEST and start + length <= size:
-            found[tag, data[start : start + length]] = None
+        yield tag, at, start, start + length if 0 < length <= LONGEST and start + length <= size else start
 
 
 def uids_in(data: bytes) -> frozenset[bytes]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.deidentify.actions import Action, Rule
 from gateway.deidentify.charset import Charset
 from gateway.deidentify.encoding import Codec
+from gateway.deidentify.output import Parts
 from gateway.deidentify.pixels import Cut
 from gateway.deidentify.private import Creators
 from gateway.deidentify.subject import Subject
@@ -18,6 +20,10 @@ Mark = tuple[int, Buffer]
 """An element to put in: its tag, its bytes."""
 NOTHING: Creators = MappingProxyType({})
 UNTROUBLED: Mapping[int, bool] = MappingProxyType({})
+
+
+class Disordered(Exception):
+    """Elements are not in ascending tag order: walk again with `sort`."""
 
 
 class Scope(NamedTuple):
@@ -45,6 +51,16 @@ class Step(NamedTuple):
     source: str
 
 
+@dataclass(frozen=True)
+class Source:
+    """One data set as it came. `pixels`: the pixel data where it was taken out of `data`. `own`: the request's values."""
+
+    data: bytes = field(repr=False)
+    pixels: Cut | None = field(repr=False)
+    codec: Codec
+    own: frozenset[str] = field(repr=False)
+
+
 class Walk(NamedTuple):
     """What one walk is made for. `trouble`: tags in which a value of the patient's was found -> whether cleaning did not help.
 
@@ -59,3 +75,10 @@ class Walk(NamedTuple):
     cut: Cut | None = None
     sort: bool = False
     trace: list[Step] | None = None
+
+
+def later_duplicate(tag: int, last: int) -> Parts:
+    """Nothing, for an element that repeats the one before it (PS3.5 7.1: a tag occurs once). Raises Disordered."""
+    if tag < last:
+        raise Disordered
+    return []

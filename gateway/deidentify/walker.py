@@ -1,7 +1,7 @@
 """One pass over the bytes of a data set: untouched spans are copied as they are, what the profile names is written anew.
 
 No element becomes an object. In each level `fastpath` asks a dictionary, keyed by the very bytes of tag and VR, whether
-the element may stay; if so it only adds up lengths. Everything else takes the slow path, `_edit`. Pixel data is handed on
+the element may stay; if so it only adds up lengths. Everything else takes the slow path, `edit`. Pixel data is handed on
 as a view.
 
 What is mended: undefined lengths of changed sequences become explicit, odd lengths even, duplicates lose the later one, NUL
@@ -26,7 +26,7 @@ from gateway.deidentify.private import CREATORS, note_creator, past_private, saf
 from gateway.deidentify.pseudonym import PADDING
 from gateway.deidentify.route import Route
 from gateway.deidentify.subject import REPEATS, Repeats
-from gateway.deidentify.walk import Mark, Scope, Step, Walk
+from gateway.deidentify.walk import Mark, Scope, Step, Walk, later_duplicate
 
 MAX_DEPTH = 48
 """Levels of sequences: deeper than any real object, far from Python's own limit."""
@@ -36,10 +36,6 @@ UNKNOWN: Parts = []
 LONGEST = 1 << 9
 """Bytes of an element's value that is remembered."""
 PIXELS = Rule(Action.KEEP, "default: pixel data")
-
-
-class Disordered(Exception):
-    """Elements are not in ascending tag order: walk again with `sort`."""
 
 
 class Walker:
@@ -63,14 +59,18 @@ class Walker:
 
     def walk(self, data: bytes, codec: Codec, marks: tuple[Mark, ...]) -> Parts:
         """The clean data set. `marks`: elements to put in, in tag order. Raises Malformed, Disordered, struct.error."""
-        self.buf, self.marks = data, marks
+        self.marks = marks
+        parts, _ = self._one_level(0, len(data), self.begin(data, codec), open_end=False)
+        return [data] if parts is None else parts
+
+    def begin(self, data: bytes, codec: Codec) -> Scope:
+        """The scope of the top level; from here on `edit` may be asked for its elements one by one."""
+        self.buf = data
         if not self.made_for.trouble and self.trace is None:
             self.fast = FastPath(self.route, data, self.seen, no_private=self.no_private)
             self.repeats = self.subject.repeats(self.made_for.sop_class, self.made_for.charset)
         self.charset = read_charset(self.made_for.charset)
-        scope = Scope(codec, self.profile.rules_at(self.made_for.sop_class, 0), self.charset)
-        parts, _ = self._one_level(0, len(data), scope, open_end=False)
-        return [data] if parts is None else parts
+        return Scope(codec, self.profile.rules_at(self.made_for.sop_class, 0), self.charset)
 
     def _level(self, pos: int, end: int, scope: Scope, *, open_end: bool) -> tuple[Parts | None, int]:
         """One data set or item. -> parts (None: nothing changed), where it ends. `open_end`: up to an item delimiter."""
@@ -86,13 +86,13 @@ class Walker:
             if open_end and head.tag == ITEM_END:
                 return out.close(pos), pos
             if head.tag == CHARACTER_SET or head.tag >> 16 & 1:
-                scope = self._noted(head, scope)
-            new, after = self._edit(head, pos, end, scope)
+                scope = self.noted(head, scope)
+            new, after = self.edit(head, pos, end, scope)
             while head.tag >= fence:
                 out.put(pos, pos, (mark,))
                 fence, mark = next(marks, NO_MARK)
             if head.tag <= last:
-                new = _later_duplicate(head.tag, last)
+                new = later_duplicate(head.tag, last)
             if new is not None:
                 out.put(pos, after, new)
             last, pos = head.tag, after
@@ -108,15 +108,15 @@ class Walker:
             head = read_header(self.buf, pos, scope.codec, top=not scope.depth)
             if open_end and head.tag == ITEM_END:
                 break
-            scope = self._noted(head, scope)
-            new, after = self._edit(head, pos, end, scope)
+            scope = self.noted(head, scope)
+            new, after = self.edit(head, pos, end, scope)
             found.setdefault(head.tag, [self.buf[pos:after]] if new is None else new)
             pos = after
         else:
             check_end(pos, end, open_end=open_end)
         return [part for tag in sorted(found) for part in found[tag]], pos
 
-    def _noted(self, head: Header, scope: Scope) -> Scope:
+    def noted(self, head: Header, scope: Scope) -> Scope:
         """The scope as this element changes it: an item's own character set, or the creator of a private block."""
         if head.tag == CHARACTER_SET and scope.depth and head.length != UNDEFINED:
             return scope._replace(charset=read_charset(self.buf[head.value : head.value + head.length]))
@@ -135,7 +135,7 @@ class Walker:
         rule = scope.here.get(tag) or self.profile.rules.get(tag) or self.profile.unnamed(tag)
         return rule, self.profile.vrs.get(tag, b"")
 
-    def _edit(self, head: Header, pos: int, end: int, scope: Scope) -> tuple[Parts | None, int]:
+    def edit(self, head: Header, pos: int, end: int, scope: Scope) -> tuple[Parts | None, int]:
         """One element. -> what takes its place (None: it stays as it is), where the next one begins."""
         if head.tag >> 16 & 1 and self.no_private and head.length != UNDEFINED:
             return [], within(past_private(self.buf, head, end, scope.codec), end)
@@ -157,7 +157,7 @@ class Walker:
         return new, after
 
     def _decide(self, head: Header, end: int, scope: Scope) -> tuple[Parts | None, int]:
-        """As `_edit`, for any element but pixel data."""
+        """As `edit`, for any element but pixel data."""
         rule, known = self._rule(head, scope)
         if rule.action is Action.REMOVE and self._at_once(head, scope):
             return [], within(head.value + head.length, end)
@@ -290,10 +290,3 @@ class Walker:
         if self.trace is not None:
             source = rule.source if action is rule.action else f"{rule.source}; made stricter"
             self.trace.append(Step(f"{scope.path}{tag:08X}", tag, action, source))
-
-
-def _later_duplicate(tag: int, last: int) -> Parts:
-    """Nothing, for an element that repeats the one before it (PS3.5 7.1: a tag occurs once)."""
-    if tag < last:
-        raise Disordered
-    return []

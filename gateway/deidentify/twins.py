@@ -1,0 +1,244 @@
+"""Instances that differ from one before them in a few values: these are done anew, everything else is taken over.
+
+The instances of a series have nearly the same header. So of some that were cleaned a `Twin` is kept: the bytes, what became of each
+element of the top level, and what verification passed. A header of the same length that differs from it inside of values only is
+walked in just these elements, and harvested and verified around them. Whatever could decide about another element is guarded: tags,
+VRs and lengths, whose instance it is and of which class, every value that is harvested, creators of private blocks. Where a guarded
+byte differs, where the harvest would find another value or verification anything to look at more closely, all is done as ever:
+so no result depends on whether there was a twin (tests/deidentify/test_twins.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+from gateway.deidentify.encoding import PIXEL_TAGS, UNDEFINED, Codec, Header, Malformed
+from gateway.deidentify.harvest import Harvest, Search, footprint, harvest_again
+from gateway.deidentify.output import Parts, read_header
+from gateway.deidentify.preview import WANTED
+from gateway.deidentify.route import Route
+from gateway.deidentify.verify import Passed, first_look, passes_again
+from gateway.deidentify.walk import Scope, Source, Walk
+from gateway.deidentify.walker import Walker
+
+MOST = 1 << 16
+"""Bytes of a header; a larger one has private blobs that differ in each instance."""
+LENGTHS, EACH = 64, 8
+"""Lengths of headers that are remembered, and twins of each, as several series arrive at a time."""
+FIRST, RETURN, SELDOM = 32.0, 0.5, 1 / 32
+"""Twins that may be made at first, for one that was of use, and for any instance: making them where none ever fits costs time."""
+
+
+class Subset(NamedTuple):
+    """What twins are alike in. `size`: of the header, up to the value of the pixel data. `own`: values of the request."""
+
+    codec: Codec
+    size: int
+    own: frozenset[str]
+
+
+def subset_of(source: Source, spans: Sequence[tuple[int, int]]) -> Subset | None:
+    """Which twins an instance may have; None where its pixel data is not all of its end. `spans`: of pixel data, unless cut."""
+    size = len(source.data)
+    if source.pixels is not None:
+        return Subset(source.codec, size, source.own) if source.pixels.at == size else None
+    if len(spans) > 1 or (spans and spans[0][1] != size):
+        return None
+    return Subset(source.codec, spans[0][0] if spans else size, source.own)
+
+
+class Field(NamedTuple):
+    """One element of the top level, or a row of private ones. `piece`: which one of the result it became."""
+
+    head: Header
+    start: int
+    end: int
+    scope: Scope
+    piece: int
+
+
+class Done(NamedTuple):
+    """One instance, walked. `around`: from where to where its first part differs from its twin's, the changed `fields`' order."""
+
+    walker: Walker
+    parts: Parts
+    original: Harvest
+    around: Sequence[tuple[int, int]] = ()
+
+
+class Twin(NamedTuple):
+    """`number`, `guard`: the header, and which of its bits must not differ. `image`: the header of the pixel data.
+
+    `at`: where in the result each of `pieces` begins. `seen`: as the walker's.
+    """
+
+    head: bytes
+    number: int
+    guard: int
+    walk: Walk
+    fields: Sequence[Field]
+    image: Field | None
+    starts: Sequence[int]
+    pieces: Sequence[bytes]
+    at: Sequence[int]
+    seen: Mapping[int, bytes]
+    original: Harvest
+    passed: Passed
+
+    def changed(self, number: int) -> list[Field]:
+        """The fields in which another header, as a number, differs, in order."""
+        fields, differs = list[Field](), number ^ self.number
+        while differs:
+            at = ((differs & -differs).bit_length() - 1) >> 3
+            field = self.fields[bisect_right(self.starts, at) - 1]
+            fields.append(field)
+            differs = differs >> 8 * field.end << 8 * field.end
+        return fields
+
+
+class Twins:
+    """Of one cleaner. Bounded; threads may use it at the same time."""
+
+    def __init__(self, route: Route, tags: Mapping[Codec, Search]) -> None:
+        self._route, self._tags = route, tags
+        self._known: dict[Subset, tuple[Twin, ...]] = {}
+        self._credit = FIRST
+
+    def redo(self, source: Source, subset: Subset) -> tuple[Twin, Done] | None:
+        """A walk through what differs from the twin of `source`; None where there is none, or all is to be done as ever."""
+        self._credit = min(self._credit + SELDOM, FIRST)
+        twins = self._known.get(subset, ())
+        number = int.from_bytes(source.data[: subset.size], "little") if twins else 0
+        for twin in twins:
+            if not (number ^ twin.number) & twin.guard:
+                if twin is not twins[0]:
+                    self._known[subset] = (twin, *(other for other in twins if other is not twin))
+                with contextlib.suppress(Malformed, struct.error):
+                    done = self._redone(twin, source, twin.changed(number))
+                    return (twin, done) if done else None
+        return None
+
+    def _redone(self, twin: Twin, source: Source, fields: Sequence[Field]) -> Done | None:
+        """Raises Malformed, struct.error."""
+        data, codec = source.data, source.codec
+        ranges = [(field.start, field.end) for field in fields]
+        original = harvest_again(twin.original, (twin.head, data[: len(twin.head)]), ranges, codec, self._tags[codec])
+        walker = Walker(self._route, twin.walk._replace(cut=source.pixels))
+        walker.begin(data, codec)
+        changed = {field.head.tag for field in fields}
+        walker.seen.update((tag, value) for tag, value in twin.seen.items() if tag not in changed)
+        pieces, around, grown = list(twin.pieces), list[tuple[int, int]](), 0
+        for field in fields:
+            piece = _piece(walker, data, field)
+            if piece is None or original is None:
+                return None
+            begin = twin.at[field.piece] + grown
+            around.append((begin, begin + len(piece)))
+            grown += len(piece) - len(pieces[field.piece])
+            pieces[field.piece] = piece
+        parts: Parts = [b"".join(pieces)]
+        if twin.image is not None:
+            image, after = walker.edit(twin.image.head, twin.image.start, len(data), twin.image.scope)
+            if image is None or after != len(data):
+                return None
+            parts += image
+        return Done(walker, parts, original, around) if original else None
+
+    def passes(self, twin: Twin, done: Done, subset: Subset) -> bool:
+        """Whether the result is as clean as the twin's. False: all is to be done as ever."""
+        asked = subset.own, self._route.profile.kept
+        if not passes_again(twin.passed, done.parts, done.around, done.original, asked):
+            return False
+        self._credit = min(self._credit + RETURN, FIRST)
+        return True
+
+    def remember(self, source: Source, subset: Subset, done: Done) -> None:
+        """To be called of a result that verification passed at once."""
+        if subset.size > MOST or self._credit < 1 or done.walker.made_for.sort:
+            return
+        self._credit -= 1
+        twin = self._made(source, subset, done)
+        if twin is not None:
+            if subset not in self._known and len(self._known) >= LENGTHS:
+                self._known.clear()
+            self._known[subset] = (twin, *self._known.get(subset, ())[: EACH - 1])
+
+    def _made(self, source: Source, subset: Subset, done: Done) -> Twin | None:
+        """None where a walk element by element does not lead to the same result."""
+        (codec, size, own), walk = subset, done.walker.made_for
+        walker, head = Walker(self._route, walk), source.data[:size]
+        walker.marks = done.walker.marks
+        passed = first_look(done.parts, done.original, own, self._route.profile.kept, codec)
+        layout = _laid_out(walker, source.data, size, codec)
+        if passed is None or layout is None:
+            return None
+        fields, image, pieces = layout
+        if walker.seen != done.walker.seen or b"".join(pieces) != b"".join(done.parts[: -2 if image else None]):
+            return None
+        guard = bytearray(size)
+        guarded = _guarded(fields, image, size, safe=self._route.profile.safe)
+        for start, end in (*guarded, *footprint(head, codec, self._tags[codec])):
+            guard[start:end] = b"\xff" * (end - start)
+        return Twin(
+            head,
+            int.from_bytes(head, "little"),
+            int.from_bytes(guard, "little"),
+            walk._replace(cut=None),
+            fields,
+            image,
+            [field.start for field in fields],
+            pieces,
+            list(accumulate(map(len, pieces), initial=0)),
+            dict(walker.seen),
+            done.original,
+            passed,
+        )
+
+
+def _piece(walker: Walker, data: bytes, field: Field) -> bytes | None:
+    """What becomes of a field; None where it turns out to be another. Raises Malformed, struct.error."""
+    new, after = walker.edit(field.head, field.start, len(data), field.scope)
+    if after != field.end:
+        return None
+    return data[field.start : after] if new is None else b"".join(new)
+
+
+Layout = tuple[list[Field], Field | None, list[bytes]]
+
+
+def _laid_out(walker: Walker, data: bytes, size: int, codec: Codec) -> Layout | None:
+    """A walk through the top level, element by element: fields, the pixel data, pieces of the result; None where it has a fault."""
+    scope, pos, last = walker.begin(data, codec), 0, -1
+    fields, pieces, marks = list[Field](), list[bytes](), list(walker.marks)
+    image: Field | None = None
+    while pos < len(data) and image is None:
+        head = read_header(data, pos, codec, top=True)
+        if head.tag <= last or (pos >= size and head.tag not in PIXEL_TAGS):
+            return None
+        scope = walker.noted(head, scope)
+        new, after = walker.edit(head, pos, len(data), scope)
+        while marks and head.tag >= marks[0][0]:
+            pieces.append(bytes(marks.pop(0)[1]))
+        field = Field(head, pos, after, scope, len(pieces))
+        if head.tag in PIXEL_TAGS:
+            image = field
+        else:
+            fields.append(field)
+            pieces.append(data[pos:after] if new is None else b"".join(new))
+        last, pos = head.tag, after
+    pieces += (bytes(mark) for _, mark in marks)
+    return (fields, image, pieces) if pos == len(data) and (image is None or image.head.value == size) else None
+
+
+def _guarded(fields: Sequence[Field], image: Field | None, size: int, *, safe: bool) -> Iterator[tuple[int, int]]:
+    """From where to where no byte may differ. `safe`: private elements may stay, by what their creator says."""
+    for field in fields:
+        whole = field.head.tag in WANTED or field.head.length == UNDEFINED or (safe and field.head.tag >> 16 & 1)
+        yield field.start, field.end if whole else field.head.value
+    if image is not None:
+        yield image.start, size
