@@ -72,7 +72,10 @@ class Limits:
 
 
 class StorageServer:
-    """`admit(calling AE, address)` says who may store; `on_store` answers with a DIMSE status. `serve` runs once."""
+    """`admit(calling AE, address)` says who may store; `on_store` answers with a DIMSE status. `serve` runs once.
+
+    `paused`: why no association is taken for a while; while it says nothing, they are.
+    """
 
     def __init__(  # noqa: PLR0913  everything a receiver is made of
         self,
@@ -83,8 +86,9 @@ class StorageServer:
         on_store: Callable[[Incoming], int],
         max_associations: int,
         count: Count,
+        paused: Callable[[], str] = lambda: "",
     ) -> None:
-        self._ae_title, self._listener = ae_title, listener
+        self._ae_title, self._listener, self._paused = ae_title, listener, paused
         self._admit, self._on_store, self._count = admit, on_store, count
         self._max = max_associations
         self._classes = StorageClasses()
@@ -174,6 +178,9 @@ class StorageServer:
             return "calling-ae", CALLING_AE_UNKNOWN
         if called != self._ae_title:
             return "called-ae", CALLED_AE_UNKNOWN
+        paused = self._paused()
+        if paused:
+            return paused, LIMIT_EXCEEDED
         with self._lock:
             self._admitted = [a for a in self._admitted if _open(a)]
             if len(self._admitted) >= self._max:
