@@ -17,6 +17,8 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationServer
 
+from gateway.dicom.sockets import QuickSocket
+
 POLL: Final = 0.2  # seconds: how soon a stop is noticed, and how long a lost race for a connection may take
 ABORT_GRACE: Final = 2.0  # seconds for an A-ABORT to leave before the socket is shut
 
@@ -109,11 +111,20 @@ def end(associations: Iterable[Association]) -> list[Association]:
     associations whose handler does not return (their remaining thread is a daemon)."""
     associations = list(associations)
     for assoc in associations:
-        assoc.abort(block=False)
+        _hang_up(assoc)
     stuck = wait_for(associations, time.monotonic() + ABORT_GRACE)
     for assoc in stuck:
         _cut(assoc)
     return wait_for(stuck, time.monotonic() + ABORT_GRACE)
+
+
+def _hang_up(assoc: Association) -> None:
+    """In the thread that reads: two must not use one TLS connection at once."""
+    wrapper = assoc.dul.socket
+    if isinstance(wrapper, QuickSocket) and wrapper.hang_up is not None:
+        wrapper.hang_up()
+    else:
+        assoc.abort(block=False)
 
 
 def _cut(assoc: Association) -> None:

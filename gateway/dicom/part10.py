@@ -39,6 +39,8 @@ MAX_INFLATED: Final = 1 << 25  # bytes before the series UID: a deflate bomb end
 
 Header = tuple[int, int, int, bytes]
 """Tag, offset of the value, its length (UNDEFINED possible), VR (b"" in implicit VR)."""
+ReadHeader = Callable[[memoryview, int, str], Header]
+"""Of an element: bytes, offset, byte order ("<", ">"). Raises Unreadable, struct.error."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Ids:
     SOPInstanceUID: str = field(repr=False)
 
 
-class _Unreadable(Exception):
+class Unreadable(Exception):
     """Not in this encoding, or not a data set at all."""
 
 
@@ -60,7 +62,7 @@ def peek(data: Buffer, transfer_syntax: str) -> Ids:
     A data set that is not encoded as its transfer syntax says is tried in the other VR encoding as well: such senders
     exist, and only an instance whose study is known can be accounted for. Raises Refused("dataset.unreadable").
     """
-    first, second = (_implicit, _explicit) if transfer_syntax == IMPLICIT_LE else (_explicit, _implicit)
+    first, second = (implicit, explicit) if transfer_syntax == IMPLICIT_LE else (explicit, implicit)
     endian = ">" if transfer_syntax == EXPLICIT_BE else "<"
     size = FIRST_INFLATED
     while True:
@@ -68,7 +70,7 @@ def peek(data: Buffer, transfer_syntax: str) -> Ids:
         for header in (first, second):
             try:
                 return _ids(view, header, endian)
-            except (_Unreadable, struct.error):
+            except (Unreadable, struct.error):
                 continue
         if not more or size >= MAX_INFLATED:
             raise Refused("dataset.unreadable", "no study, series and instance UID found where they belong")
@@ -91,11 +93,11 @@ def read_file(path: Path) -> tuple[memoryview, str]:
     at, syntax = 132, ""
     try:
         while at < size and bytes(raw[at : at + 2]) == b"\x02\x00":
-            tag, start, length, _ = _explicit(raw, at, "<")
+            tag, start, length, _ = explicit(raw, at, "<")
             if tag == META_SYNTAX:
                 syntax = _text(raw[start : start + length])
             at = start + length
-    except (_Unreadable, struct.error):
+    except (Unreadable, struct.error):
         raise Refused("file.not-dicom", "the file meta information cannot be read") from None
     if not syntax or at > size:
         raise Refused("file.not-dicom", "the file meta information names no transfer syntax")
@@ -155,26 +157,26 @@ def _inflated(data: Buffer, size: int) -> tuple[memoryview, bool]:
     return memoryview(head), not inflater.eof and len(head) == size
 
 
-def _ids(view: memoryview, header: Callable[[memoryview, int, str], Header], endian: str) -> Ids:
+def _ids(view: memoryview, header: ReadHeader, endian: str) -> Ids:
     found: dict[int, str] = {}
     at, end, last = 0, len(view), -1
     while at < end and last < SERIES:
         tag, start, length, vr = header(view, at, endian)
         if tag <= last:
-            raise _Unreadable  # elements ascend (PS3.5 7.1): this is not where an element begins
+            raise Unreadable  # elements ascend (PS3.5 7.1): this is not where an element begins
         if length == UNDEFINED:
-            at = _after_items(view, start, header if vr != b"UN" else _implicit, endian, MAX_DEPTH)
+            at = after_items(view, start, header if vr != b"UN" else implicit, endian, MAX_DEPTH)
         else:
             at = start + length
             if tag in (SOP_INSTANCE, STUDY, SERIES) and at <= end:
                 found[tag] = _text(view[start:at])
         last = tag
     if not (found.get(STUDY) and found.get(SERIES) and found.get(SOP_INSTANCE)):
-        raise _Unreadable
+        raise Unreadable
     return Ids(found[STUDY], found[SERIES], found[SOP_INSTANCE])
 
 
-def _explicit(view: memoryview, at: int, endian: str) -> Header:
+def explicit(view: memoryview, at: int, endian: str) -> Header:
     group, element = struct.unpack_from(endian + "HH", view, at)
     tag, vr = group << 16 | element, bytes(view[at + 4 : at + 6])
     if vr in SHORT_VRS:
@@ -183,38 +185,34 @@ def _explicit(view: memoryview, at: int, endian: str) -> Header:
         return tag, at + 12, struct.unpack_from(endian + "I", view, at + 8)[0], vr
     if group == 0xFFFE:
         return tag, at + 8, struct.unpack_from(endian + "I", view, at + 4)[0], b""
-    raise _Unreadable
+    raise Unreadable
 
 
-def _implicit(view: memoryview, at: int, endian: str) -> Header:
+def implicit(view: memoryview, at: int, endian: str) -> Header:
     group, element, length = struct.unpack_from(endian + "HHI", view, at)
     return group << 16 | element, at + 8, length, b""
 
 
-def _after_items(
-    view: memoryview, at: int, header: Callable[[memoryview, int, str], Header], endian: str, depth: int
-) -> int:
+def after_items(view: memoryview, at: int, header: ReadHeader, endian: str, depth: int) -> int:
     """The offset after the items of a sequence of undefined length; items and nested sequences may be undefined too."""
     if depth == 0:
-        raise _Unreadable
+        raise Unreadable
     while True:
         tag, start, length, _ = header(view, at, endian)
         if tag == SEQUENCE_END:
             return start
         if tag != ITEM:
-            raise _Unreadable
+            raise Unreadable
         at = start + length if length != UNDEFINED else _after_item(view, start, header, endian, depth)
 
 
-def _after_item(
-    view: memoryview, at: int, header: Callable[[memoryview, int, str], Header], endian: str, depth: int
-) -> int:
+def _after_item(view: memoryview, at: int, header: ReadHeader, endian: str, depth: int) -> int:
     while True:
         tag, start, length, vr = header(view, at, endian)
         if tag == ITEM_END:
             return start
         if length == UNDEFINED:
-            at = _after_items(view, start, header if vr != b"UN" else _implicit, endian, depth - 1)
+            at = after_items(view, start, header if vr != b"UN" else implicit, endian, depth - 1)
         else:
             at = start + length
 

@@ -1,17 +1,19 @@
 """Our Storage SCP: C-ECHO and C-STORE on a listening socket that somebody else made (PS3.4 A.4, B.2).
 
 Knows peers, presentation contexts and deadlines; what an instance is and what becomes of it is `on_store`'s business.
-pynetdicom negotiates and moves the bytes; the data set is handed on undecoded.
+pynetdicom negotiates; `lean` moves the bytes of C-STOREs, or pynetdicom where it cannot; the data set is handed on undecoded.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol, cast
 
 import structlog
@@ -20,7 +22,10 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from gateway.dicom import lean
 from gateway.dicom.contexts import MAX_UID, StorageClasses, supported
+from gateway.dicom.dimse import VERIFICATION, Stored, text
+from gateway.dicom.gather import Gatherer
 from gateway.dicom.listener import (
     CALLED_AE_UNKNOWN,
     CALLING_AE_UNKNOWN,
@@ -40,6 +45,8 @@ from gateway.errors import GatewayError
 from gateway.model import Buffer
 
 SUCCESS: Final = 0x0000
+SOP_CLASS_NOT_SUPPORTED: Final = 0x0122  # PS3.7 C.5.9
+CRASHED: Final = 0xC211  # "cannot understand" (PS3.4 table B.2-1); what pynetdicom says when a handler breaks
 OUT_OF_RESOURCES: Final = 0xA700  # PS3.4 table B.2-1: our own passing inability
 
 
@@ -74,7 +81,8 @@ class Limits:
 class StorageServer:
     """`admit(calling AE, address)` says who may store; `on_store` answers with a DIMSE status. `serve` runs once.
 
-    `paused`: why no association is taken for a while; while it says nothing, they are.
+    `paused`: why no association is taken for a while; while it says nothing, they are. `spool`: the folder in whose file system
+    the pixels of large objects wait, in files without a name; without it they wait in memory.
     """
 
     def __init__(  # noqa: PLR0913  everything a receiver is made of
@@ -87,10 +95,13 @@ class StorageServer:
         max_associations: int,
         count: Count,
         paused: Callable[[], str] = lambda: "",
+        spool: Path | None = None,
     ) -> None:
         self._ae_title, self._listener, self._paused = ae_title, listener, paused
         self._admit, self._on_store, self._count = admit, on_store, count
         self._max = max_associations
+        self._gather = Gatherer(spool)
+        self._lean: lean.Lean | None = None
         self._classes = StorageClasses()
         self._lock = threading.Lock()
         self._connected: list[Association] = []
@@ -101,6 +112,7 @@ class StorageServer:
     def serve(self, stop: threading.Event, limits: Limits = Limits()) -> None:
         """Accepts until `stop` is set, lets running associations end, aborts the rest. Leaves no pynetdicom thread."""
         _take_peers_as_they_are()
+        self._lean = self._lean_path(limits)
         server = Listener(
             self._entity(limits),
             self._listener,
@@ -113,6 +125,13 @@ class StorageServer:
             self._publish()
         server.server_close()
         self._drain(limits.drain)
+
+    def _lean_path(self, limits: Limits) -> lean.Lean | None:
+        if not lean.available():
+            self._log.warning("server.not-lean")
+            return None
+        deadlines = lean.Deadlines(limits.pdu, limits.idle)
+        return lean.Lean(self._answer, gather=self._gather, longest=limits.pdu_size, deadlines=deadlines)
 
     def _entity(self, limits: Limits) -> AE:
         ae = AE(self._ae_title)
@@ -130,6 +149,8 @@ class StorageServer:
         ]
 
     def _drain(self, seconds: float) -> None:
+        if self._lean:
+            self._lean.stop()
         with self._lock:
             running = [a for a in self._connected if threads_alive(a)]
         late = wait_for(running, time.monotonic() + seconds)
@@ -169,6 +190,8 @@ class StorageServer:
             return
         proposed = _asked(assoc).presentation_context_definition_list
         assoc.acceptor.supported_contexts = supported(proposed, self._classes)
+        if self._lean:
+            self._lean.attend(assoc)
 
     def _why_not(self, assoc: Association) -> tuple[str, Rejection] | None:
         """None: admitted, and counted as one of `max_associations` from here on."""
@@ -202,22 +225,49 @@ class StorageServer:
 
     # -- storage -----------------------------------------------------------------------------------------------
 
+    def _answer(self, assoc: Association, stored: Stored) -> int:
+        """The lean path's C-STORE. A mistake of the program costs one instance, not the association, as in pynetdicom's."""
+        request = stored.request
+        sop_class = text(request.sop_class)
+        if sop_class == VERIFICATION or not self._classes.accepts(sop_class):
+            return SOP_CLASS_NOT_SUPPORTED
+        status = None
+        with contextlib.suppress(Exception):  # it is reported by `_store`
+            status = self._store(lambda: _arrived(assoc, stored))
+        return CRASHED if status is None else status
+
     def _on_c_store(self, event: evt.Event) -> int:
-        incoming = _incoming(event)
+        """pynetdicom's."""
+        return self._store(lambda: _incoming(event))
+
+    def _store(self, incoming: Callable[[], Incoming]) -> int:
         status = None
         try:
-            status = self._on_store(incoming)
+            status = self._on_store(incoming())
         except GatewayError as err:
             self._log.error("store.failed", reason=err.reason)
             status = OUT_OF_RESOURCES
         finally:
-            if status is None:  # a mistake of the program: pynetdicom answers 0xC211, without a word
+            if status is None:  # a mistake of the program: answered with 0xC211
                 self._report_crash(sys.exception())
         return status
 
     def _report_crash(self, error: BaseException | None) -> None:
         at = where(error.__traceback__) if error else "?"
         self._log.error("store.crashed", error=type(error).__name__, at=at)
+
+
+def _arrived(assoc: Association, stored: Stored) -> Incoming:
+    """Raises Retry when there was no room for its data set."""
+    request = stored.request
+    return Incoming(
+        calling_ae=_asked(assoc).calling_ae_title.strip(),
+        address=assoc.requestor.address or "",
+        sop_class=text(request.sop_class),
+        SOPInstanceUID=text(request.sop_instance),
+        transfer_syntax=request.context.transfer_syntax,
+        data=stored.gathered.done(),
+    )
 
 
 def _incoming(event: evt.Event) -> Incoming:

@@ -14,6 +14,7 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from pynetdicom.association import Association
@@ -23,6 +24,10 @@ MAX_PDU = 1 << 20
 """Bytes. A PDU longer than this is an attack or garbage: nobody was told that we take more (PS3.8 D.1)."""
 
 IDLE_BEFORE_PROBE, PROBE_EVERY, PROBES = 30, 10, 3  # seconds, seconds, times: a vanished peer is noticed in a minute
+
+
+TAKEN_PATIENCE = 2.0
+"""Seconds that the DUL's thread sleeps while another one reads; whoever wants something of it rings."""
 
 
 def tune(sock: socket.socket, timeout: float) -> None:
@@ -65,6 +70,12 @@ class QuickSocket(AssociationSocket):
     bell: Bell | None = None
     """What else ends the wait for data; without one `ready` answers at once, as pynetdicom's loop expects."""
     patience: float = 0.0
+    taken: bool = False
+    """Somebody else reads while the association is established (`lean`): there is nothing to read for the DUL."""
+    returned: bytes = b""
+    """Read by somebody else and given back: comes before what the socket has."""
+    hang_up: Callable[[], None] | None = None
+    """How to abort an association whose socket is taken, from any thread."""
 
     @property
     def ready(self) -> bool:
@@ -72,9 +83,11 @@ class QuickSocket(AssociationSocket):
         sock = self.socket
         if sock is None or not self._is_connected:
             return False
-        if isinstance(sock, ssl.SSLSocket) and sock.pending():
-            return True
         try:
+            if self.taken and self.assoc.dul.state_machine.current_state == "Sta6":
+                return self._only_wait()
+            if self.returned or (isinstance(sock, ssl.SSLSocket) and sock.pending()):
+                return True
             return self._readable(sock)
         except (OSError, ValueError):  # closed by the other thread
             self.event_queue.put("Evt17")
@@ -90,6 +103,15 @@ class QuickSocket(AssociationSocket):
         self.bell.silence()
         return sock.fileno() in found
 
+    def _only_wait(self) -> bool:
+        """Nothing to read, but somebody may ring."""
+        if self.bell is not None and not self._must_hurry():
+            poll = select.poll()
+            poll.register(self.bell, select.POLLIN)
+            poll.poll(TAKEN_PATIENCE * 1000)
+            self.bell.silence()
+        return False
+
     def _must_hurry(self) -> bool:
         """Something is queued already, or the state machine waits for the peer to have nothing more to say (Sta13)."""
         dul = self.assoc.dul
@@ -104,7 +126,9 @@ class QuickSocket(AssociationSocket):
         if nr_bytes > MAX_PDU:
             raise OSError("PDU longer than any we take")
         data = bytearray(nr_bytes)
-        got = _fill(sock, memoryview(data))
+        early, self.returned = self.returned[:nr_bytes], self.returned[nr_bytes:]
+        data[: len(early)] = early
+        got = len(early) + _fill(sock, memoryview(data)[len(early) :])
         acknowledge_at_once(sock)
         return data if got == nr_bytes else data[:got]
 
