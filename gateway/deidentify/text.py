@@ -18,6 +18,7 @@ from functools import lru_cache
 from gateway.deidentify.charset import Charset
 from gateway.deidentify.ownwords import SURE, bare, own_words, squeezed
 from gateway.deidentify.textforms import HOLE, pierced
+from gateway.deidentify.textpersons import name_people
 from gateway.deidentify.wordlike import Kind, Words, kind_of, parts_of, sort_words
 
 __all__ = ["TextCleaner", "own_words"]
@@ -30,6 +31,8 @@ CODE = re.compile(r"[A-Z0-9_ ]*")
 
 SEPARATORS = re.compile(r"([\s!-/:-@\[-`{-~°–—…«»„“”‘’×±·§]+)")
 """Between words. Every other character is part of one, so that what is odd makes the word unknown."""
+JOINS = frozenset((" ", ", ", ",", "^", "-", "."))
+"""Between the parts of a name."""
 PASSES = 8
 CACHED = 2048
 """Bytes; longer texts do not repeat."""
@@ -93,6 +96,7 @@ class TextCleaner:
         kinds = [self._kind(word) if word else Kind.LISTED for word in words]
         if Kind.UNKNOWN in kinds:
             self._phrases(words, kinds)
+        name_people(words, gaps, kinds, self._words)
         if own.words:
             inside = own.sure is not None and bool(own.sure.search(squeezed(text)) or not text.isascii())
             for at, word in enumerate(words):
@@ -146,9 +150,16 @@ def _goes_too(at: int, beside: int, gap: str, text: tuple[list[str], list[Kind]]
         return False
     if kinds[at] is Kind.SHY:
         return len(gap) < 3 and not words[beside].isdigit()
+    if kinds[at] is Kind.NAMESAKE:
+        return gap in JOINS and len(words[beside]) > 2 and words[beside].isalpha() and _alike(words[at], words[beside])
     if not any(c.isspace() or c in ",;()" for c in gap):
         return True
     return len(words[at]) == 1 and words[at].isupper() and gap in (" ", ", ", ". ") and not words[beside].isdigit()
+
+
+def _alike(one: str, other: str) -> bool:
+    """Both with a large initial, or both all large."""
+    return other[0].isupper() and one.isupper() == other.isupper()
 
 
 def _assemble(words: list[str], gaps: list[str], kinds: list[Kind], *, layout: bool) -> str:
@@ -194,7 +205,8 @@ def _mended(gap: str, *, first: bool, last: bool = False) -> str:
             return closing + line + opening
     if before == after and before in ("_", "^", "-", "/"):
         return before
-    mark = "." if after[:1] == "." else next((c for c in before[:1] if c in ".,;:"), "")
+    ends = before[:1] + (after[:1] if not opening else "")
+    mark = "." if after[:1] == "." else next((c for c in ends if c in ".,;:"), "")
     return f"{closing}{mark} {opening}"
 
 

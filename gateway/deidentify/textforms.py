@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from gateway.deidentify.textpersons import PERSON
+
 HOLE = "\ue000"
 """Stands for what was found. Of the private use area, so in no vocabulary; where it touches a word, the word goes with it."""
 
@@ -29,9 +31,13 @@ YEARS = (
 )
 BEFORE_DAYS = "am vom seit bis ab zum den le du on since"
 STREETS = "street st avenue ave road rd lane ln drive boulevard blvd court terrace crescent parkway highway close place"
-TITLES = "dr prof dres herr herrn frau mme mlle dott dra drs signora signor señora monsieur madame"
-CAPITAL = "Mr Mrs mrs Ms Miss Sir Lady Sister Nurse Schwester Doctor Professor"
-DOTTED = "Hr Fr Sr Sra Dhr Mevr"
+TITLES = (
+    "dr prof dres herr herrn frau mme mlle dott dra drs signora signor señora monsieur madame dhr mevr dottssa "
+    "dottoressa profa mevrouw meneer mijnheer sra señor frl fräulein sig"
+)
+CAPITAL = "Mr Mrs mrs Ms Miss Sir Lady Sister Nurse Schwester Doctor Professor Rev Reverend Captain Capt Sgt Lord Dame"
+DOTTED = "Hr Fr Sr Sra Dhr Mevr Doc OA OÄ CA PD"
+DEGREES = "med univ dent vet habil hc rer nat phil dipl ing priv doz mult pd mag psych jur ssa"
 HOUSES = (
     "hospital klinik klinikum krankenhaus spital clinic clinica praxis hospice university universität universitat center centre "
     "institut institute foundation hôpital hopital polyclinique clinique ospedale ziekenhuis"
@@ -51,19 +57,22 @@ def _any(words: str) -> str:
 
 @dataclass(frozen=True)
 class Form:
-    """`words`: one of them must be in the text, casefolded; none: always looked for."""
+    """`words`: one of them must be in the text, casefolded; none: always looked for. `hole`: what takes its place."""
 
     words: frozenset[str] = field(repr=False)
     pattern: re.Pattern[str]
+    hole: str = HOLE
 
 
-def _form(words: str, pattern: str, flags: int = 0) -> Form:
-    return Form(frozenset(words.casefold().split()), re.compile(pattern, flags))
+def _form(words: str, pattern: str, flags: int = 0, hole: str = HOLE) -> Form:
+    return Form(frozenset(words.casefold().split()), re.compile(pattern, flags), hole)
 
 
 _TITLE = (
-    rf"(?:(?i:{_any(TITLES)}){_END}\.?|{_any(CAPITAL)}{_END}\.?|MR\.(?= ?[A-Z]{{2}})|M\.(?= ?[A-Z])|{_any(DOTTED)}\.)"
+    rf"(?:(?i:{_any(TITLES)}){_END}(?:['’]s{_END})?\.?|{_any(CAPITAL)}{_END}\.?|MR\.(?= ?[A-Z]{{2}})|M\.(?= ?[A-Z])"
+    rf"|{_any(DOTTED)}\.|(?<!\d )(?:Hr|Fr|Sr|Sra|Dhr|Mevr)(?= [A-Z][^\W\d_]))"
 )
+_DEGREES = rf"(?:[\s.-]{{1,3}}(?i:{_any(DEGREES)}|h\.c){_END}){{0,5}}"
 _HOUSE = rf"(?i:medical cent(?:er|re)|{_any(HOUSES.replace('center centre ', ''))})"
 _YEARS = _any(YEARS.replace(" old alter aged age", "")).replace("yo", r"y\.?o|y/o")
 
@@ -95,8 +104,9 @@ NUMERIC = (
 PERSONS = (
     _form(
         f"{TITLES} {CAPITAL} {DOTTED} mr m",
-        rf"{_START}{_TITLE}(?:[\s.:^_]{{0,4}}{_TITLE}){{0,3}}[\s.:^_]{{0,4}}(?:[A-Z]\. ?){{0,3}}"
+        rf"{_START}{_TITLE}(?:{_DEGREES}[\s.:^_]{{0,4}}{_TITLE}){{0,3}}{_DEGREES}[\s.:^_]{{0,4}}(?:[A-Z](?:\. ?| (?=[A-Z]))){{0,3}}"
         rf"(?:(?i:von|van|de|der|den|zu|del|la|le|di) ){{0,2}}(?:{_NAME}(?:\^{_NAME}){{0,4}})?",
+        hole=PERSON,
     ),
     _form("md d rn frcr frcs frcp phd", rf"{_START}{_NAME}, ?(?:M\.?D|Ph\.?D|FRC[RSP]|RN){_END}\.?"),
     _form(
@@ -138,7 +148,7 @@ def pierced(text: str) -> str:
         text = _grouped(text)
     for form in PERSONS:
         if not form.words.isdisjoint(words):
-            text = form.pattern.sub(HOLE, text)
+            text = form.pattern.sub(form.hole, text)
     if "@" in text:
         text = MAIL.sub(HOLE, text)
     return SPELT.sub(HOLE, text) if sum(len(head) == 1 for head in heads) > 3 else text

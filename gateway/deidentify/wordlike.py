@@ -13,13 +13,15 @@ from gateway.deidentify.ownwords import spellings
 class Kind(IntEnum):
     """UNKNOWN goes. LISTED stays. LOOSE (a number, a letter, "C6") stays unless it is part of something that goes.
 
-    SHY is a name as well: it stays as it would not be written as a name, and not beside a word that goes.
+    SHY is a name as well: it stays as it would not be written as a name, and not beside a word that goes. NAMESAKE is an
+    everyday word that is a name as well and written like one: it stays unless it stands beside an unknown word written alike.
     """
 
     UNKNOWN = 0
     LISTED = 1
     LOOSE = 2
     SHY = 3
+    NAMESAKE = 4
 
 
 PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
@@ -31,7 +33,10 @@ LONGEST = 40
 
 @dataclass(frozen=True)
 class Words:
-    """The vocabulary by the marks of its entries. `beside`: only with a number ("br#"). `stems`: compounds are made of them."""
+    """The vocabulary by the marks of its entries. `beside`: only with a number ("br#"). `stems`: compounds are made of them.
+
+    `namesakes`, `bodily`: of the listed ones, what is a name as well: an everyday word, a clinical one.
+    """
 
     listed: frozenset[str] = field(repr=False)
     shy: frozenset[str] = field(repr=False)
@@ -40,15 +45,20 @@ class Words:
     stems: frozenset[str] = field(repr=False)
     units: frozenset[str] = field(repr=False)
     phrases: frozenset[str] = field(repr=False)
+    namesakes: frozenset[str] = field(repr=False)
+    bodily: frozenset[str] = field(repr=False)
 
 
 def sort_words(vocabulary: frozenset[str]) -> Words:
-    """ "word?" shy, written small; "word!" large; "word#" beside a number; "word+" a stem; "word%" a unit; "two words" a phrase."""
-    by: dict[str, set[str]] = {mark: set() for mark in "?!#+% "}
+    """ "word?" shy, written small; "word!" large; "word#" beside a number; "word+" a stem; "word%" a unit; "two words" a phrase.
+
+    "word~" an everyday word that is a name, "word^" a clinical one.
+    """
+    by: dict[str, set[str]] = {mark: set() for mark in "?!#+%~^ "}
     plain: set[str] = set()
     for entry in vocabulary:
         mark = " " if " " in entry else entry[-1:]
-        by.get(mark, plain).add(entry.rstrip("?!#+%"))
+        by.get(mark, plain).add(entry.rstrip("?!#+%~^"))
     listed = frozenset(form for word in plain | by["%"] for form in spellings(word)) - by["?"] - by["!"]
     stems = frozenset(form for stem in by["+"] for form in spellings(stem))
     return Words(
@@ -59,6 +69,8 @@ def sort_words(vocabulary: frozenset[str]) -> Words:
         stems,
         frozenset(by["%"]),
         frozenset(by[" "]),
+        frozenset(by["~"]),
+        frozenset(by["^"]),
     )
 
 
@@ -66,7 +78,7 @@ def kind_of(word: str, words: Words) -> Kind:
     """`word`: no separators in it."""
     folded = word.casefold()
     if folded in words.listed:
-        return Kind.LISTED
+        return Kind.NAMESAKE if folded in words.namesakes and word != folded else Kind.LISTED
     if folded in words.shy or folded in words.loud:
         return Kind.SHY if _told(word, folded, words) else Kind.UNKNOWN
     if folded.isdigit():
