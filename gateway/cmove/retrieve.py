@@ -28,6 +28,7 @@ PEER_PAUSE: Final = 15.0
 LOOK: Final = 0.1  # seconds between looks at the ledger after the final response
 STOPPED: Final = "move.stopped"
 LOST: Final = "move.lease-lost"
+PAUSED: Final = "move.paused"
 
 
 class Planned(Protocol):
@@ -84,7 +85,10 @@ class Patience:
 
 
 class MoveStep:
-    """One slot of one PACS. `stop`: the daemon ends; a move under way is cancelled and given back."""
+    """One slot of one PACS. `stop`: the daemon ends; a move under way is cancelled and given back.
+
+    `paused`: the receiver takes nothing for a while; a move under way is ended and given back, uncharged.
+    """
 
     def __init__(  # noqa: PLR0913  the parts of the daemon that a retrieval touches
         self,
@@ -98,6 +102,7 @@ class MoveStep:
         board: Board,
         clock: Callable[[], float],
         stop: threading.Event,
+        paused: Callable[[], bool] = lambda: False,
         patience: Patience | None = None,
     ) -> None:
         self._store = store
@@ -108,7 +113,7 @@ class MoveStep:
         self._count = count
         self._board = board
         self._clock = clock
-        self._stop = stop
+        self._stop, self._paused = stop, paused
         self._patience = patience or Patience()
         self._suspicion = Suspicion()
 
@@ -122,7 +127,7 @@ class MoveStep:
             while claim is not None:
                 self._settle(scu, claim)
                 left -= 1
-                claim = self._claim() if left and not self._stop.is_set() else None
+                claim = self._claim() if left and not self._stop.is_set() and not self._paused() else None
         return True
 
     def _claim(self) -> SeriesClaim | None:
@@ -177,7 +182,7 @@ class MoveStep:
         try:
             answer = move_series(scu, claim, self._our_ae, watch)
         except Retry as err:
-            if err.reason == LOST:
+            if err.reason in (LOST, PAUSED):
                 raise
             return Retry(STOPPED, charge=False) if self._stop.is_set() else err
         if self._stop.is_set() and answer.status != SUCCESS:
@@ -191,6 +196,8 @@ class MoveStep:
         def progress() -> float:
             nonlocal extended
             now = self._clock()
+            if self._paused():
+                raise Retry(PAUSED, charge=False)
             if now - extended >= EXTEND_EVERY:
                 extended = now
                 self._extend(claim, now)
@@ -241,7 +248,9 @@ class MoveStep:
         key = claim.rows[0].key
         if err.reason.startswith("state."):  # our own database: the lease ends by itself
             raise err
-        if err.reason in (STOPPED, LOST):
+        if err.charge and self._paused():  # what the receiver deferred
+            err = Retry(PAUSED, charge=False)
+        if err.reason in (STOPPED, LOST, PAUSED):
             self._release(claim, err.reason, after=0.0, charge=False)
             return
         if err.charge:

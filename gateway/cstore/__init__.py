@@ -5,12 +5,14 @@ Takes:      each arriving instance (`dicom.server.Incoming`); what the store exp
 Leaves:     clean files in the outbox, one ledger line per instance that arrived for a planned series; a DIMSE status.
             Files whose pixels are not proven clean in the held folder; the screening moves them on, masked, or leaves them
             to a person with the reason.
-Settings:   receiver.peers (or the [[pacs]]), receiver.min_free_disk.
+Settings:   receiver.peers (or the [[pacs]]), receiver.min_free_disk, receiver.max_outbox, pacs.max_rate.
 Metrics:    instances_received_total{project,result}, received_bytes_total{project}, store_seconds, deidentify_seconds,
-            leaks_blocked_total{project}; screened_total{project,result}, screen_seconds.
+            leaks_blocked_total{project}; screened_total{project,result}, screen_seconds; receiver_paused{reason}
+            (disk, outbox: worth an alert), rate_delay_seconds_total{pacs}.
 Fails how:  0x0000 for whatever belongs to a study that was asked for, kept or not: what is not kept is in the ledger with
-            its reason, since one refusal ends some archives' whole move. 0xA700 when disk or database fail, 0x0124 for a
-            study nobody asked for, 0xC000 for what cannot be read so far as to tell whose it is. Pixels that cannot be
+            its reason, since one refusal ends some archives' whole move. 0xA700 when disk or database fail, and
+            while there is no room (new associations are then refused, as transient, and moves pause), 0x0124 for a study
+            nobody asked for, 0xC000 for what cannot be read so far as to tell whose it is. Pixels that cannot be
             screened are held, never guessed; the screening may die anywhere and begins that file again.
 Standard:   PS3.4 B.2.3 (statuses of C-STORE).
 """

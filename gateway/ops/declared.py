@@ -52,6 +52,8 @@ TABLE: Final[Mapping[str, Declared]] = {
     "store_seconds": Declared("histogram", "One C-STORE from request to response.", (), _QUICK),
     "associations": Declared("gauge", "Associations open now (direction in, out).", ("direction",)),
     "associations_rejected_total": Declared("counter", "Associations that were refused.", ("reason",)),
+    "receiver_paused": Declared("gauge", "1 while nothing is taken: disk too full, outbox full.", ("reason",)),
+    "rate_delay_seconds_total": Declared("counter", "Seconds that responses waited for max_rate.", ("pacs",)),
     "deidentify_seconds": Declared("histogram", "De-identifying and verifying one instance.", (), _QUICK),
     "screened_total": Declared("counter", "Held instances screened (released, held, failed).", ("project", "result")),
     "screen_seconds": Declared("histogram", "Screening the pixels of one instance.", (), _ANSWER),

@@ -18,6 +18,7 @@ from typing import IO
 import structlog
 
 from gateway import __version__
+from gateway.cstore.page import Page
 from gateway.dicom.quiet import silence
 from gateway.errors import Fatal
 from gateway.ops import log as logs
@@ -107,9 +108,12 @@ class Life:
         interval = watchdog_interval(os.environ, os.getpid())
         self.watchdog = Watchdog(systemd, self.hearts, interval, time.monotonic)
         self.board = Board(_peers(settings))
-        self.state = wiring.open_state(settings)
+        self.state, self.page = wiring.open_state(settings), Page(len(settings.pacs))
+        self.room = wiring.make_room(settings, self.state, self.page)
         hear = Hear(self.metrics, self._beat, lambda line: self.meter.line(line, time.time()))
-        self.receivers = Children(settings, receive_kind(settings.receiver, current.listener), hear, level=level)
+        self.receivers = Children(
+            settings, receive_kind(settings.receiver, current.listener, self.page), hear, level=level
+        )
         # That a screening process is replaced ever more slowly, or busy with one file for long, is no reason for the watchdog.
         deaf = Hear(self.metrics, lambda _: None, lambda _: None)
         self.screening = Children(settings, screen_kind(settings), deaf, level=level)
@@ -154,7 +158,9 @@ class Life:
         slowest = max(p.response_timeout for p in self.settings.pacs)
         for name, find in wiring.make_find_steps(self.settings, self.state, self._told):
             self._begin(name, find.step, self._asking, BEAT_LIMIT)
-        for name, move in wiring.make_move_steps(self.settings, self.state, self._told, self._moving):
+        for name, move in wiring.make_move_steps(
+            self.settings, self.state, self._told, self._moving, lambda: not self._has_room()
+        ):
             self._begin(name, self._while_room(move.step), self._moving, slowest + BEAT_LIMIT)
         for name, step in wiring.make_deliver_steps(self.settings, self.state, self._told):
             self._begin(name, step.step, self._delivering, slowest + BEAT_LIMIT)
@@ -169,6 +175,7 @@ class Life:
     def _start_schedule(self) -> None:
         self._expect("schedule", BEAT_LIMIT)
         self.schedule.add("heart", "10s", lambda: self._beat("schedule"))
+        self.schedule.add("room", "1s", self._guarded("room", self.room.measure))
         self.schedule.add("sweep", "1h", self._guarded("sweep", self._sweep))
         told = wiring.Told(self.metrics, self.board)
         for project, schedule, poll in wiring.make_polls(self.settings, self.state, told, self._asking):
@@ -181,8 +188,11 @@ class Life:
         return upkeep.clear_outbox(self.state) + resumed
 
     def _while_room(self, step: Callable[[], bool]) -> Callable[[], bool]:
-        """Moves pause while the disk is low: what the receiver must defer would cost the series its attempts."""
-        return lambda: upkeep.has_room(self.settings) and step()
+        """Moves pause while there is no room: what the receiver must defer would cost the series its attempts."""
+        return lambda: self._has_room() and step()
+
+    def _has_room(self) -> bool:
+        return self.room.look(self.metrics)
 
     def _guarded(self, name: str, job: Callable[[], object]) -> Callable[[], object]:
         role = Role(name, lambda: bool(job()), lambda: None)
@@ -217,6 +227,7 @@ class Life:
         while not self.signals.stop.wait(TICK) and not self._renewed():
             self.receivers.replace_dead()
             self.screening.replace_dead()
+            self._has_room()
             stuck = self.watchdog.tick()
             if stuck != told:
                 structlog.get_logger().error("daemon.stuck", roles=stuck)
@@ -250,6 +261,7 @@ class Life:
         self._end(self._delivering, "deliver", "confirm")
         self.endpoints.close()
         self.state.close()
+        self.page.close()
         log.info("daemon.stopped")
 
     def _end(self, stop: threading.Event, *prefixes: str) -> None:

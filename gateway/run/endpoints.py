@@ -68,6 +68,7 @@ class Endpoints:
             "held": self._held_by_project(),
             "outbox_bytes": self._outbox_bytes(),
             "disk_free_bytes": self._disk_free(),
+            "paused": sorted(life.room.reasons),
             "window_open": {p.name: True for p in life.settings.pacs},
             "throughput": life.meter.rates(now),
             "eta_s": life.meter.eta(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
+from gateway.cstore.page import Page
 from gateway.errors import Fatal
 from gateway.run.children import Kind
 from gateway.settings import Receiver
@@ -28,6 +29,6 @@ def listen(receiver: Receiver) -> socket.socket:
     return listener
 
 
-def receive_kind(receiver: Receiver, listener: socket.socket) -> Kind:
+def receive_kind(receiver: Receiver, listener: socket.socket, page: Page) -> Kind:
     number = os.cpu_count() or 1 if receiver.processes == "auto" else receiver.processes
-    return Kind("receive", "gateway.run.receive", number, (listener.fileno(),))
+    return Kind("receive", "gateway.run.receive", number, (listener.fileno(), page.fileno()))

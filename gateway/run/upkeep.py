@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-
 from gateway.run.wiring import State
-from gateway.settings import Settings
 
 
 def clear_outbox(state: State) -> int:
@@ -26,8 +23,3 @@ def resume_outbox(state: State, now: float, *, quiet: float = 0.0) -> int:
     confirmed = [key for key, found in states.items() if found == "confirmed"]
     left = [key for key in confirmed if (state.outbox.files(key) if quiet else not state.outbox.remove(key, ()))]
     return sum(state.store.late(key, now=now, quiet=quiet) for key in left)
-
-
-def has_room(settings: Settings) -> bool:
-    """Whether `min_free_disk` is free where the outbox is; below it the receiver takes nothing, so nothing is asked for."""
-    return shutil.disk_usage(settings.state_dir).free >= settings.receiver.min_free_disk

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +20,12 @@ from gateway.cfind.plan import FindProject, FindStep
 from gateway.cfind.select import CompiledSelect
 from gateway.cmove.retrieve import MoveStep
 from gateway.cstore.admission import PeerList
+from gateway.cstore.pace import Paced
+from gateway.cstore.page import Page
 from gateway.cstore.receive import Receive
 from gateway.cstore.screener import PixelCleaner, make_screener
 from gateway.cstore.screening import Screener, ScreenStep
-from gateway.cstore.space import WhileRoom
+from gateway.cstore.space import Bounds, Room, WhileRoom
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deidentify.cleaner import make_cleaner as build_cleaner
 from gateway.deliver.confirm import ConfirmStep
@@ -174,28 +177,23 @@ def _make_find_step(settings: Settings, state: State, pacs_name: str, told: Told
 
 
 def make_move_steps(
-    settings: Settings, state: State, told: Callable[[str], Told], stop: threading.Event
+    settings: Settings,
+    state: State,
+    told: Callable[[str], Told],
+    stop: threading.Event,
+    paused: Callable[[], bool],
 ) -> list[tuple[str, MoveStep]]:
     """One step per PACS and concurrent move: (role, step)."""
+    make = partial(
+        MoveStep, store=state.store, outbox=state.outbox, projects=[p.name for p in settings.project],
+        calling_ae=settings.receiver.ae_title, stop=stop, paused=paused,
+    )  # fmt: skip
     return [
-        (role, _make_move_step(settings, state, pacs.name, told(role), stop))
+        (role, make(pacs=pacs, count=mine.count, board=mine.board, clock=mine.clock))
         for pacs in settings.pacs
         for role in (f"move-{pacs.name}-{slot + 1}" for slot in range(pacs.max_moves))
+        for mine in (told(role),)
     ]
-
-
-def _make_move_step(settings: Settings, state: State, pacs_name: str, told: Told, stop: threading.Event) -> MoveStep:
-    return MoveStep(
-        store=state.store,
-        outbox=state.outbox,
-        pacs=next(p for p in settings.pacs if p.name == pacs_name),
-        projects=[p.name for p in settings.project],
-        calling_ae=settings.receiver.ae_title,
-        count=told.count,
-        board=told.board,
-        clock=told.clock,
-        stop=stop,
-    )
 
 
 # ---- cstore
@@ -245,28 +243,29 @@ def make_screen_step(settings: Settings, state: State, count: Count) -> ScreenSt
     )
 
 
-def make_server(settings: Settings, listener: socket.socket, count: Count) -> StorageServer:
-    """What a receive process runs."""
+def make_room(settings: Settings, state: State, page: Page) -> Room:
+    """What the daemon decides by whether anything may be taken."""
+    bounds = Bounds(settings.receiver.min_free_disk, settings.receiver.max_outbox)
+    return Room(folder=settings.state_dir, bounds=bounds, size=state.outbox.size, page=page, clock=time.monotonic)
+
+
+def make_server(
+    settings: Settings, listener: socket.socket, count: Count, page: Page, stop: threading.Event
+) -> StorageServer:
+    """What a receive process runs. `page`: as the daemon made it, one number for each [[pacs]]."""
     state = open_state(settings)
-    receive = Receive(
-        store=state.store,
-        outbox=state.outbox,
-        cleaners={p.name: make_cleaner(settings, p.name) for p in settings.project},
-        count=count,
-        clock=time.time,
-    )
+    cleaners = {p.name: make_cleaner(settings, p.name) for p in settings.project}
+    receive = Receive(store=state.store, outbox=state.outbox, cleaners=cleaners, count=count, clock=time.time)
     room = WhileRoom(
-        receive.store,
-        folder=settings.state_dir,
-        minimum=settings.receiver.min_free_disk,
-        count=count,
-        clock=time.time,
-    )
+        receive.store, folder=settings.state_dir, minimum=settings.receiver.min_free_disk, count=count,
+        clock=time.time, page=page,
+    )  # fmt: skip
     return StorageServer(
         settings.receiver.ae_title,
         listener,
         admit=PeerList(settings).admits,
-        on_store=room.store,
+        on_store=Paced(room.store, pacs=settings.pacs, page=page, count=count, stop=stop).store,
+        paused=room.paused,
         max_associations=settings.receiver.max_associations,
         count=count,
     )

@@ -20,7 +20,6 @@ WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
     "pacs.*.query_model": ("study",),
     "pacs.*.retrieve": ("move",),
     "pacs.*.windows": ((),),
-    "pacs.*.max_rate": NOTHING,
     "pacs.*.accession_forms": (("{an}",),),
     "pacs.*.result_limit": (0,),
     "pacs.*.tls": NOTHING,

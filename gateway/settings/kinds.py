@@ -84,6 +84,11 @@ def _positive(number: float) -> float:
     return number
 
 
+def _something(number: int) -> int:
+    _positive(number)
+    return number
+
+
 def _port(number: int, info: ValidationInfo) -> int:
     if not (1 if info.context else 0) <= number <= 65535:
         raise wrong("", "a port from 1 to 65535")
@@ -184,6 +189,7 @@ Rows: TypeAlias = Annotated[int, _between(0, 1_000_000)]
 Duration: TypeAlias = Annotated[float, _measured(units.duration, units.DURATION)]
 Wait: TypeAlias = Annotated[float, _measured(units.duration, units.DURATION), AfterValidator(_positive)]
 Size: TypeAlias = Annotated[int, _measured(units.size, units.SIZE)]
+Room: TypeAlias = Annotated[int, _measured(units.size, units.SIZE), AfterValidator(_something)]
 Rate: TypeAlias = Annotated[float, _measured(units.rate, units.RATE)]
 AnyPath: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 AbsolutePath: TypeAlias = Annotated[Path, BeforeValidator(_path), AfterValidator(_absolute)]

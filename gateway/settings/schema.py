@@ -71,6 +71,7 @@ class Receiver(Part):
     peers: tuple[Peer, ...] = ()
     max_associations: kinds.Many = 32
     min_free_disk: kinds.Size = 5 * 2**30
+    max_outbox: kinds.Room | None = None
     tls: Tls | None = None
 
 

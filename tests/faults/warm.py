@@ -13,6 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
+from gateway.cstore.page import Page
 from gateway.dicom.quiet import silence
 from gateway.ops import log
 from gateway.run import wiring
@@ -54,7 +55,7 @@ def _fork_group(settings: Settings, listener: int, number: int, tell: int) -> in
 def _serve(settings: Settings, listener: int, tell: int) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    server = wiring.make_server(settings, socket.socket(fileno=listener), Uncounted())
+    server = wiring.make_server(settings, socket.socket(fileno=listener), Uncounted(), Page(1), stop)
     os.write(tell, b"r")
     server.serve(stop)
     os._exit(0)

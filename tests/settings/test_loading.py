@@ -35,7 +35,12 @@ def test_valid(tmp_path: Path) -> None:
 
 def test_units_become_numbers(tmp_path: Path) -> None:
     text = changed("port = 11112", 'port = 11112\nprocesses = "auto"\nmin_free_disk = "1.5 GiB"\nbind = "::1"')
-    settings = load_text(tmp_path, text.replace("port = 104", 'port = 104\nresponse_timeout = "1.5m"'))
+    text = text.replace("port = 11112", 'port = 11112\nmax_outbox = "2 TB"')
+    settings = load_text(
+        tmp_path, text.replace("port = 104", 'port = 104\nmax_rate = "2 MiB/s"\nresponse_timeout = "1.5m"')
+    )
+    assert settings.receiver.max_outbox == 2 * 10**12
+    assert settings.pacs[0].max_rate == 2 * 2**20
     assert settings.receiver.min_free_disk == 3 * 2**29
     assert settings.receiver.processes == "auto"
     assert settings.pacs[0].response_timeout == 90.0
