@@ -35,6 +35,8 @@ COPIED = 1 << 24
 """Bytes that are looked at at a time: a copy, as bytes are faster than a view."""
 OVERLAP = LONGEST + 16
 _LOW, _HIGH, _OTHER = b"lh."
+_APART = b"\xff" * 4
+"""Bytes that are part of no tag of interest."""
 Place = tuple[int, bytes]
 """A tag and the raw value behind it."""
 
@@ -101,21 +103,23 @@ def harvest_again(
 
     `heads`: both. None: tags of interest appear or disappear in the bytes that differ, by chance or not.
     """
-    old, new = heads
-    for start, end in ranges:
-        first, last = max(0, start - 3), end + 3  # a tag may begin before, and end behind
-        if list(_places(old[first:last], tags)) != list(_places(new[first:last], tags)):
-            return None
+    was, now = (_APART.join([head[max(0, start - 3) : end + 3] for start, end in ranges]) for head in heads)
+    if [*_places(was, tags)] != [*_places(now, tags)]:  # a tag may begin before what differs, and end behind
+        return None
     homes: dict[bytes, tuple[bytes, ...]] = {}
-    _note_uids(new, homes)
+    _note_uids(heads[1], homes)
     return before._replace(uids=_secret(homes, codec), homes=homes)
 
 
 def _secret(homes: Mapping[bytes, tuple[bytes, ...]], codec: Codec) -> frozenset[bytes]:
-    """UIDs that name something of the patient's: no class, syntax or scheme."""
-    return frozenset(
-        uid for uid, keys in homes.items() if not is_well_known(uid) and not _names_class(keys, codec.order)
-    )
+    """UIDs that name something of the patient's."""
+    return frozenset(uid for uid, keys in homes.items() if not _is_public(uid, keys, codec.order))
+
+
+@lru_cache(4096)
+def _is_public(uid: bytes, keys: tuple[bytes, ...], order: str) -> bool:
+    """A class, a syntax, a scheme: by the UID itself, or by the tags that it follows."""
+    return is_well_known(uid) or _names_class(keys, order)
 
 
 @lru_cache(256)

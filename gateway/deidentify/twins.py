@@ -14,7 +14,6 @@ import contextlib
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
 from gateway.deidentify.encoding import PIXEL_TAGS, UNDEFINED, Codec, Header, Malformed
@@ -63,18 +62,18 @@ class Field(NamedTuple):
 
 
 class Done(NamedTuple):
-    """One instance, walked. `around`: from where to where its first part differs from its twin's, the changed `fields`' order."""
+    """One instance, walked. `new`: pieces of the result that are not its twin's."""
 
     walker: Walker
     parts: Parts
     original: Harvest
-    around: Sequence[tuple[int, int]] = ()
+    new: Sequence[bytes] = ()
 
 
 class Twin(NamedTuple):
     """`number`, `guard`: the header, and which of its bits must not differ. `image`: the header of the pixel data.
 
-    `at`: where in the result each of `pieces` begins. `seen`: as the walker's.
+    `pieces`: of the result, an element each. `seen`: as the walker's.
     """
 
     head: bytes
@@ -85,19 +84,19 @@ class Twin(NamedTuple):
     image: Field | None
     starts: Sequence[int]
     pieces: Sequence[bytes]
-    at: Sequence[int]
     seen: Mapping[int, bytes]
     original: Harvest
     passed: Passed
 
     def changed(self, number: int) -> list[Field]:
         """The fields in which another header, as a number, differs, in order."""
-        fields, differs = list[Field](), number ^ self.number
+        fields, differs, end = list[Field](), number ^ self.number, 0
         while differs:
-            at = ((differs & -differs).bit_length() - 1) >> 3
+            at = end + (((differs & -differs).bit_length() - 1) >> 3)
             field = self.fields[bisect_right(self.starts, at) - 1]
             fields.append(field)
-            differs = differs >> 8 * field.end << 8 * field.end
+            differs >>= 8 * (field.end - end)
+            end = field.end
         return fields
 
 
@@ -132,14 +131,12 @@ class Twins:
         walker.begin(data, codec)
         changed = {field.head.tag for field in fields}
         walker.seen.update((tag, value) for tag, value in twin.seen.items() if tag not in changed)
-        pieces, around, grown = list(twin.pieces), list[tuple[int, int]](), 0
+        pieces, new = list(twin.pieces), list[bytes]()
         for field in fields:
             piece = _piece(walker, data, field)
             if piece is None or original is None:
                 return None
-            begin = twin.at[field.piece] + grown
-            around.append((begin, begin + len(piece)))
-            grown += len(piece) - len(pieces[field.piece])
+            new.append(piece)
             pieces[field.piece] = piece
         parts: Parts = [b"".join(pieces)]
         if twin.image is not None:
@@ -147,12 +144,12 @@ class Twins:
             if image is None or after != len(data):
                 return None
             parts += image
-        return Done(walker, parts, original, around) if original else None
+        return Done(walker, parts, original, new) if original else None
 
     def passes(self, twin: Twin, done: Done, subset: Subset) -> bool:
         """Whether the result is as clean as the twin's. False: all is to be done as ever."""
         asked = subset.own, self._route.profile.kept
-        if not passes_again(twin.passed, done.parts, done.around, done.original, asked):
+        if not passes_again(twin.passed, done.parts, done.new, done.original, asked):
             return False
         self._credit = min(self._credit + RETURN, FIRST)
         return True
@@ -193,7 +190,6 @@ class Twins:
             image,
             [field.start for field in fields],
             pieces,
-            list(accumulate(map(len, pieces), initial=0)),
             dict(walker.seen),
             done.original,
             passed,

@@ -38,8 +38,6 @@ FEW = 64
 """UIDs that are looked for one by one; of more, those of the result are collected and compared."""
 ROOT = 14
 """Characters in which UIDs of one root are alike."""
-ESCAPED = 8
-"""Bytes that a character takes at most, however it is encoded: "&#x00e4;"."""
 LONG_NUMBER = 7
 """Digits that are no measurement."""
 
@@ -82,12 +80,11 @@ def _keys(tags: frozenset[int]) -> frozenset[bytes]:
 
 
 class Passed(NamedTuple):
-    """A result that was verified. `seen`: its header in all views. `reach`: bytes in which any form of one sought value stands."""
+    """A result that was verified. `seen`: its header in all views."""
 
     codec: Codec
     sought: Sought
     seen: bytes
-    reach: int
 
 
 def first_look(
@@ -97,41 +94,29 @@ def first_look(
     segments = [segment for segment in _segments(parts, codec) or () if segment]
     if len(segments) != 1 or len(original.uids) > FEW:
         return None
-    sought = sought_for(original, own, kept)
-    longest = max((len(text) for text in (*dict((*sought.plain, *sought.dates)), *sought.rest)), default=0)
-    return Passed(codec, sought, b"\0".join(_views(segments[0])), ESCAPED * longest + 64)
+    return Passed(codec, sought_for(original, own, kept), b"\0".join(_views(segments[0])))
 
 
 def passes_again(
     before: Passed,
     parts: Sequence[Buffer],
-    around: Iterable[tuple[int, int]],
+    new: Iterable[bytes],
     original: Harvest,
     asked: tuple[Iterable[str], frozenset[int]],
 ) -> bool:
-    """Whether another result is as clean, whose only segment differs from the one before in `around` alone.
+    """Whether another result is as clean, whose only segment is the one before but for the elements `new`, each a whole one.
 
-    `asked`: as `own` and `kept` of `verify`. False also where one has to look more closely.
+    No value reaches over the end of an element, whose header no text can look like. `asked`: as `own` and `kept` of `verify`.
+    False also where one has to look more closely.
     """
     own, kept = asked
     segments = [segment for segment in _segments(parts, before.codec) or () if segment]
     if len(segments) != 1 or len(original.uids) > FEW or sought_for(original, own, kept) is not before.sought:
         return False
-    seen = b"\0".join(view for piece in _windows(segments[0], around, before.reach) for view in _views(piece))
+    seen = b"\0".join(_views(b"\0".join(new)))
     if any(uid in seen or uid in before.seen for uid in _secret(original, kept)):
         return False
     return not suspects(before.sought, seen)
-
-
-def _windows(segment: bytes, around: Iterable[tuple[int, int]], reach: int) -> Iterator[bytes]:
-    """The bytes up to `reach` around each range; those that overlap as one. `around`: in order."""
-    first, last = 0, 0
-    for start, end in around:
-        if start - reach > last:
-            yield segment[first:last]
-            first = start - reach
-        last = end + reach
-    yield segment[first:last]
 
 
 def _views(raw: bytes) -> tuple[bytes, bytes, bytes]:
