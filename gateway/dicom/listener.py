@@ -8,6 +8,7 @@ socket from `server_bind`; `Association.dul` is the thread that owns the TCP soc
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -20,6 +21,7 @@ from pynetdicom.transport import AssociationServer
 from gateway.dicom.sockets import QuickSocket
 
 POLL: Final = 0.2  # seconds: how soon a stop is noticed, and how long a lost race for a connection may take
+DEFER, MOST_DEFERRED = 0.002, 16  # seconds for each association that there is, up to so many of them
 ABORT_GRACE: Final = 2.0  # seconds for an A-ABORT to leave before the socket is shut
 
 Rejection = tuple[int, int, int]
@@ -33,19 +35,22 @@ LIMIT_EXCEEDED: Final[Rejection] = (2, 3, 2)
 class Listener(AssociationServer):
     """Accepts on `listener`, which other processes share: it is closed here at the end, never shut down, never bound.
 
-    `welcome()` says whether one more TCP connection may be taken; `report(ErrorClass name)` gets what broke accepting one.
+    `welcome()` says whether one more TCP connection may be taken, `busy()` how many associations there are: who has more of them
+    lets the others go first. `report(ErrorClass name)` gets what broke accepting one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a server is made of
         self,
         ae: ApplicationEntity,
         listener: socket.socket,
         *,
         handlers: list[evt.EventHandlerType],
         welcome: Callable[[], bool],
+        busy: Callable[[], int],
         report: Callable[[str], None],
     ) -> None:
-        self._listener, self._welcome, self._report = listener, welcome, report
+        self._listener, self._welcome, self._busy, self._report = listener, welcome, busy, report
+        self._never = threading.Event()
         super().__init__(ae, listener.getsockname(), ae.ae_title, [], evt_handlers=handlers)
         self.timeout = POLL
 
@@ -64,6 +69,15 @@ class Listener(AssociationServer):
     def server_close(self) -> None:
         """Closes our descriptor only: pynetdicom's shutdown(2) would deafen every process that shares the listener."""
         self._listener.close()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Raises BlockingIOError when another process was faster."""
+        self._never.wait(DEFER * min(self._busy(), MOST_DEFERRED))
+        self._listener.settimeout(0)
+        try:
+            return super().get_request()
+        finally:
+            self._listener.settimeout(POLL)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         return self._welcome()

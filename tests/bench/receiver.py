@@ -1,7 +1,8 @@
-"""The receiving stack of a benchmark: `python -m tests.bench.receiver LISTENER_FD FOLDER`; SIGTERM drains and ends it.
+"""The receiving stack of a benchmark: `python -m tests.bench.receiver LISTENER_FD FOLDER JOB KEY`; SIGTERM drains and ends it.
 
-FOLDER holds the state (database, outbox) in which the study to come is planned already. Nothing in here is simplified but
-the counting, which goes nowhere.
+FOLDER holds the state (database, outbox) in which the study to come is planned already, its series under KEY. JOB "whole": nothing
+in here is simplified but the counting, which goes nowhere. JOB "parser": what arrives is written to a file as it came, not cleaned,
+not synced, which is what storescp does.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.cstore.receive import Receive
 from gateway.cstore.space import WhileRoom
 from gateway.deidentify.cleaner import make_cleaner
+from gateway.deidentify.meta import file_meta
+from gateway.dicom.part10 import write_file
 from gateway.dicom.quiet import silence
-from gateway.dicom.server import StorageServer
+from gateway.dicom.server import Incoming, StorageServer
 from gateway.ops import log
 from gateway.settings import Deidentify
 from gateway.state.db import Database
@@ -39,21 +43,41 @@ class Uncounted:
     def set(self, name: str, value: float, **labels: str) -> None: ...
 
 
-def serve(listener: socket.socket, folder: Path, stop: threading.Event) -> None:
-    """Receives, cleans and keeps until `stop` is set."""
+def serve(listener: socket.socket, folder: Path, plain: Path | None, stop: threading.Event) -> None:
+    """Receives until `stop` is set. `plain`: where to write what arrives, as it came."""
     count = Uncounted()
-    cleaner = make_cleaner(project=PROJECT, deidentify=Deidentify(), instance_rule=None, key=KEY)
-    store = Store(Database(folder / "state.sqlite"), KEY, node="bench")
-    receive = Receive(
-        store=store, outbox=Outbox(folder / "outbox"), cleaners={PROJECT: cleaner}, count=count, clock=time.time
-    )
-    room = WhileRoom(receive.store, folder=folder, minimum=1 << 20, count=count, clock=time.time)
+    outbox = Outbox(folder / "outbox")
     server = StorageServer(
-        OURS, listener, admit=lambda calling, address: True, on_store=room.store, max_associations=32, count=count
-    )
+        OURS, listener, admit=lambda calling, address: True, max_associations=64, count=count, spool=folder / "outbox",
+        on_store=AsItCame(plain).store if plain else whole(folder, outbox, count),
+    )  # fmt: skip
     sys.stdout.buffer.write(READY)
     sys.stdout.flush()
     server.serve(stop)
+
+
+def whole(folder: Path, outbox: Outbox, count: Uncounted) -> Callable[[Incoming], int]:
+    """As `gateway.run.wiring` makes it."""
+    cleaner = make_cleaner(project=PROJECT, deidentify=Deidentify(), instance_rule=None, key=KEY)
+    store = Store(Database(folder / "state.sqlite"), KEY, node="bench")
+    receive = Receive(store=store, outbox=outbox, cleaners={PROJECT: cleaner}, count=count, clock=time.time)
+    return WhileRoom(receive.store, folder=folder, minimum=1 << 20, count=count, clock=time.time).store
+
+
+class AsItCame:
+    """Part 10 files of what arrived."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def store(self, incoming: Incoming) -> int:
+        sop_class, instance = incoming.sop_class.encode(), incoming.SOPInstanceUID.encode()
+        meta = file_meta(sop_class, instance, incoming.transfer_syntax)
+        part = self._folder / f".{incoming.SOPInstanceUID}"
+        write_file(part, (meta, incoming.data))
+        part.rename(self._folder / f"{incoming.SOPInstanceUID}.dcm")
+        return 0x0000
 
 
 def main() -> None:
@@ -61,7 +85,9 @@ def main() -> None:
     log.configure("info", sys.stderr)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]), stop)
+    listener, folder, job, key = sys.argv[1:5]
+    plain = Path(folder) / "outbox" / key if job == "parser" else None
+    serve(socket.socket(fileno=int(listener)), Path(folder), plain, stop)
 
 
 if __name__ == "__main__":
