@@ -198,7 +198,8 @@ class Conversation:
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return True
         found = {fd for fd, _ in self._poll.poll(seconds * 1000)}
-        self._bell.silence()
+        if self._bell.fileno() in found:
+            self._bell.silence()
         return self._socket.fileno() in found
 
     def _note_progress(self) -> None:

@@ -37,6 +37,10 @@ CHUNK: Final = 1 << 24  # bytes of a part that are written at once
 IOV: Final = 512  # parts, of which the kernel takes 1024
 MAX_INFLATED: Final = 1 << 25  # bytes before the series UID: a deflate bomb ends here
 
+_EXPLICIT: Final = {order: struct.Struct(f"{order}HH2sH") for order in "<>"}
+_IMPLICIT: Final = {order: struct.Struct(f"{order}HHI") for order in "<>"}
+_LENGTH: Final = {order: struct.Struct(f"{order}I") for order in "<>"}
+
 Header = tuple[int, int, int, bytes]
 """Tag, offset of the value, its length (UNDEFINED possible), VR (b"" in implicit VR)."""
 ReadHeader = Callable[[memoryview, int, str], Header]
@@ -177,19 +181,19 @@ def _ids(view: memoryview, header: ReadHeader, endian: str) -> Ids:
 
 
 def explicit(view: memoryview, at: int, endian: str) -> Header:
-    group, element = struct.unpack_from(endian + "HH", view, at)
-    tag, vr = group << 16 | element, bytes(view[at + 4 : at + 6])
+    group, element, vr, length = _EXPLICIT[endian].unpack_from(view, at)
+    tag = group << 16 | element
     if vr in SHORT_VRS:
-        return tag, at + 8, struct.unpack_from(endian + "H", view, at + 6)[0], vr
+        return tag, at + 8, length, vr
     if vr in LONG_VRS:
-        return tag, at + 12, struct.unpack_from(endian + "I", view, at + 8)[0], vr
+        return tag, at + 12, _LENGTH[endian].unpack_from(view, at + 8)[0], vr
     if group == 0xFFFE:
-        return tag, at + 8, struct.unpack_from(endian + "I", view, at + 4)[0], b""
+        return tag, at + 8, _LENGTH[endian].unpack_from(view, at + 4)[0], b""
     raise Unreadable
 
 
 def implicit(view: memoryview, at: int, endian: str) -> Header:
-    group, element, length = struct.unpack_from(endian + "HHI", view, at)
+    group, element, length = _IMPLICIT[endian].unpack_from(view, at)
     return group << 16 | element, at + 8, length, b""
 
 

@@ -12,20 +12,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 import structlog
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from gateway.dicom import lean
 from gateway.dicom.contexts import MAX_UID, StorageClasses, supported
 from gateway.dicom.dimse import VERIFICATION, Stored, text
 from gateway.dicom.gather import Gatherer
+from gateway.dicom.incoming import NORMAL, Incoming, Limits, arrived, asked, from_event
 from gateway.dicom.listener import (
     CALLED_AE_UNKNOWN,
     CALLING_AE_UNKNOWN,
@@ -40,19 +38,29 @@ from gateway.dicom.listener import (
 )
 from gateway.dicom.quiet import where
 from gateway.dicom.sockets import quicken
+from gateway.dicom.tls import Doorstep, acceptor
 from gateway.dicom.waiting import attend, dismiss
 from gateway.errors import GatewayError
-from gateway.model import Buffer
+from gateway.settings import Tls
 
 SUCCESS: Final = 0x0000
 SOP_CLASS_NOT_SUPPORTED: Final = 0x0122  # PS3.7 C.5.9
 CRASHED: Final = 0xC211  # "cannot understand" (PS3.4 table B.2-1); what pynetdicom says when a handler breaks
 OUT_OF_RESOURCES: Final = 0xA700  # PS3.4 table B.2-1: our own passing inability
-
-
 SWITCH: Final = 0.0005
 """Seconds that an association which computes may keep the interpreter from one that has just read. Python's own 5 ms, paid after
 each receive, halved what two associations at once got through."""
+
+__all__ = [
+    "CRASHED",
+    "OUT_OF_RESOURCES",
+    "SOP_CLASS_NOT_SUPPORTED",
+    "SUCCESS",
+    "Count",
+    "Incoming",
+    "Limits",
+    "StorageServer",
+]
 
 
 class Count(Protocol):
@@ -60,34 +68,11 @@ class Count(Protocol):
     def set(self, name: str, value: float, **labels: str) -> None: ...
 
 
-@dataclass(frozen=True)
-class Incoming:
-    """One C-STORE request. `data`: the data set as sent, valid only during the call; UIDs are not in repr."""
-
-    calling_ae: str
-    address: str
-    sop_class: str
-    SOPInstanceUID: str = field(repr=False)
-    transfer_syntax: str
-    data: Buffer = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Deadlines in seconds, and the longest PDU (bytes) that we announce."""
-
-    acse: float = 8.0  # a silent TCP client (port scan, load balancer) holds two threads that long
-    pdu: float = 30.0  # from a PDU's first byte to its last
-    idle: float = 300.0  # an open association without any PDU; must be far above what on_store takes
-    drain: float = 30.0  # after stop, for running associations
-    pdu_size: int = 131072
-
-
 class StorageServer:
     """`admit(calling AE, address)` says who may store; `on_store` answers with a DIMSE status. `serve` runs once.
 
     `paused`: why no association is taken for a while; while it says nothing, they are. `spool`: the folder in whose file system
-    the pixels of large objects wait, in files without a name; without it they wait in memory.
+    the pixels of large objects wait, in files without a name; without it they wait in memory. `tls`: no other peers are served.
     """
 
     def __init__(  # noqa: PLR0913  everything a receiver is made of
@@ -101,12 +86,15 @@ class StorageServer:
         count: Count,
         paused: Callable[[], str] = lambda: "",
         spool: Path | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._ae_title, self._listener, self._paused = ae_title, listener, paused
         self._admit, self._on_store, self._count = admit, on_store, count
         self._max = max_associations
         self._gather = Gatherer(spool)
         self._lean: lean.Lean | None = None
+        self._tls = acceptor(tls) if tls else None
+        self._doorstep: Doorstep | None = None
         self._classes = StorageClasses()
         self._lock = threading.Lock()
         self._connected: list[Association] = []
@@ -114,11 +102,13 @@ class StorageServer:
         self._published = -1
         self._log = structlog.get_logger()
 
-    def serve(self, stop: threading.Event, limits: Limits = Limits()) -> None:
+    def serve(self, stop: threading.Event, limits: Limits = NORMAL) -> None:
         """Accepts until `stop` is set, lets running associations end, aborts the rest. Leaves no pynetdicom thread."""
         _take_peers_as_they_are()
         sys.setswitchinterval(SWITCH)
         self._lean = self._lean_path(limits)
+        if self._tls:
+            self._doorstep = Doorstep(self._tls, seconds=limits.acse, refused=self._rejected)
         server = Listener(
             self._entity(limits),
             self._listener,
@@ -126,11 +116,14 @@ class StorageServer:
             welcome=self._room_for_connection,
             busy=lambda: len(self._admitted),
             report=self._log.warning,
+            doorstep=self._doorstep,
         )
         while not stop.is_set():
             server.handle_request()
             self._publish()
         server.server_close()
+        if self._doorstep:
+            self._doorstep.close()
         self._drain(limits.drain)
 
     def _lean_path(self, limits: Limits) -> lean.Lean | None:
@@ -172,7 +165,7 @@ class StorageServer:
         """TCP connections may exceed associations (silent ones, those being refused), but not without bound."""
         with self._lock:
             self._connected = [a for a in self._connected if threads_alive(a)]
-            welcome = len(self._connected) < 4 * self._max + 16
+            welcome = len(self._connected) + len(self._doorstep or ()) < 4 * self._max + 16
         if not welcome:
             self._rejected("connections")
         return welcome
@@ -195,14 +188,14 @@ class StorageServer:
             self._rejected(reason)
             reject(assoc, rejection)
             return
-        proposed = _asked(assoc).presentation_context_definition_list
+        proposed = asked(assoc).presentation_context_definition_list
         assoc.acceptor.supported_contexts = supported(proposed, self._classes)
         if self._lean:
             self._lean.attend(assoc)
 
     def _why_not(self, assoc: Association) -> tuple[str, Rejection] | None:
         """None: admitted, and counted as one of `max_associations` from here on."""
-        request = _asked(assoc)
+        request = asked(assoc)
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
         if not self._admit(calling, assoc.requestor.address or ""):
             return "calling-ae", CALLING_AE_UNKNOWN
@@ -240,12 +233,12 @@ class StorageServer:
             return SOP_CLASS_NOT_SUPPORTED
         status = None
         with contextlib.suppress(Exception):  # it is reported by `_store`
-            status = self._store(lambda: _arrived(assoc, stored))
+            status = self._store(lambda: arrived(assoc, stored))
         return CRASHED if status is None else status
 
     def _on_c_store(self, event: evt.Event) -> int:
         """pynetdicom's."""
-        return self._store(lambda: _incoming(event))
+        return self._store(lambda: from_event(event))
 
     def _store(self, incoming: Callable[[], Incoming]) -> int:
         status = None
@@ -262,36 +255,6 @@ class StorageServer:
     def _report_crash(self, error: BaseException | None) -> None:
         at = where(error.__traceback__) if error else "?"
         self._log.error("store.crashed", error=type(error).__name__, at=at)
-
-
-def _arrived(assoc: Association, stored: Stored) -> Incoming:
-    """Raises Retry when there was no room for its data set."""
-    request = stored.request
-    return Incoming(
-        calling_ae=_asked(assoc).calling_ae_title.strip(),
-        address=assoc.requestor.address or "",
-        sop_class=text(request.sop_class),
-        SOPInstanceUID=text(request.sop_instance),
-        transfer_syntax=request.context.transfer_syntax,
-        data=stored.gathered.done(),
-    )
-
-
-def _incoming(event: evt.Event) -> Incoming:
-    request, requestor = cast(C_STORE, event.request), event.assoc.requestor
-    return Incoming(
-        calling_ae=_asked(event.assoc).calling_ae_title.strip(),
-        address=requestor.address or "",
-        sop_class=str(request.AffectedSOPClassUID),
-        SOPInstanceUID=str(request.AffectedSOPInstanceUID),
-        transfer_syntax=str(event.context.transfer_syntax),
-        data=request.DataSet.getbuffer() if request.DataSet else b"",
-    )
-
-
-def _asked(assoc: Association) -> A_ASSOCIATE:
-    """The peer's A-ASSOCIATE-RQ: there from EVT_REQUESTED on."""
-    return cast(A_ASSOCIATE, assoc.requestor.primitive)
 
 
 def _open(assoc: Association) -> bool:

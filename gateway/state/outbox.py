@@ -17,21 +17,24 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from hashlib import file_digest
 from pathlib import Path
+from typing import TypeVar
 
 from gateway.errors import Refused
 from gateway.model import Buffer, LedgerLine, Outcome
+from gateway.state.writing import write_synced
 
 LEDGER = "ledger"
 SUFFIX = ".dcm"
 PART = ".part"
 TRIES = ".tries"  # beside a held file: how often its screening was begun and not ended
 NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,127}", re.ASCII)
-IOV = 512  # buffers a writev takes here; the kernel's limit is 1024
 SHARED = (0o750, 0o640)  # modes of folders and files
 OWN = (0o700, 0o600)
 WRITES = 5  # tries to write into a folder that somebody else removes because it is empty
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,29 +58,30 @@ class Outbox:
     def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored:
         """Writes, syncs, renames, syncs the folder; only then returns. The same instance again is a no-op."""
         target = self.path(series, f"{_checked(SOPInstanceUID)}{SUFFIX}")
-        if target.exists():
-            return Stored(target, target.stat().st_size, digest([target.read_bytes()]), new=False)
-        size = self._in_folder(target.parent, lambda: self._appear(target, parts))
-        return Stored(target, size, digest(parts), new=True)
+        with contextlib.suppress(FileNotFoundError), target.open("rb", buffering=0) as there:
+            return Stored(target, os.fstat(there.fileno()).st_size, file_digest(there, "sha256").hexdigest(), new=False)
+        size, sha256 = self._in_folder(target.parent, lambda: self._appear(target, parts))
+        return Stored(target, size, sha256, new=True)
 
-    def _appear(self, target: Path, parts: Sequence[Buffer]) -> int:
-        part = target.parent / f".{secrets.token_hex(8)}{PART}"
+    def _appear(self, target: Path, parts: Sequence[Buffer]) -> tuple[int, str]:
+        folder = str(target.parent)
+        part = f"{folder}/.{secrets.token_hex(8)}{PART}"
         try:
-            size = _write_synced(part, parts, self._modes[1])
-            part.rename(target)
+            written = write_synced(part, parts, self._modes[1])
+            os.rename(part, target)
         except OSError:
             with contextlib.suppress(OSError):
-                part.unlink()
+                os.unlink(part)
             raise
-        sync_folder(target.parent)
-        return size
+        sync_folder(folder)
+        return written
 
     def note(self, series: str, line: LedgerLine) -> None:
         """Appends one ledger line. Synced unless KEPT: there the file itself is the fact.
 
         Each line begins with a newline, so that a line torn by a crash spoils nothing but itself.
         """
-        raw = ("\n" + json.dumps(asdict(line), separators=(",", ":"))).encode()
+        raw = ("\n" + json.dumps(vars(line), separators=(",", ":"))).encode()
         ledger = self.path(series, LEDGER)
         self._in_folder(ledger.parent, lambda: self._append(ledger, raw, sync=line.outcome is not Outcome.KEPT))
 
@@ -194,7 +198,7 @@ class Outbox:
     def _folder(self, series: str) -> Path:
         return self._root / _checked(series)
 
-    def _in_folder(self, folder: Path, write: Callable[[], int]) -> int:
+    def _in_folder(self, folder: Path, write: Callable[[], T]) -> T:
         """Makes the folder and writes into it; again when somebody removed it, still empty, in between."""
         for _ in range(WRITES - 1):
             with contextlib.suppress(FileNotFoundError):
@@ -209,35 +213,13 @@ class Outbox:
             sync_folder(self._root)
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """fsync of a directory: a rename in it is durable afterwards."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _write_synced(path: Path, parts: Sequence[Buffer], mode: int) -> int:
-    size = sum(len(p) for p in parts)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        for some in (parts[i : i + IOV] for i in range(0, len(parts), IOV)):
-            _write_all(fd, some)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    return size
-
-
-def _write_all(fd: int, parts: Sequence[Buffer]) -> None:
-    """writev may write less than asked (disk nearly full, signal): the rest goes out by itself, or raises ENOSPC."""
-    want = sum(len(p) for p in parts)
-    done = os.writev(fd, parts)
-    if done < want:
-        rest = memoryview(b"".join(parts))[done:]
-        while rest:
-            rest = rest[os.write(fd, rest) :]
 
 
 def digest(parts: Sequence[Buffer]) -> str:

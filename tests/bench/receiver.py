@@ -74,9 +74,8 @@ class AsItCame:
     def store(self, incoming: Incoming) -> int:
         sop_class, instance = incoming.sop_class.encode(), incoming.SOPInstanceUID.encode()
         meta = file_meta(sop_class, instance, incoming.transfer_syntax)
-        part = self._folder / f".{incoming.SOPInstanceUID}"
-        write_file(part, (meta, incoming.data))
-        part.rename(self._folder / f"{incoming.SOPInstanceUID}.dcm")
+        path = f"{self._folder}/{incoming.SOPInstanceUID}.dcm"
+        write_file(Path(path), (meta, incoming.data))
         return 0x0000
 
 

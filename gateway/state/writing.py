@@ -1,0 +1,72 @@
+"""Writes a file so that it is on stable storage, with few calls and little memory, and tells what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+
+from gateway.model import Buffer
+
+IOV = 512  # buffers a writev takes here; the kernel's limit is 1024
+CHUNK = 1 << 22  # bytes that are written at once; of a mapped source no more stay in memory
+
+
+def write_synced(path: str, parts: Sequence[Buffer], mode: int) -> tuple[int, str]:
+    """Size and SHA-256 of what is on stable storage then. The disk is at work while the digest is made."""
+    size, sha256 = 0, hashlib.sha256()
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        for pieces in _chunks(parts):
+            written = _write_all(fd, pieces)
+            # Linux begins to write back what is dirty there, and does not wait for it (fadvise.c)
+            os.posix_fadvise(fd, size, written, os.POSIX_FADV_DONTNEED)
+            size += written
+            for piece in pieces:
+                sha256.update(piece)
+                _forget(piece)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return size, sha256.hexdigest()
+
+
+def _chunks(parts: Sequence[Buffer]) -> Iterator[list[Buffer]]:
+    """The parts in order, as many of them at once as one call takes and `CHUNK` bytes allow."""
+    pieces: list[Buffer] = []
+    size = 0
+    for part in parts:
+        for piece in _cut(part):
+            if pieces and (size + len(piece) > CHUNK or len(pieces) == IOV):
+                yield pieces
+                pieces, size = [], 0
+            pieces.append(piece)
+            size += len(piece)
+    if pieces:
+        yield pieces
+
+
+def _cut(part: Buffer) -> Iterator[Buffer]:
+    if len(part) <= CHUNK:
+        yield part
+    else:
+        view = memoryview(part)
+        yield from (view[at : at + CHUNK] for at in range(0, len(view), CHUNK))
+
+
+def _write_all(fd: int, parts: Sequence[Buffer]) -> int:
+    """writev may write less than asked (disk nearly full, signal): the rest goes out by itself, or raises ENOSPC."""
+    want = sum(map(len, parts))
+    done = os.writev(fd, parts)
+    if done < want:
+        rest = memoryview(b"".join(parts))[done:]
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    return want
+
+
+def _forget(piece: Buffer) -> None:
+    """The pages of a mapped file that was written from: they would count as our memory."""
+    if isinstance(piece, memoryview) and isinstance(piece.obj, mmap.mmap):
+        piece.obj.madvise(mmap.MADV_DONTNEED)
