@@ -9,25 +9,42 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from gateway.deidentify.numberwords import PATTERNS
 from gateway.deidentify.textpersons import PERSON
 
 HOLE = "\ue000"
 """Stands for what was found. Of the private use area, so in no vocabulary; where it touches a word, the word goes with it."""
 
 MONTHS = (
-    "jan januar january januari janvier enero ene gennaio feb februar february februari febrero febbraio fev fév février fevrier "
-    "mar march mars marzo maart märz maerz mrz apr april aprile avr avril abr abril may mai maj mayo mei maggio jun june juni "
-    "junio juin giugno jul july juli julio juillet luglio aug august augustus août aout agosto sep sept september septembre "
-    "septiembre settembre oct okt october oktober octobre octubre ottobre nov november novembre noviembre dec dez december "
-    "dezember décembre dicembre dic diciembre déc"
+    "jan januar january januari janvier enero ene gennaio feb februar february februari febrero febbraio fev fév "
+    "février fevrier mar march mars marzo maart märz maerz mrz apr april aprile avr avril abr abril may mai maj "
+    "mayo mei maggio jun june juni junio juin giugno jul july juli julio juillet luglio aug august augustus août "
+    "aout agosto sep sept september septembre septiembre settembre oct okt october oktober octobre octubre ottobre "
+    "nov november novembre noviembre dec dez december dezember décembre dicembre dic diciembre déc"
 )
 LABELS = (
-    "room rm ward bed raum zimmer station bett suite chambre phone telephone tel telefon fax mobile ext pager mrn pid dob born geb "
-    "acc accession ssn id nr numéro numero number nummer fallnummer pat visit case extension no"
+    "room rm ward bed raum zimmer station bett suite chambre phone telephone tel telefon fax mobile ext pager mrn "
+    "pid dob born geb acc accession ssn id nr numéro numero number nummer fallnummer pat visit case extension no"
 )
 YEARS = (
-    "year years yr yrs y yo o jahr jahre jahren jährige jähriger jährigen jähriges jaehrige jaehriger ans años "
-    "anni jaar m f old alter aged age"
+    "year years yr yrs y yo o jahr jahre jahren jährige jähriger jährigen jähriges jaehrige jaehriger ans años anni "
+    "jaar m f old alter aged age"
+)
+PHONES = (
+    "phone telephone tel telefon fax mobile mob handy pager bleep ext extension durchwahl téléphone teléfono "
+    "telefono móvil cellulare telefoon gsm nhs ssn mrn"
+)
+WEEKS = "week wk kw woche kalenderwoche semaine sem semana settimana"
+HOMES = "flat apt apartment wohnung whg appartement piso apartamento maisonette"
+ROWS = "hill green gardens grove mews square heights meadow meadows villas cottages wharf quay parade park crescent"
+UNITS = (
+    "mm cm m t kv kvp ma mas ms s sec ml l cc mg g kg mgy gy cgy msv mbq hz khz mhz hu hz min keV kev mev px deg x "
+    "h ng µg ug mmol points percent degrees"
+)
+MEASURED = (
+    "suv suvmax suvmean max min mean psa ratio ctdi ctdivol dlp te tr ti value v ver version vb va ve thickness "
+    "slice score factor pitch sw release rel t b z adc diameter length width size area volume index level crea "
+    "creatinine inr ca tsh bmi dap kerma"
 )
 BEFORE_DAYS = "am vom seit bis ab zum den le du on since"
 STREETS = "street st avenue ave road rd lane ln drive boulevard blvd court terrace crescent parkway highway close place"
@@ -39,8 +56,8 @@ CAPITAL = "Mr Mrs mrs Ms Miss Sir Lady Sister Nurse Schwester Doctor Professor R
 DOTTED = "Hr Fr Sr Sra Dhr Mevr Doc OA OÄ CA PD"
 DEGREES = "med univ dent vet habil hc rer nat phil dipl ing priv doz mult pd mag psych jur ssa"
 HOUSES = (
-    "hospital klinik klinikum krankenhaus spital clinic clinica praxis hospice university universität universitat center centre "
-    "institut institute foundation hôpital hopital polyclinique clinique ospedale ziekenhuis"
+    "hospital klinik klinikum krankenhaus spital clinic clinica praxis hospice university universität universitat "
+    "center centre institut institute foundation hôpital hopital polyclinique clinique ospedale ziekenhuis"
 )
 NETS = "com org net edu gov de uk info ch nl example local invalid"
 SCHEMES = "http https ftp urn file mailto www"
@@ -94,10 +111,35 @@ NUMERIC = (
         rf"|{_START}(?i:aged?|alter)[ :]{{1,2}}(?:9\d|1[0-4]\d){_END}",
     ),
     _form(
+        PHONES,
+        rf"{_START}(?i:{_any(PHONES)})[ .:#=]{{0,3}}(?:no|nr|number)?[ .:#=]{{0,3}}[+(]?\d[\d/()-]{{0,20}}"
+        r"(?:[ .]{1,2}[\d/()-]{2,20}){0,8}",
+    ),
+    _form(
+        WEEKS,
+        rf"{_START}(?i:{_any(WEEKS)}) ?\d{{1,2}}(?: ?[/.,-] ?|,? )(?:19|20)\d{{2}}(?!\d)|{_START}(?:KW|kw) ?\d{{1,2}}(?![\d.,])",
+    ),
+    _form(
+        ROWS,
+        rf"(?<![\w.])\d{{1,4}}[a-z]?,? (?:[A-Z][\w'’-]{{1,30}} ){{1,3}}{_any(ROWS.title())}{_END}"
+        rf"|(?<![\w.])\d{{1,4}}[A-Z]?,? (?:[A-Z]{{2,30}} ){{1,3}}{_any(ROWS.upper())}{_END}",
+    ),
+    _form(
+        f"{STREETS} rue via viale corso calle avenida plaza piazza rua",
+        rf"{_START}(?:[A-Z][\w'’-]{{1,40}} )(?i:{_any(STREETS)})\.? \d{{1,4}}[A-Za-z]?{_END}"
+        rf"|{_START}(?i:rue|calle|avenida|plaza|piazza|rua|viale|corso|via) (?:(?:d[aeiou]s?|de la|la|del|della|dei) )?"
+        rf"[A-Z][\w'’-]{{1,40}}(?: [A-Z][\w'’-]{{1,40}})?,? \d{{1,4}}[A-Za-z]?{_END}",
+    ),
+    _form(
         LABELS,
         rf"{_START}(?i:{_any(LABELS.replace(' no', ''))}|no[.:])[ .:#=_-]{{0,3}}[A-Za-z]{{0,3}}-?\d[\w/-]{{0,60}}",
     ),
     _form(STREETS, rf"(?<!\w)\d{{1,5}}[a-z]? (?:[^\W\d_][\w'.-]{{0,30}} ){{1,3}}(?i:{_any(STREETS)})\b\.?"),
+    _form(
+        HOMES,
+        rf"{_START}(?i:{_any(HOMES)})[ .]{{1,2}}(?:no\.? ?)?\d{{1,4}}[A-Za-z]?{_END}"
+        rf"(?:,? {{0,2}}\d{{1,4}}[a-z]?{_END})?(?:,? [A-Z][a-z]{{1,30}}){{0,3}}",
+    ),
 )
 """What has a digit."""
 
@@ -127,7 +169,33 @@ NUMBERED = re.compile(
     rf"{_START}[A-Za-z]{{1,6}}[-_/.#]?(?=(?:[-/]?\d){{5}})\d{{1,20}}(?:[-/]\d{{1,20}}){{1,20}}[A-Za-z]{{0,2}}"
 )
 """An ID in groups: SYN-99-123, but no C6-7."""
-ROADS = re.compile(r"(?i:(?<![^\W_])[^\W\d_]{0,30}(?:stra(?:ß|ss)e|str\.|gasse|allee) ?\d{1,4}[a-z]?)")
+ROAD = re.compile("str[.aß]|gasse|allee|laan|gracht|weg|platz|ring|ufer|damm|plein", re.IGNORECASE)
+_ROADS = r"stra(?:ß|ss)e|str\.|gasse|allee|straat|laan|gracht"
+ROADS = re.compile(
+    rf"(?i:(?<![^\W_])[^\W\d_]{{0,30}}(?:{_ROADS}) ?\d{{1,4}}[a-z]?)"
+    r"|(?<![^\W_])(?:[A-Z][^\W\d_]{2,30}(?:weg|platz|ring|ufer|damm|plein)"
+    r"|[A-Z][^\W\d_]{2,30}(?:er|e) (?:Gasse|Weg|Platz|Ring|Ufer|Damm))"
+    r" \d{1,4}[a-z]?(?![^\W_])"
+)
+_AREAS = (
+    "AB AL B BA BB BD BH BL BN BR BS BT CA CB CF CH CM CO CR CT CV CW DA DD DE DG DH DL DN DT DY E EC EH EN EX FK "
+    "FY G GL GU GY HA HD HG HP HR HS HU HX IG IM IP IV JE KA KT KW KY L LA LD LE LL LN LS LU M ME MK ML N NE NG NN "
+    "NP NR NW OL OX PA PE PH PL PO PR RG RH RM S SA SE SG SK SL SM SN SO SP SR SS ST SW SY TA TD TF TN TQ TR TS TW "
+    "UB W WA WC WD WF WN WR WS WV YO ZE"
+)
+POSTCODES = re.compile(
+    rf"{_START}(?:(?i:{_any(_AREAS)}\d[\dA-Z]?[ -]{{0,2}}\d[ABD-HJLNP-UW-Z]{{2}})"
+    r"|[ABCEGHJ-NPR-TVXY]\d[A-Z] ?\d[A-Z]\d)(?![^\W_])"
+)
+"""Of the United Kingdom and Canada; others are five digits, which go anyway, or four with two letters."""
+_DAY, _MONTH = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])"
+MONTHDAYS = re.compile(
+    rf"(?<![\w.,/+-])(?:({_DAY}\.{_MONTH}(?: ?[-–] ?{_DAY}\.{_MONTH})?)"
+    rf"|{_DAY}[/-]0[1-9]|0[1-9][/-](?:1[3-9]|2\d|3[01]))(?![\w/]|[.,:-]\d)"
+)
+"""A day and a month without a year, both with two digits: 17.03, but no 5.03."""
+_UNIT = re.compile(rf"[ -]?(?:{_any(UNITS)}(?![^\W_])|[%°²³x×*]|\+/-|±)", re.IGNORECASE)
+_MEASURED = re.compile(rf"(?:(?<![^\W_]){_any(MEASURED)}|[=<>~±])[ :=.]{{0,3}}$", re.IGNORECASE)
 MAIL = re.compile(r"[^\s@]{0,64}@\S{0,255}")
 SPELT = re.compile(rf"{_START}[^\W\d_](?:[ ._-][^\W\d_]){{3,60}}{_END}")
 """Letters set apart: G r u b e r."""
@@ -141,6 +209,9 @@ def pierced(text: str) -> str:
     """`text` with a hole in the place of each identifying form."""
     heads = LETTERS.findall(text.casefold())
     words = frozenset(heads)
+    for told, pattern in PATTERNS:
+        if not told.isdisjoint(words):
+            text = pattern.sub(HOLE, text)
     if not text.isascii() or any(map(text.__contains__, "0123456789")):
         for form in NUMERIC:
             if not form.words or not form.words.isdisjoint(words):
@@ -157,9 +228,18 @@ def pierced(text: str) -> str:
 def _grouped(text: str) -> str:
     if "-" in text or "/" in text:
         text = NUMBERED.sub(HOLE, text)
-    if "str" in (folded := text.casefold()) or "gasse" in folded or "allee" in folded:
+    if ROAD.search(text):
         text = ROADS.sub(HOLE, text)
+    text = MONTHDAYS.sub(_monthday, POSTCODES.sub(HOLE, text))
     return CHAIN.sub(_chain, text)
+
+
+def _monthday(match: re.Match[str]) -> str:
+    """With a unit behind or the name of a measure before it is a decimal fraction."""
+    text, start = match.string, match.start()
+    if match[1] and (_UNIT.match(text, match.end()) or _MEASURED.search(text[max(0, start - 16) : start])):
+        return match[0]
+    return HOLE
 
 
 def _chain(match: re.Match[str]) -> str:
@@ -178,9 +258,13 @@ def _measure(group: str) -> str:
 
 
 def _is_phone(groups: list[str]) -> bool:
-    """Seven digits or more in groups that look dialled; ten in any groups without a decimal point."""
+    """Seven digits or more in groups that look dialled, or of three each; ten, or six single ones, however they are grouped."""
     text = " ".join(groups)
     digits = sum(c.isdigit() for c in text)
+    if len(groups) > 5 and digits == len(groups):
+        return True
     if digits < 7 or ("." in text.strip(".") and len(groups) > 1):
         return False
+    if len(groups) > 2 and digits == 3 * len(groups) and "." not in text and all(map(str.isdigit, groups)):
+        return True
     return digits >= 10 or text[0] in "+(0" or "-" in text or "/" in text or any(len(g) > 3 for g in groups)

@@ -51,6 +51,8 @@ OPENING = frozenset(("", ":", "=", ".:", ",", "(", ":=", "/", "&", "'", "-", "^"
 """Between what tells of a person and the name; a full stop only behind what is `SHORT`."""
 WINDOW = 3
 """Words between what somebody does and the "by"."""
+BETWEEN = 6
+"""Words between what tells of a person and the name: "by the attending consultant Dr"."""
 TELLING = frozenset((*ASKED, *BY, *SIGNED, *ROLES, *SUBJECTS, *RELATIONS, *BORN, *DONE, *TO, "of", "mr", "mrs"))
 
 
@@ -123,7 +125,7 @@ def _to(text: Text, at: int) -> Rule:
 def _names(text: Text, at: int, rule: Rule, known: Words) -> int:
     """Marks the names behind word `at`. -> the word that is none."""
     first = at + 1
-    while first < len(text.words) and _leads(text, first, at):
+    while first < min(len(text.words), at + BETWEEN) and _leads(text, first, at):
         first += 1
     gap = text.gaps[first - 1] if first < len(text.words) else "."
     if text.folded[first - 1] in SHORT:
