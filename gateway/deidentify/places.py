@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gateway.deidentify.actions import Rule, resolve
 from gateway.deidentify.standard import Fork, Standard
@@ -51,14 +52,19 @@ class Special:
         return frozenset(tag for tag, told in kinds.items() if any(self._differs(tag, kind) for kind in told))
 
     def _by_parent(self, types: Places) -> Iterator[tuple[int, Mapping[int, Rule]]]:
-        yield ELSEWHERE, self._rules({})
+        yield ELSEWHERE, self.absent
         for parent, kinds in types.items():
-            yield parent, self._rules(kinds)
+            yield parent, {**self.absent, **self._told(kinds)}
 
-    def _rules(self, kinds: Mapping[int, str]) -> Mapping[int, Rule]:
-        """Only what differs from the rules for an unknown IOD."""
-        told = {tag: kinds.get(tag, ABSENT) for tag in self.forks}
-        return {tag: self._rule(tag, kind) for tag, kind in told.items() if self._differs(tag, kind)}
+    @cached_property
+    def absent(self) -> Mapping[int, Rule]:
+        """The rules where no attribute has a type, as far as they differ from those for an unknown IOD."""
+        return {tag: self._rule(tag, ABSENT) for tag in self.forks if self._differs(tag, ABSENT)}
+
+    def _told(self, kinds: Mapping[int, str]) -> Mapping[int, Rule]:
+        """The rules of attributes that have one; those of an unknown IOD only where they take back another."""
+        told = {tag: kind for tag, kind in kinds.items() if tag in self.forks}
+        return {tag: self._rule(tag, kind) for tag, kind in told.items() if tag in self.absent or self._differs(tag, kind)}
 
     def _differs(self, tag: int, kind: str) -> bool:
         return resolve(self.forks[tag].code, tag, self.vrs[tag], kind) is not self.rules[tag].action

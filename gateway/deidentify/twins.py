@@ -11,18 +11,17 @@ so no result depends on whether there was a twin (tests/deidentify/test_twins.py
 from __future__ import annotations
 
 import contextlib
-import struct
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gateway.deidentify.encoding import PIXEL_TAGS, UNDEFINED, Codec, Header, Malformed
+from gateway.deidentify.alike import UNFIT, Field, changed, mask_of, number_of
+from gateway.deidentify.encoding import PIXEL_TAGS, UNDEFINED, Codec
 from gateway.deidentify.harvest import Harvest, Search, footprint, harvest_again
 from gateway.deidentify.output import Parts, read_header
 from gateway.deidentify.preview import WANTED
 from gateway.deidentify.route import Route
 from gateway.deidentify.verify import Passed, first_look, passes_again
-from gateway.deidentify.walk import Scope, Source, Walk
+from gateway.deidentify.walk import Source, Walk
 from gateway.deidentify.walker import Walker
 
 MOST = 1 << 16
@@ -49,16 +48,6 @@ def subset_of(source: Source, spans: Sequence[tuple[int, int]]) -> Subset | None
     if len(spans) > 1 or (spans and spans[0][1] != size):
         return None
     return Subset(source.codec, spans[0][0] if spans else size, source.own)
-
-
-class Field(NamedTuple):
-    """One element of the top level, or a row of private ones. `piece`: which one of the result it became."""
-
-    head: Header
-    start: int
-    end: int
-    scope: Scope
-    piece: int
 
 
 class Done(NamedTuple):
@@ -88,17 +77,6 @@ class Twin(NamedTuple):
     original: Harvest
     passed: Passed
 
-    def changed(self, number: int) -> list[Field]:
-        """The fields in which another header, as a number, differs, in order."""
-        fields, differs, end = list[Field](), number ^ self.number, 0
-        while differs:
-            at = end + (((differs & -differs).bit_length() - 1) >> 3)
-            field = self.fields[bisect_right(self.starts, at) - 1]
-            fields.append(field)
-            differs >>= 8 * (field.end - end)
-            end = field.end
-        return fields
-
 
 class Twins:
     """Of one cleaner. Bounded; threads may use it at the same time."""
@@ -112,25 +90,25 @@ class Twins:
         """A walk through what differs from the twin of `source`; None where there is none, or all is to be done as ever."""
         self._credit = min(self._credit + SELDOM, FIRST)
         twins = self._known.get(subset, ())
-        number = int.from_bytes(source.data[: subset.size], "little") if twins else 0
+        number = number_of(source.data[: subset.size]) if twins else 0
         for twin in twins:
             if not (number ^ twin.number) & twin.guard:
                 if twin is not twins[0]:
                     self._known[subset] = (twin, *(other for other in twins if other is not twin))
-                with contextlib.suppress(Malformed, struct.error):
-                    done = self._redone(twin, source, twin.changed(number))
+                with contextlib.suppress(*UNFIT):
+                    done = self._redone(twin, source, changed(twin.fields, twin.starts, number ^ twin.number))
                     return (twin, done) if done else None
         return None
 
     def _redone(self, twin: Twin, source: Source, fields: Sequence[Field]) -> Done | None:
-        """Raises Malformed, struct.error."""
+        """Raises one of `UNFIT`."""
         data, codec = source.data, source.codec
         ranges = [(field.start, field.end) for field in fields]
         original = harvest_again(twin.original, (twin.head, data[: len(twin.head)]), ranges, codec, self._tags[codec])
         walker = Walker(self._route, twin.walk._replace(cut=source.pixels))
         walker.begin(data, codec)
-        changed = {field.head.tag for field in fields}
-        walker.seen.update((tag, value) for tag, value in twin.seen.items() if tag not in changed)
+        renewed = {field.head.tag for field in fields}
+        walker.seen.update((tag, value) for tag, value in twin.seen.items() if tag not in renewed)
         pieces, new = list(twin.pieces), list[bytes]()
         for field in fields:
             piece = _piece(walker, data, field)
@@ -177,14 +155,11 @@ class Twins:
         fields, image, pieces = layout
         if walker.seen != done.walker.seen or b"".join(pieces) != b"".join(done.parts[: -2 if image else None]):
             return None
-        guard = bytearray(size)
         guarded = _guarded(fields, image, size, safe=self._route.profile.safe)
-        for start, end in (*guarded, *footprint(head, codec, self._tags[codec])):
-            guard[start:end] = b"\xff" * (end - start)
         return Twin(
             head,
-            int.from_bytes(head, "little"),
-            int.from_bytes(guard, "little"),
+            number_of(head),
+            mask_of(size, (*guarded, *footprint(head, codec, self._tags[codec])), inside=True),
             walk._replace(cut=None),
             fields,
             image,
@@ -197,7 +172,7 @@ class Twins:
 
 
 def _piece(walker: Walker, data: bytes, field: Field) -> bytes | None:
-    """What becomes of a field; None where it turns out to be another. Raises Malformed, struct.error."""
+    """What becomes of a field; None where it turns out to be another. Raises one of `UNFIT`."""
     new, after = walker.edit(field.head, field.start, len(data), field.scope)
     if after != field.end:
         return None
@@ -220,7 +195,7 @@ def _laid_out(walker: Walker, data: bytes, size: int, codec: Codec) -> Layout | 
         new, after = walker.edit(head, pos, len(data), scope)
         while marks and head.tag >= marks[0][0]:
             pieces.append(bytes(marks.pop(0)[1]))
-        field = Field(head, pos, after, scope, len(pieces))
+        field = Field(head, pos, after, scope, len(pieces), new is None)
         if head.tag in PIXEL_TAGS:
             image = field
         else:

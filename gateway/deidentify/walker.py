@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 
 from gateway.deidentify.actions import DUMMIES, Action, Rule
+from gateway.deidentify.alike import Items
 from gateway.deidentify.charset import read_charset
 from gateway.deidentify.comments import without_comments
 from gateway.deidentify.decision import CLEANED, WITH_ITEMS, Value, decide, distrusted, fitting, new_value
@@ -52,7 +53,7 @@ class Walker:
         self.repeats: Repeats | None = None
         self.seen: dict[int, bytes] = {}
         self.has_pixels = False
-        self._one_level = self._sorted_level if walk.sort else self._level
+        self.one_level = self._sorted_level if walk.sort else self._level
         self.spans: list[tuple[int, int]] = []  # where in the bytes pixel data was
         self.buf = b""
         self.marks: tuple[Mark, ...] = ()
@@ -60,7 +61,7 @@ class Walker:
     def walk(self, data: bytes, codec: Codec, marks: tuple[Mark, ...]) -> Parts:
         """The clean data set. `marks`: elements to put in, in tag order. Raises Malformed, Disordered, struct.error."""
         self.marks = marks
-        parts, _ = self._one_level(0, len(data), self.begin(data, codec), open_end=False)
+        parts, _ = self.one_level(0, len(data), self.begin(data, codec), open_end=False)
         return [data] if parts is None else parts
 
     def begin(self, data: bytes, codec: Codec) -> Scope:
@@ -125,7 +126,7 @@ class Walker:
             return scope._replace(creators=note_creator(scope.creators, head.tag, creator))
         return scope
 
-    def _rule(self, head: Header, scope: Scope) -> tuple[Rule, bytes]:
+    def rule(self, head: Header, scope: Scope) -> tuple[Rule, bytes]:
         """The rule for an element, and the VR that it should have, b"" when nobody knows."""
         tag = head.tag
         if tag >> 16 & 1 and scope.creators:
@@ -158,7 +159,7 @@ class Walker:
 
     def _decide(self, head: Header, end: int, scope: Scope) -> tuple[Parts | None, int]:
         """As `edit`, for any element but pixel data."""
-        rule, known = self._rule(head, scope)
+        rule, known = self.rule(head, scope)
         if rule.action is Action.REMOVE and self._at_once(head, scope):
             return [], within(head.value + head.length, end)
         vr = known if known and (head.vr == b"UN" or not scope.codec.explicit) else head.vr
@@ -233,7 +234,7 @@ class Walker:
             return [codec.encode(head.tag, b"SQ", b"")], self._skip(head, end, scope)
         if action not in WITH_ITEMS:
             return [], self._skip(head, end, scope)
-        inside = self._inside(head, scope, action)
+        inside = self.inside(head, scope, action)
         try:
             parts, after = self._items(head, end, inside)
         except (Malformed, struct.error):
@@ -249,9 +250,9 @@ class Walker:
         """Where a sequence ends that is not kept; of undefined length, only a walk through it tells."""
         if head.length != UNDEFINED:
             return within(head.value + head.length, end)
-        return self._items(head, end, self._inside(head, scope, Action.REMOVE))[1]
+        return self._items(head, end, self.inside(head, scope, Action.REMOVE))[1]
 
-    def _inside(self, head: Header, scope: Scope, action: Action) -> Scope:
+    def inside(self, head: Header, scope: Scope, action: Action) -> Scope:
         """The scope of a sequence's items. An UN sequence is Implicit VR Little Endian inside (PS3.5 6.2.2 note 4)."""
         if scope.depth >= MAX_DEPTH or head.vr not in (b"SQ", b"UN"):
             raise Malformed
@@ -266,7 +267,7 @@ class Walker:
         defined = head.length != UNDEFINED
         pos = start = head.value
         stop = within(pos + head.length, end) if defined else end
-        out, number = Output(self.buf, start), 0
+        out, number, alike = Output(self.buf, start), 0, None
         while pos < stop:
             group, element, length = scope.codec.long.unpack_from(self.buf, pos)
             tag, value = group << 16 | element, pos + 8
@@ -275,11 +276,14 @@ class Walker:
             if tag != ITEM:
                 raise Malformed
             inner = scope._replace(path=f"{scope.path}[{number}].") if scope.path else scope
-            open_end = length == UNDEFINED
-            parts, after = self._one_level(
-                value, stop if open_end else within(value + length, stop), inner, open_end=open_end
-            )
-            after += 8 if open_end else 0
+            if length == UNDEFINED:
+                parts, after = self.one_level(value, stop, inner, open_end=True)
+                after += 8
+            else:
+                after = within(value + length, stop)
+                if number == 1 and self.fast is not None:
+                    alike = Items(self, scope)
+                parts = alike.walked(value, after) if alike else self.one_level(value, after, inner, open_end=False)[0]
             if parts is not None:
                 out.put(pos, after, (scope.codec.item(sum(map(len, parts))), *parts))
             pos, number = after, number + 1

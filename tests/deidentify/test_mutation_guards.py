@@ -64,13 +64,13 @@ ANY_VR = encoding.SHORT_VRS | encoding.LONG_VRS
 GUARDS: dict[str, Guard] = {
     # the walk
     "sequences are not entered": (Walker, "_sequence", not_recursing),
-    "items of UN are read as explicit": (Walker, "_inside", explicit_inside(Walker._inside)),
-    "codes of persons are not scrubbed": (Walker, "_inside", unscrubbed(Walker._inside)),
+    "items of UN are read as explicit": (Walker, "inside", explicit_inside(Walker.inside)),
+    "codes of persons are not scrubbed": (Walker, "inside", unscrubbed(Walker.inside)),
     "elements without a rule are kept": (Profile, "unnamed", staticmethod(constant(KEPT))),
     "a stretch of private elements never ends": (fastpath, "past_private", lambda buf, head, end, codec: end),
     "padding is an element": (output, "is_padding", constant(False)),
-    "duplicates stay": (walker, "_later_duplicate", constant(None)),
-    "order does not matter": (walker, "_later_duplicate", constant([])),
+    "duplicates stay": (walker, "later_duplicate", constant(None)),
+    "order does not matter": (walker, "later_duplicate", constant([])),
     "sequences may be as deep as they like": (walker, "MAX_DEPTH", 1000),
     "pixel data may be of any VR": (walker, "PIXEL_VRS", ANY_VR),
     "all of native pixel data is image": (walker, "native_size", second),

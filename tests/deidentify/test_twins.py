@@ -65,6 +65,10 @@ def referring(item: Element) -> list[Element]:
     return with_(base(), Element(REFERENCES, "SQ", ((item,),)))
 
 
+def swapped(tags: tuple[int, int]) -> list[Element]:
+    return with_(base(), Element(REFERENCES, "SQ", (tuple(Element(tag, "SH", b"A1") for tag in tags),)))
+
+
 def named(name: bytes) -> list[Element]:
     return with_(model(b"Model " + NOBODY), Element(0x00100010, "PN", name))
 
@@ -105,6 +109,7 @@ PAIRS: dict[str, Pair] = {
         referring(Element(0x00081155, "UI", ROOT + b"1.8")),
     ),
     "a name in a sequence": (referring(Element(0x00080104, "LO", NOBODY)), referring(Element(0x00080104, "LO", NAME))),
+    "a sequence out of order": (swapped((0x00080100, 0x00080104)), swapped((0x00080104, 0x00080100))),
     "other pixels": (base(), changed(0x7FE00010, "OW", bytes(128))),
     "a tag instead of another": (thin(0x00180050), thin(0x00180060)),
 }
