@@ -33,6 +33,7 @@ TRIES = ".tries"  # beside a held file: how often its screening was begun and no
 NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,127}", re.ASCII)
 SHARED = (0o750, 0o640)  # modes of folders and files
 OWN = (0o700, 0o600)
+ROOTED = 1024  # folders remembered
 WRITES = 5  # tries to write into a folder that somebody else removes because it is empty
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class Outbox:
 
     def __init__(self, root: Path, held: Outbox | None = None, *, modes: tuple[int, int] = SHARED) -> None:
         self._root, self._modes = root, modes
+        self._rooted: dict[str, int] = {}  # folders whose own entry is on stable storage, by inode
         self.held = held
         root.mkdir(mode=modes[0], parents=True, exist_ok=True)
 
@@ -73,8 +75,17 @@ class Outbox:
             with contextlib.suppress(OSError):
                 os.unlink(part)
             raise
-        sync_folder(folder)
+        self._sync(folder)
         return written
+
+    def _sync(self, folder: str) -> None:
+        """The folder's entries, and its own in the root: somebody else may have made it just now and not got so far."""
+        inode = sync_folder(folder)
+        if self._rooted.get(folder) != inode:
+            sync_folder(self._root)
+            if len(self._rooted) >= ROOTED:
+                self._rooted.clear()
+            self._rooted[folder] = inode
 
     def note(self, series: str, line: LedgerLine) -> None:
         """Appends one ledger line. Synced unless KEPT: there the file itself is the fact.
@@ -94,6 +105,8 @@ class Outbox:
                 os.fdatasync(fd)
         finally:
             os.close(fd)
+        if sync:  # the ledger's own entry, too
+            self._sync(str(ledger.parent))
         return len(raw)
 
     def ledger(self, series: str) -> dict[str, LedgerLine]:
@@ -199,25 +212,23 @@ class Outbox:
         return self._root / _checked(series)
 
     def _in_folder(self, folder: Path, write: Callable[[], T]) -> T:
-        """Makes the folder and writes into it; again when somebody removed it, still empty, in between."""
-        for _ in range(WRITES - 1):
+        """Writes into the folder, and makes it where it is not there; again when somebody removed it, still empty, in between."""
+        for _ in range(WRITES):
             with contextlib.suppress(FileNotFoundError):
-                self._make(folder)
                 return write()
-        self._make(folder)
+            self._make(folder)
         return write()
 
     def _make(self, folder: Path) -> None:
-        if not folder.is_dir():
-            folder.mkdir(mode=self._modes[0], exist_ok=True)
-            sync_folder(self._root)
+        folder.mkdir(mode=self._modes[0], exist_ok=True)  # its entry is synced by `_sync`, before anybody is told
 
 
-def sync_folder(folder: Path | str) -> None:
-    """fsync of a directory: a rename in it is durable afterwards."""
+def sync_folder(folder: Path | str) -> int:
+    """fsync of a directory: a rename in it is durable afterwards. Returns its inode."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+        return os.fstat(fd).st_ino
     finally:
         os.close(fd)
 

@@ -31,6 +31,14 @@ from tests.support.process import ENVIRONMENT, HOST, Process, free_port, listeni
 
 ROOT: Final = Path(__file__).parents[2]
 TICK: Final = os.sysconf("SC_CLK_TCK")
+LEAN_RECEIVER: Final = """
+import sys
+from gateway.run.receive import PIXELS
+sys.modules.update(dict.fromkeys(PIXELS))
+from tests.bench.receiver import main
+main()
+"""
+"""As `gateway.run.receive` begins: without numpy and codecs."""
 LOOK: Final = 0.02
 """Seconds between two looks at a receiver's memory: children of storescp live no longer than an association."""
 
@@ -83,7 +91,7 @@ def ours(processes: int, *, job: str = "whole") -> Receiver:
         folder = new_folder("bench")
         key = planned(folder, study)
         with contextlib.closing(_listener()) as listener:
-            argv = [sys.executable, "-m", "tests.bench.receiver", str(listener.fileno()), str(folder), job, key]
+            argv = [sys.executable, "-c", LEAN_RECEIVER, str(listener.fileno()), str(folder), job, key]
             children = [
                 subprocess.Popen(
                     argv, cwd=ROOT, pass_fds=[listener.fileno()], stdout=subprocess.PIPE, env={**os.environ, **ENVIRONMENT}
