@@ -51,10 +51,10 @@ class Running:
 
 
 class Warm:
-    """Receive processes of `tests.faults.warm`. `prefix`: a program that starts it, and its words."""
+    """Receive processes of `tests.faults.warm`."""
 
-    def __init__(self, site: Site) -> None:
-        self._state, self._group = site.folder / "state", 0
+    def __init__(self, site: Site, processes: int = PROCESSES) -> None:
+        self._state, self._group, self._processes = site.folder / "state", 0, processes
         self._listener = socket.create_server((HOST, 0), backlog=BACKLOG)
         self.port: int = self._listener.getsockname()[1]
         self._process = subprocess.Popen(
@@ -67,7 +67,7 @@ class Warm:
         """Sweeps first, as the daemon does."""
         swept(self._state).sweep()
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{PROCESSES}\n")
+        self._process.stdin.write(f"{self._processes}\n")
         self._process.stdin.flush()
         self._group = int(self._told())
 

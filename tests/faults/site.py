@@ -165,6 +165,13 @@ class Kept:
                 return found
         return None
 
+    def series(self, one: Sent) -> str:
+        """The key of its series."""
+        wanted = self._store.series_hash(
+            str(pydicom.dcmread(one.path, specific_tags=["SeriesInstanceUID"]).SeriesInstanceUID)
+        )
+        return next(r.key for r in self._store.expected(one.study.StudyInstanceUID) if r.series_hash == wanted)
+
     def fault(self, one: Sent) -> str:
         """What is wrong with an instance that was acknowledged; nothing: ""."""
         line = self.line(one)

@@ -1,0 +1,57 @@
+"""A disk that fails at each call in turn; `python -m tests.faults.disk` is the long form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.disk import Disk, every, short
+from tests.faults.storage import Storage
+from tests.faults.tracing import parsed
+
+TRACE = """\
+7 openat(AT_FDCWD</>, "/state/outbox/S/.a.part", O_WRONLY|O_CREAT|O_EXCL, 0640) = 5</state/outbox/S/.a.part>
+7 writev(5</state/outbox/S/.a.part>, [], 2) = 9
+7 fsync(5</state/outbox/S/.a.part> <unfinished ...>
+8 sendto(9<socket:[1]>, "\\2\\0", 2, 0, NULL, 0) = 2
+7 <... fsync resumed>) = 0
+7 rename("/state/outbox/S/.a.part", "/state/outbox/S/1.dcm") = 0
+7 openat(AT_FDCWD</>, "/state/outbox/S", O_RDONLY|O_DIRECTORY) = 5</state/outbox/S>
+7 fsync(5</state/outbox/S>) = 0
+8 sendto(9<socket:[1]>, "\\4\\0\\0", 3, 0, NULL, 0 <unfinished ...>
+""".splitlines()
+FSYNC, NAMED, SYNCED = TRACE[2], TRACE[5], TRACE[7]
+
+
+def owed(trace: list[str]) -> list[str]:
+    return Storage(Path("/state")).see(list(parsed(trace)))
+
+
+def test_the_order_of_the_calls_is_judged() -> None:
+    assert owed(TRACE) == []
+    without_file = [line for line in TRACE if line != FSYNC and "resumed" not in line]
+    assert owed(without_file) == ["renamed before it was synced"]
+    assert owed([line for line in TRACE if line != SYNCED]) == ["renamed: file"]
+    assert owed([*TRACE[:5], SYNCED, NAMED, TRACE[-1]]) == ["renamed: file"]
+    assert owed([*TRACE[:7], TRACE[-1], SYNCED]) == ["renamed: file"]
+    assert owed([line for line in TRACE if line != NAMED]) == []
+    failed = TRACE[4].replace("= 0", "= -1 EIO (Input/output error) (INJECTED)")
+    assert owed([*TRACE[:4], failed, FSYNC, *TRACE[4:]]) == ["renamed before it was synced"]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    made = Disk(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+def test_whatever_fails_is_answered_so_and_the_next_one_is_stored(disk: Disk) -> None:
+    every(disk, both=False)
+    short(disk)
+    print(f"{disk.cases} cases")
+    assert disk.wrong == []
+    assert disk.cases > 40
