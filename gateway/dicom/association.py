@@ -24,7 +24,9 @@ from gateway.dicom.quiet import silence
 from gateway.dicom.reactor import steady
 from gateway.dicom.sockets import quicken
 from gateway.dicom.status import CONFIG_PAUSE, PENDING, SUCCESS, find_failure
+from gateway.dicom.tls import requestor
 from gateway.errors import Refused, Retry
+from gateway.settings import Tls
 
 FIND: Final = UID("1.2.840.10008.5.1.4.1.2.2.1")  # Study Root Query/Retrieve, PS3.4 C.6.2
 MOVE: Final = UID("1.2.840.10008.5.1.4.1.2.2.2")
@@ -48,6 +50,8 @@ class Address(Protocol):
     def host(self) -> str: ...
     @property
     def port(self) -> int: ...
+    @property
+    def tls(self) -> Tls | None: ...
 
 
 class Gauge(Protocol):
@@ -95,7 +99,7 @@ class Scu:
         return self._assoc is not None and self._assoc.is_established
 
     def open(self) -> Association:
-        """The association, opened when there is none. Raises Retry(charge=False): pacs.unreachable, .no-answer, .rejected ..."""
+        """The association, opened when there is none. Raises Retry(charge=False): pacs.unreachable, .tls, .no-answer ..."""
         if self._assoc is not None and self._assoc.is_established:
             return self._assoc
         self._forget()
@@ -107,15 +111,19 @@ class Scu:
             steady(event.assoc)
 
         silence()
+        secured = requestor(self._pacs.tls) if self._pacs.tls else None
         try:
             assoc = self._ae().associate(
                 self._pacs.host,
                 self._pacs.port,
                 ae_title=self._pacs.ae_title,
+                tls_args=(secured, self._pacs.host) if secured else None,
                 evt_handlers=[(evt.EVT_CONN_OPEN, on_open)],
             )
         except OSError:  # the host's name is not known
             raise Retry("pacs.unreachable", "no such host", charge=False) from None
+        if secured and secured.fault:
+            raise Retry("pacs.tls", f"no TLS with this PACS: {secured.fault}", after=CONFIG_PAUSE, charge=False)
         if not assoc.is_established:
             raise _why_closed(assoc, connected=bool(connected))
         self._assoc = assoc
@@ -131,8 +139,6 @@ class Scu:
         ae.dimse_timeout = self._deadlines.answer
         ae.network_timeout = None  # would abort an idle link by the wall clock (B5, B8); whoever holds it closes it
         return ae
-
-    # ---- operations
 
     def echo(self) -> None:
         """C-ECHO. Raises Retry."""

@@ -19,6 +19,7 @@ from pynetdicom.association import Association
 from pynetdicom.transport import AssociationServer
 
 from gateway.dicom.sockets import QuickSocket
+from gateway.dicom.tls import Doorstep
 
 POLL: Final = 0.2  # seconds: how soon a stop is noticed, and how long a lost race for a connection may take
 DEFER, MOST_DEFERRED = 0.002, 16  # seconds for each association that there is, up to so many of them
@@ -36,7 +37,7 @@ class Listener(AssociationServer):
     """Accepts on `listener`, which other processes share: it is closed here at the end, never shut down, never bound.
 
     `welcome()` says whether one more TCP connection may be taken, `busy()` how many associations there are: who has more of them
-    lets the others go first. `report(ErrorClass name)` gets what broke accepting one.
+    lets the others go first. `report(ErrorClass name)` gets what broke accepting one. `doorstep`: where TLS begins.
     """
 
     def __init__(  # noqa: PLR0913  what a server is made of
@@ -48,8 +49,10 @@ class Listener(AssociationServer):
         welcome: Callable[[], bool],
         busy: Callable[[], int],
         report: Callable[[str], None],
+        doorstep: Doorstep | None = None,
     ) -> None:
         self._listener, self._welcome, self._busy, self._report = listener, welcome, busy, report
+        self._doorstep = doorstep
         self._never = threading.Event()
         super().__init__(ae, listener.getsockname(), ae.ae_title, [], evt_handlers=handlers)
         self.timeout = POLL
@@ -78,6 +81,12 @@ class Listener(AssociationServer):
             return super().get_request()
         finally:
             self._listener.settimeout(POLL)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._doorstep is None:
+            super().process_request(request, client_address)
+        else:
+            self._doorstep.receive(request, lambda secured: self.finish_request(secured, client_address))
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         return self._welcome()

@@ -88,7 +88,7 @@ class QuickSocket(AssociationSocket):
                 return self._only_wait()
             if self.returned or (isinstance(sock, ssl.SSLSocket) and sock.pending()):
                 return True
-            return self._readable(sock)
+            return self._readable(sock) and (not isinstance(sock, ssl.SSLSocket) or self._says_something(sock))
         except (OSError, ValueError):  # closed by the other thread
             self.event_queue.put("Evt17")
             return False
@@ -102,6 +102,18 @@ class QuickSocket(AssociationSocket):
         found = {fd for fd, _ in poll.poll(self.patience * 1000)}
         self.bell.silence()
         return sock.fileno() in found
+
+    def _says_something(self, sock: ssl.SSLSocket) -> bool:
+        """TLS has records of its own, such as the tickets of 1.3: on these alone `recv` would wait for a word of the peer's."""
+        limit = sock.gettimeout()
+        sock.settimeout(0)
+        try:
+            self.returned = sock.recv(1)
+        except ssl.SSLWantReadError:
+            return False
+        finally:
+            sock.settimeout(limit)
+        return True  # the end of the connection is for `recv` to find
 
     def _only_wait(self) -> bool:
         """Nothing to read, but somebody may ring."""

@@ -268,6 +268,7 @@ def make_server(
         paused=room.paused,
         max_associations=settings.receiver.max_associations,
         count=count,
+        tls=settings.receiver.tls,
     )
 
 

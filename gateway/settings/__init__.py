@@ -8,10 +8,11 @@ Fails how: `BadConfiguration` with every mistake at once, each with file, line, 
 never repeats what may be a secret. What only a later version can do is refused, never ignored (`available`).
 
 Inside: `schema` (the sections) of `kinds` (the values); `document` (files and lines), `explain` (pydantic's words into ours),
-`cross` (what one section says about another), `secret` (files), `loading` (all of it together).
+`cross` (what one section says about another), `secret` and `certificates` (files), `loading` (all of it together).
 Standard: TOML 1.0; five-field cron; PS3.5 6.2 for AE titles and element values.
 """
 
+from gateway.settings.certificates import check_certificates
 from gateway.settings.cron import Cron, read_schedule
 from gateway.settings.loading import load
 from gateway.settings.schema import (
@@ -58,6 +59,7 @@ __all__ = [
     "Settings",
     "Source",
     "Tls",
+    "check_certificates",
     "load",
     "read_key",
     "read_password",

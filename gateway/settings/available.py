@@ -16,15 +16,12 @@ NOTHING: Final[tuple[object, ...]] = ()
 
 WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
     "database": ("sqlite",),
-    "receiver.tls": NOTHING,
     "pacs.*.query_model": ("study",),
     "pacs.*.retrieve": ("move",),
     "pacs.*.windows": ((),),
     "pacs.*.accession_forms": (("{an}",),),
     "pacs.*.result_limit": (0,),
-    "pacs.*.tls": NOTHING,
     "project.*.source.fallback": ((),),
-    "project.*.source.push": (False,),
     "project.*.source.opt_out": NOTHING,
     "project.*.deidentify.options.*": tuple(o for o in OPTIONS if o != "clean-recognizable-visual-features"),
     "project.*.deliver.*.type": ("directory",),

@@ -54,13 +54,14 @@ class Part(BaseModel):
 
 class Tls(Part):
     certificate: kinds.AbsolutePath | None = None
-    key: kinds.AbsolutePath | None = None
+    key: kinds.SecretFile | None = None
     ca: kinds.AbsolutePath | None = None
 
 
 class Peer(Part):
     ae_title: kinds.AeTitle
     address: kinds.Network
+    port: kinds.Port | None = None  # where it takes N-EVENT-REPORTs, at the address that it called from
 
 
 class Receiver(Part):
@@ -115,6 +116,7 @@ class Source(Part):
     recheck: tuple[kinds.Wait, ...] = (3600.0, 86400.0, 7 * 86400.0, 30 * 86400.0)
     fallback: tuple[Literal["patient-date"], ...] = ()
     push: bool = False
+    push_quiet: kinds.Wait = 60.0  # a pushed study is whole when nothing of it has come for so long
     opt_out: kinds.Query | None = None
 
 

@@ -82,10 +82,15 @@ def key_fault(reference: str | Path) -> Fault | None:
 
 def password_fault(reference: str | Path) -> Fault | None:
     """Why the password cannot be used, None when it can. The group may read it: root:pacs-gateway 0640."""
-    fault = _file_fault(reference, WORLD, "a file of mode 0600 with the password in its first line")
+    fault = private_fault(reference, "a file of mode 0600 with the password in its first line")
     if fault is None and not _first_line(reference).strip():
         return Fault("the file's first line is empty", "the password in the first line")
     return fault
+
+
+def private_fault(reference: str | Path, mend: str) -> Fault | None:
+    """Why a file cannot be used that others must not read; the group may."""
+    return _file_fault(reference, WORLD, mend)
 
 
 def missing_secrets(raw: Raw) -> Iterator[Finding]:

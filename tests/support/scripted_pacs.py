@@ -30,6 +30,8 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import QueryRetrieveServiceClass, ServiceClass
 from pynetdicom.transport import ThreadedAssociationServer
 
+from gateway.settings import Tls
+
 HOOK: Final = "uid_to_service_class"  # how an association finds the class that serves a request
 HOST: Final = "127.0.0.1"
 CT_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.2"
@@ -113,6 +115,7 @@ class ScriptedPacs:
 
     def __init__(self, *, find: Script | None = None, move: Script | None = None, name: str = "main") -> None:
         self.name, self.ae_title, self.host, self.port = name, "DOUBLE", HOST, 0
+        self.tls: Tls | None = None
         self.find, self.move = find or rows(), move or finals(0x0000)
         self.asked: list[tuple[str, Dataset]] = []
         self.associations = 0

@@ -12,7 +12,17 @@ UNREACHABLE: Final = 3
 NOBODY_THERE: Final = frozenset({
     "daemon.unreachable", "pacs.unreachable", "pacs.no-answer", "pacs.aborted", "pacs.busy", "find.timeout", "ris.down", "ris.slow",
 })  # fmt: skip
-MISCONFIGURED: Final = ("key.file", "secret.", "password.", "csv.", "project.", "ris.url", "ris.query", "ris.driver")
+MISCONFIGURED: Final = (
+    "key.file",
+    "secret.",
+    "password.",
+    "csv.",
+    "project.",
+    "tls.",
+    "ris.url",
+    "ris.query",
+    "ris.driver",
+)
 
 
 def exit_code(reason: str) -> int:
