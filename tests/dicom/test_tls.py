@@ -195,17 +195,16 @@ def test_a_peer_without_tls_is_told_so_and_counted(ours: Identity) -> None:
 
 
 def test_silent_and_slow_clients_are_in_nobodys_way_and_end_by_deadline(ours: Identity, theirs: Identity) -> None:
-    with secured(ours.tls, Limits(acse=1.5, drain=2)) as rig, contextlib.ExitStack() as held:
+    with secured(ours.tls, Limits(acse=3, drain=2)) as rig, contextlib.ExitStack() as held:
         silent = [held.enter_context(socket.create_connection((HOST, rig.port), timeout=10)) for _ in range(10)]
         half = [held.enter_context(socket.create_connection((HOST, rig.port), timeout=10)) for _ in range(3)]
         for sock in half:
             sock.sendall(b"\x16\x03\x01\x02\x00\x01")  # a ClientHello begins, and stops
-        started = time.monotonic()
         assert talks(rig.port, client(theirs, theirs.ca))
-        assert time.monotonic() - started < 1.4, "it waited for the silent ones"
+        assert rig.rejected("tls") == 0, "it waited for the silent ones"
         for sock in (*silent, *half):
             assert wire.read_pdu(sock) == (0, b"")
-        assert rig.rejected("tls") == 13
+        assert eventually(lambda: rig.rejected("tls") == 13)
         for _ in range(30):  # a load balancer's look: more of them than there is room for at once
             socket.create_connection((HOST, rig.port)).close()
         assert eventually(lambda: bool(talks(rig.port, client(theirs, theirs.ca))))

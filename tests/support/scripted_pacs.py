@@ -25,15 +25,13 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_FIND, C_MOVE
 from pynetdicom.dsutils import decode, encode
-from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import QueryRetrieveServiceClass, ServiceClass
 from pynetdicom.transport import ThreadedAssociationServer
 
-from gateway.settings import Tls
+from tests.support.process import HOST
 
 HOOK: Final = "uid_to_service_class"  # how an association finds the class that serves a request
-HOST: Final = "127.0.0.1"
 CT_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.2"
 MODELS: Final = ("1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2")
 Script = Callable[["Reply"], None]
@@ -115,7 +113,7 @@ class ScriptedPacs:
 
     def __init__(self, *, find: Script | None = None, move: Script | None = None, name: str = "main") -> None:
         self.name, self.ae_title, self.host, self.port = name, "DOUBLE", HOST, 0
-        self.tls: Tls | None = None
+        self.tls = None
         self.find, self.move = find or rows(), move or finals(0x0000)
         self.asked: list[tuple[str, Dataset]] = []
         self.associations = 0
@@ -145,8 +143,8 @@ class ScriptedPacs:
 
             setattr(pynetdicom.association, HOOK, chosen)
         _Scripted.pacs[id(self.ae)] = self
-        handlers: list[EventHandlerType] = [(evt.EVT_ACCEPTED, opened)]
-        self._server = self.ae.make_server((HOST, 0), evt_handlers=handlers, server_class=ThreadedAssociationServer)
+        binding: list[Any] = [(evt.EVT_ACCEPTED, opened)]
+        self._server = self.ae.make_server((HOST, 0), evt_handlers=binding, server_class=ThreadedAssociationServer)
         assert self._server.socket is not None
         self.port = self._server.socket.getsockname()[1]
         polling = {"poll_interval": 0.02}  # 0.5 s otherwise, at the end of each test
