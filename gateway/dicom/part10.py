@@ -41,6 +41,8 @@ _EXPLICIT: Final = {order: struct.Struct(f"{order}HH2sH") for order in "<>"}
 _IMPLICIT: Final = {order: struct.Struct(f"{order}HHI") for order in "<>"}
 _LENGTH: Final = {order: struct.Struct(f"{order}I") for order in "<>"}
 
+_SHORT: Final = struct.Struct("<HH2sH").unpack_from
+
 Header = tuple[int, int, int, bytes]
 """Tag, offset of the value, its length (UNDEFINED possible), VR (b"" in implicit VR)."""
 ReadHeader = Callable[[memoryview, int, str], Header]
@@ -105,7 +107,21 @@ def read_file(path: Path) -> tuple[memoryview, str]:
         raise Refused("file.not-dicom", "the file meta information cannot be read") from None
     if not syntax or at > size:
         raise Refused("file.not-dicom", "the file meta information names no transfer syntax")
-    return raw[at:], syntax
+    return memoryview(raw)[at:], syntax
+
+
+def _contents(path: Path) -> bytes | mmap.mmap:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        if size > CHUNK:
+            return mmap.mmap(fd, size, prot=mmap.PROT_READ)
+        raw = os.read(fd, size)  # a small file is read in less time than its pages are mapped
+        while more := os.read(fd, size) if len(raw) < size else b"":
+            raw += more
+        return raw
+    finally:
+        os.close(fd)
 
 
 def write_file(path: Path, parts: Iterable[Buffer]) -> None:
@@ -113,17 +129,20 @@ def write_file(path: Path, parts: Iterable[Buffer]) -> None:
 
     Of a mapped file that parts are views of, no more than `CHUNK` bytes stay in memory, however large it is.
     """
-    with path.open("wb", buffering=0) as file:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
         waiting: list[Buffer] = []
         size = 0
         for piece in _pieces(parts):
             waiting.append(piece)
             size += len(piece)
             if size >= CHUNK or len(waiting) == IOV:
-                _write_all(file.fileno(), waiting, size)
+                _write_all(fd, waiting, size)
                 _forget(piece)
                 waiting, size = [], 0
-        _write_all(file.fileno(), waiting, size)
+        _write_all(fd, waiting, size)
+    finally:
+        os.close(fd)
 
 
 def _pieces(parts: Iterable[Buffer]) -> Iterator[Buffer]:
