@@ -59,7 +59,9 @@ BORN = _set(
     "née nee né geb geborene geborener born nata nato nacida nacido geboren alias aka genannt vulgo formerly "
     "called named namens"
 )
-SKIPPED = _set("is was are named called name the a our my his her s der die das la le el il den het mr mrs ms miss")
+SKIPPED = _set(
+    "is was are Is Was named called name the a our my his her s der die das la le el il den het mr mrs ms miss"
+)
 """Between what tells of a person and the name."""
 PARTICLES = _set("von van de der den zu zum zur del della di da du la le los ter ten st mac mc al el bin ibn y dos das")
 AND = _set("and u und et y e en und/oder or oder")
@@ -78,7 +80,7 @@ DEGREES = _set(
 )
 """Behind a name."""
 SIZES = _set(
-    "short long small tall tiny dark bright red blue pink blunt sharp slim bold plain fresh cool lean "
+    "short long small tall tiny dark bright red blue pink blunt sharp slim bold strong plain fresh cool lean "
     "barrier black bright field wall north south east west"
 )
 """Namesakes that describe more often than they name."""

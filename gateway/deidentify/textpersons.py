@@ -37,12 +37,15 @@ PERSON = "\ue001"
 
 
 class Rule(IntEnum):
-    """How sure it is that a name follows. WEAK: everyday namesakes written large go. SAID: all namesakes. SURE: large initials."""
+    """How sure it is that a name follows. WEAK: everyday namesakes written large go. NAMED: so do clinical
+    ones with a large initial. SAID: all namesakes, everyday ones also written small. SURE: whatever has a large initial.
+    """
 
     NONE = 0
     WEAK = 1
-    SAID = 2
-    SURE = 3
+    NAMED = 2
+    SAID = 3
+    SURE = 4
 
 
 LIST = frozenset(",/&+;")
@@ -51,6 +54,8 @@ OPENING = frozenset(("", ":", "=", ".:", ",", "(", ":=", "/", "&", "'", "-", "^"
 """Between what tells of a person and the name; a full stop only behind what is `SHORT`."""
 WINDOW = 3
 """Words between what somebody does and the "by"."""
+MISTERS = frozenset(("of", "by", "for", "from", "to", "with", "and"))
+"""Before "mr", where it is no modality."""
 BETWEEN = 6
 """Words between what tells of a person and the name: "by the attending consultant Dr"."""
 TELLING = frozenset((*ASKED, *BY, *SIGNED, *ROLES, *SUBJECTS, *RELATIONS, *BORN, *DONE, *TO, "of", "mr", "mrs"))
@@ -98,7 +103,9 @@ def _rule(text: Text, at: int) -> Rule:
         return Rule.SURE
     if labelled and word in SUBJECTS:
         return Rule.SAID
-    if word in ROLES or word in RELATIONS or word in SUBJECTS or word in ASKED or word in SHORTENED:
+    if word in ROLES or word in RELATIONS or word in ASKED:
+        return Rule.NAMED
+    if word in SUBJECTS or word in SHORTENED:
         return Rule.WEAK
     return _to(text, at)
 
@@ -117,9 +124,18 @@ def _to(text: Text, at: int) -> Rule:
     if word == "of":
         return Rule.NONE if not before or before[-1] not in SUBJECTS | RELATIONS | ROLES else Rule.SAID
     if word in ("mr", "mrs"):
-        told = before and before[-1] in ("of", "by", "for", "from", "to", "with", "and")
+        told = (before and before[-1] in MISTERS) or _is_couple(text, at)
         return Rule.NONE if not told else Rule.WEAK if text.words[at].isupper() else Rule.SAID
     return Rule.NONE
+
+
+def _is_couple(text: Text, at: int) -> bool:
+    """Mr somebody and another: it is followed by one word, a small one and a title."""
+    return (
+        text.folded[at + 2 : at + 3] != []
+        and text.folded[at + 2] in AND
+        and PERSON in "".join(text.words[at + 3 : at + 4])
+    )
 
 
 def _names(text: Text, at: int, rule: Rule, known: Words) -> int:
@@ -152,7 +168,7 @@ def _leads(text: Text, at: int, anchor: int) -> bool:
     return (
         gap in ("", ":", ",", ".", "'", "’")
         and PERSON not in text.words[anchor]
-        and (text.folded[at] in ROLES or text.folded[at] in SKIPPED or text.folded[at] in RELATIONS)
+        and (text.folded[at] in ROLES or text.words[at] in SKIPPED or text.folded[at] in RELATIONS)
     )
 
 
@@ -191,12 +207,12 @@ def _is_name(text: Text, at: int, rule: Rule, known: Words) -> bool:
     if len(word) == 1:
         return word.isupper() and rule > Rule.WEAK
     if kind is Kind.SHY:
-        return rule > Rule.WEAK or word.isupper()
+        return rule > Rule.NAMED or word.isupper()
     large = word[0].isupper()
     if folded in known.namesakes:
-        return large or rule > Rule.WEAK
+        return large or rule > Rule.NAMED
     if folded in known.bodily:
-        return large and rule > Rule.WEAK
+        return large and rule > (Rule.NAMED if word.isupper() else Rule.WEAK)
     return rule is Rule.SURE and large and not word.isupper()
 
 
@@ -205,13 +221,19 @@ def _unannounced(text: Text) -> None:
     at = 0
     while at < len(text.words):
         end = at
-        while end < len(text.words) and text.kinds[end] is Kind.NAMESAKE and (end == at or _chained(text, end)):
+        while end < len(text.words) and _is_member(text, end) and (end == at or _chained(text, end)):
             end += 1 if end + 1 >= len(text.words) or text.folded[end + 1] not in AND else 2
         end = min(end, len(text.words))
-        if end > at and (_is_row(text, at, end) or _is_marked(text, at, end)):
+        if Kind.NAMESAKE in text.kinds[at:end] and (_is_row(text, at, end) or _is_marked(text, at, end)):
             end += end < len(text.words) and len(text.words[end]) == 1 and text.gaps[end - 1] != " "
             text.kinds[at:end] = [Kind.UNKNOWN] * (end - at)
         at = max(end, at + 1)
+
+
+def _is_member(text: Text, at: int) -> bool:
+    """Whether a word can be one of a row of names: a namesake, or an unknown word written like a name."""
+    word, kind = text.words[at], text.kinds[at]
+    return kind is Kind.NAMESAKE or (kind is Kind.UNKNOWN and word.isalpha() and word[0].isupper())
 
 
 def _chained(text: Text, at: int) -> bool:
