@@ -141,18 +141,25 @@ class Receive:
     def _keep(self, row: Row, arrival: Arrival, clean: Kept | Held) -> None:
         """Into the outbox, or, while its pixels are not proven clean, into the held folder: both are stable storage."""
         files, outcome, reason = self._where(clean)
-        if outcome is Outcome.HELD and _is_decided(self._ledger.get(row.key).get(arrival.instance)):
-            self._tell(row.project, Outcome.DUPLICATE, series=row.key, reason="instance.duplicate")
+        noted = self._ledger.get(row.key).get(arrival.instance) if outcome is Outcome.HELD else None
+        if noted and _is_decided(noted):
+            self._keep_again(row, noted)
             return
         stored = files.keep(row.key, clean.SOPInstanceUID, clean.parts)
-        if not stored.new and arrival.instance in self._outbox.ledger(row.key):
-            self._tell(row.project, Outcome.DUPLICATE, series=row.key, reason="instance.duplicate")
+        noted = None if stored.new else self._outbox.ledger(row.key).get(arrival.instance)
+        if noted:
+            self._keep_again(row, noted)
             return
         line = LedgerLine(
             arrival.instance, outcome, reason, stored.path.name, stored.size, stored.sha256, profile=clean.profile
         )
         self._outbox.note(row.key, line)  # also when a crash left the file without its line
         self._tell(row.project, outcome, series=row.key, reason=reason)
+
+    def _keep_again(self, row: Row, noted: LedgerLine) -> None:
+        if noted.outcome is Outcome.HELD:  # the line alone says so, and may never have reached the disk
+            self._outbox.note(row.key, noted)
+        self._tell(row.project, Outcome.DUPLICATE, series=row.key, reason="instance.duplicate")
 
     def _where(self, clean: Kept | Held) -> tuple[Files, Outcome, str]:
         if isinstance(clean, Kept):
@@ -181,6 +188,6 @@ class Receive:
         return OUT_OF_RESOURCES
 
 
-def _is_decided(line: LedgerLine | None) -> bool:
+def _is_decided(line: LedgerLine) -> bool:
     """What is held, or was, is not held a second time: released it is in the outbox, and what a person discarded stays out."""
-    return line is not None and (line.outcome in (Outcome.HELD, Outcome.KEPT) or line.reason == DISCARDED)
+    return line.outcome in (Outcome.HELD, Outcome.KEPT) or line.reason == DISCARDED

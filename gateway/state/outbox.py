@@ -58,9 +58,13 @@ class Outbox:
         root.mkdir(mode=modes[0], parents=True, exist_ok=True)
 
     def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored:
-        """Writes, syncs, renames, syncs the folder; only then returns. The same instance again is a no-op."""
+        """Writes, syncs, renames, syncs the folder; only then returns. The same instance again changes nothing.
+
+        What is there was synced before it got its name. The name may be new, another process's, or its sync have failed.
+        """
         target = self.path(series, f"{_checked(SOPInstanceUID)}{SUFFIX}")
         with contextlib.suppress(FileNotFoundError), target.open("rb", buffering=0) as there:
+            self._sync(str(target.parent))
             return Stored(target, os.fstat(there.fileno()).st_size, file_digest(there, "sha256").hexdigest(), new=False)
         size, sha256 = self._in_folder(target.parent, lambda: self._appear(target, parts))
         return Stored(target, size, sha256, new=True)

@@ -52,17 +52,21 @@ class Storage:
 
     def see(self, calls: Sequence[Call]) -> list[str]:
         """What was still owed when the response left; nothing: []. Then goes on with what came after it."""
-        base, owed = self._seen, ["no response was sent"]
+        response = next((call for call in calls if answers(call)), None)
+        if response is None:
+            return ["no response was sent"]
+        self._go_on([call for call in calls if call.ended < response.begun])
+        owed = [*self.faults, *(o.what for o in (*self._data.values(), *self._names.values()))]
+        self._go_on([call for call in calls if call.ended >= response.begun])
+        self._seen += 1 + max(call.ended for call in calls)
+        return owed
+
+    def _go_on(self, calls: Sequence[Call]) -> None:
         for call in calls:
-            self._seen = base + call.ended
-            if answers(call):
-                owed = [o.what for o in (*self._data.values(), *self._names.values())]
-                owed += [f"{c.name} ended after the response began" for c in calls if _overlaps(c, call, self._root)]
-            elif not call.failed:
-                self._done(call, base)
+            if not call.failed:
+                self._done(call, self._seen)
             elif call.name in SYNCS:
                 self._failed(call)
-        return [*self.faults, *owed]
 
     def _done(self, call: Call, base: int) -> None:
         paths, at = [p for p in call.paths if p.startswith(self._root)], base + call.ended
@@ -120,12 +124,6 @@ class Storage:
 def answers(call: Call) -> bool:
     """The C-STORE response leaves: a P-DATA-TF on a socket."""
     return call.on_socket and '"\\4\\0' in call.said
-
-
-def _overlaps(call: Call, response: Call, root: str) -> bool:
-    return (
-        call.begun < response.begun < call.ended and call.name in SYNCS and any(p.startswith(root) for p in call.paths)
-    )
 
 
 def _role(path: str) -> str:
