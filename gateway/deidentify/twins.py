@@ -17,7 +17,7 @@ from typing import NamedTuple
 from gateway.deidentify.alike import UNFIT, Field, changed, mask_of, number_of
 from gateway.deidentify.encoding import PIXEL_TAGS, UNDEFINED, Codec
 from gateway.deidentify.harvest import Harvest, Search, footprint, harvest_again
-from gateway.deidentify.output import Parts, read_header
+from gateway.deidentify.output import PADDING_ELEMENT, Parts, read_header
 from gateway.deidentify.preview import WANTED
 from gateway.deidentify.route import Route
 from gateway.deidentify.verify import Passed, first_look, passes_again
@@ -209,7 +209,13 @@ def _laid_out(walker: Walker, data: bytes, size: int, codec: Codec) -> Layout | 
 def _guarded(fields: Sequence[Field], image: Field | None, size: int, *, safe: bool) -> Iterator[tuple[int, int]]:
     """From where to where no byte may differ. `safe`: private elements may stay, by what their creator says."""
     for field in fields:
-        whole = field.head.tag in WANTED or field.head.length == UNDEFINED or (safe and field.head.tag >> 16 & 1)
-        yield field.start, field.end if whole else field.head.value
+        head = field.head
+        whole = (
+            head.tag in WANTED
+            or head.length == UNDEFINED
+            or (safe and head.tag >> 16 & 1)
+            or head.tag == PADDING_ELEMENT
+        )
+        yield field.start, field.end if whole else head.value
     if image is not None:
         yield image.start, size

@@ -149,6 +149,15 @@ def test_no_pair_is_told_apart(options: tuple[str, ...]) -> None:
     assert told_apart(SYNTAXES, options) == []
 
 
+def test_padding_that_is_none_is_no_padding() -> None:
+    whole, used = write([e for e in base() if e.tag != 0x7FE00010], "explicit"), fresh()
+    used.clean(whole + bytes(64), SYNTAXES["explicit"], frozenset())
+    assert outcome(used, whole + bytes(40) + b"B30f" + bytes(20), SYNTAXES["explicit"]) == (
+        "refused",
+        "dataset.malformed",
+    )
+
+
 def test_values_of_the_request_are_others() -> None:
     data, used = write(model(b"Model " + NOBODY), "explicit"), fresh()
     asked = data, SYNTAXES["explicit"], frozenset({NOBODY.decode()})
