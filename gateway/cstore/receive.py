@@ -12,7 +12,7 @@ import structlog
 
 from gateway.cstore.admission import Claim, Row, claims, why_not_kept
 from gateway.cstore.recent import Recent
-from gateway.dicom.part10 import peek
+from gateway.dicom.part10 import Ids, peek
 from gateway.dicom.server import OUT_OF_RESOURCES, SUCCESS, Incoming
 from gateway.errors import Refused, Retry
 from gateway.model import Buffer, Dropped, Held, Kept, LedgerLine, Outcome
@@ -58,6 +58,12 @@ class Cleaner(Protocol):
     def clean(self, dataset: Buffer, transfer_syntax: str, own: frozenset[str]) -> Kept | Held | Dropped: ...
 
 
+class Unasked(Protocol):
+    """What a series that nobody asked for may become (cstore.push.Push)."""
+
+    def admit(self, ids: Ids, data: Buffer, transfer_syntax: str, rows: Sequence[Row]) -> Sequence[Row]: ...
+
+
 class Count(Protocol):
     def add(self, name: str, value: float = 1, **labels: str) -> None: ...
     def observe(self, name: str, seconds: float, **labels: str) -> None: ...
@@ -75,10 +81,18 @@ class Arrival:
 class Receive:
     """Thread-safe: associations call `store` at the same time, as do other processes with the same outbox."""
 
-    def __init__(
-        self, *, store: Store, outbox: Outbox, cleaners: Mapping[str, Cleaner], count: Count, clock: Callable[[], float]
+    def __init__(  # noqa: PLR0913  what an instance meets on its way
+        self,
+        *,
+        store: Store,
+        outbox: Outbox,
+        cleaners: Mapping[str, Cleaner],
+        count: Count,
+        clock: Callable[[], float],
+        unasked: Unasked | None = None,
     ) -> None:
         self._store, self._outbox, self._cleaners, self._count = store, outbox, cleaners, count
+        self._unasked = unasked
         self._expected: Recent[str, Sequence[Row]] = Recent(store.expected, seconds=REMEMBERED, clock=clock)
         self._ledger: Recent[str, Mapping[str, LedgerLine]] = Recent(outbox.ledger, seconds=REMEMBERED, clock=clock)
         self._log = structlog.get_logger()
@@ -99,13 +113,22 @@ class Receive:
         except Refused as err:
             self._tell("", Outcome.REFUSED, reason=err.reason)
             return CANNOT_UNDERSTAND  # whose it is cannot be told, so it cannot be accounted for either
-        rows = self._expected.get(ids.StudyInstanceUID)
+        rows = self._rows(ids, incoming)
         if not rows:
             self._tell("", Outcome.UNSOLICITED, reason="study.unsolicited")
             return NOT_AUTHORISED
         arrival = Arrival(self._store.instance_hash(ids.SOPInstanceUID), incoming.data, incoming.transfer_syntax)
         wanted = claims(rows, self._store.series_hash(ids.SeriesInstanceUID))
         return max([self._serve(claim, arrival) for claim in wanted])  # SUCCESS is the lowest: each project is served
+
+    def _rows(self, ids: Ids, incoming: Incoming) -> Sequence[Row]:
+        rows = self._expected.get(ids.StudyInstanceUID)
+        if self._unasked is None:
+            return rows
+        more = self._unasked.admit(ids, incoming.data, incoming.transfer_syntax, rows)
+        if more is not rows:
+            self._expected.forget(ids.StudyInstanceUID)
+        return more
 
     def _serve(self, claim: Claim, arrival: Arrival) -> int:
         """One project's part. What was kept before something failed is a duplicate when the instance comes again."""

@@ -26,7 +26,7 @@ from gateway.ops.core import forbid_core_dumps
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.ops.notify import Heartbeats, Systemd, Watchdog, watchdog_interval
-from gateway.run import upkeep, wiring
+from gateway.run import receiving, upkeep, wiring
 from gateway.run.children import Children, Hear
 from gateway.run.current import Current
 from gateway.run.endpoints import Endpoints
@@ -109,7 +109,7 @@ class Life:
         self.watchdog = Watchdog(systemd, self.hearts, interval, time.monotonic)
         self.board = Board(_peers(settings))
         self.state, self.page = wiring.open_state(settings), Page(len(settings.pacs))
-        self.room = wiring.make_room(settings, self.state, self.page)
+        self.room = receiving.make_room(settings, self.state.outbox, self.page)
         hear = Hear(self.metrics, self._beat, lambda line: self.meter.line(line, time.time()))
         self.receivers = Children(
             settings, receive_kind(settings.receiver, current.listener, self.page), hear, level=level
@@ -177,6 +177,9 @@ class Life:
         self.schedule.add("heart", "10s", lambda: self._beat("schedule"))
         self.schedule.add("room", "1s", self._guarded("room", self.room.measure))
         self.schedule.add("sweep", "1h", self._guarded("sweep", self._sweep))
+        settle = receiving.make_settle_step(self.settings, self.state.store, self.state.outbox, time.time)
+        if settle:
+            self.schedule.add("settle", receiving.SETTLE_EVERY, self._guarded("settle", settle.step))
         told = wiring.Told(self.metrics, self.board)
         for project, schedule, poll in wiring.make_polls(self.settings, self.state, told, self._asking):
             name = f"poll-{project}"

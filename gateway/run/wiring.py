@@ -25,7 +25,7 @@ from gateway.cstore.page import Page
 from gateway.cstore.receive import Receive
 from gateway.cstore.screener import PixelCleaner, make_screener
 from gateway.cstore.screening import Screener, ScreenStep
-from gateway.cstore.space import Bounds, Room, WhileRoom
+from gateway.cstore.space import WhileRoom
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deidentify.cleaner import make_cleaner as build_cleaner
 from gateway.deliver.confirm import ConfirmStep
@@ -37,6 +37,7 @@ from gateway.errors import BadConfiguration, Fatal, Mistake
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
 from gateway.run.crosswalk import anchored, checked, load_crosswalk
+from gateway.run.receiving import make_push
 from gateway.settings import Project, Select, Settings
 from gateway.state.db import Database
 from gateway.state.outbox import OWN, Outbox
@@ -243,19 +244,16 @@ def make_screen_step(settings: Settings, state: State, count: Count) -> ScreenSt
     )
 
 
-def make_room(settings: Settings, state: State, page: Page) -> Room:
-    """What the daemon decides by whether anything may be taken."""
-    bounds = Bounds(settings.receiver.min_free_disk, settings.receiver.max_outbox)
-    return Room(folder=settings.state_dir, bounds=bounds, size=state.outbox.size, page=page, clock=time.monotonic)
-
-
 def make_server(
     settings: Settings, listener: socket.socket, count: Count, page: Page, stop: threading.Event
 ) -> StorageServer:
     """What a receive process runs. `page`: as the daemon made it, one number for each [[pacs]]."""
     state = open_state(settings)
     cleaners = {p.name: make_cleaner(settings, p.name) for p in settings.project}
-    receive = Receive(store=state.store, outbox=state.outbox, cleaners=cleaners, count=count, clock=time.time)
+    receive = Receive(
+        store=state.store, outbox=state.outbox, cleaners=cleaners, count=count, clock=time.time,
+        unasked=make_push(settings, state.store),
+    )  # fmt: skip
     room = WhileRoom(
         receive.store, folder=settings.state_dir, minimum=settings.receiver.min_free_disk, count=count,
         clock=time.time, page=page,

@@ -108,7 +108,7 @@ def _plan_series(c: Connection, seal: Seal, claim: RequestClaim, planned: Planne
     found = planned.found
     digest = seal.hash("series", found.SeriesInstanceUID)
     row = c.execute(select(series).where(series.c.project == claim.project, series.c.series_hash == digest)).first()
-    series_id = row.id if row else _new_series(c, seal, claim.project, planned, now)
+    series_id = row.id if row else new_series(c, seal, claim.project, planned, now)
     if row:
         _merge_series(c, seal, row, planned, now)
     linked = select(asked.c.series_id).where(asked.c.request_id == claim.id, asked.c.series_id == series_id)
@@ -116,7 +116,8 @@ def _plan_series(c: Connection, seal: Seal, claim: RequestClaim, planned: Planne
         c.execute(insert(asked).values(request_id=claim.id, series_id=series_id))
 
 
-def _new_series(c: Connection, seal: Seal, project: str, planned: PlannedSeries, now: float) -> int:
+def new_series(c: Connection, seal: Seal, project: str, planned: PlannedSeries, now: float) -> int:
+    """Its row, whose id is returned."""
     found, keep = planned.found, planned.verdict.keep
     key = short_key("S", seal.hash("series-key", project, found.SeriesInstanceUID))
     state = machine.SERIES_START[0] if keep else machine.SERIES_START[1]
@@ -145,6 +146,7 @@ def _new_series(c: Connection, seal: Seal, project: str, planned: PlannedSeries,
 def _merge_series(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSeries, now: float) -> None:
     event = MERGE.get((row.state, planned.verdict.keep))
     if event is None:
+        _plan_pushed(c, row, planned)
         return
     keep = planned.verdict.keep
     values = {
@@ -156,6 +158,13 @@ def _merge_series(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSeri
         "not_before": now,
     }
     settle.move(c, At(series, row.id, row.state), Step(event, now, planned.verdict.reason), values)
+
+
+def _plan_pushed(c: Connection, row: Row[Any], planned: PlannedSeries) -> None:
+    """A series that came unasked and is asked for now: its rest is retrieved, and then it is settled like any other."""
+    pushed = (series.c.id == row.id, series.c.state == "planned", series.c.pacs == "")
+    if planned.verdict.keep:
+        c.execute(update(series).where(*pushed).values(pacs=planned.pacs, expected=planned.found.instances))
 
 
 def _uids(seal: Seal, key: str, planned: PlannedSeries) -> bytes:

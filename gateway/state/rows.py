@@ -71,6 +71,32 @@ class Expected:
 
 
 @dataclass(frozen=True)
+class Pushed:
+    """The first instance of a series that nobody asked for. `seen`: JSON of what the rules look at, DICOM keyword -> value."""
+
+    project: str
+    StudyInstanceUID: str = field(repr=False)
+    SeriesInstanceUID: str = field(repr=False)
+    accession: AccessionNumber | None = field(repr=False)
+    patient_id: str = field(repr=False)
+    study_date: str = field(repr=False)
+    modality: str
+    seen: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class WaitingSeries:
+    """A pushed series, until its study is quiet. `study`: keyed hash; `since`: epoch seconds; `seen`: as it came."""
+
+    key: str
+    project: str
+    study: str
+    modality: str
+    since: float
+    seen: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Tally:
     """What arrived of a series, counted from its ledger. `reasons`: reason -> instances, for those not kept.
 

@@ -12,8 +12,9 @@ from sqlalchemy import Table, select, update
 
 from gateway.model import Plan, SetAside, Wanted
 from gateway.state import change, claim, lookup, machine, plans, settle
+from gateway.state import pushed as unasked
 from gateway.state.db import Database, request, series
-from gateway.state.rows import Added, Expected, RequestClaim, SeriesClaim, SeriesRow, Tally
+from gateway.state.rows import Added, Expected, Pushed, RequestClaim, SeriesClaim, SeriesRow, Tally, WaitingSeries
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
 
@@ -125,6 +126,23 @@ class Store:
         with self._db.write() as c:
             given = [settle.release(c, _at(series, r), step, until=not_before, charge=charge) for r in claim.rows]
         return all(given)
+
+    # ---- what came unasked
+
+    def push(self, pushed: Pushed, *, now: float) -> bool:
+        """Rows for a series of which a first instance has come. False: its request was cancelled."""
+        with self._db.write() as c:
+            return unasked.arrive(c, self._seal, pushed, now)
+
+    def pushed(self, projects: Sequence[str]) -> list[WaitingSeries]:
+        """Series that came unasked and are not settled yet."""
+        with self._db.read() as c:
+            return unasked.waiting(c, self._seal, projects)
+
+    def claim_pushed(self, keys: Sequence[str], *, lease: float, now: float) -> list[SeriesRow]:
+        """Those of them that are nobody's."""
+        with self._db.write() as c:
+            return unasked.claim(c, claim.lease(self._node, lease, now), keys)
 
     # ---- delivery
 

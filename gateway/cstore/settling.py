@@ -1,0 +1,101 @@
+"""The step of role `settle`: pushed studies that have been quiet for a while go the way of retrieved ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+
+from gateway.cstore.push import PushProject
+from gateway.model import LedgerLine
+from gateway.state.outbox import LEDGER
+from gateway.state.rows import SeriesRow, Tally, WaitingSeries, tally
+
+LEASE: Final = 300.0
+
+
+class Store(Protocol):
+    """What this step uses of `state.store.Store`."""
+
+    def pushed(self, projects: Sequence[str]) -> list[WaitingSeries]: ...
+    def claim_pushed(self, keys: Sequence[str], *, lease: float, now: float) -> list[SeriesRow]: ...
+    def settle_retrieved(self, row: SeriesRow, tally: Tally, *, now: float) -> bool: ...
+    def settle_row(self, row: SeriesRow, event: str, *, reason: str = "", now: float) -> bool: ...
+
+
+class Outbox(Protocol):
+    def ledger(self, series: str) -> Mapping[str, LedgerLine]: ...
+    def path(self, series: str, name: str) -> Path: ...
+    def clear(self, series: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A series and its ledger."""
+
+    series: WaitingSeries
+    ledger: Mapping[str, LedgerLine]
+
+
+@dataclass(kw_only=True)
+class SettleStep:
+    """`clock`: epoch seconds."""
+
+    store: Store
+    outbox: Outbox
+    projects: Mapping[str, PushProject]
+    clock: Callable[[], float]
+
+    def step(self) -> bool:
+        """Settles every study that is quiet. False: none is. Raises Retry when the state is busy."""
+        studies: dict[tuple[str, str], list[WaitingSeries]] = {}
+        for series in self.store.pushed(list(self.projects)):
+            studies.setdefault((series.project, series.study), []).append(series)
+        quiet = [study for study in studies.values() if self._is_quiet(study)]
+        return sum(self._settle(study) for study in quiet) > 0
+
+    def _is_quiet(self, study: Sequence[WaitingSeries]) -> bool:
+        last = max(self._last(series) for series in study)
+        return self.clock() - last >= self.projects[study[0].project].quiet
+
+    def _last(self, series: WaitingSeries) -> float:
+        """When something of it came."""
+        try:
+            return max(series.since, self.outbox.path(series.key, LEDGER).stat().st_mtime)
+        except FileNotFoundError:
+            return series.since
+
+    def _settle(self, study: Sequence[WaitingSeries]) -> bool:
+        """Judged on all that came; whatever comes now is late, as it is for a retrieved series."""
+        arrived = {series.key: Arrived(series, self.outbox.ledger(series.key)) for series in study}
+        claims = self.store.claim_pushed(list(arrived), lease=LEASE, now=self.clock())
+        for row in claims:
+            self._settle_series(row, arrived[row.key], counted(arrived[row.key], list(arrived.values())))
+        return bool(claims)
+
+    def _settle_series(self, row: SeriesRow, arrived: Arrived, late: Mapping[str, object]) -> None:
+        verdict = self.projects[row.project].last({**json.loads(arrived.series.seen), **late})
+        counts = tally(arrived.ledger)
+        if verdict.keep:
+            settled = self.store.settle_retrieved(row, counts, now=self.clock())
+        else:
+            settled = self.store.settle_row(row, "excluded", reason=verdict.reason, now=self.clock())
+        over = not verdict.keep or counts.refused or not counts.kept + counts.held
+        if settled and over:  # failed or excluded: nothing is delivered
+            self.outbox.clear(row.key)
+        log = structlog.get_logger()
+        log.info("series.pushed", series=row.key, instances=counts.expected, kept=counts.kept, reason=verdict.reason)
+
+
+def counted(arrived: Arrived, study: Sequence[Arrived]) -> dict[str, object]:
+    """What C-FIND would have said, of what came."""
+    return {
+        "NumberOfSeriesRelatedInstances": float(len(arrived.ledger)),
+        "NumberOfStudyRelatedInstances": float(sum(len(a.ledger) for a in study)),
+        "NumberOfStudyRelatedSeries": float(len(study)),
+        "ModalitiesInStudy": sorted({a.series.modality for a in study if a.series.modality}) or None,
+    }

@@ -1,0 +1,52 @@
+"""Parts of the receiver that are not the server: how much room there is, and what becomes of what nobody asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from gateway.cstore.page import Page
+from gateway.cstore.push import Push, PushProject
+from gateway.cstore.settling import SettleStep
+from gateway.cstore.space import Bounds, Room
+from gateway.rules import SelectionRule
+from gateway.settings import Project, Settings
+from gateway.state.outbox import Outbox
+from gateway.state.store import Store
+
+SETTLE_EVERY: Final = "2s"
+"""How often is looked whether something pushed has become quiet."""
+
+
+def make_room(settings: Settings, outbox: Outbox, page: Page) -> Room:
+    """What the daemon decides by whether anything may be taken."""
+    bounds = Bounds(settings.receiver.min_free_disk, settings.receiver.max_outbox)
+    return Room(folder=settings.state_dir, bounds=bounds, size=outbox.size, page=page, clock=time.monotonic)
+
+
+def push_projects(settings: Settings) -> list[PushProject]:
+    """Those that also take what nobody asked for."""
+    return [_push_project(p, p.source.push_quiet) for p in settings.project if p.source is not None and p.source.push]
+
+
+def _push_project(project: Project, quiet: float) -> PushProject:
+    study, series = project.select.study, project.select.series
+    return PushProject(
+        project.name,
+        SelectionRule("study", study) if study else None,
+        SelectionRule("series", series) if series else None,
+        quiet,
+    )
+
+
+def make_push(settings: Settings, store: Store) -> Push | None:
+    """None where no project says `push`."""
+    projects = push_projects(settings)
+    return Push(store, projects, time.time) if projects else None
+
+
+def make_settle_step(settings: Settings, store: Store, outbox: Outbox, clock: Callable[[], float]) -> SettleStep | None:
+    """None where no project says `push`."""
+    projects = {p.name: p for p in push_projects(settings)}
+    return SettleStep(store=store, outbox=outbox, projects=projects, clock=clock) if projects else None
