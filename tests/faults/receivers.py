@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -51,14 +52,14 @@ class Running:
 
 
 class Warm:
-    """Receive processes of `tests.faults.warm`."""
+    """Receive processes of `tests.faults.warm`. `prefix`: the words of a program that starts it."""
 
-    def __init__(self, site: Site, processes: int = PROCESSES) -> None:
+    def __init__(self, site: Site, processes: int = PROCESSES, *, prefix: Sequence[str] = ()) -> None:
         self._state, self._group, self._processes = site.folder / "state", 0, processes
         self._listener = socket.create_server((HOST, 0), backlog=BACKLOG)
         self.port: int = self._listener.getsockname()[1]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.warm", str(site.folder / "gateway.toml"), str(self._listener.fileno())],
+            [*prefix, sys.executable, "-m", "tests.faults.warm", str(site.folder / "gateway.toml"), str(self._listener.fileno())],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=[self._listener.fileno()], cwd=REPOSITORY,
         )  # fmt: skip
         assert self._told() == "warm"
