@@ -24,6 +24,8 @@ from gateway.errors import Retry
 from gateway.model import Buffer
 
 LARGE: Final = 1 << 20
+SMALL: Final = 1 << 16
+"""Bytes up to which a data set is handed on as bytes of its own, else as a view of where it was put together."""
 BUDGET: Final = 1 << 28
 """Bytes that all data sets in the making may take in memory beyond their first `LARGE`."""
 LONGEST_HEAD: Final = 1 << 25
@@ -62,62 +64,87 @@ class Spooled(mmap.mmap):
 
 
 class Gatherer:
-    """Makes a `Gathering` for each data set. `folder`: where the nameless files go, the outbox's file system; None: memory only."""
+    """Makes room for data sets. `folder`: where the nameless files go, the outbox's file system; None: memory only."""
 
     def __init__(self, folder: Path | None, budget: Budget | None = None) -> None:
         self._folder = folder
         self._budget = budget or Budget()
 
-    def __call__(self, context: Context) -> Gathering:
+    def association(self) -> Slab:
         opened = None if self._folder is None else self._open
-        return Gathering(context.transfer_syntax, opened, self._budget)
+        return Slab(opened, self._budget)
 
     def _open(self) -> int:
         assert self._folder is not None
         return os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
+class Slab:
+    """Where one association puts its data sets together, one after the other. Close it when the association has ended.
+
+    Fresh memory for each is what would cost most: its pages are given and taken, and the heaps of 32 threads scatter.
+    """
+
+    def __init__(self, opened: Callable[[], int] | None, budget: Budget) -> None:
+        self._opened, self._budget = opened, budget
+        self._map = mmap.mmap(-1, LARGE)  # given back at once when it is closed, and only what is touched is taken
+        self._view = memoryview(self._map)
+
+    def __call__(self, context: Context) -> Gathering:
+        return Gathering(context.transfer_syntax, self._view, self._opened, self._budget)
+
+    def close(self) -> None:
+        with contextlib.suppress(BufferError):  # a view of it lives on somewhere: it ends with that
+            self._view.release()
+            self._map.close()
+
+
 class Gathering:
     """One data set in the making. What goes wrong meanwhile is told by `done`: the association goes on."""
 
-    def __init__(self, transfer_syntax: str, opened: Callable[[], int] | None, budget: Budget) -> None:
-        self._syntax, self._opened, self._budget = transfer_syntax, opened, budget
-        self._kept: list[bytes] = []
+    def __init__(
+        self, transfer_syntax: str, slab: memoryview, opened: Callable[[], int] | None, budget: Budget
+    ) -> None:
+        self._syntax, self._slab, self._opened, self._budget = transfer_syntax, slab, opened, budget
+        self._filled = 0  # bytes of the slab
+        self._kept: list[bytes] = []  # what follows the slab's, in memory
         self._head, self._file, self._run = b"", -1, Run(0)
         self._map: Spooled | None = None
-        self._size = self._taken = 0  # bytes in memory: of `_kept`, and of those from the budget
+        self._size = 0  # bytes in memory, all of them; those of `_kept` are taken from the budget
+        self._taken = 0
         self._look = LARGE if opened else 0
         self._trouble = ""
 
     def add(self, view: memoryview) -> None:
         """Copies, or writes, `view`."""
-        if self._trouble:
-            return
-        try:
-            if self._file >= 0:
-                view = view[self._spool(view) :]
-            if len(view) and self._room(len(view)):
-                self._kept.append(bytes(view))
-                self._size += len(view)
-                if self._file < 0 and 0 < self._look <= self._size:
-                    self._part()
-        except OSError as err:
-            self._fail(f"disk.errno-{err.errno or 0}")
+        end = self._filled + len(view)
+        if end <= LARGE and not self._kept and self._file < 0:
+            self._slab[self._filled : end] = view
+            self._filled = self._size = end
+        elif not self._trouble:
+            try:
+                self._add_more(view)
+            except OSError as err:
+                self._fail(f"disk.errno-{err.errno or 0}")
 
     def done(self) -> Buffer:
         """The whole data set, until `close`. Raises Retry when there was no room for it."""
         if self._trouble:
             raise Retry(self._trouble, charge=False)
+        kept, self._kept = self._kept, []
         if self._file < 0:
-            return self._kept[0] if len(self._kept) == 1 else b"".join(self._kept)
+            whole = self._slab[: self._filled]
+            if kept:
+                return b"".join((whole, *kept))
+            return bytes(whole) if self._filled <= SMALL else whole
         try:
-            self._map = self._mapped(b"".join(self._kept))
+            self._map = self._mapped(b"".join(kept))
         except (OSError, ValueError) as err:
             raise Retry(f"disk.errno-{getattr(err, 'errno', None) or 0}", charge=False) from None
         return memoryview(self._map)
 
     def close(self) -> None:
-        self._kept, self._head, self._size = [], b"", 0
+        self._kept, self._head = [], b""
         self._budget.give(self._taken)
         self._taken = 0
         if self._map is not None:
@@ -128,22 +155,28 @@ class Gathering:
             os.close(self._file)
             self._file = -1
 
+    def _add_more(self, view: memoryview) -> None:
+        if self._file >= 0:
+            view = view[self._spool(view) :]
+        if not len(view) or not self._room(len(view)):
+            return
+        self._kept.append(bytes(view))
+        self._size += len(view)
+        if self._file < 0 and 0 < self._look <= self._size:
+            self._part()
+
     def _room(self, size: int) -> bool:
         """May `size` more bytes be kept in memory?"""
-        over = self._size + size - LARGE - self._taken
-        if over <= 0:
-            return True
-        if self._budget.take(over):
-            self._taken += over
+        if self._budget.take(size):
+            self._taken += size
             return True
         self._fail("receive.no-room")
         return False
 
     def _part(self) -> None:
         """Looks for the pixels in what is there, and parts from them."""
-        whole = b"".join(self._kept)
-        self._kept = [whole]
-        found = find_pixels(memoryview(whole), self._syntax)
+        whole = memoryview(b"".join((self._slab[: self._filled], *self._kept)))
+        found = find_pixels(whole, self._syntax)
         if found is None:
             self._look = self._size * 2 if self._size * 2 <= LONGEST_HEAD else 0
             return
@@ -151,8 +184,8 @@ class Gathering:
         start, self._run = found
         self._file = self._opened()
         os.lseek(self._file, start, os.SEEK_SET)
-        self._head, self._kept, self._size = whole[:start], [], start
-        self.add(memoryview(whole)[start:])
+        self._head, self._kept, self._size = bytes(whole[:start]), [], start
+        self._add_more(whole[start:])
 
     def _spool(self, view: memoryview) -> int:
         """Writes what belongs to the pixels; how much that is."""

@@ -84,7 +84,8 @@ class Lean:
         """In the association's thread: its whole life, ending in pynetdicom's own loop."""
         sock = wrapper.socket
         if sock is not None:
-            messages = Messages(_accepted(assoc), self._gather)
+            slab = self._gather.association()
+            messages = Messages(_accepted(assoc), slab)
             conversation = Conversation(assoc, sock, Stream(self._longest), messages, self._deadlines)
             with self._lock:
                 self._running.add(conversation)
@@ -98,6 +99,7 @@ class Lean:
                     self._running.discard(conversation)
                 wrapper.hang_up = None
                 conversation.close()
+                slab.close()
         plain()
 
 

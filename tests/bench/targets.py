@@ -51,6 +51,7 @@ class Target:
     port: int
     held: Callable[[], int]
     pids: tuple[int, ...]
+    folder: Path | None = None  # of ours: where the outbox is
 
 
 Receiver = Callable[[StudyFacts], AbstractContextManager[Target]]
@@ -104,7 +105,7 @@ def ours(processes: int, *, job: str = "whole") -> Receiver:
                     assert child.stdout.readline() == READY, "a receive process did not start"
                 port = listener.getsockname()[1]
                 pids = tuple(child.pid for child in children)
-                yield Target(OURS, port, lambda: len(Outbox(folder / "outbox").files(key)), pids)
+                yield Target(OURS, port, lambda: len(Outbox(folder / "outbox").files(key)), pids, folder)
             finally:
                 end(children)
 
