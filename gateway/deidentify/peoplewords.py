@@ -14,8 +14,8 @@ BY = _set("by von vom durch par por per da dal door pela pelo")
 DONE = _set(
     "reported rptd reporting signed cosigned sgd ordered ord requested req referred ref refd dictated transcribed "
     "verified authorised authorized approved read reread reviewed performed seen examined interpreted written "
-    "entered typed attended checked prepared supervised sent phoned accompanied scanned assisted done booked "
-    "protocolled validated acquired taken consented injected cannulated vetted justified operated treated "
+    "entered typed attended checked prepared supervised sent phoned accompanied scanned assisted booked "
+    "protocolled validated consented cannulated vetted justified operated "
     "informed called told brought finalized finalised electronically befundet gezeichnet gez signiert "
     "unterschrieben angefordert überwiesen zugewiesen erstellt diktiert freigegeben geprüft durchgeführt "
     "untersucht gelesen validiert vidiert begleitet geschrieben anforderung überweisung zuweisung befund signé lu "
