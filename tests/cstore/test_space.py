@@ -1,15 +1,27 @@
-"""Low water: nothing is taken while the disk is nearly full."""
+"""Room: nothing is taken while the disk is nearly full or too much waits, and a little more room is needed to begin again."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import structlog
 
-from gateway.cstore.space import WhileRoom, free_bytes
+from gateway.cstore.page import Page
+from gateway.cstore.space import Bounds, Room, WhileRoom, free_bytes
 from gateway.dicom.server import Incoming
 from tests.cstore.rig import incoming
 from tests.dicom.serving import Counts
+
+NONE, DISK, OUTBOX = frozenset[str](), frozenset({"disk"}), frozenset({"outbox"})
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    made = Page(1)
+    yield made
+    made.close()
 
 
 def test_takes_while_there_is_room_and_defers_when_there_is_none(tmp_path: Path) -> None:
@@ -25,6 +37,80 @@ def test_takes_while_there_is_room_and_defers_when_there_is_none(tmp_path: Path)
 
     assert room(1).store(incoming()) == 0x0000 and len(taken) == 1
     with structlog.testing.capture_logs() as said:
-        assert room(1 << 60).store(incoming()) == 0xA700
-    assert len(taken) == 1 and counts.added["instances_received_total", "", "deferred"] == 1
-    assert said[0]["event"] == "disk.low" and said[0]["free_bytes"] == free_bytes(tmp_path) > 1
+        full = room(1 << 60)
+        assert [full.store(incoming()), full.store(incoming())] == [0xA700, 0xA700]
+        assert full.paused() == "disk"
+    assert len(taken) == 1 and counts.added["instances_received_total", "", "deferred"] == 2
+    assert [one["event"] for one in said if one["log_level"] == "error"] == ["disk.low"], "once, not for each"
+    assert said[0]["free_bytes"] == free_bytes(tmp_path) > 1
+
+
+def test_a_receive_process_does_as_the_page_says(tmp_path: Path, page: Page) -> None:
+    room = WhileRoom(lambda _: 0, folder=tmp_path, minimum=1, count=Counts(), clock=lambda: 0.0, page=page)
+    assert (room.paused(), room.store(incoming())) == ("", 0)
+    page.pause("outbox")
+    assert (room.paused(), room.store(incoming())) == ("outbox", 0xA700)
+    page.pause("")
+    assert (room.paused(), room.store(incoming())) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("free", "waiting", "before", "reasons"),
+    [
+        (1000, 0, NONE, NONE),
+        (999, 0, NONE, DISK),
+        (1099, 0, DISK, DISK),
+        (1100, 0, DISK, NONE),
+        (1099, 0, OUTBOX, NONE),
+        (5000, 499, NONE, NONE),
+        (5000, 500, NONE, OUTBOX),
+        (5000, 450, OUTBOX, OUTBOX),
+        (5000, 449, OUTBOX, NONE),
+        (5000, 450, DISK, NONE),
+        (0, 500, NONE, DISK | OUTBOX),
+    ],
+)
+def test_it_takes_more_room_to_begin_again(
+    free: int, waiting: int, before: frozenset[str], reasons: frozenset[str]
+) -> None:
+    assert Bounds(1000, 500).reasons(free, waiting, before) == reasons
+
+
+def test_without_a_bound_the_outbox_is_neither_measured_nor_full(tmp_path: Path, page: Page) -> None:
+    assert Bounds(0).reasons(0, 1 << 60, NONE) == NONE
+    measured: list[int] = []
+    room = Room(folder=tmp_path, bounds=Bounds(0), size=lambda: measured.append(1) or 1, page=page, clock=lambda: 0.0)
+    assert not room.measure()
+    assert measured == [] and room.look(Counts())
+
+
+def test_the_nodes_decision_is_told_once_to_the_log_and_always_to_page_and_gauge(tmp_path: Path, page: Page) -> None:
+    size, counts = [500], Counts()
+    room = Room(folder=tmp_path, bounds=Bounds(1, 500), size=lambda: size[0], page=page, clock=lambda: 0.0)
+    with structlog.testing.capture_logs() as said:
+        assert room.look(counts), "not measured yet"
+        assert room.measure()
+        assert not room.look(counts) and not room.look(counts)
+        assert (room.reasons, page.reason) == (OUTBOX, "outbox")
+        assert counts.now["receiver_paused", "outbox"] == 1 and counts.now["receiver_paused", "disk"] == 0
+        size[0] = 449
+        assert room.measure() and room.look(counts)
+        assert (room.reasons, page.reason, counts.now["receiver_paused", "outbox"]) == (NONE, "", 0)
+    assert [(one["event"], one["reason"]) for one in said] == [
+        ("receiver.paused", "outbox"), ("receiver.resumed", "outbox"),
+    ]  # fmt: skip
+
+
+def test_measuring_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, page: Page) -> None:
+    now = [0.0]
+
+    def slow() -> int:
+        now[0] += 3.0
+        return 0
+
+    room = Room(folder=tmp_path, bounds=Bounds(1, 500), size=slow, page=page, clock=lambda: now[0])
+    assert room.measure() and now[0] == 3.0
+    now[0] = 62.9
+    assert not room.measure()
+    now[0] = 63.0
+    assert room.measure()

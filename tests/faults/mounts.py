@@ -39,7 +39,7 @@ def tmpfs(folder: Path, size: int) -> Iterator[None]:
     try:
         yield
     finally:
-        unmount(folder)
+        run("umount", "--lazy", str(folder))
 
 
 class Ext4:
