@@ -53,7 +53,7 @@ def _any(words: str) -> str:
 
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"
 _UNIT, _TEEN = _any(UNITS), _any(f"{TEENS} {TENS}")
-_NINETY = rf"(?:ninety|(?:a |one )?hundred){_END}(?:[ -](?:and[ -])?{_UNIT}{_END})?"
+_NINETY = rf"(?:ninety|(?:(?:a|one)[ _-])?hundred){_END}(?:[ _-]{{1,2}}(?:and[ _-])?{_UNIT}{_END})?"
 _GLUED = r"(?=[^\W\d_]{0,24}?(?:hundert|tausend|zig|cento|mila|mille|ant[aei]|enti))[^\W\d_]{1,60}+"
 """Numbers written as one word in German and Italian."""
 _CARDINAL = (
@@ -66,34 +66,43 @@ _ORDINAL = (
     r"drei(?:ß|ss)igst)e[nrs]?|premier|1er|primero|primo)(?![^\W_])"
 )
 _MONTH = rf"(?:(?i:{_any(MONTHS)})|May|MAY|March|MARCH){_END}"
-_YEAR = rf"(?:[ ,.-]{{1,2}}(?:de |del |of |and |in )?(?:{_CARDINAL}|\d{{2,4}}(?!\d))){{0,9}}"
-_DAY = rf"(?:{_ORDINAL}|{_CARDINAL}(?:[ -]{_CARDINAL}){{0,2}})"
+_GAP = r"(?:[\s_,^-]{1,3}|\.)"
+"""Between words; a full stop and a blank end a sentence."""
+_YEAR = rf"(?:{_GAP}(?:(?:de|del|of|and|in|the){_GAP})?(?:{_CARDINAL}|{_ORDINAL}|\d{{2,4}}(?!\d))){{0,9}}"
+_DAY = rf"(?:{_ORDINAL}|{_CARDINAL}(?:{_GAP}{_CARDINAL}){{0,2}})"
+_OF = rf"(?i:(?:day{_GAP})?(?:of|de|di|del|im){_GAP}(?:the{_GAP})?)"
+_SINCE = rf"{_GAP}(?i:nineteen|twenty|two{_GAP}thousand|\d{{2,4}}(?!\d))"
 
 DAYS = re.compile(
-    rf"{_START}(?:(?i:the|le|el|il|am|den|der) )?(?:(?i:{_DAY})(?: ?(?i:day))?[ -](?:(?i:of|de|di|del) )?{_MONTH}"
-    rf"|(?i:{_DAY}) (?i:(?:of (?:the )?)?(?:may|march)){_END}(?=,? (?i:nineteen|twenty|two thousand|\d{{2,4}}(?!\d)))"
-    rf"|(?i:{_DAY}) (?i:of (?:the )?(?:may|march)){_END})(?i:{_YEAR})"
-    rf"|{_START}{_MONTH}[ ,]{{1,2}}(?:(?i:the|le|den) )?(?i:{_DAY})(?i:{_YEAR})"
-    rf"|{_START}(?i:may|march),? (?:the )?(?i:{_any(ORDINALS)}|\d{{1,2}}(?:st|nd|rd|th))"
-    rf"(?:(?<=\d[a-z][a-z])|(?=,? (?i:nineteen|twenty|two thousand))){_END}(?i:{_YEAR})"
+    rf"{_START}(?:(?i:the|le|el|il|am|den|der){_GAP})?(?:(?i:{_DAY}){_GAP}{_OF}?{_MONTH}"
+    rf"|(?i:{_DAY}){_GAP}{_OF}?(?i:may|march){_END}(?={_SINCE})|(?i:{_DAY}){_GAP}{_OF}(?i:may|march){_END})(?i:{_YEAR})"
+    rf"|{_START}(?i:nineteen|twenty|two{_GAP}thousand|(?:19|20)\d\d)(?i:{_GAP}(?:and{_GAP})?{_CARDINAL}){{0,4}}{_GAP}(?i:may|march){_GAP}(?i:{_DAY})"
+    rf"|{_START}{_MONTH}{_GAP}(?i:(?:the|le|den){_GAP})?(?i:{_DAY})(?i:{_YEAR})"
+    rf"|{_START}(?i:may|march){_GAP}(?i:the{_GAP})?(?i:{_any(ORDINALS)}|\d{{1,2}}(?:st|nd|rd|th))"
+    rf"(?:(?<=\d[a-z][a-z])|(?={_SINCE})){_END}(?i:{_YEAR})"
+)
+NUMBERED_MONTHS = re.compile(
+    rf"{_START}(?:the{_GAP})?(?:{_any(ORDINALS)}|\d{{1,2}}(?:st|nd|rd|th)){_GAP}of{_GAP}the{_GAP}{_any(ORDINALS)}(?={_SINCE}){_YEAR}",
+    re.IGNORECASE,
 )
 YEARS = re.compile(
-    rf"{_START}(?:(?:eighteen|nineteen)[ -](?:hundred|oh|o|{_TEEN}){_END}|twenty[ -](?:oh|{_TEEN}){_END}"
-    rf"|two[ -]thousand{_END})(?:[ -](?:and[ -])?{_any(f'{UNITS} {TEENS} {TENS}')}{_END}){{0,3}}"
-    rf"|{_START}(?:mille|mil){_END}(?:[ -](?:{_CARDINAL})){{1,6}}",
+    rf"{_START}(?:(?:eighteen|nineteen){_GAP}(?:hundred|oh|o|{_TEEN}){_END}|twenty{_GAP}(?:oh|{_TEEN}){_END}"
+    rf"|two{_GAP}thousand{_END})(?:{_GAP}(?:and{_GAP})?{_any(f'{UNITS} {TEENS} {TENS}')}{_END}){{0,3}}"
+    rf"|{_START}(?:mille|mil){_END}(?:{_GAP}(?:{_CARDINAL})){{1,6}}",
     re.IGNORECASE,
 )
 DIALLED = re.compile(
-    rf"{_START}(?:{_any(DIGITS)}{_END}[ ,.-]{{1,3}}){{3,20}}{_any(DIGITS)}{_END}(?:[ ,-]{{1,2}}{_CARDINAL}){{0,9}}",
+    rf"{_START}(?:{_any(DIGITS)}{_END}{_GAP}){{3,20}}{_any(DIGITS)}{_END}(?:{_GAP}{_CARDINAL}){{0,9}}",
     re.IGNORECASE,
 )
 AGES = re.compile(
-    rf"{_START}(?:aged?(?: of| about)? {_NINETY}|{_NINETY}[ -](?:years?|yrs?|y|yo){_END}(?:[ -]olds?{_END})?"
-    rf"|in (?:her|his|their|the)(?: early| mid| late)?[ -](?:nineties|(?:9|10|11)0['’]?s)){_END}",
+    rf"{_START}(?:aged?{_GAP}(?:(?:of|about){_GAP})?{_NINETY}|{_NINETY}{_GAP}(?:years?|yrs?|y|yo){_END}(?:{_GAP}olds?{_END})?"
+    rf"|in{_GAP}(?:her|his|their|the){_GAP}(?:(?:early|mid|late){_GAP})?(?:nineties|(?:9|10|11)0['’]?s)){_END}",
     re.IGNORECASE,
 )
 PATTERNS: tuple[tuple[frozenset[str], re.Pattern[str]], ...] = (
     (frozenset(f"{MONTHS} may march".split()), DAYS),
+    (frozenset(ORDINALS.split()), NUMBERED_MONTHS),
     (frozenset(["eighteen", "nineteen", "twenty", "two", "mille", "mil"]), YEARS),
     (frozenset(DIGITS.split()), DIALLED),
     (frozenset(["ninety", "hundred", "nineties", "s"]), AGES),
