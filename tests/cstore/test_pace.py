@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from multiprocessing.context import ForkProcess
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,18 @@ def spent(pace: Paced, *sizes: int, calling: str = SLOW) -> float:
     return time.monotonic() - start
 
 
+def finished(processes: Sequence[ForkProcess], threads: Sequence[threading.Thread]) -> None:
+    """All of them at once, to their end."""
+    for process in processes:
+        process.start()
+    for thread in threads:
+        thread.start()
+    for process in processes:
+        process.join()
+    for thread in threads:
+        thread.join()
+
+
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 2_000_000)), min_size=1, max_size=40), st.floats(1e4, 1e9))
 def test_in_any_time_no_more_than_the_rate_and_a_burst(arrivals: list[tuple[float, int]], rate: float) -> None:
     now, before = 100.0, 0.0
@@ -78,14 +91,14 @@ def test_the_rate_is_kept_and_the_delay_counted(page: Page) -> None:
 
 def test_others_do_not_wait_but_who_has_no_name_of_a_pacs_counts(page: Page) -> None:
     spent(paced(page), int(RATE * BURST))
-    assert spent(paced(page), 50 * int(RATE), calling=OTHER) < 1.0
+    assert spent(paced(page), 50 * int(RATE), calling=OTHER) < LONGEST / 2
     assert spent(paced(page), 300_000, calling="GATEWAY") >= 0.29
 
 
 def test_a_receiver_that_ends_lets_nobody_wait(page: Page) -> None:
     stop = threading.Event()
     stop.set()
-    assert spent(paced(page, stop=stop), *[int(10 * RATE)] * 3) < 5.0
+    assert spent(paced(page, stop=stop), *[int(10 * RATE)] * 3) < LONGEST / 2
 
 
 def test_threads_and_processes_share_the_rate(page: Page) -> None:
@@ -95,10 +108,7 @@ def test_threads_and_processes_share_the_rate(page: Page) -> None:
     here = paced(page)
     threads = [threading.Thread(target=spent, args=(here, 100_000, 100_000)) for _ in range(3)]
     start = time.monotonic()
-    for one in [*everyone, *threads]:
-        one.start()
-    for one in [*everyone, *threads]:
-        one.join()
+    finished(everyone, threads)
     assert [process.exitcode for process in everyone] == [0, 0]
     assert time.monotonic() - start >= 1.19, "1.2 MB at 1 MB/s"
 
@@ -113,9 +123,6 @@ def test_a_cell_is_changed_by_one_at_a_time(page: Page) -> None:
     fork = multiprocessing.get_context("fork")
     everyone = [fork.Process(target=count, args=(mine,)) for mine in (page, other)]
     threads = [threading.Thread(target=count, args=(page,)) for _ in range(2)]
-    for one in [*everyone, *threads]:
-        one.start()
-    for one in [*everyone, *threads]:
-        one.join()
+    finished(everyone, threads)
     assert page.change(1, lambda n: n) == 2000
     assert page.change(0, lambda n: n) == 0

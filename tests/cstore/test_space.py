@@ -79,7 +79,12 @@ def test_it_takes_more_room_to_begin_again(
 def test_without_a_bound_the_outbox_is_neither_measured_nor_full(tmp_path: Path, page: Page) -> None:
     assert Bounds(0).reasons(0, 1 << 60, NONE) == NONE
     measured: list[int] = []
-    room = Room(folder=tmp_path, bounds=Bounds(0), size=lambda: measured.append(1) or 1, page=page, clock=lambda: 0.0)
+
+    def size() -> int:
+        measured.append(1)
+        return 1
+
+    room = Room(folder=tmp_path, bounds=Bounds(0), size=size, page=page, clock=lambda: 0.0)
     assert not room.measure()
     assert measured == [] and room.look(Counts())
 
