@@ -49,6 +49,7 @@ def test_what_cannot_be_read_starts_at_the_beginning(text: str | None) -> None:
     assert cursor.from_text(text, "abc") is None
 
 
+@pytest.mark.catalogue("R2")
 @pytest.mark.parametrize(
     ("value", "begin"),
     [

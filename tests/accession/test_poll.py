@@ -70,6 +70,7 @@ def test_rows_become_requests_and_the_rest_is_set_aside(hospital: Hospital, begi
     assert (one.project, one.patient_id, one.study_date, one.modality) == ("chest", "SYN-PID-1", "20260503", "CT")
 
 
+@pytest.mark.catalogue("R4", "R1")
 def test_a_second_poll_changes_nothing(hospital: Hospital, begin: Begin, store: MemoryStore) -> None:
     hospital.add("SYN1", "SYN2")
     poll = begin(hospital.source())
@@ -79,6 +80,7 @@ def test_a_second_poll_changes_nothing(hospital: Hospital, begin: Begin, store: 
     assert (store.saved, store.calls) == (saved, calls + 1)
 
 
+@pytest.mark.catalogue("R1", "R3")
 def test_only_what_is_newer_than_the_overlap_is_read_again(
     hospital: Hospital, begin: Begin, store: MemoryStore
 ) -> None:
@@ -92,6 +94,7 @@ def test_only_what_is_newer_than_the_overlap_is_read_again(
     assert poll.run() == Added(1, 2, 0)
 
 
+@pytest.mark.catalogue("R1")
 def test_a_late_commit_is_caught_by_the_overlap(server: Hospital, begin: Begin, store: MemoryStore) -> None:
     """R1: a row dated before the cursor becomes visible after the poll."""
     poll = begin(server.source())
@@ -106,6 +109,7 @@ def test_a_late_commit_is_caught_by_the_overlap(server: Hospital, begin: Begin, 
     assert sorted(store.known) == ["SYN-late", "SYN-quick"]
 
 
+@pytest.mark.catalogue("R3", "R2")
 def test_a_row_dated_in_the_future_blocks_nothing(hospital: Hospital, begin: Begin, store: MemoryStore) -> None:
     hospital.add("SYN1", at=NOON)
     hospital.add("SYN2", at=NOON.replace(year=2099))
@@ -115,6 +119,7 @@ def test_a_row_dated_in_the_future_blocks_nothing(hospital: Hospital, begin: Beg
     assert poll.run().new == 1
 
 
+@pytest.mark.catalogue("R10")
 def test_an_empty_view_is_a_success_without_a_cursor(
     hospital: Hospital, begin: Begin, store: MemoryStore, board: Board
 ) -> None:
@@ -168,6 +173,7 @@ def test_the_real_store_is_idempotent_too(sqlite: Hospital, begin: Begin, tmp_pa
 # ---- what goes wrong
 
 
+@pytest.mark.catalogue("R9")
 @pytest.mark.real
 def test_a_ris_that_dies_half_way_loses_nothing(
     postgres: Hospital, begin: Begin, store: MemoryStore, board: Board, counts: Counts
@@ -215,6 +221,7 @@ class KilledAfter:
             yield row
 
 
+@pytest.mark.catalogue("R10")
 def test_a_changed_schema_is_an_error_state_that_mends(
     hospital: Hospital, begin: Begin, store: MemoryStore, board: Board
 ) -> None:
@@ -261,6 +268,7 @@ def test_a_daemon_that_stops_waits_for_no_poll(
     assert (store.saved, standing(board)["up"]) == (None, None)
 
 
+@pytest.mark.catalogue("R9")
 def test_a_poll_as_a_whole_has_a_deadline(hospital: Hospital, begin: Begin) -> None:
     hospital.add("SYN1")
     with pytest.raises(Retry) as caught:

@@ -27,6 +27,7 @@ ANYTHING = st.one_of(
 ROWS = st.dictionaries(st.sampled_from(["accession_number", "patient_id", "study_date", "modality", "other"]), ANYTHING)
 
 
+@pytest.mark.catalogue("R6")
 @given(ROWS)
 def test_whatever_a_driver_gives_is_decided(row: dict[str, object]) -> None:
     one = admit("chest", row)
@@ -55,6 +56,7 @@ def test_a_plain_number_is_wanted_and_never_shown(text: str) -> None:
     assert "SYN-PID-1" not in repr(one)
 
 
+@pytest.mark.catalogue("R6", "R7", "F2")
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -98,6 +100,7 @@ def test_set_aside_text_is_what_a_person_would_type() -> None:
     assert one.text == "A10*"
 
 
+@pytest.mark.catalogue("R6", "R8", "F2")
 @pytest.mark.parametrize("text", ["A100", "A100      ", "\u200bA100", " A100\0\0"])
 def test_padding_is_stripped(text: str) -> None:
     one = admit("chest", {"accession_number": text})
@@ -161,6 +164,7 @@ def test_modality(value: object, text: str) -> None:
     assert one.modality == text
 
 
+@pytest.mark.catalogue("R6")
 def test_duplicates_collapse_across_batches() -> None:
     seen: set[str] = set()
     rows: list[Row] = [{"accession_number": an} for an in ("A1", "A1 ", None, None, "A*", "A*", "A2")]

@@ -72,6 +72,7 @@ def test_the_first_poll_reads_from_the_earliest_of_any_type(
     assert read(source, third) == ["SYN2"]
 
 
+@pytest.mark.catalogue("R2")
 @pytest.mark.real
 def test_times_with_a_zone(postgres: Hospital) -> None:
     postgres.build("timestamp with time zone")
@@ -99,6 +100,7 @@ def test_a_reader_that_stops_half_way_leaves_nothing_behind(hospital: Hospital) 
     hospital.build()  # drops the table: waits for ever where a reader still holds it
 
 
+@pytest.mark.catalogue("R8")
 @pytest.mark.parametrize("text", ["Ä-1001", "1001\u00a0", "日本-1"])
 def test_text_beyond_ascii_arrives(hospital: Hospital, text: str) -> None:
     if hospital.kind == "mariadb":
@@ -119,6 +121,7 @@ def test_a_latin_1_database(postgres: Hospital) -> None:
     assert read(latin) == ["SYNä"]
 
 
+@pytest.mark.catalogue("R8")
 def test_broken_text_ends_no_poll(sqlite: Hospital) -> None:
     sqlite.build()
     sqlite.do("insert into exam (accession_number, changed_at) values (cast(x'53594eff' as text), '2026-05-04')")
@@ -126,12 +129,14 @@ def test_broken_text_ends_no_poll(sqlite: Hospital) -> None:
     assert read(sqlite.source()) == ["SYN\ufffd", "SYN1001"]
 
 
+@pytest.mark.catalogue("R7")
 def test_numbers_come_as_numbers_and_padding_as_padding(hospital: Hospital) -> None:
     hospital.do("insert into exam (accession_number) values ('SYN1')")
     query = "select 12345 as accession_number union all select 12346.5 order by 1"
     assert not any(isinstance(value, str) for value in read(hospital.source(query, cursor=None)))
 
 
+@pytest.mark.catalogue("R9")
 def test_the_session_is_read_only(hospital: Hospital) -> None:
     if hospital.kind == "postgresql":
         hospital.do(

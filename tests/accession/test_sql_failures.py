@@ -80,6 +80,7 @@ def test_an_sqlite_file_that_is_not_there_is_not_made(sqlite: Hospital, tmp_path
     assert not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.catalogue("R9")
 @pytest.mark.real
 def test_a_server_killed_between_two_pages(postgres: Hospital, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
@@ -114,6 +115,7 @@ def test_a_server_killed_under_a_query(server: Hospital) -> None:
 # ---- slow
 
 
+@pytest.mark.catalogue("R9")
 def test_a_locked_table(hospital: Hospital) -> None:
     hospital.add("SYN1001")
     lock = {
@@ -129,10 +131,12 @@ def test_a_locked_table(hospital: Hospital) -> None:
     assert read(hospital.source()) == ["SYN1001"]
 
 
+@pytest.mark.catalogue("R9")
 def test_a_query_that_takes_too_long(hospital: Hospital) -> None:
     assert refusal(hospital.source(SLEEP[hospital.kind], cursor=None)).reason == "ris.slow"
 
 
+@pytest.mark.catalogue("R9")
 def test_a_server_that_hangs(server: Hospital) -> None:
     """It is frozen with the query under way: no time-out of its own can end this wait."""
     assert server.peer is not None
@@ -162,6 +166,7 @@ def test_a_server_that_hangs_between_two_pages_holds_nobody_up(postgres: Hospita
 # ---- schema
 
 
+@pytest.mark.catalogue("R10")
 def test_a_dropped_column_is_named(hospital: Hospital) -> None:
     hospital.add("SYN1001")
     hospital.do("drop view research_view", "create view research_view as select accession_number, changed_at from exam")

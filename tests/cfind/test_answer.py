@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from pydicom.dataset import Dataset
 
 from gateway.cfind import answer, question
@@ -13,6 +14,7 @@ AN = AccessionNumber("SYN-1")
 KEYS = keys_for(frozenset())
 
 
+@pytest.mark.catalogue("F1", "F2")
 def test_f1_rows_of_another_accession_number_are_dropped_and_counted() -> None:
     rows = [
         row(StudyInstanceUID="1.1", AccessionNumber="SYN-1 "), row(StudyInstanceUID="1.2", AccessionNumber="SYN-10"),
@@ -24,6 +26,7 @@ def test_f1_rows_of_another_accession_number_are_dropped_and_counted() -> None:
     assert dropped == 6
 
 
+@pytest.mark.catalogue("F13")
 def test_f13_repeated_rows_are_merged() -> None:
     rows = [
         row(StudyInstanceUID="1.1", AccessionNumber="SYN-1", StudyDescription=""),
@@ -34,6 +37,7 @@ def test_f13_repeated_rows_are_merged() -> None:
     assert dropped == 0
 
 
+@pytest.mark.catalogue("F8", "F13")
 def test_f8_series_rows_without_their_parent_get_it_from_the_question() -> None:
     rows = [
         row(SeriesInstanceUID="1.1.1", Modality="CT", NumberOfSeriesRelatedInstances="12"),
@@ -49,6 +53,7 @@ def test_f8_series_rows_without_their_parent_get_it_from_the_question() -> None:
     assert dropped == 2
 
 
+@pytest.mark.catalogue("F8")
 def test_f8_what_the_study_row_lacks_follows_from_its_series() -> None:
     rows = [
         row(SeriesInstanceUID="1.1.1", Modality="SR", NumberOfSeriesRelatedInstances="1"),
@@ -86,6 +91,7 @@ def test_rules_keywords_are_asked_at_their_level() -> None:
     assert not keys.study & keys.series
 
 
+@pytest.mark.catalogue("F9", "F10")
 def test_f9_questions_are_strictly_hierarchical() -> None:
     study, series = question.studies(AN, KEYS), question.series("1.1", KEYS)
     assert (study.QueryRetrieveLevel, study.AccessionNumber) == ("STUDY", "SYN-1")

@@ -60,6 +60,7 @@ def test_one_association_for_a_batch_of_questions(counts: Counts) -> None:
     assert len(beats) == 9
 
 
+@pytest.mark.catalogue("A6")
 def test_idle_association_is_released(counts: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findscu, "IDLE_SECONDS", 0.0)
     with ScriptedPacs(find=script.rows()) as pacs:
@@ -70,6 +71,7 @@ def test_idle_association_is_released(counts: Counts, monkeypatch: pytest.Monkey
     assert counts.added["find_total", "main", "empty"] == 1
 
 
+@pytest.mark.catalogue("F5")
 def test_f5_all_studies_of_one_accession_number(counts: Counts) -> None:
     both = [STUDY, row(StudyInstanceUID="1.78", AccessionNumber=f"{AN.value} ")]
     with ScriptedPacs(find=script.by_level(STUDY=both, SERIES=[SERIES], IMAGE=[])) as pacs:
@@ -79,6 +81,7 @@ def test_f5_all_studies_of_one_accession_number(counts: Counts) -> None:
         assert [str(q.StudyInstanceUID) for q in pacs.questions("SERIES")] == ["1.77", "1.78"]
 
 
+@pytest.mark.catalogue("F1")
 def test_f1_a_pacs_that_ignores_the_key(counts: Counts) -> None:
     everything = [row(StudyInstanceUID=f"1.{n}", AccessionNumber=f"OTHER-{n}") for n in range(50)]
     with ScriptedPacs(find=script.by_level(STUDY=[*everything, STUDY], SERIES=[SERIES])) as pacs:
@@ -88,6 +91,7 @@ def test_f1_a_pacs_that_ignores_the_key(counts: Counts) -> None:
     assert ([s.StudyInstanceUID for s in found.studies], found.dropped_rows) == (["1.77"], 50)
 
 
+@pytest.mark.catalogue("F1")
 def test_f1_a_pacs_that_returns_the_whole_archive_is_cut_off(counts: Counts) -> None:
     flood = [row(StudyInstanceUID=f"1.{n}", AccessionNumber=AN.value) for n in range(findscu.STUDY_CAP + 50)]
     with ScriptedPacs(find=script.by_level(STUDY=flood)) as pacs:
@@ -98,6 +102,7 @@ def test_f1_a_pacs_that_returns_the_whole_archive_is_cut_off(counts: Counts) -> 
     assert counts.added["find_total", "main", "failed"] == 1
 
 
+@pytest.mark.catalogue("F8")
 def test_f8_rows_without_uid_are_dropped(counts: Counts) -> None:
     with ScriptedPacs(find=script.by_level(STUDY=[row(AccessionNumber=AN.value), row(PatientID="P")])) as pacs:
         asks = finder(pacs, counts)
@@ -106,6 +111,7 @@ def test_f8_rows_without_uid_are_dropped(counts: Counts) -> None:
     assert (found.studies, found.dropped_rows) == ((), 2)
 
 
+@pytest.mark.catalogue("F8")
 def test_no_image_level_leaves_the_count_open(counts: Counts) -> None:
     def no_images(reply: script.Reply) -> None:
         rows: list[Dataset] = {"STUDY": [STUDY], "SERIES": [SERIES]}.get(reply.level, [])
@@ -120,6 +126,7 @@ def test_no_image_level_leaves_the_count_open(counts: Counts) -> None:
     assert series.instances is None
 
 
+@pytest.mark.catalogue("F15", "A5")
 def test_an_answer_is_complete_or_an_error(counts: Counts) -> None:
     """The study was listed, its series were not: no plan may be made of half an answer."""
     scripts = script.in_turn(script.by_level(STUDY=[STUDY]), script.silent)
@@ -152,6 +159,7 @@ def peer(request: pytest.FixtureRequest, studies: list[StudyFacts]) -> Iterator[
         yield started
 
 
+@pytest.mark.catalogue("F8", "F9", "F11")
 @pytest.mark.real
 def test_real_pacs_lists_both_studies_with_counts(peer: PacsPeer, studies: list[StudyFacts], counts: Counts) -> None:
     asks = finder(peer, counts, "PatientSex", "ImageType")
@@ -168,6 +176,7 @@ def test_real_pacs_lists_both_studies_with_counts(peer: PacsPeer, studies: list[
     assert counts.added["associations", "out"] == 0
 
 
+@pytest.mark.catalogue("A6", "O1")
 @pytest.mark.real
 def test_a_restarted_pacs_costs_no_error(peer: PacsPeer, counts: Counts) -> None:
     asks = finder(peer, counts)
@@ -178,6 +187,7 @@ def test_a_restarted_pacs_costs_no_error(peer: PacsPeer, counts: Counts) -> None
     asks.close()
 
 
+@pytest.mark.catalogue("A5")
 @pytest.mark.real
 def test_a_frozen_pacs_ends_in_time(studies: list[StudyFacts], counts: Counts) -> None:
     with Dcmqrscp() as started:
@@ -189,6 +199,7 @@ def test_a_frozen_pacs_ends_in_time(studies: list[StudyFacts], counts: Counts) -
     assert caught.value.reason == "pacs.no-answer"
 
 
+@pytest.mark.catalogue("F6")
 @pytest.mark.real
 def test_f6_orthanc_says_fe00_when_it_cuts_off(studies: list[StudyFacts], counts: Counts) -> None:
     with Orthanc(options={"LimitFindResults": 1}) as started:

@@ -123,6 +123,7 @@ def test_found_empty_and_failed_each_by_itself() -> None:
     assert board.states("pacs") == {"pacs0": True}
 
 
+@pytest.mark.catalogue("F4", "R14", "O2")
 @pytest.mark.parametrize(("empties", "again"), [(0, 60.0), (1, 600.0), (2, None)])
 def test_f4_empty_answers_are_asked_again_on_a_widening_schedule(empties: int, again: float | None) -> None:
     store = Requests("A", empties=empties)
@@ -130,18 +131,21 @@ def test_f4_empty_answers_are_asked_again_on_a_widening_schedule(empties: int, a
     assert store.said["R-A"] == ("empty", again)
 
 
+@pytest.mark.catalogue("F4")
 def test_a_study_without_series_is_an_empty_answer() -> None:
     store = Requests("A")
     step(store, Answers({"A": Found((FoundStudy("1.1"),))})).step()
     assert store.said["R-A"] == ("empty", 60.0)
 
 
+@pytest.mark.catalogue("F17")
 def test_an_item_fails_for_good_after_its_attempts() -> None:
     store = Requests("A", attempts=MAX_ATTEMPTS - 1)
     step(store, Answers({"A": ODD})).step()
     assert store.said["R-A"] == ("failed", "find.unable")
 
 
+@pytest.mark.catalogue("O1", "A4")
 def test_a_pacs_that_is_down_charges_nobody_and_is_asked_once() -> None:
     store, board = Requests("A", "B", "C"), Board()
     answers = Answers({}, otherwise=DOWN)
@@ -164,6 +168,7 @@ def test_a_pacs_that_goes_down_in_the_middle() -> None:
     assert answers.asked == ["A", "B"]
 
 
+@pytest.mark.catalogue("A9")
 def test_a_question_that_alone_gets_no_answer_is_charged_the_second_time() -> None:
     store = Requests("B")
     answers = Answers({"A": found(), "B": SILENT})
@@ -176,6 +181,7 @@ def test_a_question_that_alone_gets_no_answer_is_charged_the_second_time() -> No
     assert store.said["R-B"] == ("released", "find.timeout", True)
 
 
+@pytest.mark.catalogue("F4")
 def test_pacs_are_asked_in_order_until_one_has_an_answer() -> None:
     store = Requests("A", "B", "C")
     first, second = Answers({"A": found("1.1")}), Answers({"B": found("2.1")})
@@ -212,6 +218,7 @@ def test_a_slow_batch_is_given_back() -> None:
     assert store.waits == 0.0
 
 
+@pytest.mark.catalogue("A1", "F17")
 def test_configuration_trouble_waits_long() -> None:
     store = Requests("A")
     with pytest.raises(Retry):

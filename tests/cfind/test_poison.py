@@ -21,6 +21,7 @@ def step_for(state: Opened, answers: Answers, now: list[float]) -> FindStep:
     )
 
 
+@pytest.mark.catalogue("F17")
 @pytest.mark.parametrize("status", [0xA900, 0x0122, 0x0124])
 def test_a_poisonous_question_blocks_nobody_and_ends(state: Opened, status: int) -> None:
     state.ask("BAD1", "BAD2", "BAD3", *(f"OK{n}" for n in range(3)))
@@ -31,6 +32,7 @@ def test_a_poisonous_question_blocks_nobody_and_ends(state: Opened, status: int)
     assert state.views.by_accession("OK1")[0].state == "planned"
 
 
+@pytest.mark.catalogue("F17")
 def test_a_pacs_that_refuses_everything_is_down(state: Opened) -> None:
     state.ask("BAD1", "BAD2", "BAD3")
     error = find_failure(0x0124).error()

@@ -38,6 +38,7 @@ def test_missing_is_the_list_less_the_ledger_whatever_became_of_it() -> None:
     assert Wanted(frozenset(), 0).missing({}) == 0
 
 
+@pytest.mark.catalogue("M4", "M7")
 @pytest.mark.parametrize(
     ("want", "arrived", "success", "complete"),
     [
@@ -72,6 +73,7 @@ def test_tally_adds_up() -> None:
     assert tally(Wanted(None, None), {}).expected == 0
 
 
+@pytest.mark.catalogue("M8")
 def test_quiet_counts_from_the_last_arrival() -> None:
     start = Arrivals(3, 100.0)
     assert start.seen(3, 104.0) is start

@@ -80,6 +80,7 @@ def test_what_was_not_kept_is_sent_again(rig: Rig, before: Outcome) -> None:
     assert (rig.only().state, rig.only().kept) == ("retrieved", 4)
 
 
+@pytest.mark.catalogue("R13")
 def test_one_retrieval_serves_every_project(rig: Rig) -> None:
     rig.plan(SERIES, project="p")
     rig.plan(SERIES, project="q")
@@ -110,6 +111,7 @@ def test_series_after_series_over_one_association(rig: Rig, monkeypatch: pytest.
     assert {s.state for s in rig.all_series()} == {"excluded"}
 
 
+@pytest.mark.catalogue("M3", "M4", "M5", "M6", "M7")
 @pytest.mark.parametrize(
     ("move", "reason"),
     [
@@ -132,6 +134,7 @@ def test_m3_m4_m5_m7_incomplete_is_charged_and_retried(rig: Rig, move: Script, r
     assert STUDY not in repr(logs)
 
 
+@pytest.mark.catalogue("M6", "M4")
 def test_the_ledger_overrules_a_failure_status(rig: Rig) -> None:
     rig.plan(SERIES)
     with pacs(LIST, script.sends(rig.receiver.port, IMAGES, then=script.finals(0xC000))) as peer:
@@ -139,6 +142,7 @@ def test_the_ledger_overrules_a_failure_status(rig: Rig) -> None:
     assert rig.only().state == "excluded"
 
 
+@pytest.mark.catalogue("M5")
 def test_the_rest_of_a_partial_move_comes_with_the_next(rig: Rig) -> None:
     rig.plan(SERIES)
     first = script.sends(rig.receiver.port, IMAGES[:3], then=script.finals(0xB000))
@@ -151,6 +155,7 @@ def test_the_rest_of_a_partial_move_comes_with_the_next(rig: Rig) -> None:
     assert (rig.only().state, rig.only().excluded) == ("excluded", 4)
 
 
+@pytest.mark.catalogue("M8", "S3", "S4")
 def test_m8_instances_after_the_final_from_another_ae(rig: Rig) -> None:
     rig.plan(SERIES)
     late = script.sends(rig.receiver.port, IMAGES, then=SUCCESS, delay=0.2, late=True, calling="PACS_NODE2")
@@ -167,6 +172,7 @@ def test_refused_instances_have_arrived(rig: Rig) -> None:
     assert (rig.only().state, rig.only().refused) == ("failed", 4)
 
 
+@pytest.mark.catalogue("F8")
 def test_without_image_level_the_count_has_to_do(rig: Rig) -> None:
     rig.plan(SERIES, instances=4)
     with pacs(script.rows(final=0xA900), script.sends(rig.receiver.port, IMAGES, then=SUCCESS)) as peer:
@@ -181,6 +187,7 @@ def test_without_any_number_success_and_silence_have_to_do(rig: Rig) -> None:
     assert (rig.only().state, rig.only().expected) == ("excluded", 4)
 
 
+@pytest.mark.catalogue("D7")
 def test_d7_a_series_with_no_instances_is_nothing_to_retrieve(rig: Rig) -> None:
     rig.plan(SERIES, instances=0)
     with pacs(script.rows(), script.silent) as peer:
@@ -189,6 +196,7 @@ def test_d7_a_series_with_no_instances_is_nothing_to_retrieve(rig: Rig) -> None:
     assert (rig.only().state, rig.only().reason) == ("excluded", "series.no-instances")
 
 
+@pytest.mark.catalogue("F18", "M5")
 def test_a_series_fails_for_good_after_its_attempts(rig: Rig) -> None:
     rig.plan(SERIES)
     with pacs(LIST, script.finals(0xC000)) as peer:
@@ -200,6 +208,7 @@ def test_a_series_fails_for_good_after_its_attempts(rig: Rig) -> None:
     assert (rig.only().state, rig.only().reason) == ("failed", "move.unable")
 
 
+@pytest.mark.catalogue("A9", "M1", "M2", "M6")
 @pytest.mark.parametrize(
     ("move", "reason"),
     [
@@ -250,6 +259,7 @@ def test_a_series_that_alone_breaks_the_association_is_charged_the_second_time(r
     assert waiting.attempts == 1
 
 
+@pytest.mark.catalogue("M10", "A9")
 def test_m10_aborted_after_everything_was_sent_is_complete(rig: Rig) -> None:
     rig.plan(SERIES)
     with pacs(LIST, script.sends(rig.receiver.port, IMAGES, then=script.aborts)) as peer:

@@ -50,6 +50,7 @@ def test_every_instance_arrives_once_and_only_what_was_planned(rig: Rig, peer: P
     assert not rig.step(peer).step()
 
 
+@pytest.mark.catalogue("F9")
 def test_both_series_over_one_association(rig: Rig, peer: PacsPeer, study: StudyFacts) -> None:
     peer.upload(study.files)
     plan(rig, study)
@@ -58,6 +59,7 @@ def test_both_series_over_one_association(rig: Rig, peer: PacsPeer, study: Study
     assert rig.counts.added["associations", "out"] == 0
 
 
+@pytest.mark.catalogue("M5", "S1")
 def test_m5_an_instance_that_was_not_stored_comes_with_the_next_move(
     rig: Rig, peer: PacsPeer, study: StudyFacts
 ) -> None:
@@ -74,6 +76,7 @@ def test_m5_an_instance_that_was_not_stored_comes_with_the_next_move(
     assert (rig.only().state, rig.only().excluded) == ("excluded", 12)
 
 
+@pytest.mark.catalogue("M16", "M3")
 def test_m16_a_series_that_is_not_there_is_retried_and_not_lost(rig: Rig, peer: PacsPeer, study: StudyFacts) -> None:
     """dcmqrscp says Success with 0 sub-operations, Orthanc C000."""
     plan(rig, study, number=1)
@@ -91,6 +94,7 @@ def test_a_stop_in_the_middle_loses_nothing(rig: Rig, peer: PacsPeer, study: Stu
     assert (rig.only().state, rig.only().excluded) == ("excluded", 12)
 
 
+@pytest.mark.catalogue("A5")
 def test_a5_frozen_in_the_middle_then_thawed(rig: Rig, running: tuple[Receiver, Serving], study: StudyFacts) -> None:
     with Dcmqrscp(destinations={"RESEARCH": (HOST, running[1].port)}) as peer:
         peer.upload(study.files)
@@ -104,6 +108,7 @@ def test_a5_frozen_in_the_middle_then_thawed(rig: Rig, running: tuple[Receiver, 
         assert (rig.only().state, rig.only().excluded) == ("excluded", 12)
 
 
+@pytest.mark.catalogue("M1")
 def test_m1_unknown_destination(rig: Rig, study: StudyFacts) -> None:
     with Dcmqrscp() as peer:
         peer.upload(study.files)
@@ -115,6 +120,7 @@ def test_m1_unknown_destination(rig: Rig, study: StudyFacts) -> None:
     assert rig.only().state == "planned"
 
 
+@pytest.mark.catalogue("M8")
 def test_m8_orthanc_says_success_before_it_sends(
     rig: Rig, running: tuple[Receiver, Serving], study: StudyFacts
 ) -> None:

@@ -22,6 +22,7 @@ def pacs(find: Script, move: Script) -> ScriptedPacs:
     return ScriptedPacs(find=find, move=move)
 
 
+@pytest.mark.catalogue("M11")
 @pytest.mark.parametrize("move", [script.until_cancelled(), script.silent])
 def test_m11_stopping_cancels_and_gives_the_series_back_uncharged(rig: Rig, move: Script) -> None:
     rig.plan(SERIES)
@@ -36,6 +37,7 @@ def test_m11_stopping_cancels_and_gives_the_series_back_uncharged(rig: Rig, move
     assert rig.moves("stopped") == 1
 
 
+@pytest.mark.catalogue("M9")
 def test_the_lease_is_kept_alive_while_a_move_goes_on(rig: Rig) -> None:
     rig.plan(SERIES)
     stolen: list[object] = []

@@ -102,12 +102,14 @@ def test_the_project_template_makes_the_patient_id() -> None:
     assert kept(cleaner, base()).PatientID.startswith("CHEST-")
 
 
+@pytest.mark.catalogue("D9")
 @pytest.mark.parametrize("tag", TOP_UIDS)
 def test_a_missing_uid_is_refused(cleaner: Cleaner, tag: int) -> None:
     data = write([e for e in base() if e.tag != tag], "explicit")
     assert reason(cleaner.clean(data, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.incomplete")
 
 
+@pytest.mark.catalogue("D4")
 @pytest.mark.parametrize("uid", [b"", b"../../etc/passwd", b"1." * 40 + b"1", b"1.2\\1.3"])
 def test_a_uid_that_is_none_is_refused(cleaner: Cleaner, uid: bytes) -> None:
     data = write(with_(base(), Element(0x00080018, "UI", uid)), "explicit")
@@ -136,11 +138,13 @@ def test_deflated_in_deflated_out(cleaner: Cleaner) -> None:
     assert b"113100" in zlib.decompressobj(-15).decompress(result.parts[1])
 
 
+@pytest.mark.catalogue("D2")
 def test_odd_pixel_data_is_refused(cleaner: Cleaner) -> None:
     data = write(with_(base(), Element(0x7FE00010, "OB", b"abc", odd=True)), "explicit")
     assert reason(cleaner.clean(data, EXPLICIT, frozenset())) == (Outcome.REFUSED, "dataset.malformed")
 
 
+@pytest.mark.catalogue("D7")
 def test_a_document_is_replaced_by_an_empty_one_of_its_kind(cleaner: Cleaner) -> None:
     """Table E.1-1: Encapsulated Document D."""
     pdf = [e for e in base() if e.tag < 0x00280000]
@@ -158,6 +162,7 @@ def test_burned_in_text_is_held(cleaner: Cleaner) -> None:
     assert isinstance(burned, Held) and burned.reason == "pixels.burned-in"
 
 
+@pytest.mark.catalogue("D7")
 def test_an_instance_rule_excludes_with_its_reason() -> None:
     rule = SelectionRule("instance", "SliceThickness < 1.0")
     cleaner = make_cleaner(project="a", deidentify=Deidentify(), instance_rule=rule, key=KEY)
@@ -182,6 +187,7 @@ def test_every_kind_of_buffer_gives_the_same_file(
         assert first == second
 
 
+@pytest.mark.catalogue("S17")
 @pytest.mark.parametrize("wrap", [bytes, bytearray])
 def test_300_megabytes_of_pixels_are_not_copied(cleaner: Cleaner, wrap: Callable[[bytes], bytes]) -> None:
     head = write([e for e in base() if e.tag != 0x7FE00010], "explicit")

@@ -43,6 +43,7 @@ def test_values_by_vr_and_multiplicity(cleaner: Cleaner, order: str) -> None:
     assert found["Modality"] is None and found["FrameType"] is None and "NoKeyword" not in found
 
 
+@pytest.mark.catalogue("D1")
 def test_a_character_set_nobody_knows_is_read_as_latin(cleaner: Cleaner) -> None:
     seen = {0x00080005: b"ISO_IR 999", 0x00081030: b"Sch\xe4del"}
     assert attributes(seen, cleaner.profile.codecs.little_explicit, ["StudyDescription"]) == {

@@ -60,6 +60,7 @@ def test_what_cannot_be_looked_at(why: str, made: bytes) -> None:
     assert reason(made) == why
 
 
+@pytest.mark.catalogue("D2")
 def test_native_pixels_in_fragments_are_malformed() -> None:
     made = file(syntax=RLE, pixels=item(b"") + item(b"ab")).replace(RLE.encode() + b"\0", b"1.2.840.10008.1.2.1\0")
     assert reason(made) == "pixels.malformed"

@@ -26,6 +26,7 @@ PIECE = b"\x08\x00\x18\x22SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff
 CLOSE = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
 
 
+@pytest.mark.catalogue("D3", "D8")
 def test_broken_data_sets_are_refused_or_clean(tmp_path: Path) -> None:
     """No exception, no hang, no value of the request in any output; and not everything is refused, which would prove nothing."""
     tally = fuzz(seed=7, count=1500, minutes=1.0)
@@ -85,6 +86,7 @@ def test_what_was_found_once(name: str) -> None:
         assert not survivors(output, [(value.encode(), value) for value in OWN])
 
 
+@pytest.mark.catalogue("D8")
 @pytest.mark.parametrize("depth", [47, 49, 1000, 10000])
 @pytest.mark.parametrize("closed", [True, False])
 def test_towers_of_sequences(cleaner: Cleaner, depth: int, closed: bool) -> None:

@@ -122,6 +122,7 @@ def test_the_wait_is_bounded() -> None:
     assert [wait(n) for n in (0, 1, 2, 8, 9, 10_000)] == [30.0, 30.0, 60.0, LONGEST_WAIT, LONGEST_WAIT, LONGEST_WAIT]
 
 
+@pytest.mark.catalogue("D5")
 def test_a_conflict_fails_the_series(bench: Bench) -> None:
     bench.keep(1, fill=2)
     bench.archive.sink.put(bench.outbox.files(KEY)[0])

@@ -43,6 +43,7 @@ def test_instances_do_not_share_a_place(archive: Archive, tmp_path: Path) -> Non
     assert len(places) == 5 == len(archive.visible())
 
 
+@pytest.mark.catalogue("D5")
 def test_other_content_is_refused_and_nothing_changes(archive: Archive, tmp_path: Path) -> None:
     place = archive.sink.put(clean_file(tmp_path / "outbox", fill=1)).place
     for other in (clean_bytes(fill=2), clean_bytes(fill=1, pixels=1024)):

@@ -40,6 +40,7 @@ def test_rows_of_a_complete_answer() -> None:
     assert pacs.associations == 1
 
 
+@pytest.mark.catalogue("F6", "F15")
 @pytest.mark.parametrize("final", [0x0001, 0xB001, 0x1234, 0xFE00, 0xC001])
 def test_f6_f15_any_final_but_success_is_no_answer(final: int) -> None:
     with ScriptedPacs(find=script.rows(A_ROW, final=final)) as pacs, Scu(pacs, "RESEARCH") as scu:
@@ -49,6 +50,7 @@ def test_f6_f15_any_final_but_success_is_no_answer(final: int) -> None:
         assert scu.is_open, "the PACS did answer: the association is fit for the next question"
 
 
+@pytest.mark.catalogue("F14", "B6", "B11")
 def test_f14_pending_for_ever_ends_at_the_total_deadline() -> None:
     with (
         ScriptedPacs(find=script.pending_for_ever(answer=A_ROW)) as pacs,
@@ -59,6 +61,7 @@ def test_f14_pending_for_ever_ends_at_the_total_deadline() -> None:
         assert not scu.is_open
 
 
+@pytest.mark.catalogue("A5")
 def test_a5_silence_ends_at_the_answer_deadline() -> None:
     with (
         ScriptedPacs(find=script.silent) as pacs,
@@ -68,6 +71,7 @@ def test_a5_silence_ends_at_the_answer_deadline() -> None:
         scu.find(QUESTION, row_cap=5)
 
 
+@pytest.mark.catalogue("F7", "F14")
 def test_f7_row_cap_aborts() -> None:
     with ScriptedPacs(find=script.rows(*[A_ROW] * 30)) as pacs, Scu(pacs, "RESEARCH") as scu:
         with failing(Retry, "find.too-many"):
@@ -75,6 +79,7 @@ def test_f7_row_cap_aborts() -> None:
         assert not scu.is_open
 
 
+@pytest.mark.catalogue("F16", "B9")
 def test_f16_rows_of_an_abandoned_question_never_reach_the_next() -> None:
     stale, fresh = row(StudyInstanceUID="1.9"), row(StudyInstanceUID=STUDY)
     scripts = script.in_turn(script.rows(*[stale] * 30), script.rows(fresh))
@@ -84,6 +89,7 @@ def test_f16_rows_of_an_abandoned_question_never_reach_the_next() -> None:
         assert [text(r, "StudyInstanceUID") for r in scu.find(QUESTION, row_cap=3)] == [STUDY]
 
 
+@pytest.mark.catalogue("A9", "B11", "B3")
 @pytest.mark.parametrize("breaks", [script.aborts, script.hangs_up])
 def test_a9_a_link_that_breaks_in_the_middle_is_the_peers_failure(breaks: script.Script) -> None:
     with (
@@ -94,6 +100,7 @@ def test_a9_a_link_that_breaks_in_the_middle_is_the_peers_failure(breaks: script
         scu.find(QUESTION, row_cap=5)
 
 
+@pytest.mark.catalogue("A6")
 def test_a6_a_link_found_dead_is_opened_again_once() -> None:
     scripts = script.in_turn(script.rows(A_ROW), script.hangs_up, script.rows(A_ROW))
     with ScriptedPacs(find=scripts) as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
@@ -114,6 +121,7 @@ def test_a_row_without_data_set_is_an_empty_row() -> None:
     assert {text(r, "StudyInstanceUID") for r in rows} == {"", STUDY}
 
 
+@pytest.mark.catalogue("A4")
 def test_a4_closed_port_and_unknown_host() -> None:
     pacs = ScriptedPacs()
     with socket.socket() as taken:
@@ -126,6 +134,7 @@ def test_a4_closed_port_and_unknown_host() -> None:
         Scu(pacs, "RESEARCH", deadlines=QUICK).echo()
 
 
+@pytest.mark.catalogue("A5")
 def test_a5_connected_but_no_answer_to_the_association_request() -> None:
     pacs = ScriptedPacs()
     with socket.create_server(("127.0.0.1", 0)) as mute:
@@ -134,6 +143,7 @@ def test_a5_connected_but_no_answer_to_the_association_request() -> None:
             Scu(pacs, "RESEARCH", deadlines=QUICK).echo()
 
 
+@pytest.mark.catalogue("A1")
 def test_a1_permanent_rejection_waits_longer() -> None:
     with ScriptedPacs() as pacs:
         pacs.ae.require_called_aet = True
@@ -145,6 +155,7 @@ def test_a1_permanent_rejection_waits_longer() -> None:
     assert (caught.value.after or 0) >= 60
 
 
+@pytest.mark.catalogue("A2")
 def test_a2_transient_rejection_is_the_peers() -> None:
     with ScriptedPacs(find=script.rows()) as pacs:
         pacs.ae.maximum_associations = 1
@@ -153,6 +164,7 @@ def test_a2_transient_rejection_is_the_peers() -> None:
             Scu(pacs, "RESEARCH").echo()
 
 
+@pytest.mark.catalogue("B7")
 def test_release_is_not_waited_for_long() -> None:
     """The peer answers the question and never the release."""
 

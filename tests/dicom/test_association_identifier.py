@@ -23,6 +23,7 @@ def element(group: int, number: int, raw: bytes) -> bytes:
     return group.to_bytes(2, "little") + number.to_bytes(2, "little") + len(raw).to_bytes(4, "little") + raw
 
 
+@pytest.mark.catalogue("F3")
 def test_question_is_encoded_as_it_was_meant_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -36,6 +37,7 @@ def test_question_is_encoded_as_it_was_meant_without_a_warning() -> None:
     assert value(back, "StudyDate") is None
 
 
+@pytest.mark.catalogue("F11")
 def test_character_set_is_named_only_where_it_is_needed() -> None:
     assert "SpecificCharacterSet" not in identifier("STUDY", {"AccessionNumber": "A1"})
     ds = identifier("STUDY", {"AccessionNumber": "Ä1"})
@@ -51,6 +53,7 @@ def test_unknown_keyword_is_a_mistake_of_ours() -> None:
     assert askable("SeriesDescription")
 
 
+@pytest.mark.catalogue("F11")
 @pytest.mark.parametrize(
     ("charset", "raw", "expected"),
     [
@@ -69,6 +72,7 @@ def test_text_in_any_character_set(charset: bytes, raw: bytes, expected: str) ->
     assert text(row, "SeriesDescription") == expected
 
 
+@pytest.mark.catalogue("F12")
 def test_illegal_values_are_none_and_harm_nothing_else() -> None:
     """F12: StudyDate 20143822, StudyTime 1113.672, a bad IS."""
     row = received(
@@ -118,6 +122,7 @@ def test_values_that_pydicom_converted_already() -> None:
     assert value(row, "SeriesNumber") == 3.0
 
 
+@pytest.mark.catalogue("M5")
 def test_one_uid_is_a_list_of_one() -> None:
     """M5: it arrives as a str, whose items would be characters."""
     assert uid_list("1.2.9") == ("1.2.9",)

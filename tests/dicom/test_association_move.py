@@ -24,6 +24,7 @@ def watch(
     return MoveWatch(progress, silence, total, stop or threading.Event())
 
 
+@pytest.mark.catalogue("A10")
 def test_a10_service_not_offered() -> None:
     pacs = ScriptedPacs()
     pacs.ae.remove_supported_context("1.2.840.10008.5.1.4.1.2.2.2")
@@ -33,6 +34,7 @@ def test_a10_service_not_offered() -> None:
         assert scu.find(QUESTION, row_cap=1) == []
 
 
+@pytest.mark.catalogue("M7", "M5")
 def test_m7_counters_are_reported_and_decide_nothing() -> None:
     listed = row(FailedSOPInstanceUIDList=["1.2.9"])
     answer = script.finals(0xB000, listed, NumberOfCompletedSuboperations=3, NumberOfFailedSuboperations=1)
@@ -43,6 +45,7 @@ def test_m7_counters_are_reported_and_decide_nothing() -> None:
     assert "1.2.9" not in repr(moved)
 
 
+@pytest.mark.catalogue("M9")
 def test_m9_silence_ends_a_move() -> None:
     with ScriptedPacs(move=script.silent) as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
         with failing(Retry, "move.stalled"):
@@ -50,6 +53,7 @@ def test_m9_silence_ends_a_move() -> None:
         assert not scu.is_open
 
 
+@pytest.mark.catalogue("M9")
 def test_m9_arriving_instances_are_a_sign_of_life() -> None:
     start = time.monotonic()
 
@@ -62,6 +66,7 @@ def test_m9_arriving_instances_are_a_sign_of_life() -> None:
         assert scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=grown).status == 0
 
 
+@pytest.mark.catalogue("M9", "B6")
 def test_pending_for_ever_ends_a_move_at_its_total_deadline() -> None:
     with (
         ScriptedPacs(move=script.pending_for_ever()) as pacs,
@@ -71,6 +76,7 @@ def test_pending_for_ever_ends_a_move_at_its_total_deadline() -> None:
         scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=watch(total=0.8))
 
 
+@pytest.mark.catalogue("M11")
 def test_m11_stop_cancels_and_the_answer_is_awaited() -> None:
     stop = threading.Event()
     with ScriptedPacs(move=script.until_cancelled()) as pacs, Scu(pacs, "RESEARCH") as scu:
@@ -79,6 +85,7 @@ def test_m11_stop_cancels_and_the_answer_is_awaited() -> None:
         assert scu.is_open
 
 
+@pytest.mark.catalogue("M11")
 def test_m11_cancel_that_is_not_heard_ends_in_an_abort() -> None:
     stop = threading.Event()
     stop.set()
@@ -90,6 +97,7 @@ def test_m11_cancel_that_is_not_heard_ends_in_an_abort() -> None:
         scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=watch(stop=stop, silence=60))
 
 
+@pytest.mark.catalogue("A9", "M6")
 @pytest.mark.parametrize("breaks", [script.aborts, script.hangs_up])
 def test_a9_a_move_that_breaks_is_the_peers_failure(breaks: script.Script) -> None:
     with (
@@ -112,6 +120,7 @@ def unsafe() -> Iterator[Dataset]:
         yield identifier("SERIES", {**KEYS, "SeriesInstanceUID": bad})
 
 
+@pytest.mark.catalogue("M12", "M13")
 @pytest.mark.parametrize("keys", list(unsafe()))
 def test_m12_a_move_names_one_study_and_one_series_or_is_not_sent(keys: Dataset) -> None:
     with failing(Refused, "move.unsafe-keys"):

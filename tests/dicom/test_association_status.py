@@ -8,6 +8,7 @@ from gateway.dicom.patience import LONGEST, REMEMBERED, Suspicion, back_off
 from gateway.dicom.status import CONFIG_PAUSE, Failure, Whose, find_failure, move_failure
 
 
+@pytest.mark.catalogue("F17")
 @pytest.mark.parametrize(
     ("status", "whose", "reason"),
     [
@@ -28,6 +29,7 @@ def test_find_statuses(status: int, whose: Whose, reason: str) -> None:
     assert find_failure(status) == Failure(whose, reason)
 
 
+@pytest.mark.catalogue("M6")
 @pytest.mark.parametrize(
     ("status", "whose", "reason"),
     [
@@ -62,12 +64,14 @@ def test_back_off_doubles_spreads_and_ends() -> None:
     assert back_off(3, "R-1") == back_off(3, "R-1")
 
 
+@pytest.mark.catalogue("A2", "O1")
 def test_an_outage_charges_nobody() -> None:
     suspicion = Suspicion()
     suspicion.answered("R-0")
     assert not any(suspicion.charges(key, "find.timeout") for key in ("R-1", "R-2", "R-1", "R-2", "R-1"))
 
 
+@pytest.mark.catalogue("A9")
 def test_a_question_that_fails_while_others_are_answered_is_charged() -> None:
     suspicion = Suspicion()
     assert not suspicion.charges("R-1", "pacs.aborted")

@@ -68,6 +68,7 @@ def test_finds_the_top_level_uids(syntax: str, undefined: bool) -> None:
         assert peek(buffer, syntax) == WANTED
 
 
+@pytest.mark.catalogue("D2")
 @pytest.mark.parametrize(("said", "is_"), [(EXPLICIT_LE, IMPLICIT_LE), (IMPLICIT_LE, EXPLICIT_LE)])
 def test_finds_them_when_the_transfer_syntax_lies(said: str, is_: str) -> None:
     assert peek(encoded(nasty(True), is_), said) == WANTED
@@ -89,6 +90,7 @@ def test_padding_goes_and_odd_uids_stay() -> None:
     assert peek(data, EXPLICIT_LE).SeriesInstanceUID == "01.x"
 
 
+@pytest.mark.catalogue("D9")
 @pytest.mark.parametrize("missing", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
 @pytest.mark.parametrize("syntax", ENCODINGS)
 def test_refuses_what_lacks_a_uid(missing: str, syntax: str) -> None:
@@ -104,6 +106,7 @@ def test_garbage_is_refused_and_nothing_else(data: bytes, syntax: str) -> None:
         peek(data, syntax)
 
 
+@pytest.mark.catalogue("D3")
 @given(cut=st.integers(0, 900), at=st.integers(0, 900), byte=st.integers(0, 255))
 def test_damaged_data_sets_are_read_or_refused(cut: int, at: int, byte: int) -> None:
     ds = nasty(True)
@@ -114,12 +117,14 @@ def test_damaged_data_sets_are_read_or_refused(cut: int, at: int, byte: int) -> 
         assert peek(data[: max(1, len(data) - cut)], EXPLICIT_LE).StudyInstanceUID
 
 
+@pytest.mark.catalogue("D8")
 def test_nested_without_end_is_refused() -> None:
     sequence, item = b"\x08\x00\x15\x11SQ\0\0\xff\xff\xff\xff", b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
     with pytest.raises(Refused):
         peek((sequence + item) * 5000, EXPLICIT_LE)
 
 
+@pytest.mark.catalogue("D8")
 def test_a_deflate_bomb_is_refused() -> None:
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     bomb = deflater.compress(b"\x08\x00\x05\x00CS\x02\x00  " + bytes(60 << 20)) + deflater.flush()

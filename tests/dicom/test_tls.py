@@ -182,6 +182,7 @@ def test_nobody_enters_without_a_certificate_of_our_authority(ours: Identity, th
         assert dcmtk("echoscu", rig.port, theirs) == 0
 
 
+@pytest.mark.catalogue("A12")
 def test_a_peer_without_tls_is_told_so_and_counted(ours: Identity) -> None:
     with secured(ours.tls) as rig:
         ae = AE("MODALITY")
@@ -194,6 +195,7 @@ def test_a_peer_without_tls_is_told_so_and_counted(ours: Identity) -> None:
         assert eventually(lambda: rig.rejected("plain") == 2)
 
 
+@pytest.mark.catalogue("A12", "B4")
 def test_silent_and_slow_clients_are_in_nobodys_way_and_end_by_deadline(ours: Identity, theirs: Identity) -> None:
     with secured(ours.tls, Limits(acse=3, drain=2)) as rig, contextlib.ExitStack() as held:
         silent = [held.enter_context(socket.create_connection((HOST, rig.port), timeout=10)) for _ in range(10)]

@@ -120,6 +120,7 @@ def explained(config: Path, accession: str) -> dict[str, object]:
     return parsed
 
 
+@pytest.mark.catalogue("D7", "S8")
 def test_the_archive_holds_exactly_what_was_wanted(site: Site, undisturbed: Run) -> None:
     assert site.hospital.instances >= 600
     assert len(site.hospital.rows) == 60
@@ -183,6 +184,7 @@ def test_a_second_poll_changes_nothing(site: Site, undisturbed: Run) -> None:
     assert command(undisturbed.config, "requests", "list", "--json").stdout == listed
 
 
+@pytest.mark.catalogue("S8")
 def test_the_same_against_dcmqrscp(site: Site, undisturbed: Run) -> None:
     receiver = free_port()
     with Dcmqrscp(destinations={"RESEARCH": ("127.0.0.1", receiver)}) as pacs:
@@ -191,6 +193,7 @@ def test_the_same_against_dcmqrscp(site: Site, undisturbed: Run) -> None:
     assert archive_files(run.folder) == archive_files(undisturbed.folder)
 
 
+@pytest.mark.catalogue("O4")
 def test_killed_at_twenty_random_moments(site: Site, undisturbed: Run, orthanc_port: tuple[Orthanc, int]) -> None:
     pacs, receiver = orthanc_port
     folder = site.folder / "killed"

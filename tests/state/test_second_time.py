@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
 from gateway.run import upkeep, wiring
 from gateway.state.outbox import Outbox
 from gateway.state.rows import Tally
@@ -30,6 +32,7 @@ def fail(state: Opened, now: float) -> None:
     state.store.fail_series(claim.rows[0], reason="move.unable", now=now)
 
 
+@pytest.mark.catalogue("M16")
 def test_a_failed_series_that_the_pacs_leaves_out_now_is_still_missing(state: Opened) -> None:
     state.ask("A1")
     key = state.plan("1.1", "1.2")
@@ -44,6 +47,7 @@ def test_a_failed_series_that_the_pacs_leaves_out_now_is_still_missing(state: Op
     assert state.store.retry(keys=[key], now=120) == 1, "what it takes to ask again is still there"
 
 
+@pytest.mark.catalogue("M16", "O7")
 def test_a_series_that_moved_to_another_study_is_expected_there(state: Opened) -> None:
     state.ask("A1")
     key = state.plan("1.1", study="9.9.1")

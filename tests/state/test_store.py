@@ -40,6 +40,7 @@ def test_adding_twice_adds_once(state: Opened) -> None:
     assert state.store.cursor(PROJECT) == "c2"
 
 
+@pytest.mark.catalogue("R5")
 def test_the_same_number_in_two_projects_is_two_requests(state: Opened) -> None:
     state.ask("A1")
     state.ask("A1", project="other")
@@ -71,6 +72,7 @@ def test_a_late_worker_overwrites_nothing(state: Opened) -> None:
     assert state.views.requests()[0].state == "empty"
 
 
+@pytest.mark.catalogue("O4")
 def test_a_restart_frees_what_its_node_held_and_nothing_else(state: Opened) -> None:
     state.ask("A1", "A2")
     other = Store(state.database, KEY, node="gw2")
@@ -103,6 +105,7 @@ def test_one_retrieval_serves_every_project(state: Opened) -> None:
     assert claim.SeriesInstanceUID == "1.2.3.1"
 
 
+@pytest.mark.catalogue("R13")
 def test_one_series_asked_for_by_two_accession_numbers_is_one_row(state: Opened) -> None:
     state.ask("A1", "A2")
     keys = [state.plan("1.2.3.1"), state.plan("1.2.3.1")]
