@@ -54,17 +54,17 @@ class Special:
     def _by_parent(self, types: Places) -> Iterator[tuple[int, Mapping[int, Rule]]]:
         yield ELSEWHERE, self.absent
         for parent, kinds in types.items():
-            yield parent, {**self.absent, **self._told(kinds)}
+            yield parent, {t: rule for t, rule in self.absent.items() if t not in kinds} | self._told(kinds)
 
     @cached_property
     def absent(self) -> Mapping[int, Rule]:
         """The rules where no attribute has a type, as far as they differ from those for an unknown IOD."""
         return {tag: self._rule(tag, ABSENT) for tag in self.forks if self._differs(tag, ABSENT)}
 
-    def _told(self, kinds: Mapping[int, str]) -> Mapping[int, Rule]:
-        """The rules of attributes that have one; those of an unknown IOD only where they take back another."""
+    def _told(self, kinds: Mapping[int, str]) -> dict[int, Rule]:
+        """The rules of attributes that have a type, as far as they differ."""
         told = {tag: kind for tag, kind in kinds.items() if tag in self.forks}
-        return {tag: self._rule(tag, kind) for tag, kind in told.items() if tag in self.absent or self._differs(tag, kind)}
+        return {tag: self._rule(tag, kind) for tag, kind in told.items() if self._differs(tag, kind)}
 
     def _differs(self, tag: int, kind: str) -> bool:
         return resolve(self.forks[tag].code, tag, self.vrs[tag], kind) is not self.rules[tag].action
