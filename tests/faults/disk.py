@@ -11,7 +11,7 @@ import resource
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,7 @@ KINDS: Final = {
     "excluded, next": [SeriesSpec("CT", "Captures", MANY, image_type=CAPTURE)],
     "held, first": [SeriesSpec("US", f"Sono {i}", 1) for i in range(MANY)],
     "held, next": [SeriesSpec("US", "Sono", MANY)],
+    "large, next": [SeriesSpec("CT", "Large", 40, rows=1024, columns=1024)],
 }
 
 
@@ -174,18 +175,23 @@ class Disk:
     def _places(self, calls: Sequence[Call]) -> Iterator[Place]:
         state = str(self._site.folder / "state")
         end = next(call.begun for call in calls if answers(call))
+        spooled = set()
         for call in calls:
-            inside = [p for p in call.paths if p.startswith((f"{state}/outbox", f"{state}/held"))]
-            if inside and call.ended < end:
-                short = inside[0].removeprefix(state)
-                yield Place(
-                    call.name, call.number, f"{call.name} {call.number} ({Path(short).suffix or short.count('/')})"
-                )
+            inside = [p for p in call.paths if p.startswith(state) and not Path(p).name.startswith("state.sqlite")]
+            if not inside or call.ended >= end:
+                continue
+            short = inside[0].removeprefix(state)
+            if "#" in short:  # the pixels of a large one, piece by piece, into a file without a name: one piece will do
+                if call.name in spooled:
+                    continue
+                spooled.add(call.name)
+                short = "nameless"
+            yield Place(call.name, call.number, f"{call.name} {call.number} ({Path(short).suffix or short.count('/')})")
 
 
-def every(disk: Disk, *, both: bool) -> None:
-    """Every place of every kind. `both`: with each of ERRORS, else with one in turn."""
-    for kind in KINDS:
+def every(disk: Disk, kinds: Iterable[str] = KINDS, *, both: bool) -> None:
+    """Every place of these kinds. `both`: with each of ERRORS, else with one in turn."""
+    for kind in kinds:
         for i, place in enumerate(disk.places(kind)):
             errors = ERRORS if both else (ERRORS[i % 2],)
             for error in ("EIO",) if "sync" in place.name else errors:

@@ -41,7 +41,7 @@ class Owed:
 
 
 class Storage:
-    """`data`: by file. `names`: by folder and name. `fresh`: what was not there before: its name is owed too."""
+    """`fresh`: what was not there before, and whose name is owed too. Files without a name (`#...`) owe nothing."""
 
     def __init__(self, root: Path, fresh: Sequence[Path] = ()) -> None:
         self._root, self._fresh = str(root), {str(p) for p in fresh}
@@ -69,7 +69,7 @@ class Storage:
                 self._failed(call)
 
     def _done(self, call: Call, base: int) -> None:
-        paths, at = [p for p in call.paths if p.startswith(self._root)], base + call.ended
+        paths, at = [p for p in call.paths if p.startswith(self._root) and "/#" not in p], base + call.ended
         if not paths:
             return
         if call.name == "openat" and "O_EXCL" in call.said:

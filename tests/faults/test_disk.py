@@ -11,6 +11,7 @@ from tests.faults.disk import Disk, every, short
 from tests.faults.storage import Storage
 from tests.faults.tracing import parsed
 
+HERE = ("next of its series", "excluded, first", "held, first", "large, next")  # which have all calls between them
 TRACE = """\
 7 openat(AT_FDCWD</>, "/state/outbox/S/.a.part", O_WRONLY|O_CREAT|O_EXCL, 0640) = 5</state/outbox/S/.a.part>
 7 writev(5</state/outbox/S/.a.part>, [], 2) = 9
@@ -50,8 +51,8 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.mark.slow
 def test_whatever_fails_is_answered_so_and_the_next_one_is_stored(disk: Disk) -> None:
-    every(disk, both=False)
+    every(disk, HERE, both=False)
     short(disk)
     print(f"{disk.cases} cases")
     assert disk.wrong == []
-    assert disk.cases > 40
+    assert disk.cases > 35
