@@ -78,6 +78,7 @@ def _show(told: Told) -> None:
     console.facts("Daemon", {
         "ready": "yes" if told["ready"] else "no: " + ", ".join(k for k, ok in told["checks"].items() if not ok),
         "version": told["version"], "node": told["node"], "up for": duration(told["uptime_s"]),
+        "receiving": "paused: " + ", ".join(told["paused"]) if told["paused"] else "yes",
         "free disk": size(told["disk_free_bytes"]), "outbox": size(told["outbox_bytes"]),
         "held": console.counted(told["held"]) or "nothing",
         "throughput": f"{rate['instances_per_minute']:g} instances, {size(rate['bytes_per_minute'])} a minute",
