@@ -8,7 +8,8 @@ Metrics:    find_seconds, find_total, associations.
 Fails how:  an item's failure (0xC0xx, too many rows, truncated) is charged to it alone: back-off from 30 s to 6 h,
             `failed` after 8 attempts. A PACS that does not answer costs no item an attempt: the claims go back, and
             Retry(charge=False) makes the worker wait; a question that ends without an answer while others are
-            answered is charged after all.
+            answered is charged after all. A PACS that finds studies for an accession number that cannot exist does not
+            match by it and is asked nothing else (find.key-ignored).
 Standard:   PS3.4 C.4.1, C.6.2 (Study Root, strict hierarchy STUDY -> SERIES -> IMAGE).
 
 Answers are believed only after checking: rows of another accession number, study or series are dropped and counted.

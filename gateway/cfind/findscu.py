@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
@@ -11,7 +12,9 @@ from pydicom.dataset import Dataset
 from gateway.cfind import answer, question
 from gateway.cfind.select import Found
 from gateway.dicom.association import Deadlines, Scu
+from gateway.dicom.identifier import text
 from gateway.dicom.listing import list_images
+from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import GatewayError, Retry
 from gateway.model import AccessionNumber, FoundSeries, FoundStudy
 from gateway.settings import Pacs
@@ -21,6 +24,7 @@ T = TypeVar("T")
 STUDY_CAP: Final = 200
 """Studies of one accession number; more means that the PACS ignores the key."""
 SERIES_CAP: Final = 5000
+CANARY_CAP: Final = 20
 IDLE_SECONDS: Final = 5.0
 """An association that nobody needs is a slot of the PACS and a thread of ours (A6, B1)."""
 
@@ -50,6 +54,22 @@ class Finder:
         self._scu = Scu(pacs, calling_ae, count=count, deadlines=deadlines)
         self._keys = question.keys_for(keywords)
         self._used = 0.0
+        self._proven = False
+
+    def prove(self, *, beat: Callable[[], object] = lambda: None) -> None:
+        """Once a life: an accession number that cannot exist must find nothing (F1). `beat` is called first.
+
+        Raises Retry, uncharged: find.key-ignored for a PACS that answers with studies all the same, or what `find` raises when
+        it does not answer. A question that fails by itself proves nothing either way, and is asked again with the next one.
+        """
+        if self._proven:
+            return
+        beat()
+        try:
+            self._proven = self._finds_nobody()
+        except Retry:
+            self._count.add("find_total", pacs=self._name, result="failed")
+            raise
 
     def find(self, accession: AccessionNumber, *, beat: Callable[[], object] = lambda: None) -> Found:
         """All studies and series of that accession number. `beat` is called before each question: a sign of life.
@@ -76,6 +96,21 @@ class Finder:
     def close_if_idle(self) -> None:
         if self._scu.is_open and time.monotonic() - self._used > IDLE_SECONDS:
             self.close()
+
+    def _finds_nobody(self) -> bool:
+        """False: nothing is known, it could not answer this one."""
+        nobody = AccessionNumber(f"CANARY{secrets.token_hex(5).upper()}")
+        try:
+            rows = self._ask(question.studies(nobody, self._keys), CANARY_CAP)
+        except Retry as err:
+            if not err.charge:
+                raise
+            if err.reason != "find.too-many":
+                return False
+            raise _ignored() from None
+        if any(text(row, "StudyInstanceUID") for row in rows):
+            raise _ignored()
+        return True
 
     def _find(self, accession: AccessionNumber, beat: Callable[[], object]) -> Found:
         beat()
@@ -117,3 +152,8 @@ class Finder:
         finally:
             self._used = time.monotonic()
             self._count.observe("find_seconds", self._used - start, pacs=self._name)
+
+
+def _ignored() -> Retry:
+    detail = "studies were found for an accession number that does not exist: the PACS does not match by it"
+    return Retry("find.key-ignored", detail, after=CONFIG_PAUSE, charge=False)

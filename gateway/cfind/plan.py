@@ -39,6 +39,8 @@ class Asks(Protocol):
 
     def find(self, accession: AccessionNumber, *, beat: Callable[[], object]) -> Found: ...
 
+    def prove(self, *, beat: Callable[[], object]) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -144,8 +146,10 @@ class FindStep:
         return None
 
     def _ask_one(self, claim: RequestClaim, name: str, down: dict[str, Retry]) -> Found:
+        finder = self._finders[name]
         try:
-            found = self._finders[name].find(claim.accession, beat=self._clock)
+            finder.prove(beat=self._clock)
+            found = finder.find(claim.accession, beat=self._clock)
         except Retry as err:
             if err.charge:
                 self._suspicion.answered(claim.key)

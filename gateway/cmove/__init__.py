@@ -5,7 +5,8 @@ Leaves:     `retrieved`, `held` (pixels of some instance not proven clean), `exc
             given back for later.
 Settings:   pacs.name, .host, .port, .ae_title, .max_moves, .response_timeout; receiver.ae_title (the move's destination).
 Metrics:    move_seconds, move_total, associations.
-Fails how:  incomplete or refused: charged to the series, back-off from 30 s to 6 h, `failed` after 8 attempts. A PACS that
+Fails how:  incomplete or refused: charged to the series, back-off from 30 s to 6 h, `failed` after 8 attempts; one of which
+            nothing came, as near-line archives do it, is tried again after 5 s, 15 min, 1 h, 6 h, then daily. A PACS that
             does not answer costs no series an attempt: given back, and Retry(charge=False) makes the worker wait. Stopping:
             C-CANCEL, 10 s, abort; given back uncharged.
 Standard:   PS3.4 C.4.2 (C-MOVE), C.6.2 (Study Root); IMAGE-level C-FIND for the list.

@@ -6,19 +6,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
-from gateway.cmove.limits import Arrivals, Ledger, Wanted, is_complete, is_kept, tally, wanted
+from gateway.cmove import nearline
+from gateway.cmove.limits import Arrivals, Wanted, is_complete, is_kept, tally, wanted
 from gateway.cmove.movescu import list_series, move_series
+from gateway.cmove.parts import Board, Count, Ledgers, Planned
 from gateway.dicom.association import Deadlines, Scu
 from gateway.dicom.moving import MoveWatch
 from gateway.dicom.patience import MAX_ATTEMPTS, Suspicion, back_off
 from gateway.dicom.status import SUCCESS, move_failure
 from gateway.errors import GatewayError, Retry
 from gateway.settings import Pacs
-from gateway.state.rows import SeriesClaim, SeriesRow, Tally
+from gateway.state.rows import SeriesClaim
 
 BATCH: Final = 20  # series over one association
 LEASE: Final = 300.0
@@ -29,50 +31,8 @@ LOOK: Final = 0.1  # seconds between looks at the ledger after the final respons
 STOPPED: Final = "move.stopped"
 LOST: Final = "move.lease-lost"
 PAUSED: Final = "move.paused"
-
-
-class Planned(Protocol):
-    """What a step needs of the store (state.store.Store)."""
-
-    def claim_series(self, *, pacs: str, projects: Sequence[str], lease: float, now: float) -> SeriesClaim | None: ...
-
-    def extend_series(self, claim: SeriesClaim, *, lease: float, now: float) -> bool: ...
-
-    def settle_retrieved(self, row: SeriesRow, tally: Tally, *, now: float) -> bool: ...
-
-    def fail_series(self, row: SeriesRow, *, reason: str, now: float) -> bool: ...
-
-    def release_series(
-        self, claim: SeriesClaim, *, reason: str, not_before: float, charge: bool, now: float
-    ) -> bool: ...
-
-    def instance_hash(self, SOPInstanceUID: str) -> str: ...
-
-
-class Ledgers(Protocol):
-    """What a step needs of the outbox."""
-
-    def ledger(self, series: str) -> Ledger: ...
-
-    def clear(self, series: str) -> None: ...
-
-
-class Count(Protocol):
-    """The part of ops.metrics.Count used here."""
-
-    def add(self, name: str, value: float = 1, **labels: str) -> None: ...
-
-    def observe(self, name: str, seconds: float, **labels: str) -> None: ...
-
-
-class Board(Protocol):
-    """The part of ops.health.Board used here."""
-
-    def up(self, kind: str, name: str, *, now: float) -> None: ...
-
-    def down(self, kind: str, name: str, error: str, *, now: float) -> None: ...
-
-    def success(self, what: str, *, now: float) -> None: ...
+INCOMPLETE: Final = move_failure(SUCCESS).reason
+NOT_LISTED: Final = "series.not-listed"  # deleted or merged since it was found (M16), or on its way to another archive
 
 
 @dataclass(frozen=True)
@@ -151,13 +111,27 @@ class MoveStep:
         listed = list_series(scu, claim)
         hashes = None if listed is None else frozenset(self._store.instance_hash(uid) for uid in listed)
         want = wanted(hashes, claim.instances)
-        if not all(is_kept(want, self._outbox.ledger(row.key)) for row in claim.rows):
-            self._move(scu, claim, want)
+        if not self._is_here(claim, want):
+            try:
+                self._move(scu, claim, want)
+            except Retry as err:
+                if listed == [] and err.reason == INCOMPLETE and not self._arrived(claim):
+                    raise Retry(NOT_LISTED, "the PACS lists no instance of it and sent none") from None
+                raise
         self._suspicion.answered(claim.rows[0].key)
         now = self._clock()
         self._board.up("pacs", self._pacs.name, now=now)
         self._board.success("move", now=now)
         return want
+
+    def _is_here(self, claim: SeriesClaim, want: Wanted) -> bool:
+        """All of it is kept, or comes by itself: a move that we gave up may go on (M10), and is not asked for twice."""
+        if all(is_kept(want, self._outbox.ledger(row.key)) for row in claim.rows):
+            return True
+        if not claim.attempts or not self._arrived(claim) or self._is_complete(claim, want, success=False):
+            return False
+        self._let_settle(claim, want)
+        return self._is_complete(claim, want, success=False)
 
     def _move(self, scu: Scu, claim: SeriesClaim, want: Wanted) -> None:
         """One C-MOVE, counted. However it ended, the ledger is looked at before it is called a failure."""
@@ -259,11 +233,17 @@ class MoveStep:
         if charge and claim.attempts + 1 >= MAX_ATTEMPTS:
             self._fail(claim, err.reason)
         else:
-            pause = back_off(claim.attempts, key) if charge else err.after or PEER_PAUSE
-            self._release(claim, err.reason, after=pause, charge=charge)
+            self._release(claim, err.reason, after=self._pause(claim, err, charge=charge), charge=charge)
         if not err.charge:
             self._board.down("pacs", self._pacs.name, err.reason, now=self._clock())
             raise err
+
+    def _pause(self, claim: SeriesClaim, err: Retry, *, charge: bool) -> float:
+        key = claim.rows[0].key
+        if not charge:
+            return err.after or PEER_PAUSE
+        nothing = err.reason in (INCOMPLETE, NOT_LISTED) and not self._arrived(claim)
+        return nearline.pause(claim.attempts, key) if nothing else back_off(claim.attempts, key)
 
     def _release(self, claim: SeriesClaim, reason: str, *, after: float, charge: bool) -> None:
         now = self._clock()

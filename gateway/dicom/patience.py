@@ -26,8 +26,13 @@ REMEMBERED: Final = 1000
 
 def back_off(attempts: int, key: str) -> float:
     """Seconds to wait after `attempts` earlier failures: 30 s doubling up to 6 h, spread by +-25 % over the items."""
+    return spread(min(FIRST * 2.0 ** min(attempts, 32), LONGEST), attempts, key)
+
+
+def spread(seconds: float, attempts: int, key: str) -> float:
+    """`seconds`, up to a quarter more or less: no two items come back at the same moment."""
     share = int.from_bytes(hashlib.blake2b(f"{key}/{attempts}".encode(), digest_size=4).digest()) / 2**32
-    return min(FIRST * 2.0 ** min(attempts, 32), LONGEST) * (0.75 + 0.5 * share)
+    return seconds * (0.75 + 0.5 * share)
 
 
 class Suspicion:

@@ -55,6 +55,9 @@ class Answers:
             raise answer
         return answer
 
+    def prove(self, *, beat: Callable[[], object]) -> None:
+        beat()
+
     def close(self) -> None:
         self.closed += 1
 
