@@ -31,7 +31,8 @@ def main() -> None:
     sys.stdout.flush()
     for line in sys.stdin:
         ready, tell = os.pipe()
-        group = _fork_group(settings, int(sys.argv[2]), int(line), tell)
+        page = Page(len(settings.pacs))
+        group = _fork_group(settings, page, int(line), tell)
         os.close(tell)
         for _ in range(int(line)):
             assert os.read(ready, 1) == b"r", "a receiver did not start"
@@ -39,23 +40,24 @@ def main() -> None:
         sys.stdout.write(f"{group}\n")
         sys.stdout.flush()
         os.waitpid(group, 0)
+        page.close()
 
 
-def _fork_group(settings: Settings, listener: int, number: int, tell: int) -> int:
+def _fork_group(settings: Settings, page: Page, number: int, tell: int) -> int:
     group = os.fork()
     if group == 0:
         os.setsid()
         for _ in range(number - 1):
             if os.fork() == 0:
                 break
-        _serve(settings, listener, tell)
+        _serve(settings, page, tell)
     return group
 
 
-def _serve(settings: Settings, listener: int, tell: int) -> None:
+def _serve(settings: Settings, page: Page, tell: int) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    server = wiring.make_server(settings, socket.socket(fileno=listener), Uncounted(), Page(1), stop)
+    server = wiring.make_server(settings, socket.socket(fileno=int(sys.argv[2])), Uncounted(), page, stop)
     os.write(tell, b"r")
     server.serve(stop)
     os._exit(0)
