@@ -8,160 +8,24 @@ the association may be aborted, cut or left silent. The names of behaviours (F14
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
-from io import BytesIO
-from socketserver import BaseServer
-from types import TracebackType
-from typing import Any, Final, Self
+from collections.abc import Sequence
+from typing import Final
 
-import pynetdicom.association
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, evt
-from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_FIND, C_MOVE
-from pynetdicom.dsutils import decode, encode
-from pynetdicom.presentation import PresentationContext
-from pynetdicom.service_class import QueryRetrieveServiceClass, ServiceClass
-from pynetdicom.transport import ThreadedAssociationServer
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pynetdicom import AE
 
 from tests.support.process import HOST
+from tests.support.scripting import Reply, Script, ScriptedPacs
 
-HOOK: Final = "uid_to_service_class"  # how an association finds the class that serves a request
+__all__ = [
+    "CT_IMAGE", "Reply", "Script", "ScriptedPacs", "aborts", "by_level", "finals", "hangs_up", "in_turn", "instance",
+    "pending_for_ever", "row", "rows", "sends", "silent", "store", "until_cancelled",
+]  # fmt: skip
+
 CT_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.2"
-MODELS: Final = ("1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2")
-Script = Callable[["Reply"], None]
-
-
-class Reply:
-    """One request that a script answers."""
-
-    def __init__(self, service: ServiceClass, request: Any, context: PresentationContext, pacs: ScriptedPacs) -> None:
-        self.assoc = service.assoc
-        self.pacs = pacs
-        self._service, self._request, self._context = service, request, context
-        syntax = context.transfer_syntax[0]
-        self.keys = decode(request.Identifier, syntax.is_implicit_VR, syntax.is_little_endian)
-        self.level = str(self.keys.get("QueryRetrieveLevel", ""))
-
-    @property
-    def cancelled(self) -> bool:
-        return self._service.is_cancelled(self._request.MessageID)
-
-    @property
-    def going(self) -> bool:
-        """False once the association is over or the PACS is being stopped."""
-        return bool(self.assoc.is_established) and not self.pacs.stopping.is_set()
-
-    def send(self, status: int, identifier: Dataset | None = None, **elements: Any) -> None:
-        """One response. `elements`: counters, ErrorComment, MessageIDBeingRespondedTo."""
-        message = C_FIND() if isinstance(self._request, C_FIND) else C_MOVE()
-        message.MessageIDBeingRespondedTo = self._request.MessageID
-        message.AffectedSOPClassUID = self._request.AffectedSOPClassUID
-        message.Status = status
-        for name, value in elements.items():
-            setattr(message, name, value)
-        if identifier is not None:
-            syntax = self._context.transfer_syntax[0]
-            raw = encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian)
-            message.Identifier = BytesIO(raw or b"")
-        self._service.dimse.send_msg(message, self._context.context_id or 1)
-
-    def wait(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while self.going and time.monotonic() < until:
-            time.sleep(0.01)
-
-    def cut(self) -> None:
-        """The TCP connection is gone, without an A-ABORT."""
-        _cut(self.assoc)
-
-
-def _cut(assoc: Association) -> None:
-    """In any state, where pynetdicom knows no A-ABORT of what was rejected or released and waits for the peer (PS3.8 9.2)."""
-    if (transport := assoc.dul.socket) is not None and (link := transport.socket) is not None:
-        with contextlib.suppress(OSError):  # closed meanwhile
-            link.shutdown(socket.SHUT_RDWR)
-
-
-class _Scripted(QueryRetrieveServiceClass):
-    """Hands requests for a ScriptedPacs to its scripts; the public events would do the sub-operations themselves."""
-
-    pacs: dict[int, ScriptedPacs] = {}  # noqa: RUF012  by id of the AE
-
-    def _c_find_scp(self, req: Any, context: PresentationContext) -> None:
-        mine = self.pacs.get(id(self.ae))
-        if mine is None:
-            super()._c_find_scp(req, context)
-        else:
-            mine.answer("find", Reply(self, req, context, mine))
-
-    def _move_scp(self, req: Any, context: PresentationContext) -> None:
-        mine = self.pacs.get(id(self.ae))
-        if mine is None:
-            super()._move_scp(req, context)
-        else:
-            mine.answer("move", Reply(self, req, context, mine))
-
-
-class ScriptedPacs:
-    """`find`, `move`: the scripts; may be replaced while it runs. `asked`: the identifiers that came, oldest first."""
-
-    def __init__(self, *, find: Script | None = None, move: Script | None = None, name: str = "main") -> None:
-        self.name, self.ae_title, self.host, self.port = name, "DOUBLE", HOST, 0
-        self.tls = None
-        self.find, self.move = find or rows(), move or finals(0x0000)
-        self.asked: list[tuple[str, Dataset]] = []
-        self.associations = 0
-        self.stopping = threading.Event()
-        self.ae = AE(ae_title=self.ae_title)
-        for model in MODELS:
-            self.ae.add_supported_context(model, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-
-    def answer(self, what: str, reply: Reply) -> None:
-        self.asked.append((what, reply.keys))
-        (self.find if what == "find" else self.move)(reply)
-
-    def questions(self, level: str) -> list[Dataset]:
-        """The C-FIND identifiers of that level so far."""
-        return [keys for what, keys in self.asked if what == "find" and keys.get("QueryRetrieveLevel") == level]
-
-    def __enter__(self) -> Self:
-        def opened(_: evt.Event) -> None:
-            self.associations += 1
-
-        original = self._original = getattr(pynetdicom.association, HOOK)
-        if not _Scripted.pacs:
-
-            def chosen(uid: str) -> type[ServiceClass]:
-                found: type[ServiceClass] = original(uid)
-                return _Scripted if found is QueryRetrieveServiceClass else found
-
-            setattr(pynetdicom.association, HOOK, chosen)
-        _Scripted.pacs[id(self.ae)] = self
-        binding: list[Any] = [(evt.EVT_ACCEPTED, opened)]
-        self._server = self.ae.make_server((HOST, 0), evt_handlers=binding, server_class=ThreadedAssociationServer)
-        assert self._server.socket is not None
-        self.port = self._server.socket.getsockname()[1]
-        polling = {"poll_interval": 0.02}  # 0.5 s otherwise, at the end of each test
-        threading.Thread(target=self._server.serve_forever, kwargs=polling, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stopping.set()
-        for assoc in self._server.active_associations:
-            _cut(assoc)
-        BaseServer.shutdown(self._server)  # pynetdicom's own wants to have started it
-        self._server.server_close()
-        del _Scripted.pacs[id(self.ae)]
-        if not _Scripted.pacs:
-            setattr(pynetdicom.association, HOOK, self._original)
 
 
 # ---- C-FIND scripts
