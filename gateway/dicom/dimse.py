@@ -17,6 +17,12 @@ from gateway.model import Buffer
 C_STORE_RQ, C_ECHO_RQ = 0x0001, 0x0030
 _RESPONSE: Final = 0x8000
 _NO_DATA_SET: Final = 0x0101
+KNOWN: Final = frozenset(
+    request | answer
+    for request in (C_STORE_RQ, 0x0010, 0x0020, 0x0021, C_ECHO_RQ, 0x0100, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150)
+    for answer in (0, _RESPONSE)
+) | {0x0FFF}
+"""All there are (PS3.7 E.1). Another one would end pynetdicom's thread by an exception."""
 VERIFICATION: Final = "1.2.840.10008.1.1"
 
 LONGEST_COMMAND: Final = 1 << 14
@@ -147,6 +153,8 @@ def parse(raw: bytes, context_id: int, context: Context) -> Request:
     sop_class, sop_instance = found.get(SOP_CLASS, b""), found.get(SOP_INSTANCE, b"")
     if max(len(sop_class), len(sop_instance)) > LONGEST_UID:
         raise Violation("command.uid")
+    if kind not in KNOWN:
+        raise Violation("command.unknown")
     if kind == C_STORE_RQ and not (MESSAGE_ID in found and sop_class and sop_instance):
         raise Violation("command.incomplete")
     return Request(context_id, context, kind, message_id, sop_class, sop_instance, data_set != _NO_DATA_SET, raw)

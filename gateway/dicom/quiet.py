@@ -8,9 +8,11 @@ whatever level the root logger has. Called explicitly by whoever opens or serves
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from types import TracebackType
 
+import structlog
 from pynetdicom import _config
 
 LIBRARIES = ("pynetdicom", "pydicom")
@@ -18,13 +20,14 @@ SILENT = logging.CRITICAL + 1
 
 
 def silence() -> None:
-    """No identifier leaves by a library's logger or warning, even with the root logger at DEBUG."""
+    """No identifier leaves by a library's logger, warning or dying thread, even with the root logger at DEBUG."""
     _config.LOG_HANDLER_LEVEL = "none"  # read when an AE or a server is made: so call this first
     _config.LOG_REQUEST_IDENTIFIERS = False
     _config.LOG_RESPONSE_IDENTIFIERS = False
     for name in LIBRARIES:
         _switch_off(name)
         warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")
+    threading.excepthook = _tell
 
 
 def _switch_off(name: str) -> None:
@@ -36,6 +39,11 @@ def _switch_off(name: str) -> None:
         logger.addHandler(logging.NullHandler())
     for child in [c for c in logging.root.manager.loggerDict if c.startswith(f"{name}.")]:
         logging.getLogger(child).setLevel(logging.NOTSET)
+
+
+def _tell(end: threading.ExceptHookArgs) -> None:
+    """What ended a thread, without its words: Python's own hook prints them, and pynetdicom's threads die of what peers send."""
+    structlog.get_logger().error("thread.ended", error=end.exc_type.__name__, at=where(end.exc_traceback))
 
 
 def where(traceback: TracebackType | None) -> str:

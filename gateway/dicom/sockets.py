@@ -18,10 +18,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.transport import AssociationSocket
 
 MAX_PDU = 1 << 20
 """Bytes. A PDU longer than this is an attack or garbage: nobody was told that we take more (PS3.8 D.1)."""
+
+MAX_MESSAGE, MAX_STORE = 1 << 24, 1 << 30
+"""Bytes of a data set, and of a C-STORE's, that pynetdicom may gather; what `lean` gathers is none of this."""
 
 IDLE_BEFORE_PROBE, PROBE_EVERY, PROBES = 30, 10, 3  # seconds, seconds, times: a vanished peer is noticed in a minute
 
@@ -130,13 +134,20 @@ class QuickSocket(AssociationSocket):
         queued = not dul.event_queue.empty() or not dul.to_provider_queue.empty()
         return queued or dul.state_machine.current_state in ("Sta1", "Sta13")
 
+    def _is_endless(self) -> bool:
+        """pynetdicom gathers a message in memory, however long it gets."""
+        message = self.assoc.dimse.message
+        data_set = message.data_set if message is not None else None
+        most = MAX_STORE if isinstance(message, C_STORE_RQ) else MAX_MESSAGE
+        return data_set is not None and data_set.tell() > most
+
     def recv(self, nr_bytes: int) -> bytearray:
         """`nr_bytes`, fewer when the peer closed. Raises OSError when they do not come in time or are too many."""
         sock = self.socket
         if sock is None:
             return bytearray()
-        if nr_bytes > MAX_PDU:
-            raise OSError("PDU longer than any we take")
+        if nr_bytes > MAX_PDU or self._is_endless():
+            raise OSError("longer than any we take")
         data = bytearray(nr_bytes)
         early, self.returned = self.returned[:nr_bytes], self.returned[nr_bytes:]
         data[: len(early)] = early

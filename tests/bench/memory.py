@@ -68,10 +68,11 @@ def data_set_of(raw: bytes) -> bytes:
 class Senders:
     """Associations that send an instance again and again, each time under another UID."""
 
-    def __init__(self, port: int, file: Path) -> None:
+    def __init__(self, port: int, file: Path, *, pause: float = 0) -> None:
         ds = dcmread(file, stop_before_pixels=True)
         self._port, self._data, self._uid = port, data_set(file), str(ds.SOPInstanceUID)
         self._numbers = itertools.count(10 ** (len(self._uid) - 6))
+        self._pause = pause  # seconds between two
         self.sent, self.bad, self.stop = 0, 0, threading.Event()
 
     def run(self, count: int | None = None) -> None:
@@ -84,6 +85,7 @@ class Senders:
                 sock.sendall(wire.store(data, instance=uid, longest=LONGEST))
                 self.bad += wire.status(sock) != 0
                 self.sent += 1
+                self.stop.wait(self._pause)
             sock.sendall(wire.RELEASE)
             wire.read_pdu(sock)
 

@@ -7,10 +7,10 @@ import struct
 
 import pytest
 from pydicom.uid import UID
-from pynetdicom.dimse_messages import C_ECHO_RSP, C_STORE_RSP
+from pynetdicom.dimse_messages import _MESSAGE_TYPES, C_ECHO_RSP, C_STORE_RSP
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 
-from gateway.dicom.dimse import LONGEST_COMMAND, Context, Messages, Request, Stored, parse, response, text
+from gateway.dicom.dimse import KNOWN, LONGEST_COMMAND, Context, Messages, Request, Stored, parse, response, text
 from gateway.dicom.pdu import Fragment, Violation
 from tests.dicom import wire
 
@@ -63,7 +63,7 @@ def test_a_store_without_a_data_set_is_whole_at_once() -> None:
     assert isinstance(stored, Stored) and stored.gathered.done() == b"" and messages.between
 
 
-@pytest.mark.parametrize("kind", [wire.ECHO_RQ, wire.ACTION_RQ, wire.FIND_RQ, 0x8001, 0x0FFF])
+@pytest.mark.parametrize("kind", [wire.ECHO_RQ, wire.ACTION_RQ, wire.FIND_RQ, 0x8001, 0x0FFF, 0x8110])
 @pytest.mark.parametrize("data_set", [wire.NO_DATA_SET, wire.DATA_SET])
 def test_other_requests_are_told_by_their_command(kind: int, data_set: int) -> None:
     """What follows them is not ours to gather."""
@@ -97,6 +97,7 @@ BROKEN = {
     "cut off in a header": ([command(STORE + b"\0\0\0")], "command.cut-off"),
     "a length of 4 GB": ([command(struct.pack("<HHI", 0, 2, 0xFFFFFFFF) + b"1.2")], "command.malformed"),
     "an element of another group": ([command(struct.pack("<HHI", 8, 0x18, 2) + b"1\0")], "command.malformed"),
+    "unknown command": ([command(wire.request(0x0002))], "command.unknown"),
     "no instance": ([command(wire.command({2: b"1.2 ", 0x100: b"\1\0", 0x110: b"\1\0", 0x800: b"\0\0"}))],
                     "command.incomplete"),
     "no data set type": ([command(wire.command({2: b"1.2 ", 0x100: b"\1\0", 0x110: b"\1\0"}))], "command.incomplete"),
@@ -114,6 +115,10 @@ def test_what_a_peer_may_not_do(what: str) -> None:
         assert messages.take(fragment) is None or fragment is fragments[1]
     with pytest.raises(Violation, match=reason):
         messages.take(fragments[-1])
+
+
+def test_pynetdicom_knows_what_we_leave_to_it() -> None:
+    assert set(_MESSAGE_TYPES) == KNOWN
 
 
 def test_what_had_begun_is_closed() -> None:

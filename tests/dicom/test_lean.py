@@ -141,6 +141,16 @@ def test_what_is_not_ours_is_pynetdicoms_and_so_is_the_rest() -> None:
     assert [(i.SOPInstanceUID, data) for i, data in rig.got] == [("2.25.1", DATA), ("2.25.2", DATA)]
 
 
+def test_a_message_without_end_that_pynetdicom_gathers_ends() -> None:
+    with serving() as rig, wire.associate(rig.port) as sock:
+        sock.sendall(wire.pdu(4, wire.pdv(1, 3, wire.request(wire.FIND_RQ))))
+        piece = wire.pdu(4, wire.pdv(1, 0, bytes(120000)))
+        with pytest.raises(ConnectionError):  # noqa: PT012  which of them finds it closed cannot be told
+            for _ in range(1000):
+                sock.sendall(piece)
+        assert is_answered(rig)
+
+
 STORE = wire.request()
 HOSTILE = {
     "unknown PDU": wire.pdu(9, b"x" * 20),
