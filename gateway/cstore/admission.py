@@ -59,6 +59,12 @@ class PeerList:
         return _inside(peer, networks)
 
 
+def within(address: str, network: str) -> bool:
+    """Whether that address is in that network."""
+    peer, block = _address(address), _address(network)
+    return peer is not None and block is not None and _inside(peer, [block])
+
+
 def _address(text: str) -> Network | None:
     """An address or CIDR block as a network; None for a name. ::ffff:10.1.2.3 is 10.1.2.3; a zone (%eth0) is dropped."""
     try:

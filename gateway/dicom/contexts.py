@@ -65,12 +65,14 @@ def _storage_like(uid: str) -> bool:
     return uid.startswith(STORAGE_ROOT) or not uid.startswith(STANDARD_ROOT)
 
 
-def supported(proposed: Iterable[PresentationContext], classes: StorageClasses) -> list[PresentationContext]:
-    """One context per acceptable abstract syntax proposed, its transfer syntaxes in our order."""
+def supported(
+    proposed: Iterable[PresentationContext], classes: StorageClasses, also: frozenset[str] = frozenset()
+) -> list[PresentationContext]:
+    """One context per acceptable abstract syntax proposed, its transfer syntaxes in our order. `also`: other services."""
     syntaxes: dict[str, list[UID]] = {}
     for context in proposed:
         uid = str(context.abstract_syntax or "")
-        if classes.accepts(uid):
+        if uid in also or classes.accepts(uid):
             syntaxes.setdefault(uid, []).extend(context.transfer_syntax)
     return [_context(uid, by_preference(offered)) for uid, offered in syntaxes.items()]
 

@@ -20,6 +20,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 
 from gateway.dicom import lean
+from gateway.dicom.commitment import PUSH_MODEL, CommitmentService, Transactions
 from gateway.dicom.contexts import MAX_UID, StorageClasses, supported
 from gateway.dicom.dimse import VERIFICATION, Stored, text
 from gateway.dicom.gather import Gatherer
@@ -87,6 +88,7 @@ class StorageServer:
         paused: Callable[[], str] = lambda: "",
         spool: Path | None = None,
         tls: Tls | None = None,
+        commitments: Transactions | None = None,
     ) -> None:
         self._ae_title, self._listener, self._paused = ae_title, listener, paused
         self._admit, self._on_store, self._count = admit, on_store, count
@@ -95,7 +97,9 @@ class StorageServer:
         self._lean: lean.Lean | None = None
         self._tls = acceptor(tls) if tls else None
         self._doorstep: Doorstep | None = None
+        self._commitment = CommitmentService(commitments) if commitments else None
         self._classes = StorageClasses()
+        self._also = frozenset({PUSH_MODEL} if commitments else ())
         self._lock = threading.Lock()
         self._connected: list[Association] = []
         self._admitted: list[Association] = []
@@ -124,6 +128,8 @@ class StorageServer:
         server.server_close()
         if self._doorstep:
             self._doorstep.close()
+        if self._commitment:
+            self._commitment.close()
         self._drain(limits.drain)
 
     def _lean_path(self, limits: Limits) -> lean.Lean | None:
@@ -146,6 +152,7 @@ class StorageServer:
             (evt.EVT_CONN_CLOSE, self._on_closed),
             (evt.EVT_REQUESTED, self._on_requested),
             (evt.EVT_C_STORE, self._on_c_store),
+            *(self._commitment.handlers() if self._commitment else ()),
         ]
 
     def _drain(self, seconds: float) -> None:
@@ -189,7 +196,7 @@ class StorageServer:
             reject(assoc, rejection)
             return
         proposed = asked(assoc).presentation_context_definition_list
-        assoc.acceptor.supported_contexts = supported(proposed, self._classes)
+        assoc.acceptor.supported_contexts = supported(proposed, self._classes, self._also)
         if self._lean:
             self._lean.attend(assoc)
 

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from gateway.cstore.admission import within
+from gateway.cstore.commitment import Commitments
 from gateway.cstore.page import Page
 from gateway.cstore.push import Push, PushProject
 from gateway.cstore.settling import SettleStep
 from gateway.cstore.space import Bounds, Room
 from gateway.rules import SelectionRule
-from gateway.settings import Project, Settings
+from gateway.settings import Pacs, Project, Settings
 from gateway.state.outbox import Outbox
 from gateway.state.store import Store
 
@@ -50,3 +52,16 @@ def make_settle_step(settings: Settings, store: Store, outbox: Outbox, clock: Ca
     """None where no project says `push`."""
     projects = {p.name: p for p in push_projects(settings)}
     return SettleStep(store=store, outbox=outbox, projects=projects, clock=clock) if projects else None
+
+
+def make_commitments(settings: Settings, store: Store, outbox: Outbox) -> Commitments:
+    return Commitments(store, outbox, ae_title=settings.receiver.ae_title, peer=lambda *who: report_to(settings, *who))
+
+
+def report_to(settings: Settings, calling_ae: str, address: str) -> Pacs | None:
+    """Where a peer takes reports: as receiver.peers says, at the address that it called from, else as its [[pacs]] says."""
+    receiver = settings.receiver
+    for peer in receiver.peers:
+        if peer.ae_title == calling_ae and peer.port and within(address, peer.address):
+            return Pacs(name="peer", ae_title=calling_ae, host=address, port=peer.port, tls=receiver.tls)
+    return next((p for p in settings.pacs if p.ae_title == calling_ae), None)

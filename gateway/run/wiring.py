@@ -37,10 +37,11 @@ from gateway.errors import BadConfiguration, Fatal, Mistake
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
 from gateway.run.crosswalk import anchored, checked, load_crosswalk
-from gateway.run.receiving import make_push
+from gateway.run.receiving import make_commitments, make_push
 from gateway.settings import Project, Select, Settings
 from gateway.state.db import Database
 from gateway.state.outbox import OWN, Outbox
+from gateway.state.receipted import Receipted
 from gateway.state.store import Store
 from gateway.state.views import Views
 
@@ -267,6 +268,7 @@ def make_server(
         max_associations=settings.receiver.max_associations,
         count=count,
         tls=settings.receiver.tls,
+        commitments=make_commitments(settings, state.store, state.outbox),
     )
 
 
@@ -282,13 +284,13 @@ def make_deliver_steps(
     settings: Settings, state: State, told: Callable[[str], Told]
 ) -> list[tuple[str, DeliverStep | ConfirmStep]]:
     sinks = {p.name: make_sinks(settings, p.name) for p in settings.project}
-    deliver, confirm = told("deliver"), told("confirm")
+    deliver, confirm, receipted = told("deliver"), told("confirm"), Receipted(state.store, state.outbox)
     return [
         ("deliver", DeliverStep(
             store=state.store, outbox=state.outbox, sinks=sinks, count=deliver.count, board=deliver.board, clock=deliver.clock,
         )),
         ("confirm", ConfirmStep(
-            store=state.store, outbox=state.outbox, sinks=sinks, count=confirm.count, board=confirm.board, clock=confirm.clock,
+            store=receipted, outbox=state.outbox, sinks=sinks, count=confirm.count, board=confirm.board, clock=confirm.clock,
         )),
     ]  # fmt: skip
 

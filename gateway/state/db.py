@@ -34,10 +34,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from gateway.errors import Fatal, Retry
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 20.0
 
-STEPS = {2: "ALTER TABLE series ADD COLUMN held INTEGER NOT NULL DEFAULT 0"}
+STEPS = {
+    2: "ALTER TABLE series ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
+    3: "SELECT count(*) FROM committed",  # a new table, which is made as all of them are
+}
 """What brings a database to the schema of that number from the one before."""
 
 metadata = MetaData()
@@ -125,6 +128,14 @@ aside = Table(
     Column("first_seen", Float, nullable=False),
     Column("times", Integer, nullable=False, default=1),
     UniqueConstraint("project", "text_hash", "reason"),
+)
+
+committed = Table(
+    "committed",  # instances that every archive of a series confirmed: for storage commitment (since schema 3)
+    metadata,
+    Column("instance", LargeBinary(16), primary_key=True),  # keyed hash
+    Column("series_id", ForeignKey("series.id"), primary_key=True),
+    sqlite_with_rowid=False,
 )
 
 cursor = Table(

@@ -5,13 +5,13 @@ Raises `Retry("state.busy")` when the database does not answer for `db.BUSY_SECO
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Table, select, update
 
 from gateway.model import Plan, SetAside, Wanted
-from gateway.state import change, claim, lookup, machine, plans, settle
+from gateway.state import change, claim, lookup, machine, plans, receipts, settle
 from gateway.state import pushed as unasked
 from gateway.state.db import Database, request, series
 from gateway.state.rows import Added, Expected, Pushed, RequestClaim, SeriesClaim, SeriesRow, Tally, WaitingSeries
@@ -152,11 +152,21 @@ class Store:
         with self._db.write() as c:
             return claim.one_row(c, state, taken, projects=projects)
 
-    def settle_row(self, row: SeriesRow, event: str, *, reason: str = "", now: float) -> bool:
-        """`event`: one of machine.SERIES for the row's state."""
+    def settle_row(
+        self, row: SeriesRow, event: str, *, reason: str = "", now: float, instances: Sequence[str] = ()
+    ) -> bool:
+        """`event`: one of machine.SERIES for the row's state. `instances`: keyed hashes of those committed with it."""
         with self._db.write() as c:
             fresh = {"attempts": 0, "not_before": 0.0}
-            return settle.claimed_series(c, row, Step(event, now, reason), fresh)
+            settled = settle.claimed_series(c, row, Step(event, now, reason), fresh)
+            if settled:
+                receipts.note(c, row.id, instances)
+        return settled
+
+    def committed(self, instances: Iterable[str]) -> frozenset[str]:
+        """Those of these keyed hashes that the archives confirmed."""
+        with self._db.read() as c:
+            return receipts.known(c, instances)
 
     def release_row(self, row: SeriesRow, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
         with self._db.write() as c:
