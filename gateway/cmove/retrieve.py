@@ -16,7 +16,7 @@ from gateway.cmove.movescu import list_series, move_series
 from gateway.cmove.parts import Board, Count, Ledgers, Planned
 from gateway.dicom.association import Deadlines, Scu
 from gateway.dicom.moving import MoveWatch
-from gateway.dicom.patience import MAX_ATTEMPTS, Suspicion, back_off
+from gateway.dicom.patience import MAX_ATTEMPTS, REFUSED_ONE, Suspicion, back_off
 from gateway.dicom.status import SUCCESS, move_failure
 from gateway.errors import GatewayError, Retry
 from gateway.settings import Pacs
@@ -78,16 +78,22 @@ class MoveStep:
         self._suspicion = Suspicion()
 
     def step(self) -> bool:
-        """Retrieves what is due, up to a batch, over one association. False: nothing is due. Raises Retry(charge=False)."""
+        """Retrieves what is due, up to a batch, over one association. False: nothing is due. Raises Retry(charge=False).
+
+        A series that the PACS refuses as such (F18) ends the batch only when it refuses all of them.
+        """
         claim = self._claim()
         if claim is None:
             return False
+        refused: list[Retry | None] = []
         with Scu(self._pacs, self._our_ae, count=self._count, deadlines=self._patience.deadlines) as scu:
             left = BATCH
             while claim is not None:
-                self._settle(scu, claim)
+                refused.append(self._settle(scu, claim))
                 left -= 1
                 claim = self._claim() if left and not self._stop.is_set() and not self._paused() else None
+        if all(refused) and refused[-1]:
+            raise refused[-1]
         return True
 
     def _claim(self) -> SeriesClaim | None:
@@ -95,16 +101,21 @@ class MoveStep:
 
     # ---- one series
 
-    def _settle(self, scu: Scu, claim: SeriesClaim) -> None:
-        """One series to its next state, or back for later. Raises Retry(charge=False) when the PACS is at fault."""
+    def _settle(self, scu: Scu, claim: SeriesClaim) -> Retry | None:
+        """One series to its next state, or back for later. Raises Retry(charge=False) when the PACS is at fault.
+
+        Returns the refusal of one that may be at fault itself.
+        """
         try:
             want = self._retrieve(scu, claim)
         except Retry as err:
             self._later(claim, err)
+            return err if err.reason in REFUSED_ONE else None
         except GatewayError as err:  # Refused, Held: final for this series
             self._fail(claim, err.reason)
         else:
             self._settle_rows(claim, want)
+        return None
 
     def _retrieve(self, scu: Scu, claim: SeriesClaim) -> Wanted:
         """Returns once every project's ledger is complete. Raises GatewayError when it is not."""
@@ -236,7 +247,8 @@ class MoveStep:
             self._release(claim, err.reason, after=self._pause(claim, err, charge=charge), charge=charge)
         if not err.charge:
             self._board.down("pacs", self._pacs.name, err.reason, now=self._clock())
-            raise err
+            if err.reason not in REFUSED_ONE:
+                raise err
 
     def _pause(self, claim: SeriesClaim, err: Retry, *, charge: bool) -> float:
         key = claim.rows[0].key
