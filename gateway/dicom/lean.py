@@ -35,6 +35,8 @@ BUFFER: Final = 1 << 18
 """Bytes read at once, and held by each association."""
 QUIET: Final = 0.5
 """Seconds without a new message after which a stopping server ends an association."""
+TURN: Final = 0.0005
+"""Seconds between two looks at whether the association is accepted; it takes the DUL's thread about as long."""
 DISCARD: Final = 1.0
 """Seconds that a peer which broke the protocol may take for what it still has to send."""
 
@@ -215,8 +217,9 @@ class Conversation:
     def _wait_for_acceptance(self) -> None:
         """The A-ASSOCIATE-AC leaves in the DUL's thread; nothing of ours may come before it."""
         deadline = time.monotonic() + self._deadlines.pdu
+        never = threading.Event()
         while self._assoc.dul.state_machine.current_state == "Sta3" and time.monotonic() < deadline:
-            self._poll.poll(1)
+            never.wait(TURN)
 
     def _end_by_deadline(self) -> None:
         if not self._stream.between:

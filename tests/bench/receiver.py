@@ -7,6 +7,7 @@ not synced, which is what storescp does.
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -19,9 +20,8 @@ from gateway.cstore.receive import Receive
 from gateway.cstore.space import WhileRoom
 from gateway.deidentify.cleaner import make_cleaner
 from gateway.deidentify.meta import file_meta
-from gateway.dicom.part10 import write_file
 from gateway.dicom.quiet import silence
-from gateway.dicom.server import Incoming, StorageServer
+from gateway.dicom.server import OUT_OF_RESOURCES, Incoming, StorageServer
 from gateway.ops import log
 from gateway.settings import Deidentify
 from gateway.state.db import Database
@@ -74,9 +74,12 @@ class AsItCame:
     def store(self, incoming: Incoming) -> int:
         sop_class, instance = incoming.sop_class.encode(), incoming.SOPInstanceUID.encode()
         meta = file_meta(sop_class, instance, incoming.transfer_syntax)
-        path = f"{self._folder}/{incoming.SOPInstanceUID}.dcm"
-        write_file(Path(path), (meta, incoming.data))
-        return 0x0000
+        fd = os.open(f"{self._folder}/{incoming.SOPInstanceUID}.dcm", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        try:
+            written = os.writev(fd, (meta, incoming.data))
+        finally:
+            os.close(fd)
+        return 0x0000 if written == len(meta) + len(incoming.data) else OUT_OF_RESOURCES
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
-"""The fuzzer of the receiver: `python -m tests.dicom.fuzz --count N --seed S`. The whole job, in a process of its own.
+"""The fuzzer of the receiver: `python -m tests.dicom.fuzz --count N --seed S [--job parser]`. In a process of its own.
 
 Hostile streams (`hostile`) come on associations of their own, some at a time; a few more connections say a byte a second or nothing
 at all; and one well-behaved association stores instances all the while. Afterwards the process must live, with no more memory,
-threads and descriptors than before; the well-behaved peer must have noticed nothing; every file in the outbox must be whole.
+threads and descriptors than before; the well-behaved peer must have noticed nothing; every file in the outbox must be whole. Job
+"whole" cleans and keeps what arrives; "parser" (see `tests.bench.receiver`) writes it down as it came, far more in the same time.
 """
 
 from __future__ import annotations
@@ -105,11 +106,11 @@ def _started(target: object, *args: object) -> threading.Thread:
     return thread
 
 
-def fuzz(count: int, seed: str, *, say_so: int = 0) -> Found:
+def fuzz(count: int, seed: str, *, job: str = "whole", say_so: int = 0) -> Found:
     """`count` streams; `say_so`: how many between two lines of progress on stderr."""
     study = corpus(new_folder("fuzz"), 1, 64)
     found, data = Found(), data_set(study.files[0])
-    with ours(1)(study) as target, emptied(target), slow_peers(target.port):
+    with ours(1, job=job)(study) as target, emptied(target), slow_peers(target.port):
         witness = Senders(target.port, study.files[0], pause=0.05)
         with witness.running(1):
             run(target, range(min(count, 200)), seed, data, found)  # so that what is made once is there
@@ -123,6 +124,8 @@ def fuzz(count: int, seed: str, *, say_so: int = 0) -> Found:
         if witness.bad or not witness.sent:
             found.wrong.append(f"the well-behaved peer: {witness.sent} sent, {witness.bad} answers were no success")
         judge(target, before, found)
+        if job == "whole":
+            found.wrong += not_whole(target)
     return found
 
 
@@ -170,25 +173,30 @@ def judge(target: Target, before: dict[str, int], found: Found) -> None:
     found.wrong += [
         f"{name} from {before[name]} to {now}" for name, now in facts(target.pids[0]).items() if now > allowed[name]
     ]
+
+
+def not_whole(target: Target) -> list[str]:
+    """What is half-written, and files that are not as the ledger says."""
     assert target.folder is not None
-    halves = [path.name for path in Path(target.folder / "outbox").rglob(".*")]
-    found.wrong += [f"half-written: {name}" for name in halves]
+    wrong = [f"half-written: {path.name}" for path in Path(target.folder / "outbox").rglob(".*")]
     outbox = Outbox(target.folder / "outbox")
     for key in outbox.series():
         lines = {line.file: line for line in outbox.ledger(key).values() if line.file}
         for file in outbox.files(key):
             line = lines.get(file.name)
             if line is None or (line.size, line.sha256) != (file.stat().st_size, digest([file.read_bytes()])):
-                found.wrong.append(f"not whole, or not in the ledger: {file.name}")
+                wrong.append(f"not whole, or not in the ledger: {file.name}")
+    return wrong
 
 
 def main() -> int:
     wants = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     wants.add_argument("--count", type=int, default=1000)
     wants.add_argument("--seed", default=str(int(time.time())))
+    wants.add_argument("--job", choices=["whole", "parser"], default="whole")
     asked = wants.parse_args()
     print(f"seed {asked.seed}", flush=True)
-    found = fuzz(asked.count, asked.seed, say_so=1)
+    found = fuzz(asked.count, asked.seed, job=asked.job, say_so=1)
     print(found)
     return int(bool(found.hung or found.wrong))
 
