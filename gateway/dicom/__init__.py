@@ -1,6 +1,7 @@
 """DICOM on the wire: the only room that imports pynetdicom.
 
-Takes:      a PACS's address and a query or move (association, qrscp); a listening socket and two callables (server).
+Takes:      a PACS's address and a query or move (association, qrscp); a listening socket and two callables (server). What follows
+            an acceptance: `lean` reads it, `pdu` and `dimse` tell what it is (pure), `gather` puts data sets together.
 Leaves:     C-FIND rows, C-MOVE answers; each arriving C-STORE as `Incoming`, undecoded, to `on_store`.
 Settings:   receiver.ae_title, receiver.max_associations; pacs.host, pacs.port, pacs.ae_title, pacs.response_timeout.
 Metrics:    associations, associations_rejected_total.
@@ -9,5 +10,5 @@ Fails how:  Retry(charge=False) when a peer does not answer or the association i
             silence and half messages. Never logs what it carries: see `quiet`.
 Standard:   PS3.4 B (storage), C (query/retrieve); PS3.7; PS3.8; PS3.10 7.1.
 
-What is borrowed from pynetdicom 3.0.4 beyond its public interface stands in `sockets`, `listener`, `waiting`, `reactor`.
+What is borrowed from pynetdicom 3.0.4 beyond its public interface stands in `sockets`, `listener`, `waiting`, `reactor`, `lean`.
 """

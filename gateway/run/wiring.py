@@ -268,6 +268,7 @@ def make_server(
         max_associations=settings.receiver.max_associations,
         count=count,
         tls=settings.receiver.tls,
+        spool=settings.state_dir / "outbox",
         commitments=make_commitments(settings, state.store, state.outbox),
     )
 
