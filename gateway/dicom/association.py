@@ -22,7 +22,7 @@ from pynetdicom.association import Association
 from gateway.dicom.moving import MoveAnswer, MoveWatch, Vigil, final_answer, has_message, refuse_unsafe, status_code
 from gateway.dicom.quiet import silence
 from gateway.dicom.reactor import steady
-from gateway.dicom.sockets import quicken
+from gateway.dicom.sockets import quicken, shut
 from gateway.dicom.status import CONFIG_PAUSE, PENDING, SUCCESS, find_failure
 from gateway.dicom.tls import requestor
 from gateway.errors import Refused, Retry
@@ -240,6 +240,7 @@ class Scu:
         """Ends the association at once."""
         if self._assoc is not None:
             self._assoc.abort()
+            shut(self._assoc)
         self._forget()
 
     @contextlib.contextmanager

@@ -60,6 +60,15 @@ def quicken(assoc: Association, timeout: float) -> None:
     wrapper.__class__ = QuickSocket
 
 
+def shut(assoc: Association) -> None:
+    """Closes what an abort leaves open when the thread that would have done it has died of what the peer sent (B3, B10)."""
+    wrapper = assoc.dul.socket
+    if wrapper is not None and wrapper.socket is not None and not assoc.dul.is_alive():
+        sock = wrapper.socket
+        wrapper.close()
+        sock.close()  # left open by it when the peer was faster
+
+
 class Bell(Protocol):
     """What another thread can end a wait with."""
 

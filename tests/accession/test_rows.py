@@ -174,3 +174,10 @@ def test_duplicates_collapse_across_batches() -> None:
     again = sort_out((admit("chest", row) for row in [*rows, {"accession_number": "A3"}]), seen)
     assert [one.accession.value for one in again.wanted] == ["A3"]
     assert again.aside == ()
+
+
+@pytest.mark.catalogue("R11")
+def test_a_study_uid_of_the_ris_is_not_believed() -> None:
+    """Nor any other column beyond the known ones: they are never asked for, stored or shown."""
+    row: dict[str, object] = {"accession_number": "SYN-1", "study_date": "20240503"}
+    assert admit("chest", {**row, "study_instance_uid": "1.2.3.4", "StudyInstanceUID": 7}) == admit("chest", row)

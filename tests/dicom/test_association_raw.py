@@ -16,6 +16,7 @@ from gateway.dicom.identifier import identifier, text
 from gateway.dicom.moving import MoveWatch
 from gateway.errors import Retry
 from tests.dicom.asking import A_ROW, KEYS, QUESTION, QUICK, STUDY
+from tests.dicom.serving import eventually
 from tests.support.raw_pacs import Answer, Asked, RawPacs, first_syntaxes, user_items, word
 
 MOVE = identifier("SERIES", KEYS)
@@ -98,7 +99,7 @@ def test_a7_a_link_that_is_half_open_is_noticed_by_the_kernel() -> None:
         assert idle + every * times <= 60, "a vanished peer is noticed in a minute"
 
 
-@pytest.mark.catalogue("B5", "O3")
+@pytest.mark.catalogue("B5", "B8", "O3")
 def test_o3_no_association_is_timed_by_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour forward ends idle associations of pynetdicom, an hour back keeps them waiting for an hour."""
     with (
@@ -144,12 +145,13 @@ ODD: dict[str, Answer] = {
 
 
 @pytest.mark.filterwarnings(ODD_THREAD)
-@pytest.mark.catalogue("B10")
+@pytest.mark.catalogue("B3", "B10")
 @pytest.mark.parametrize("move", [False, True])
 @pytest.mark.parametrize("odd", ODD)
 def test_b10_what_is_no_answer_ends_the_operation(odd: str, move: bool) -> None:
     with RawPacs(ODD[odd]) as pacs:
         assert why_no_answer(pacs, move=move) in NO_ANSWER
+        assert eventually(lambda: pacs.open == 0), "our socket is closed, whatever became of pynetdicom's thread"
 
 
 @pytest.mark.catalogue("M7")

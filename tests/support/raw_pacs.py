@@ -72,7 +72,7 @@ class RawPacs:
         self.asked: list[Asked] = []
         self._listener = socket.create_server((HOST, 0))
         self.port: int = self._listener.getsockname()[1]
-        self._open: list[socket.socket] = []
+        self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
@@ -82,12 +82,17 @@ class RawPacs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for sock in [self._listener, *self._open]:
+        for sock in [self._listener, *self._sockets]:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
             sock.close()
         for thread in self._threads:
             thread.join(5.0)
+
+    @property
+    def open(self) -> int:
+        """Connections that the other side has not ended."""
+        return sum(sock.fileno() >= 0 for sock in self._sockets)
 
     def _start(self, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, daemon=True)
@@ -98,7 +103,7 @@ class RawPacs:
         with contextlib.suppress(OSError):
             while True:
                 sock, _ = self._listener.accept()
-                self._open.append(sock)
+                self._sockets.append(sock)
                 self._start(lambda sock=sock: self._serve(sock))  # type: ignore[misc]
 
     def _serve(self, sock: socket.socket) -> None:
