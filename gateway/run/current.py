@@ -20,30 +20,26 @@ class Current:
         self.settings, self.listener = settings, listener
         self._path = path
 
-    def renew(self) -> bool:
-        """Reads the file again. False: it has mistakes or cannot be had, and everything goes on as it was."""
+    def renewed(self) -> Current | None:
+        """From the file, read again. None: it has mistakes or its port cannot be had, and everything goes on as it was."""
         log = structlog.get_logger()
         try:
             new = wiring.load_settings(self._path)
             self._check_fixed(new)
-            self._listen(new)
+            return Current(new, self._listener(new), self._path)
         except BadConfiguration as err:
             log.error("daemon.reload.refused", count=len(err.mistakes), detail=err.detail)
-            return False
         except Fatal as err:
             log.error("daemon.reload.refused", reason=err.reason, detail=err.detail)
-            return False
-        self.settings = new
-        return True
+        return None
 
     def _check_fixed(self, new: Settings) -> None:
         old = self.settings
         if (new.state_dir, new.database, new.node) != (old.state_dir, old.database, old.node):
             raise Fatal("daemon.reload", "state_dir, database and node change only with a restart")
 
-    def _listen(self, new: Settings) -> None:
+    def _listener(self, new: Settings) -> socket.socket:
+        """The same one, as long as its address is."""
         old = self.settings.receiver
-        if (new.receiver.bind, new.receiver.port) != (old.bind, old.port):
-            fresh = listen(new.receiver)
-            self.listener.close()
-            self.listener = fresh
+        same = (new.receiver.bind, new.receiver.port) == (old.bind, old.port)
+        return self.listener if same else listen(new.receiver)

@@ -5,15 +5,12 @@ Stop order: poll, find -> move (ends or C-CANCELs) -> receive -> screen -> deliv
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import structlog
 
@@ -30,10 +27,12 @@ from gateway.run import receiving, upkeep, wiring
 from gateway.run.children import Children, Hear
 from gateway.run.current import Current
 from gateway.run.endpoints import Endpoints
+from gateway.run.locking import lock_state
 from gateway.run.meter import Meter
 from gateway.run.receivers import listen, receive_kind
 from gateway.run.schedule import Schedule
 from gateway.run.screen import screen_kind
+from gateway.run.signals import Signals
 from gateway.run.worker import Role, Watch, attempt, work
 from gateway.settings import Settings
 
@@ -48,7 +47,7 @@ STATUS_SECONDS = 10.0
 
 
 def run(settings: Settings, config_path: Path, *, level: str = "info") -> int:
-    """Runs until SIGTERM (exit 0) or a fatal error (exit 1). SIGHUP: the configuration is read again."""
+    """Runs until SIGTERM (exit 0) or a fatal error (exit 1). SIGHUP: the configuration and certificates are read again."""
     forbid_core_dumps()
     silence()
     logs.configure(level, sys.stderr)
@@ -56,52 +55,22 @@ def run(settings: Settings, config_path: Path, *, level: str = "info") -> int:
     signals, systemd = Signals(), Systemd()
     with lock_state(settings):
         current = Current(settings, listen(settings.receiver), config_path)
+        life: Life | None = Life(current, systemd, signals, level=level)
         try:
-            while not Life(current, systemd, signals, level=level).live():
-                log = structlog.get_logger()
-                log.info("daemon.reloaded")
+            while life is not None:
+                life = life.live()
         finally:
-            current.listener.close()
             systemd.close()
     return 0
-
-
-def lock_state(settings: Settings) -> IO[bytes]:
-    """One daemon per state directory: what `Store.free_node` relies on. Raises Fatal("state.locked")."""
-    try:
-        settings.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
-        lock = (settings.state_dir / "daemon.lock").open("ab")
-    except OSError as err:
-        raise Fatal("state.folder", f"{settings.state_dir}: {err.strerror}; it must be writable") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise Fatal("state.locked", f"another pacs-gateway runs on {settings.state_dir}; stop it first") from None
-    return lock
-
-
-class Signals:
-    """SIGTERM and SIGINT: stop, a second one at once. SIGHUP: reload."""
-
-    def __init__(self) -> None:
-        self.stop = threading.Event()
-        self.reload = threading.Event()
-        signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, self._stop)
-        signal.signal(signal.SIGHUP, lambda *_: self.reload.set())
-
-    def _stop(self, *_: object) -> None:
-        if self.stop.is_set():
-            os._exit(1)
-        self.stop.set()
 
 
 class Life:
     """From start to drain with one configuration."""
 
     def __init__(self, current: Current, systemd: Systemd, signals: Signals, *, level: str) -> None:
-        self._current, self.signals, self.systemd = current, signals, systemd
+        self.current, self.signals, self.systemd, self._level = current, signals, systemd, level
+        self._receiving = False
+        self._successor: Life | None = None
         settings = self.settings = current.settings
         self.metrics, self.meter = Metrics(), Meter()
         self.hearts = Heartbeats()
@@ -123,30 +92,46 @@ class Life:
         self._asking, self._moving, self._delivering = (threading.Event() for _ in range(3))
         self._threads: dict[str, threading.Thread] = {}
 
-    def live(self) -> bool:
-        """True: told to stop; False: live again with the configuration read anew. Raises what ended it early."""
+    def live(self) -> Life | None:
+        """To its end: None when told to stop, else who lives next, and receives already. Raises what ended it early."""
         try:
             self._start()
             self._watch()
         finally:
             self._drain()
+        if self._successor and (self.failed or self.signals.stop.is_set()):
+            self._successor.give_up()
+            self._successor = None
         if self.failed:
             raise self.failed
-        return self.signals.stop.is_set()
+        if self._successor:
+            log = structlog.get_logger()
+            log.info("daemon.reloaded")
+        return self._successor
+
+    def receive(self) -> None:
+        """Starts the receive processes: on a reload while those of the life before still serve. Raises Fatal("receive.start")."""
+        for name in self.receivers.kind.names:
+            self._expect(name, BEAT_LIMIT)
+        self._receiving = True
+        self.receivers.start()
+        self.receivers.wait_ready()
 
     # ---- start
 
     def _start(self) -> None:
         log = structlog.get_logger()
-        freed, halves = self.state.store.free_node(), self.state.outbox.sweep()
-        swept = upkeep.clear_outbox(self.state) + upkeep.resume_outbox(self.state, time.time())
+        freed, halves = self.state.store.free_node(), 0
+        if self._receiving:
+            swept = self._sweep()
+        else:  # nothing arrives yet, so halves are those of a crash
+            halves = self.state.outbox.sweep()
+            swept = upkeep.clear_outbox(self.state) + upkeep.resume_outbox(self.state, time.time())
         log.info(
             "daemon.starting", version=__version__, node=self.settings.node, count=freed, files=halves, series=swept
         )
-        for name in self.receivers.kind.names:
-            self._expect(name, BEAT_LIMIT)
-        self.receivers.start()
-        self.receivers.wait_ready()
+        if not self._receiving:
+            self.receive()
         self.screening.start()
         self.endpoints.open()
         self._start_workers()
@@ -240,11 +225,33 @@ class Life:
                 self.systemd.status(self.endpoints.sentence())
 
     def _renewed(self) -> bool:
-        """Told to reload, and the new configuration is good: nothing is drained for a bad one."""
+        """Told to reload, and processes with the new configuration receive already: nothing is drained for a bad one."""
         if not self.signals.reload.is_set():
             return False
         self.signals.reload.clear()
-        return self._current.renew()
+        renewed = self.current.renewed()
+        self._successor = self._succeeded(renewed) if renewed else None
+        return self._successor is not None
+
+    def _succeeded(self, renewed: Current) -> Life | None:
+        successor = Life(renewed, self.systemd, self.signals, level=self._level)
+        try:
+            successor.page.pause(self.page.reason)
+            successor.receive()
+        except Fatal as err:
+            log = structlog.get_logger()
+            log.error("daemon.reload.refused", reason=err.reason, detail=err.detail)
+            if renewed.listener is not self.current.listener:
+                renewed.listener.close()
+            successor.give_up()
+            return None
+        return successor
+
+    def give_up(self) -> None:
+        """Ends what never lived."""
+        self.receivers.stop()
+        self.state.close()
+        self.page.close()
 
     # ---- drain
 
@@ -265,6 +272,8 @@ class Life:
         self.endpoints.close()
         self.state.close()
         self.page.close()
+        if self._successor is None or self._successor.current.listener is not self.current.listener:
+            self.current.listener.close()
         log.info("daemon.stopped")
 
     def _end(self, stop: threading.Event, *prefixes: str) -> None:
