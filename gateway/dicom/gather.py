@@ -63,6 +63,13 @@ class Spooled(mmap.mmap):
             super().madvise(option, begin, end - begin)
 
 
+class Lasting(mmap.mmap):
+    """Memory of our own: whoever forgets the pages of a mapped file that was written must not forget these."""
+
+    def madvise(self, option: int, start: int = 0, length: int | None = None) -> None:
+        """Does nothing."""
+
+
 class Gatherer:
     """Makes room for data sets. `folder`: where the nameless files go, the outbox's file system; None: memory only."""
 
@@ -87,7 +94,7 @@ class Slab:
 
     def __init__(self, opened: Callable[[], int] | None, budget: Budget) -> None:
         self._opened, self._budget = opened, budget
-        self._map = mmap.mmap(-1, LARGE)  # given back at once when it is closed, and only what is touched is taken
+        self._map = Lasting(-1, LARGE)  # given back at once when it is closed, and only what is touched is taken
         self._view = memoryview(self._map)
 
     def __call__(self, context: Context) -> Gathering:

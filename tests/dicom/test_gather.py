@@ -25,6 +25,7 @@ from pydicom.uid import (
 from gateway.dicom.dimse import Context
 from gateway.dicom.gather import LARGE, SMALL, Budget, Gatherer, Gathering, Spooled
 from gateway.errors import Retry
+from gateway.state.writing import write_synced
 
 SECRET = "Synthname^Sina"
 PIXELS = os.urandom(3 * LARGE // 2) * 2
@@ -106,6 +107,19 @@ def test_only_pixels_are_forgotten(tmp_path: Path, opened: set[str]) -> None:
     assert bytes(whole) == data
     del whole, mapped
     made.close()
+
+
+def test_what_was_written_from_it_stays_for_the_next_project(tmp_path: Path, opened: set[str]) -> None:
+    """Writers forget the pages of mapped files (`state.writing`, `part10.write_file`)."""
+    for size in (SMALL + 1, LARGE, 2 * LARGE):
+        data = data_set(ExplicitVRLittleEndian, PIXELS[:size])
+        made = gathered(Gatherer(tmp_path), ExplicitVRLittleEndian, data, 131066)
+        whole = made.done()
+        for number in range(2):
+            write_synced(str(tmp_path / f"{size}-{number}"), [b"head", whole[2:]], 0o600)
+            assert (tmp_path / f"{size}-{number}").read_bytes() == b"head" + data[2:]
+        del whole
+        made.close()
 
 
 @pytest.mark.parametrize("size", [0, 1, SMALL, SMALL + 1, LARGE])
