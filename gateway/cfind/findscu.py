@@ -10,13 +10,14 @@ from typing import Final, Protocol, TypeVar
 from pydicom.dataset import Dataset
 
 from gateway.cfind import answer, question
-from gateway.cfind.select import Found
+from gateway.cfind.accession_forms import Form, agrees, forms
+from gateway.cfind.select import EXACT_FORM, Found
 from gateway.dicom.association import Deadlines, Scu
 from gateway.dicom.identifier import text
 from gateway.dicom.listing import list_images
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import GatewayError, Retry
-from gateway.model import AccessionNumber, FoundSeries, FoundStudy
+from gateway.model import AccessionNumber, FoundSeries, FoundStudy, Wanted
 from gateway.settings import Pacs
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ class Finder:
         keywords: frozenset[str] = frozenset(),
         deadlines: Deadlines | None = None,
     ) -> None:
-        self._name = pacs.name
+        self._name, self._forms, self._limit = pacs.name, pacs.accession_forms, pacs.result_limit
         self._count = count
         self._scu = Scu(pacs, calling_ae, count=count, deadlines=deadlines)
         self._keys = question.keys_for(keywords)
@@ -71,15 +72,19 @@ class Finder:
             self._count.add("find_total", pacs=self._name, result="failed")
             raise
 
-    def find(self, accession: AccessionNumber, *, beat: Callable[[], object] = lambda: None) -> Found:
-        """All studies and series of that accession number. `beat` is called before each question: a sign of life.
+    def find(
+        self, accession: AccessionNumber, *, ris: Wanted | None = None, beat: Callable[[], object] = lambda: None
+    ) -> Found:
+        """All studies and series of that accession number, in the first of the PACS's forms of it that finds any.
+
+        `ris`: what else the RIS says of it. `beat` is called before each question: a sign of life.
 
         Raises Retry: charged when it is about this accession number (find.too-many, find.truncated, find.unable),
         uncharged when the PACS does not answer (pacs.*, find.timeout). An answer is complete or it is an error.
         """
         result = "failed"
         try:
-            found = self._find(accession, beat)
+            found = self._find(accession, ris, beat)
             result = "found" if found.series else "empty"
             return found
         finally:
@@ -87,7 +92,7 @@ class Finder:
 
     def images(self, StudyInstanceUID: str, SeriesInstanceUID: str) -> list[str]:
         """SOPInstanceUIDs of a series, by an IMAGE-level question."""
-        return self._timed(lambda: list_images(self._scu, StudyInstanceUID, SeriesInstanceUID))
+        return self._whole(self._timed(lambda: list_images(self._scu, StudyInstanceUID, SeriesInstanceUID)))
 
     def close(self) -> None:
         """Releases the association, if there is one. The next question opens another."""
@@ -112,16 +117,27 @@ class Finder:
             raise _ignored()
         return True
 
-    def _find(self, accession: AccessionNumber, beat: Callable[[], object]) -> Found:
-        beat()
-        rows = self._ask(question.studies(accession, self._keys), STUDY_CAP)
-        studies, dropped = answer.studies(rows, accession, self._keys.study)
+    def _find(self, accession: AccessionNumber, ris: Wanted | None, beat: Callable[[], object]) -> Found:
+        studies: list[FoundStudy] = []
+        template, dropped = EXACT_FORM, 0
+        for form in forms(accession, self._forms):
+            beat()
+            studies, lost = self._studies(form, ris)
+            template, dropped = form.template, dropped + lost
+            if studies:
+                break
         complete = []
         for study in studies:
             series, lost = self._series(study, beat)
             complete.append(answer.completed(study, series))
             dropped += lost
-        return Found(tuple(complete), dropped_rows=dropped)
+        return Found(tuple(complete), form=template, dropped_rows=dropped)
+
+    def _studies(self, form: Form, ris: Wanted | None) -> tuple[list[FoundStudy], int]:
+        rows = self._ask(question.studies(form.accession, self._keys), STUDY_CAP)
+        found, dropped = answer.studies(rows, form.accession, self._keys.study)
+        proven = [study for study in found if not form.cut or agrees(study, ris)]
+        return proven, dropped + len(found) - len(proven)
 
     def _series(self, study: FoundStudy, beat: Callable[[], object]) -> tuple[list[FoundSeries], int]:
         beat()
@@ -143,7 +159,13 @@ class Finder:
         return answer.counted(one, len(listed))
 
     def _ask(self, identifier: Dataset, row_cap: int) -> list[Dataset]:
-        return self._timed(lambda: self._scu.find(identifier, row_cap=row_cap))
+        return self._whole(self._timed(lambda: self._scu.find(identifier, row_cap=row_cap)))
+
+    def _whole(self, rows: list[T]) -> list[T]:
+        """As many rows as this PACS gives at most are not all of them (F7). Raises Retry."""
+        if self._limit and len(rows) >= self._limit:
+            raise Retry("find.truncated", f"{len(rows)} rows: this PACS cuts answers off at {self._limit}")
+        return rows
 
     def _timed(self, ask: Callable[[], T]) -> T:
         start = time.monotonic()

@@ -14,7 +14,7 @@ import structlog
 from gateway.cfind.select import CompiledSelect, Found, plan
 from gateway.dicom.patience import MAX_ATTEMPTS, REFUSED_ONE, Suspicion, back_off
 from gateway.errors import GatewayError, Retry
-from gateway.model import AccessionNumber, Plan
+from gateway.model import AccessionNumber, Plan, Wanted
 from gateway.state.rows import RequestClaim
 
 BATCH: Final = 50
@@ -37,7 +37,7 @@ class FindProject:
 class Asks(Protocol):
     """What a step needs of a Finder."""
 
-    def find(self, accession: AccessionNumber, *, beat: Callable[[], object]) -> Found: ...
+    def find(self, accession: AccessionNumber, *, ris: Wanted | None, beat: Callable[[], object]) -> Found: ...
 
     def prove(self, *, beat: Callable[[], object]) -> None: ...
 
@@ -131,7 +131,10 @@ class FindStep:
             self._store.settle_found(claim, answer, now=self._clock())
             kept = sum(s.verdict.keep for s in answer.series)
             log = structlog.get_logger()
-            log.info("request.found", request=claim.key, studies=answer.studies, series=len(answer.series), kept=kept)
+            log.info(
+                "request.found", request=claim.key, studies=answer.studies, series=len(answer.series), kept=kept,
+                form=answer.form,
+            )  # fmt: skip
         return True
 
     def _ask(self, claim: RequestClaim, down: dict[str, Retry]) -> Plan | None:
@@ -147,9 +150,10 @@ class FindStep:
 
     def _ask_one(self, claim: RequestClaim, name: str, down: dict[str, Retry]) -> Found:
         finder = self._finders[name]
+        ris = Wanted(claim.project, claim.accession, claim.patient_id, claim.study_date, claim.modality)
         try:
             finder.prove(beat=self._clock)
-            found = finder.find(claim.accession, beat=self._clock)
+            found = finder.find(claim.accession, ris=ris, beat=self._clock)
         except Retry as err:
             if err.charge:
                 self._suspicion.answered(claim.key)

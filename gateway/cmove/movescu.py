@@ -13,10 +13,14 @@ UNLISTABLE = frozenset({"find.unsupported", "find.unable", "find.truncated", "fi
 """Answers of a PACS that has no IMAGE level, or not for this series: the count has to do."""
 
 
-def list_series(scu: Scu, claim: SeriesClaim) -> list[str] | None:
-    """SOPInstanceUIDs of the series; None when this PACS cannot list them. Raises Retry when it does not answer."""
+def list_series(scu: Scu, claim: SeriesClaim, *, limit: int = 0) -> list[str] | None:
+    """SOPInstanceUIDs of the series; None when this PACS cannot list them. Raises Retry when it does not answer.
+
+    `limit`: rows at which the PACS cuts an answer off (F7), 0 = unknown; such a list is none.
+    """
     try:
-        return list_images(scu, claim.StudyInstanceUID, claim.SeriesInstanceUID)
+        listed = list_images(scu, claim.StudyInstanceUID, claim.SeriesInstanceUID)
+        return None if limit and len(listed) >= limit else listed
     except Retry as err:
         if err.reason in UNLISTABLE:
             return None

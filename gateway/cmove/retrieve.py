@@ -119,7 +119,7 @@ class MoveStep:
 
     def _retrieve(self, scu: Scu, claim: SeriesClaim) -> Wanted:
         """Returns once every project's ledger is complete. Raises GatewayError when it is not."""
-        listed = list_series(scu, claim)
+        listed = list_series(scu, claim, limit=self._pacs.result_limit)
         hashes = None if listed is None else frozenset(self._store.instance_hash(uid) for uid in listed)
         want = wanted(hashes, claim.instances)
         if not self._is_here(claim, want):

@@ -19,8 +19,6 @@ WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
     "pacs.*.query_model": ("study",),
     "pacs.*.retrieve": ("move",),
     "pacs.*.windows": ((),),
-    "pacs.*.accession_forms": (("{an}",),),
-    "pacs.*.result_limit": (0,),
     "project.*.source.fallback": ((),),
     "project.*.source.opt_out": NOTHING,
     "project.*.deidentify.options.*": tuple(o for o in OPTIONS if o != "clean-recognizable-visual-features"),

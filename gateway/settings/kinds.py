@@ -19,7 +19,7 @@ from gateway.settings import units
 from gateway.settings.cron import read_schedule
 from gateway.settings.finding import wrong
 from gateway.settings.query import query_fault
-from gateway.settings.template import layout_fault, patient_id_fault
+from gateway.settings.template import accession_form_fault, layout_fault, patient_id_fault
 
 FROM_FILE: Final = {"from": "file"}
 NO_PASSWORD: Final = "the URL without the secret; put that in a file of mode 0600 and name it with password_file"
@@ -205,3 +205,4 @@ Schedule: TypeAlias = Annotated[str, _faultless(_schedule_fault)]
 Query: TypeAlias = Annotated[str, _faultless(query_fault)]
 Layout: TypeAlias = Annotated[str, _faultless(layout_fault)]
 PatientId: TypeAlias = Annotated[str, _faultless(patient_id_fault)]
+AccessionForm: TypeAlias = Annotated[str, _faultless(accession_form_fault)]

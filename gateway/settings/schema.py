@@ -96,7 +96,7 @@ class Pacs(Part):
     windows: tuple[str, ...] = ()
     max_rate: kinds.Rate | None = None
     response_timeout: kinds.Wait = 900.0
-    accession_forms: Annotated[tuple[str, ...], Field(min_length=1)] = ("{an}",)
+    accession_forms: Annotated[tuple[kinds.AccessionForm, ...], Field(min_length=1)] = ("{an}",)
     result_limit: kinds.Rows = 0
     tls: Tls | None = None
 

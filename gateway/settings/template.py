@@ -1,4 +1,4 @@
-"""The two templates of the configuration: where a clean file goes, and what a patient is called."""
+"""The templates of the configuration: where a clean file goes, what a patient is called, how a PACS writes accession numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ PSEUDONYM: Final = "{pseudonym}"
 PSEUDONYM_LENGTH: Final = 16  # letters that stand in for {pseudonym}
 LO_LENGTH: Final = 64  # characters, PS3.5 6.2
 
+ACCESSION_FORM: Final = (
+    "text with {an} in it exactly once, as {an:0>10} to fill up to 10 characters, as {an:.16} to cut after 16"
+)
+
 _NAME: Final = re.compile(r"[A-Za-z0-9._+@= -]*")
+_AROUND: Final = re.compile(r"[!-~ ]*")
+_FORMAT: Final = re.compile(r"([!-~][<>^])?\d{0,2}(\.\d{1,2})?")
 
 
 def layout_fault(layout: str) -> str | None:
@@ -41,4 +47,19 @@ def patient_id_fault(template: str) -> str | None:
         return "printable ASCII without backslash, without a space at either end"
     if sum(map(len, around)) + PSEUDONYM_LENGTH > LO_LENGTH:
         return f"at most {LO_LENGTH - PSEUDONYM_LENGTH} characters beside {PSEUDONYM}: a patient ID has {LO_LENGTH} (PS3.5 6.2)"
+    return None
+
+
+def accession_form_fault(template: str) -> str | None:
+    """What is allowed instead, None when the template makes an accession number that may be sent (no wildcard: PS3.4 C.2.2.2.4)."""
+    try:
+        pieces = list(string.Formatter().parse(template))
+    except ValueError:
+        return ACCESSION_FORM
+    fields = [(field, spec, conversion) for _, field, spec, conversion in pieces if field is not None]
+    if len(fields) != 1 or fields[0][0] != "an" or fields[0][2] or not _FORMAT.fullmatch(fields[0][1] or ""):
+        return ACCESSION_FORM
+    around = "".join(text for text, *_ in pieces) + (fields[0][1] or "")
+    if not _AROUND.fullmatch(around) or any(c in around for c in "*?\\{}"):
+        return "printable ASCII without * ? \\ { } around {an}"
     return None

@@ -47,7 +47,7 @@ class Answers:
         self.asked: list[str] = []
         self.closed = 0
 
-    def find(self, accession: AccessionNumber, *, beat: Callable[[], object]) -> Found:
+    def find(self, accession: AccessionNumber, *, ris: Wanted | None, beat: Callable[[], object]) -> Found:
         beat()
         self.asked.append(accession.value)
         answer = self.answers.get(accession.value, self.otherwise)
@@ -212,9 +212,9 @@ def test_a_slow_batch_is_given_back() -> None:
     store, clock = Requests("A", "B"), Clock()
 
     class Slow(Answers):
-        def find(self, accession: AccessionNumber, *, beat: Callable[[], object]) -> Found:
+        def find(self, accession: AccessionNumber, *, ris: Wanted | None, beat: Callable[[], object]) -> Found:
             clock.now += BATCH_SECONDS + 1
-            return super().find(accession, beat=beat)
+            return super().find(accession, ris=ris, beat=beat)
 
     assert step(store, Slow({"A": found(), "B": found()}), clock=clock).step()
     assert store.said == {"R-A": ("found",), "R-B": ("released", "find.postponed", False)}

@@ -67,14 +67,20 @@ class Rig:
         self.outbox.note(series_key, line)
 
     def step(
-        self, pacs: PacsPeer | ScriptedPacs, *, patience: Patience = QUICK, response_timeout: float = 2.0
+        self,
+        pacs: PacsPeer | ScriptedPacs,
+        *,
+        patience: Patience = QUICK,
+        response_timeout: float = 2.0,
+        result_limit: int = 0,
     ) -> MoveStep:
         return MoveStep(
             projects=["p", "q"],
             store=self.store, outbox=self.outbox, calling_ae="RESEARCH", count=self.counts, board=self.board,
             clock=lambda: self.now, stop=self.stop, patience=patience,
             pacs=Pacs(
-                name="main", ae_title=pacs.ae_title, host=pacs.host, port=pacs.port, response_timeout=response_timeout
+                name="main", ae_title=pacs.ae_title, host=pacs.host, port=pacs.port,
+                response_timeout=response_timeout, result_limit=result_limit,
             ),
         )  # fmt: skip
 

@@ -267,3 +267,18 @@ def test_f7_a_list_that_is_cut_off_is_not_the_measure(rig: Rig) -> None:
     with ScriptedPacs(find=find, move=half_then_rest) as pacs:
         assert rig.step(pacs).step()
     assert (rig.only().state, rig.only().expected, rig.only().excluded) == ("excluded", 4, 4)
+
+
+@pytest.mark.catalogue("F7")
+def test_f7_a_list_at_the_limit_of_the_pacs_is_none(rig: Rig) -> None:
+    """Success, and as many instances as are listed: without the count it would be called complete."""
+    rig.plan(SERIES, instances=6)
+    some = script.sends(rig.receiver.port, images(SERIES, 4), then=SUCCESS)
+    whole = script.sends(rig.receiver.port, images(SERIES, 6), then=SUCCESS)
+    with ScriptedPacs(find=lists, move=script.in_turn(some, whole)) as pacs:
+        step = rig.step(pacs, result_limit=4)
+        assert step.step()
+        assert (rig.only().state, rig.only().reason) == ("planned", "move.incomplete")
+        rig.now += 60.0
+        assert step.step()
+    assert (rig.only().state, rig.only().expected, rig.only().excluded) == ("excluded", 6, 6)
