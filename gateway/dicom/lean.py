@@ -88,7 +88,12 @@ class Lean:
         if sock is not None:
             slab = self._gather.association()
             messages = Messages(_accepted(assoc), slab)
-            conversation = Conversation(assoc, sock, Stream(self._longest), messages, self._deadlines)
+            try:
+                conversation = Conversation(assoc, sock, Stream(self._longest), messages, self._deadlines)
+            except ValueError:  # closed already
+                slab.close()
+                plain()
+                return
             with self._lock:
                 self._running.add(conversation)
                 if self._stopping:
@@ -175,7 +180,7 @@ class Conversation:
 
     def _receive(self, buffer: memoryview) -> int:
         """Bytes read. 0: it is over, and said to pynetdicom how. Raises OSError."""
-        while not self._hung_up:
+        while not self._hung_up and self._socket.fileno() >= 0:
             wait = self._patience()
             if wait <= 0:
                 self._end_by_deadline()

@@ -108,6 +108,11 @@ def wake_if_unasked(assoc: Association) -> None:
     """For EVT_CONN_CLOSE: a peer that hangs up before asking for anything would hold its thread for the ACSE time-out."""
     if assoc.requestor.primitive is None:
         _stop_waiting(assoc)
+    elif not assoc.is_established or assoc.dul.state_machine.current_state == "Sta3":
+        assoc._kill = True  # nobody is told of a peer that hangs up before it is accepted (AA-5)
+        hang_up = getattr(assoc.dul.socket, "hang_up", None)
+        if hang_up is not None:
+            hang_up()
 
 
 def _stop_waiting(assoc: Association) -> None:

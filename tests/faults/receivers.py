@@ -57,6 +57,7 @@ class Warm:
     def __init__(self, site: Site, processes: int = PROCESSES, *, prefix: Sequence[str] = ()) -> None:
         self._state, self._group, self._processes = site.folder / "state", 0, processes
         self._listener = socket.create_server((HOST, 0), backlog=BACKLOG)
+        self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         self._process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "tests.faults.warm", str(site.folder / "gateway.toml"), str(self._listener.fileno())],
@@ -77,8 +78,12 @@ class Warm:
         return self._group
 
     def cut(self) -> None:
+        """Whoever waits in the listener's queue is sent away too: it is ours, and lives on."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._group, signal.SIGKILL)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._listener.accept()[0].close()
 
     def close(self) -> None:
         if self._group:
