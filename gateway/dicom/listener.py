@@ -20,6 +20,7 @@ from pynetdicom.transport import AssociationServer
 
 from gateway.dicom.sockets import QuickSocket
 from gateway.dicom.tls import Doorstep
+from gateway.dicom.turnstile import Turnstile
 
 POLL: Final = 0.2  # seconds: how soon a stop is noticed, and how long a lost race for a connection may take
 DEFER, MOST_DEFERRED = 0.002, 16  # seconds for each association that there is, up to so many of them
@@ -37,7 +38,8 @@ class Listener(AssociationServer):
     """Accepts on `listener`, which other processes share: it is closed here at the end, never shut down, never bound.
 
     `welcome()` says whether one more TCP connection may be taken, `busy()` how many associations there are: who has more of them
-    lets the others go first. `report(ErrorClass name)` gets what broke accepting one. `doorstep`: where TLS begins.
+    lets the others go first. `report(ErrorClass name)` gets what broke accepting one. `doorstep`: where TLS begins;
+    `turnstile`: where those are told who are not welcome, who are hung up on without it.
     """
 
     def __init__(  # noqa: PLR0913  what a server is made of
@@ -50,9 +52,10 @@ class Listener(AssociationServer):
         busy: Callable[[], int],
         report: Callable[[str], None],
         doorstep: Doorstep | None = None,
+        turnstile: Turnstile | None = None,
     ) -> None:
         self._listener, self._welcome, self._busy, self._report = listener, welcome, busy, report
-        self._doorstep = doorstep
+        self._doorstep, self._turnstile = doorstep, turnstile
         self._never = threading.Event()
         super().__init__(ae, listener.getsockname(), ae.ae_title, [], evt_handlers=handlers)
         self.timeout = POLL
@@ -83,17 +86,27 @@ class Listener(AssociationServer):
             self._listener.settimeout(POLL)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._doorstep is None:
+        if not self._welcome():
+            self._turn_away(request)
+        elif self._doorstep is None:
             super().process_request(request, client_address)
         else:
             self._doorstep.receive(request, lambda secured: self.finish_request(secured, client_address))
 
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        return self._welcome()
+    def _turn_away(self, request: socket.socket) -> None:
+        if self._turnstile is None:
+            self.shutdown_request(request)
+        else:
+            self._turnstile.take(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """socketserver prints a traceback to stderr here; a peer that is gone before it is served is no news."""
         self._report("connection.broken")
+
+
+def rejection_pdu(rejection: Rejection) -> bytes:
+    """A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+    return b"\x03\x00\x00\x00\x00\x04\x00" + bytes(rejection)
 
 
 def reject(assoc: Association, rejection: Rejection) -> None:

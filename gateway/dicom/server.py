@@ -33,6 +33,7 @@ from gateway.dicom.listener import (
     Rejection,
     end,
     reject,
+    rejection_pdu,
     threads_alive,
     wait_for,
     wake_if_unasked,
@@ -41,6 +42,7 @@ from gateway.dicom.quiet import where
 from gateway.dicom.sockets import quicken
 from gateway.dicom.threads import make_room_for_threads
 from gateway.dicom.tls import Doorstep, acceptor
+from gateway.dicom.turnstile import Turnstile
 from gateway.dicom.waiting import attend, dismiss
 from gateway.errors import GatewayError
 from gateway.settings import Tls
@@ -111,6 +113,7 @@ class StorageServer:
         self._lean = self._lean_path(limits)
         if self._tls:
             self._doorstep = Doorstep(self._tls, seconds=limits.acse, refused=self._rejected)
+        turnstile = None if self._tls else Turnstile(rejection_pdu(LIMIT_EXCEEDED), seconds=limits.acse)
         server = Listener(
             self._entity(limits),
             self._listener,
@@ -119,11 +122,14 @@ class StorageServer:
             busy=lambda: len(self._admitted),
             report=self._log.warning,
             doorstep=self._doorstep,
+            turnstile=turnstile,
         )
         while not stop.is_set():
             server.handle_request()
             self._publish()
         server.server_close()
+        if turnstile:
+            turnstile.close()
         if self._doorstep:
             self._doorstep.close()
         if self._commitment:

@@ -1,0 +1,116 @@
+"""Too many peers, peers that do not read, do not speak or speak nonsense: each ends by deadline or answer, others go on."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections import Counter
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.dicom.incoming import Limits
+from gateway.dicom.turnstile import Turnstile
+from tests.dicom import wire
+from tests.dicom.serving import associate_pdu, dcmtk, eventually, serving
+from tests.support.process import HOST
+
+LIMIT = b"\0\2\3\2"
+HOSTILE = ("../../../etc/x", "A\nINJECTED=1", "\x1b[31mRED", "'; DROP TABLE", "${jndi:x}", "\x00\x01\x02", "é\x85 %s%n")
+
+
+def answer(sock: socket.socket) -> tuple[int, bytes]:
+    """Kind of the PDU that comes, and the codes of a rejection."""
+    kind, body = wire.read_pdu(sock)
+    return kind, body if kind == 3 else b""
+
+
+def test_of_five_hundred_at_once_as_many_as_allowed_are_served_and_all_others_told_to_come_again() -> None:
+    with serving(most=32, limits=Limits(drain=2)) as rig, contextlib.ExitStack() as crowd:
+        before = wire.associate(rig.port)
+        crowd.enter_context(before)
+        socks = [crowd.enter_context(socket.create_connection((HOST, rig.port), timeout=60)) for _ in range(500)]
+        for sock in socks:
+            sock.sendall(wire.associate_rq())
+        answers = [answer(sock) for sock in socks]
+        assert Counter(answers) == {(2, b""): 31, (3, LIMIT): 469}
+        served = [sock for sock, (kind, _) in zip(socks, answers, strict=True) if kind == 2]
+        for sock in (before, *served):
+            sock.sendall(wire.store(bytes(100)))
+            assert wire.status(sock) == 0
+        assert rig.rejected("limit") + rig.rejected("connections") == 469
+        for sock in socks:
+            sock.close()
+        assert eventually(lambda: rig.associations() == 1)
+        assert dcmtk("echoscu", rig.port).returncode == 0
+
+
+def test_who_is_turned_away_in_tiny_pieces_or_speaks_something_else() -> None:
+    with serving(most=1, limits=Limits(acse=2, drain=2)) as rig, contextlib.ExitStack() as crowd:
+        held = [crowd.enter_context(socket.create_connection((HOST, rig.port), timeout=20)) for _ in range(20)]
+        late = [crowd.enter_context(socket.create_connection((HOST, rig.port), timeout=20)) for _ in range(4)]
+        pieces, foreign, gone, _ = late
+        request = wire.associate_rq()
+        for at in range(0, len(request), 40):
+            pieces.sendall(request[at : at + 40])
+        assert answer(pieces) == (3, LIMIT)
+        foreign.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert wire.read_pdu(foreign) == (0, b"")
+        gone.close()
+        for sock in (late[3], *held):  # silent ones end by deadline, inside and at the turnstile
+            assert wire.read_pdu(sock) == (0, b"")
+        assert eventually(lambda: dcmtk("echoscu", rig.port).returncode == 0)
+
+
+def test_the_turnstile_is_bounded_and_hangs_up_at_the_end() -> None:
+    turnstile = Turnstile(b"no", most=1, seconds=30)
+    pairs = [socket.socketpair() for _ in range(2)]
+    for ours, _ in pairs:
+        turnstile.take(ours)
+    assert pairs[1][1].recv(1) == b""
+    turnstile.close()
+    assert pairs[0][1].recv(1) == b""
+    for _, theirs in pairs:
+        theirs.close()
+
+
+def test_a_peer_that_does_not_read_ends_by_deadline_while_others_go_on() -> None:
+    """Its answers pile up until its window and our buffer are full."""
+    with serving(limits=Limits(pdu=1.0, idle=2.0, drain=2)) as rig, wire.associate(rig.port, timeout=30) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        echoes = wire.echo() * 2000
+        with contextlib.suppress(OSError):
+            while True:
+                deaf.sendall(echoes)
+        assert eventually(lambda: rig.associations() == 0, 20)
+        assert dcmtk("echoscu", rig.port).returncode == 0
+
+
+def test_an_idle_association_ends_by_deadline() -> None:
+    with serving(limits=Limits(idle=0.5, drain=2)) as rig:
+        with wire.associate(rig.port, timeout=20) as idle:
+            assert wire.read_pdu(idle)[0] in (0, 7)
+        with wire.associate(rig.port, timeout=20) as used:  # after an echo too, and after a request of pynetdicom's
+            used.sendall(wire.echo())
+            assert wire.status(used) == 0
+            assert wire.read_pdu(used)[0] in (0, 7)
+        assert eventually(lambda: rig.associations() == 0)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_that_a_peer_calls_itself_or_its_instances_is_logged(text: str) -> None:
+    raw = text.encode("latin-1")
+    with capture_logs() as logs, serving() as rig:
+        for calling, called in ((text, "RESEARCH"), ("MODALITY", text), ("STRANGER", text)):
+            with socket.create_connection((HOST, rig.port), timeout=20) as sock:
+                request = bytearray(associate_pdu("X", "X"))
+                request[10:26] = called.encode("latin-1")[:16].ljust(16)
+                request[26:42] = calling.encode("latin-1")[:16].ljust(16)
+                sock.sendall(request)
+                assert wire.read_pdu(sock)[0] in (2, 3, 7, 0)
+        with wire.associate(rig.port) as sock:
+            sock.sendall(wire.store(raw * 5, instance=text))
+            assert wire.read_pdu(sock)[0] in (4, 7)
+        assert dcmtk("echoscu", rig.port).returncode == 0
+    assert text[:12] not in repr([{k: str(v) for k, v in line.items()} for line in logs])
+    assert not [line for line in logs if any(text[:6] in str(value) for value in line.values())]
