@@ -94,7 +94,8 @@ class Slab:
 
     def __init__(self, opened: Callable[[], int] | None, budget: Budget) -> None:
         self._opened, self._budget = opened, budget
-        self._map = Lasting(-1, LARGE)  # given back at once when it is closed, and only what is touched is taken
+        # only what is touched is taken, and closing gives it back at once
+        self._map = Lasting(-1, LARGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._view = memoryview(self._map)
 
     def __call__(self, context: Context) -> Gathering:
