@@ -237,6 +237,11 @@ def sync_folder(folder: Path | str) -> int:
         os.close(fd)
 
 
+def _there(target: Path) -> Stored:
+    with target.open("rb", buffering=0) as file:
+        return Stored(target, os.fstat(file.fileno()).st_size, file_digest(file, "sha256").hexdigest(), new=False)
+
+
 def digest(parts: Sequence[Buffer]) -> str:
     """SHA-256 in hex digits."""
     h = hashlib.sha256()
