@@ -12,7 +12,7 @@ from tests.faults.cuts import Cutting, corpus
 from tests.faults.receivers import Warm
 from tests.faults.site import Search, Site
 
-CUTS = 8
+CUTS = 6
 
 
 @pytest.fixture

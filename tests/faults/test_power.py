@@ -9,7 +9,7 @@ from tests.faults.mounts import inside
 
 @pytest.mark.slow
 def test_what_was_acknowledged_survives_a_power_cut() -> None:
-    done = inside("tests.faults.power", "--count", "3", "--seed", "2")
+    done = inside("tests.faults.power", "--count", "2", "--seed", "2")
     print(done.stdout)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "wrong=[]" in done.stdout and "acknowledged=0" not in done.stdout
