@@ -10,7 +10,7 @@ from gateway.errors import Fatal
 from gateway.run.children import Kind
 from gateway.settings import Receiver
 
-BACKLOG = 128
+BACKLOG = 512
 
 
 def listen(receiver: Receiver) -> socket.socket:
@@ -30,5 +30,8 @@ def listen(receiver: Receiver) -> socket.socket:
 
 
 def receive_kind(receiver: Receiver, listener: socket.socket, page: Page) -> Kind:
-    number = os.cpu_count() or 1 if receiver.processes == "auto" else receiver.processes
-    return Kind("receive", "gateway.run.receive", number, (listener.fileno(), page.fileno()))
+    return Kind("receive", "gateway.run.receive", processes(receiver), (listener.fileno(), page.fileno()))
+
+
+def processes(receiver: Receiver) -> int:
+    return os.cpu_count() or 1 if receiver.processes == "auto" else receiver.processes

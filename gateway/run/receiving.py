@@ -13,7 +13,8 @@ from gateway.cstore.push import Push, PushProject
 from gateway.cstore.settling import SettleStep
 from gateway.cstore.space import Bounds, Room
 from gateway.rules import SelectionRule
-from gateway.settings import Pacs, Project, Settings
+from gateway.run.receivers import processes
+from gateway.settings import Pacs, Project, Receiver, Settings
 from gateway.state.outbox import Outbox
 from gateway.state.store import Store
 
@@ -65,3 +66,8 @@ def report_to(settings: Settings, calling_ae: str, address: str) -> Pacs | None:
         if peer.ae_title == calling_ae and peer.port and within(address, peer.address):
             return Pacs(name="peer", ae_title=calling_ae, host=address, port=peer.port, tls=receiver.tls)
     return next((p for p in settings.pacs if p.ae_title == calling_ae), None)
+
+
+def share(receiver: Receiver) -> int:
+    """Of max_associations, for each process: all of them together take no more, but for what rounding up adds."""
+    return -(-receiver.max_associations // processes(receiver))

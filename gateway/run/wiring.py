@@ -37,7 +37,7 @@ from gateway.errors import BadConfiguration, Fatal, Mistake
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
 from gateway.run.crosswalk import anchored, checked, load_crosswalk
-from gateway.run.receiving import make_commitments, make_push
+from gateway.run.receiving import make_commitments, make_push, share
 from gateway.settings import Project, Select, Settings
 from gateway.state.db import Database
 from gateway.state.outbox import OWN, Outbox
@@ -265,7 +265,7 @@ def make_server(
         admit=PeerList(settings).admits,
         on_store=Paced(room.store, pacs=settings.pacs, page=page, count=count, stop=stop).store,
         paused=room.paused,
-        max_associations=settings.receiver.max_associations,
+        max_associations=share(settings.receiver),
         count=count,
         tls=settings.receiver.tls,
         spool=settings.state_dir / "outbox",
