@@ -4,7 +4,8 @@ What is committed is others' business. A report goes out beside pynetdicom's rea
 ever when the association ends at that moment. So its response is sorted out of the queue of messages, and they leave one by one.
 
 Leaned on in pynetdicom 3.0.4, held by tests/dicom/test_commitment.py: `dimse.send_msg(primitive, context ID)` sends from any
-thread; `dimse.msg_queue.put((context ID, primitive))` is how a message arrives.
+thread; `dimse.msg_queue.put((context ID, primitive))` is how a message arrives; `acse.negotiate_release()` takes nothing that the
+reactor would.
 """
 
 from __future__ import annotations
@@ -220,7 +221,8 @@ def dial(peer: Address, calling_ae: str, asked: Asked, verdicts: Verdicts) -> No
     if not assoc.is_established:
         raise Retry("commitment.unreachable", "no association for a report", charge=False)
     told = lines[0].send(asked, verdicts)
-    assoc.release()
+    if assoc.is_established:
+        assoc.acse.negotiate_release()  # `release` would pause the reactor
     if not told:
         raise Retry("commitment.unheard", "the report was not taken", charge=False)
 
