@@ -112,7 +112,7 @@ class Commitments:
             log.error("commitment.failed", reason=err.reason)
         else:
             failed = sum(map(bool, verdicts.values()))
-            log.info("commitment.reported", instances=len(verdicts), failed=failed, heard=told)
+            log.info("commitment.reported" if told else "commitment.unheard", instances=len(verdicts), refused=failed)
         finally:
             with self._lock:
                 self._running.discard(threading.current_thread())
