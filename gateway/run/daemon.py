@@ -234,8 +234,9 @@ class Life:
         return self._successor is not None
 
     def _succeeded(self, renewed: Current) -> Life | None:
-        successor = Life(renewed, self.systemd, self.signals, level=self._level)
+        successor = None
         try:
+            successor = Life(renewed, self.systemd, self.signals, level=self._level)
             successor.page.pause(self.page.reason)
             successor.receive()
         except Fatal as err:
@@ -243,7 +244,8 @@ class Life:
             log.error("daemon.reload.refused", reason=err.reason, detail=err.detail)
             if renewed.listener is not self.current.listener:
                 renewed.listener.close()
-            successor.give_up()
+            if successor:
+                successor.give_up()
             return None
         return successor
 

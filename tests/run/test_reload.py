@@ -120,3 +120,20 @@ def test_a_reload_is_not_waited_for_by_new_associations_while_an_old_one_still_s
     daemon.wait_until(lambda: "daemon.reloaded" in daemon.log.read_text(), 60)
     daemon.wait_until(lambda: not set(before) & set(receivers(daemon)), 40)
     assert daemon.stop() == 0
+
+
+def test_a_reload_that_cannot_start_changes_nothing(daemon: Daemon) -> None:  # noqa: F811
+    """The configuration is good, the state is not that of its key: found only when the new life begins."""
+    started(daemon)
+    before = receivers(daemon)
+    key = daemon.config.parent / "pseudonym.key"
+    key.write_bytes(bytes(range(1, 33)))
+    os.kill(daemon.pid, signal.SIGHUP)
+    daemon.wait_until(lambda: "daemon.reload.refused" in daemon.log.read_text(), 40)
+    assert "written with another key" in daemon.log.read_text()
+    assert receivers(daemon) == before and daemon.get("/readyz")[0] == 200
+    key.write_bytes(bytes(range(32)))
+    os.kill(daemon.pid, signal.SIGHUP)
+    daemon.wait_until(lambda: "daemon.reloaded" in daemon.log.read_text() and daemon.get("/readyz")[0] == 200, 60)
+    assert not set(before) & set(receivers(daemon))
+    assert daemon.stop() == 0
