@@ -122,18 +122,22 @@ def test_m10_a_move_that_goes_on_after_our_abort_is_not_doubled(rig: Rig) -> Non
 
     def the_rest() -> None:
         if go_on.wait(10.0):
-            script.store(rig.receiver.port, images(SERIES)[2:])
+            script.store(rig.receiver.port, images(SERIES)[2:], delay=0.3)
 
     def never_ends(reply: script.Reply) -> None:
         script.store(rig.receiver.port, images(SERIES)[:2])
         threading.Thread(target=the_rest).start()
         reply.wait(30.0)
 
+    def lists_again(reply: script.Reply) -> None:
+        lists(reply)
+        go_on.set()
+
     with ScriptedPacs(find=lists, move=never_ends) as pacs:
         assert rig.step(pacs, response_timeout=0.5).step()
         assert (rig.only().state, rig.only().reason) == ("planned", "move.stalled")
         rig.now += 60.0
-        go_on.set()
+        pacs.find = lists_again
         patient = replace(QUICK, quiet=5.0)
         assert rig.step(pacs, patience=patient).step()
         assert moved(pacs) == [SERIES], "asked for once"
