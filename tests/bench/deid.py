@@ -149,6 +149,7 @@ def measure(name: str, corpus: Corpus, rounds: Sequence[Sequence[Tool]]) -> Seri
         for tool in taking_part:
             dest = new_folder("deid")
             source = corpus.sources[tool.slow]
+            os.sync()  # what the one before left to be written is no burden of the next one
             series.runs.setdefault(tool.name, {})[number] = run(tool, corpus.warm, source, dest)
             if tool.name not in series.scores:
                 series.scores[tool.name] = score(source, dest, corpus.identifiers)
@@ -236,7 +237,7 @@ def profile(warm: Path, source: Path, passes: int) -> None:
 
 def main() -> None:
     wants = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    wants.add_argument("-n", "--instances", type=int, default=200)
+    wants.add_argument("-n", "--instances", type=int, default=400)
     wants.add_argument("-s", "--slow-instances", type=int, default=40, help="for tools that do some 30 a second")
     wants.add_argument("-f", "--frames", type=int, default=4000)
     wants.add_argument("-r", "--rounds", type=int, default=7)
