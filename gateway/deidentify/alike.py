@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.deidentify.actions import Action, Rule
@@ -30,8 +30,7 @@ class Editor(Protocol):
 
     buf: bytes
 
-    @property
-    def one_level(self) -> Callable[..., tuple[Parts | None, int]]: ...
+    def one_level(self, pos: int, end: int, scope: Scope, *, open_end: bool) -> tuple[Parts | None, int]: ...
     def edit(self, head: Header, pos: int, end: int, scope: Scope) -> tuple[Parts | None, int]: ...
     def noted(self, head: Header, scope: Scope) -> Scope: ...
     def rule(self, head: Header, scope: Scope) -> tuple[Rule, bytes]: ...

@@ -53,7 +53,6 @@ class Walker:
         self.repeats: Repeats | None = None
         self.seen: dict[int, bytes] = {}
         self.has_pixels = False
-        self.one_level = self._sorted_level if walk.sort else self._level
         self.spans: list[tuple[int, int]] = []  # where in the bytes pixel data was
         self.buf = b""
         self.marks: tuple[Mark, ...] = ()
@@ -72,6 +71,11 @@ class Walker:
             self.repeats = self.subject.repeats(self.made_for.sop_class, self.made_for.charset)
         self.charset = read_charset(self.made_for.charset)
         return Scope(codec, self.profile.rules_at(self.made_for.sop_class, 0), self.charset)
+
+    def one_level(self, pos: int, end: int, scope: Scope, *, open_end: bool) -> tuple[Parts | None, int]:
+        """As `_level`. Not kept on the walker: it would refer to itself, and outlive its walk, and the whole file with it."""
+        walked = self._sorted_level if self.made_for.sort else self._level
+        return walked(pos, end, scope, open_end=open_end)
 
     def _level(self, pos: int, end: int, scope: Scope, *, open_end: bool) -> tuple[Parts | None, int]:
         """One data set or item. -> parts (None: nothing changed), where it ends. `open_end`: up to an item delimiter."""
