@@ -92,7 +92,7 @@ class Doorstep:
 
     def __init__(self, context: ssl.SSLContext, *, seconds: float, refused: Callable[[str], None]) -> None:
         self._context, self._seconds, self._refused = context, seconds, refused
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._waiting: set[socket.socket] = set()
         self._closed = False
 
@@ -107,26 +107,25 @@ class Doorstep:
         threading.Thread(target=self._receive, args=(sock, enter), name="tls-handshake", daemon=True).start()
 
     def close(self) -> None:
-        """Nobody enters any more."""
+        """Who was let in before may still enter, in the time that a handshake has; then nobody does any more."""
         with self._lock:
+            self._lock.wait_for(lambda: not self._waiting, self._seconds)
             self._closed, waiting = True, list(self._waiting)
         for sock in waiting:
             _hang_up(sock)
 
     def _receive(self, sock: socket.socket, enter: Callable[[ssl.SSLSocket], None]) -> None:
         deadline = time.monotonic() + self._seconds
-        secured = None
         try:
             secured = self._secured(sock, deadline)
+            if secured is not None and not self._closed:
+                enter(secured)
+            else:
+                (secured or sock).close()
         finally:
             with self._lock:
                 self._waiting.discard(sock)
-            if secured is None:
-                sock.close()
-        if secured is not None and not self._closed:
-            enter(secured)
-        elif secured is not None:
-            secured.close()
+                self._lock.notify_all()
 
     def _secured(self, sock: socket.socket, deadline: float) -> ssl.SSLSocket | None:
         """None: refused, and counted unless it was the empty connection of a load balancer."""

@@ -84,7 +84,7 @@ class Filling:
 
     def _paused(self, reason: str) -> None:
         self._until(lambda: self._metric(f'receiver_paused{{reason="{reason}"}}') == 1.0, f"no alert: {reason}")
-        assert self._daemon.status()["paused"] == [reason]
+        self._until(lambda: self._daemon.status()["paused"] == [reason], f"status does not say so: {reason}")
         before = self._metric(f'associations_rejected_total{{reason="{reason}"}}')
         with pytest.raises(Rejected) as refused:
             Sender(self._site.port, self._classes).sock.close()
