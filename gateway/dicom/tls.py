@@ -45,6 +45,13 @@ class Dialled(ssl.SSLSocket):
             self.close()  # pynetdicom leaves it open
             raise
 
+    def shutdown(self, how: int) -> None:
+        try:
+            super().shutdown(how)
+        except OSError:
+            self.close()  # again
+            raise
+
 
 def acceptor(tls: Tls) -> ssl.SSLContext:
     """For peers that call us: they must show a certificate of `ca`'s. Raises Fatal("tls.file")."""
