@@ -90,9 +90,11 @@ def test_the_rate_is_kept_and_the_delay_counted(page: Page) -> None:
 
 
 def test_others_do_not_wait_but_who_has_no_name_of_a_pacs_counts(page: Page) -> None:
+    start = time.monotonic()
     spent(paced(page), int(RATE * BURST))
     assert spent(paced(page), 50 * int(RATE), calling=OTHER) < LONGEST / 2
-    assert spent(paced(page), 300_000, calling="GATEWAY") >= 0.29
+    spent(paced(page), 300_000, calling="GATEWAY")
+    assert time.monotonic() - start >= 0.29, "0.3 MB beyond the burst at 1 MB/s"
 
 
 def test_a_receiver_that_ends_lets_nobody_wait(page: Page) -> None:

@@ -27,13 +27,16 @@ class Counts:
         self.added: Counter[tuple[str, ...]] = Counter()
         self.now: dict[tuple[str, ...], float] = {}
         self.observed: Counter[str] = Counter()
+        self._lock = threading.Lock()  # threads of many associations count at once
 
     def add(self, name: str, value: float = 1, **labels: str) -> None:
-        self.added[(name, *labels.values())] += int(value)
+        with self._lock:
+            self.added[(name, *labels.values())] += int(value)
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
         assert seconds >= 0
-        self.observed[name] += 1
+        with self._lock:
+            self.observed[name] += 1
 
     def set(self, name: str, value: float, **labels: str) -> None:
         self.now[(name, *labels.values())] = value
