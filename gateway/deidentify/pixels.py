@@ -12,6 +12,8 @@ from gateway.model import Buffer
 PIXEL_VRS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OV", b"UN"))
 """What pixel data may come as; text in its place is no pixel data."""
 _ITEM_HEAD = 8
+SEARCHED, MOST_SEARCHED = 1 << 14, 1 << 26
+"""Bytes of native pixel data that is searched for the patient's values although it is an image; of any that is searched at all."""
 GUESSED_FIRST, GUESSED_MOST = 1 << 14, 1 << 24
 """Bytes that are searched for pixel data before its place is found the slow way."""
 SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS = (
@@ -24,9 +26,9 @@ SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS = (
 )
 STORED, HIGH = 0x00280101, 0x00280102
 GEOMETRY = frozenset((SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS, STORED, HIGH))
+"""What the size of native pixel data follows from (PS3.5 8.1.1)."""
 OVERLAYS = frozenset(0x60000102 | group << 17 for group in range(16))
 """Overlay Bit Position of each overlay group: not 0 where the overlay lies in unused bits of the pixels (PS3.3 C.9.2, retired)."""
-"""What the size of native pixel data follows from (PS3.5 8.1.1)."""
 
 
 class Cut(NamedTuple):
@@ -59,10 +61,26 @@ def fragments_end(data: Buffer, pos: int, codec: Codec) -> int:
         pos += length
 
 
-def native_size(seen: Mapping[int, bytes], length: int, codec: Codec) -> int:
+def native_image(value: memoryview, seen: Mapping[int, bytes], codec: Codec) -> Buffer:
+    """What of native pixel data stays: the image, without overlays in its unused bits. `seen`: raw values of `GEOMETRY`.
+
+    A view is passed through unread. Bytes, which are searched like any other value, where one cannot know it for an image of just
+    this size, or where it is so short that the search costs nothing: elements that a broken file has among its pixels are found.
+    Raises Malformed, also for more of what is no image than can be searched.
+    """
+    size = image_size(seen, len(value), codec)
+    image = without_overlays(value[: size or len(value)], seen, codec)
+    if size > SEARCHED:
+        return image
+    if len(image) > MOST_SEARCHED:
+        raise Malformed
+    return bytes(image)
+
+
+def image_size(seen: Mapping[int, bytes], length: int, codec: Codec) -> int:
     """How many bytes of native pixel data are image, its padding included; what is behind them could be anything.
 
-    `seen`: raw values of `GEOMETRY`. -> `length` where these do not tell, or tell of more than there is.
+    `seen`: raw values of `GEOMETRY`. -> 0 where these do not tell, or tell of more than there is.
     """
     word = struct.Struct(codec.order + "H")
     try:
@@ -70,13 +88,13 @@ def native_size(seen: Mapping[int, bytes], length: int, codec: Codec) -> int:
         samples = word.unpack(seen.get(SAMPLES, word.pack(1)))[0]
         frames = int(seen.get(FRAMES, b"").strip(b" \0") or 1)
     except (struct.error, ValueError):
-        return length
+        return 0
     size = (rows * columns * samples * bits * frames + 7) // 8
     halved = size * 2 // 3  # two pixels share their colour (PS3.3 C.7.6.3.1.2); some senders write it out all the same
     if b"422" in seen.get(PHOTOMETRIC, b"") and length < size:
         size = halved
     size += size & 1
-    return size if 0 < size < length else length
+    return size if 0 < size <= length else 0
 
 
 def has_overlays(seen: Mapping[int, bytes]) -> bool:

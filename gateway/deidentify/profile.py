@@ -27,10 +27,12 @@ from gateway.deidentify.table import Table, load_table
 from gateway.deidentify.types import load_types
 from gateway.settings import Deidentify
 
-REVISION = "4"
+REVISION = "5"
 """Raised when the engine does something else with the same rules, so that the version hash tells."""
 
 FIXED = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E, PATIENT_ID, 0x00080005}) | PIXEL_TAGS
+DEPENDENT = {0x00120081: 0x00120082}
+"""Ethics committee's name: Type 1C, there only beside the approval number (PS3.3 C.7.1.3)."""
 PRIVATE = Rule(Action.REMOVE, "default: private")
 
 
@@ -96,6 +98,7 @@ def compile_profile(settings: Deidentify) -> Profile:
     check_patient_id(settings.patient_id)
     options, table = applied(settings.options), load_table()
     standard = make_standard(table, options)
+    _drop_dependent(standard)
     overridden = _override(standard, settings)
     sources = digests(options)
     return Profile(
@@ -111,6 +114,15 @@ def compile_profile(settings: Deidentify) -> Profile:
         kept=frozenset(tag for tag, rule in standard.rules.items() if rule.spared),
         sources=sources,
     )
+
+
+def _drop_dependent(standard: Standard) -> None:
+    """What the table replaces by a dummy, and PS3.3 forbids without another attribute that the table removes, goes with that."""
+    for tag, needed in DEPENDENT.items():
+        rule = standard.rules[tag]
+        if rule.action is Action.DUMMY and standard.rules[needed].action is Action.REMOVE:
+            told = f"{rule.source}; made stricter: goes with ({needed >> 16:04X},{needed & 0xFFFF:04X})"
+            standard.rules[tag] = Rule(Action.REMOVE, told)
 
 
 def _override(standard: Standard, settings: Deidentify) -> frozenset[int]:

@@ -119,7 +119,7 @@ class Twins:
         parts: Parts = [b"".join(pieces)]
         if twin.image is not None:
             image, after = walker.edit(twin.image.head, twin.image.start, len(data), twin.image.scope)
-            if image is None or after != len(data):
+            if image is None or after != len(data) or not isinstance(image[-1], memoryview):  # bytes: to be searched
                 return None
             parts += image
         return Done(walker, parts, original, new) if original else None
@@ -146,6 +146,8 @@ class Twins:
     def _made(self, source: Source, subset: Subset, done: Done) -> Twin | None:
         """None where a walk element by element does not lead to the same result."""
         (codec, size, own), walk = subset, done.walker.made_for
+        if done.walker.has_pixels and not isinstance(done.parts[-1], memoryview):  # pixel data that is searched
+            return None
         walker, head = Walker(self._route, walk), source.data[:size]
         walker.marks = done.walker.marks
         passed = first_look(done.parts, done.original, own, self._route.profile.kept, codec)

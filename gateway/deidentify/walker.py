@@ -21,7 +21,7 @@ from gateway.deidentify.decision import CLEANED, WITH_ITEMS, Value, decide, dist
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Header, Malformed
 from gateway.deidentify.fastpath import FastPath
 from gateway.deidentify.output import Output, Parts, check_end, read_header, within
-from gateway.deidentify.pixels import PIXEL_VRS, fragments_end, has_overlays, native_size, pixel_end, without_overlays
+from gateway.deidentify.pixels import PIXEL_VRS, fragments_end, has_overlays, native_image, pixel_end
 from gateway.deidentify.preview import CHARACTER_SET
 from gateway.deidentify.private import CREATORS, note_creator, past_private, safe_rule, unnumbered
 from gateway.deidentify.pseudonym import PADDING
@@ -210,7 +210,7 @@ class Walker:
         return head.length != UNDEFINED and self.trace is None and not watched
 
     def _pixels(self, head: Header, pos: int, scope: Scope) -> tuple[Parts, int]:
-        """Header and value as two parts; the value is a view of the input, without what is no image."""
+        """Header and value as two parts; what is known for an image is a view of the input."""
         if head.vr not in PIXEL_VRS:
             raise Malformed
         self._tell(head.tag, Action.KEEP, PIXELS, scope)
@@ -225,9 +225,8 @@ class Walker:
             if has_overlays(self.seen):  # in bits that nobody here can reach
                 raise Malformed
             return [self.buf[pos : head.value], without_comments(view, scope.codec)], after
-        size = native_size(self.seen, len(view), scope.codec)
-        image = without_overlays(view[:size], self.seen, scope.codec)
-        return [scope.codec.encode_header(head.tag, head.vr, size), image], after
+        image = native_image(view, self.seen, scope.codec)
+        return [scope.codec.encode_header(head.tag, head.vr, len(image)), image], after
 
     def _sequence(self, head: Header, end: int, scope: Scope, action: Action) -> tuple[Parts | None, int]:
         """A sequence, or whatever else has an undefined length."""

@@ -8,8 +8,9 @@ import struct
 import pydicom
 import pytest
 
+from gateway.deidentify import pixels
 from gateway.deidentify.cleaner import Cleaner
-from gateway.deidentify.pixels import native_size
+from gateway.deidentify.pixels import image_size
 from gateway.deidentify.profile import compile_profile
 from gateway.model import Dropped, Kept
 from gateway.settings import Deidentify
@@ -65,12 +66,12 @@ def test_bytes_behind_a_native_image_go(cleaner: Cleaner) -> None:
         (8, 16, b"MONOCHROME2", b"", 200, 128),
         (8, 1, b"MONOCHROME2", b"3", 200, 24),
         (3, 8, b"MONOCHROME2", b"", 200, 24),  # an odd 3 x 8 would be padded
-        (8, 16, b"MONOCHROME2", b"", 64, 64),  # tells of more than there is
-        (8, 16, b"MONOCHROME2", b"x", 200, 200),
+        (8, 16, b"MONOCHROME2", b"", 64, 0),  # tells of more than there is
+        (8, 16, b"MONOCHROME2", b"x", 200, 0),
         (8, 16, b"YBR_FULL_422", b"", 100, 86),
     ],
 )
-def test_native_size(rows: int, bits: int, photometric: bytes, frames: bytes, length: int, expected: int) -> None:
+def test_image_size(rows: int, bits: int, photometric: bytes, frames: bytes, length: int, expected: int) -> None:
     seen = {
         0x00280010: struct.pack("<H", rows),
         0x00280011: b"\x08\0",
@@ -78,7 +79,43 @@ def test_native_size(rows: int, bits: int, photometric: bytes, frames: bytes, le
         0x00280004: photometric,
         0x00280008: frames,
     }
-    assert native_size(seen, length, compile_profile(Deidentify()).codecs.little_explicit) == expected
+    assert image_size(seen, length, compile_profile(Deidentify()).codecs.little_explicit) == expected
+
+
+def image_of(rows: int, value: bytes) -> list[Element]:
+    """8-bit pixels, 8 in a row; no geometry at all for 0 rows."""
+    if not rows:
+        gone = (0x00280010, 0x00280011, 0x00280100)
+        return with_([each for each in base() if each.tag not in gone], Element(0x7FE00010, "OW", value))
+    told = Element(0x00280010, "US", struct.pack("<H", rows)), Element(0x00280100, "US", b"\x08\0")
+    return with_(base(), *told, Element(0x7FE00010, "OW", value))
+
+
+@pytest.mark.parametrize("rows", [0, 4, 4000], ids=["no geometry", "a small image", "more is told of"])
+def test_values_among_pixels_that_may_be_elements_are_found(cleaner: Cleaner, rows: int) -> None:
+    """A broken file's pixel data may hold the elements that should stand behind it."""
+    value = b"\0" * 8 + WORDS + b"\0" * (24 - len(WORDS))
+    data = write(image_of(rows, value), "explicit")
+    assert isinstance(cleaner.clean(data, SYNTAXES["explicit"], frozenset()), Kept)
+    result = cleaner.clean(data, SYNTAXES["explicit"], frozenset({WORDS.decode()}))
+    assert isinstance(result, Dropped) and result.reason == "verify.request@7FE00010"
+    again = cleaner.clean(data.replace(WORDS, bytes(len(WORDS))), SYNTAXES["explicit"], frozenset({WORDS.decode()}))
+    assert isinstance(again, Kept)
+    result = cleaner.clean(data, SYNTAXES["explicit"], frozenset({WORDS.decode()}))
+    assert isinstance(result, Dropped), "also where one without it came before"
+
+
+def test_an_image_of_known_size_is_passed_through_unread(cleaner: Cleaner) -> None:
+    elements = image_of(4096, bytes(8 * 4096))
+    result = cleaner.clean(write(elements, "explicit"), SYNTAXES["explicit"], frozenset({WORDS.decode()}))
+    assert isinstance(result, Kept) and isinstance(result.parts[-1], memoryview)
+
+
+def test_what_is_no_image_and_too_much_to_search_is_refused(cleaner: Cleaner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "MOST_SEARCHED", 1 << 15)
+    data = write(image_of(0, bytes((1 << 15) + 2)), "explicit")
+    result = cleaner.clean(data, SYNTAXES["explicit"], frozenset())
+    assert isinstance(result, Dropped) and result.reason == "dataset.malformed"
 
 
 # ---- words in compressed frames

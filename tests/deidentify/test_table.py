@@ -103,6 +103,8 @@ def planted(row: Row) -> list[Element]:
 
 def letter(row: Row, sop_class: bytes) -> str:
     """X, Z, D or U: the Basic code in an instance of that class, by the type at the top level (PS3.15 Table E.1-1a)."""
+    if row.tag == "00120081":  # D, but PS3.3 forbids it without (0012,0082), which is X (ADR 15)
+        return "X"
     types = load_types().classes.get(sop_class)
     if row.basic in ("D", "U") or not row.vr:
         return row.basic
