@@ -64,6 +64,15 @@ TABLE: Final[Mapping[str, Declared]] = {
     "disk_free_bytes": Declared("scraped", "Free space where the state directory is."),
     "pacs_up": Declared("scraped", "1 while the PACS answers, else 0.", ("pacs",)),
     "sink_up": Declared("scraped", "1 while the sink takes files, else 0.", ("sink",)),
+    "ris_up": Declared("scraped", "1 while the last poll of the RIS succeeded, else 0.", ("ris",)),
+    "disk_wanted_bytes": Declared("scraped", "Free space below which nothing is taken (receiver.min_free_disk)."),
+    "outbox_limit_bytes": Declared(
+        "scraped", "Size of the outbox at which nothing more is taken (receiver.max_outbox)."
+    ),
+    "stuck_roles": Declared(
+        "scraped", "Roles without a sign of progress: the watchdog is not fed while there are any."
+    ),
+    "certificate_expiry_timestamp_seconds": Declared("scraped", "When a certificate of ours expires.", ("use",)),
     "worker_errors_total": Declared("counter", "Steps that a worker had to give up, by role.", ("role",)),
     "counts_lost_total": Declared("counter", "Counts of a receive process that did not reach this exposition."),
 }

@@ -63,6 +63,11 @@ class Board:
         with self._lock:
             return {n: s.up for (k, n), s in self._standing.items() if k == kind and s.up is not None}
 
+    def names(self, kind: str) -> list[str]:
+        """Those of the configuration, tried or not."""
+        with self._lock:
+            return sorted(name for k, name in self._standing if k == kind)
+
     def snapshot(self) -> dict[str, object]:
         """`{"pacs": {name: {up, since, error}}, "sinks": ..., "ris": ..., "last": {"poll": ISO time or None, ...}}`."""
         with self._lock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -29,6 +29,15 @@ class Counts(Protocol):
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One value of a scraped gauge; `name` without prefix, as in `declared.TABLE`."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True)
 class Watched:
     """Where the scraped gauges come from. A callable that raises GatewayError or OSError leaves its gauges out."""
 
@@ -38,6 +47,7 @@ class Watched:
     disk_free_bytes: Callable[[], int]
     clock: Callable[[], float]
     held: Callable[[], Mapping[str, int]]  # by project, of those that have any
+    others: Callable[[], Iterable[Sample]] = tuple  # gauges that come from elsewhere
 
 
 class Scrape:
@@ -50,7 +60,7 @@ class Scrape:
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        for read in (self._rows, self._bytes, self._peers):
+        for read in (self._rows, self._bytes, self._peers, self._others):
             try:
                 yield from list(read())
             except (GatewayError, OSError):  # a busy database: absent is honest, 0 would be a lie
@@ -72,6 +82,14 @@ class Scrape:
     def _peers(self) -> Iterator[GaugeMetricFamily]:
         yield _family("pacs_up", {(n,): float(up) for n, up in self._watched.board.states("pacs").items()})
         yield _family("sink_up", {(n,): float(up) for n, up in self._watched.board.states("sink").items()})
+        yield _family("ris_up", {(n,): float(up) for n, up in self._watched.board.states("ris").items()})
+
+    def _others(self) -> Iterator[GaugeMetricFamily]:
+        found: dict[str, dict[tuple[str, ...], float]] = {}
+        for sample in self._watched.others():
+            labels = tuple(sample.labels[label] for label in TABLE[sample.name].labels)
+            found.setdefault(sample.name, {})[labels] = sample.value
+        yield from (_family(name, values) for name, values in found.items())
 
 
 def _family(name: str, values: Mapping[Labels, float]) -> GaugeMetricFamily:

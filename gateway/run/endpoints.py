@@ -13,6 +13,7 @@ from gateway.ops.health import HealthSocket, Told, iso
 from gateway.ops.httpd import Server
 from gateway.ops.scrape import Watched
 from gateway.run import deciding
+from gateway.run.watched import Bounds, begin_at_zero
 
 if TYPE_CHECKING:
     from gateway.run.daemon import Life
@@ -35,8 +36,10 @@ class Endpoints:
 
     def open(self) -> None:
         life = self._life
+        begin_at_zero(life.metrics, life.settings, life.board.names("sink"))
         life.metrics.watch(Watched(
             life.state.views.counts, life.board, self._outbox_bytes, self._disk_free, time.time, self._held_by_project,
+            Bounds(life).samples,
         ))  # fmt: skip
         self._port = life.metrics.serve(life.settings.metrics.bind, life.settings.metrics.port)
         self._health = HealthSocket(

@@ -117,6 +117,14 @@ def _public_of_key(key: str) -> bytes:
     return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
+def expiry(certificate: Path) -> datetime | None:
+    """When the first certificate of the file expires; None when it cannot be read."""
+    try:
+        return x509.load_pem_x509_certificates(certificate.read_bytes())[0].not_valid_after_utc
+    except (OSError, ValueError):
+        return None
+
+
 def check_certificates(tls: Tls) -> None:
     """Raises Fatal("tls.file") with the file and the mend."""
     for _, fault in certificate_faults(paths(tls)):

@@ -16,7 +16,7 @@ from gateway.errors import Fatal, Retry
 from gateway.ops.declared import PREFIX, TABLE, Declared, UnknownMetric
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
-from gateway.ops.scrape import Watched
+from gateway.ops.scrape import Sample, Watched
 
 INTERFACE = {
     "build_info", "ris_polls_total", "ris_last_success_timestamp_seconds", "ris_lag_seconds", "requests", "series",
@@ -34,17 +34,25 @@ class Counts:
     oldest_pending: dict[str, float] = field(default_factory=lambda: {"chest": 900.0})
 
 
+OTHERS = (
+    Sample("disk_wanted_bytes", {}, 10**9), Sample("outbox_limit_bytes", {}, 10**10), Sample("stuck_roles", {}, 0),
+    Sample("certificate_expiry_timestamp_seconds", {"use": "receiver"}, 2e9),
+    Sample("certificate_expiry_timestamp_seconds", {"use": "pacs main"}, 3e9),
+)  # fmt: skip
+
+
 @pytest.fixture
 def board() -> Board:
     board = Board()
     board.up("pacs", "main", now=1.0)
     board.down("sink", "directory:/srv", "sink.full", now=2.0)
+    board.down("ris", "ris", "ris.down", now=2.0)
     return board
 
 
 def watched(board: Board, **other: object) -> Watched:
     parts = {"counts": Counts, "outbox_bytes": lambda: 4096, "disk_free_bytes": lambda: 10**12, "clock": lambda: 1000.0,
-             "held": lambda: {"chest": 5}}  # fmt: skip
+             "held": lambda: {"chest": 5}, "others": lambda: OTHERS}  # fmt: skip
     return Watched(board=board, **{**parts, **other})  # type: ignore[arg-type]
 
 
@@ -119,6 +127,9 @@ def test_what_is_scraped_comes_from_the_state(metrics: Metrics) -> None:
     assert shown[PREFIX + "outbox_bytes"] == 4096
     assert shown[PREFIX + 'pacs_up{pacs="main"}'] == 1
     assert shown[PREFIX + 'sink_up{sink="directory:/srv"}'] == 0
+    assert shown[PREFIX + 'ris_up{ris="ris"}'] == 0
+    assert shown[PREFIX + "disk_wanted_bytes"] == 10**9
+    assert shown[PREFIX + 'certificate_expiry_timestamp_seconds{use="pacs main"}'] == 3e9
     assert shown["process_open_fds"] > 0
 
 

@@ -1,0 +1,85 @@
+"""What an alert needs from the first scrape on: counters that begin at 0, and bounds, certificates and stuck roles as gauges.
+
+A counter that is born with 1 has not risen, for Prometheus: the first leak, the first refusal would go unnoticed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from gateway.model import Outcome
+from gateway.ops.scrape import Sample
+from gateway.settings import Settings, Tls
+from gateway.settings.certificates import expiry
+
+if TYPE_CHECKING:
+    from gateway.ops.metrics import Count
+    from gateway.run.daemon import Life
+
+RESULTS: Final = {
+    "find_total": ("found", "empty", "failed"),
+    "move_total": ("complete", "incomplete", "stopped", "failed"),
+    "ris_polls_total": ("ok", "failed"),
+    "deliveries_total": ("delivered", "duplicate", "refused", "failed", "confirmed", "lost"),
+    "instances_received_total": (*(outcome.value for outcome in Outcome), "deferred"),
+}
+REJECTED: Final = ("calling-ae", "called-ae", "limit", "connections", "plain", "tls", "disk", "outbox")
+AGAIN: Final = 3600.0
+"""Seconds after which a certificate's file is read again: one that was renewed is in use after a reload."""
+
+
+def begin_at_zero(count: Count, settings: Settings, sinks: Iterable[str]) -> None:
+    """Every counter whose labels the configuration knows."""
+    for name, label, value in _labelled(settings, sinks):
+        for result in RESULTS[name]:
+            count.add(name, 0, **{label: value, "result": result})
+    for project in settings.project:
+        count.add("leaks_blocked_total", 0, project=project.name)
+        count.add("received_bytes_total", 0, project=project.name)
+    for reason in REJECTED:
+        count.add("associations_rejected_total", 0, reason=reason)
+
+
+def _labelled(settings: Settings, sinks: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    for pacs in settings.pacs:
+        yield from (("find_total", "pacs", pacs.name), ("move_total", "pacs", pacs.name))
+    for project in settings.project:
+        yield "instances_received_total", "project", project.name
+        if project.source is not None:
+            yield "ris_polls_total", "project", project.name
+    yield from (("deliveries_total", "sink", name) for name in sinks)
+
+
+class Bounds:
+    """The gauges beside the state: read at each scrape."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self._read, self._until = float("-inf"), dict[str, float]()
+
+    def samples(self) -> Iterator[Sample]:
+        receiver = self._life.settings.receiver
+        yield Sample("disk_wanted_bytes", {}, receiver.min_free_disk)
+        if receiver.max_outbox is not None:
+            yield Sample("outbox_limit_bytes", {}, receiver.max_outbox)
+        yield Sample("stuck_roles", {}, len(self._life.hearts.stale(time.monotonic())))
+        for use, until in self._certificates().items():
+            yield Sample("certificate_expiry_timestamp_seconds", {"use": use}, until)
+
+    def _certificates(self) -> dict[str, float]:
+        now = time.monotonic()
+        if now - self._read > AGAIN:
+            self._read, self._until = now, dict(expiries(self._life.settings))
+        return self._until
+
+
+def expiries(settings: Settings) -> Iterator[tuple[str, float]]:
+    """(use, epoch seconds) of each certificate of ours that can be read: `receiver`, or the name of a [[pacs]]."""
+    parts: list[tuple[str, Tls | None]] = [("receiver", settings.receiver.tls)]
+    parts += [(f"pacs {p.name}", p.tls) for p in settings.pacs]
+    for use, tls in parts:
+        until = expiry(tls.certificate) if tls is not None and tls.certificate is not None else None
+        if until is not None:
+            yield use, until.timestamp()

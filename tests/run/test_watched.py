@@ -1,0 +1,51 @@
+"""What alerts stand on: counters are there, at 0, before anything happened; certificates tell when they expire."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from gateway.ops.declared import PREFIX
+from gateway.ops.metrics import Metrics
+from gateway.run.watched import RESULTS, begin_at_zero, expiries
+from gateway.settings import Settings, load
+from tests.run.command_line import furnish
+from tests.support.certificates import DAY, Authority
+
+
+def settings_of(folder: Path, tls: str = "") -> Settings:
+    furnish(folder)
+    config = folder / "gateway.toml"
+    config.write_text(config.read_text().replace("[health]", f"{tls}\n[health]"))
+    return load(config)
+
+
+def test_every_counter_that_the_configuration_knows_begins_at_0(tmp_path: Path) -> None:
+    metrics = Metrics()
+    begin_at_zero(metrics, settings_of(tmp_path), ["directory:/srv"])
+    read = metrics.registry.get_sample_value
+    labels = {
+        "find_total": ("pacs", "main"),
+        "move_total": ("pacs", "main"),
+        "deliveries_total": ("sink", "directory:/srv"),
+    }
+    for name, results in RESULTS.items():
+        label, value = labels.get(name, ("project", "chest"))
+        assert [read(PREFIX + name, {label: value, "result": result}) for result in results] == [0.0] * len(results), (
+            name
+        )
+    assert read(PREFIX + "leaks_blocked_total", {"project": "chest"}) == 0.0
+    assert read(PREFIX + "associations_rejected_total", {"reason": "called-ae"}) == 0.0
+
+
+def test_certificates_of_ours_tell_when_they_expire(tmp_path: Path) -> None:
+    ours = Authority(tmp_path / "ca").issue("ours", days=(-1, 12))
+    ((use, until),) = expiries(settings_of(tmp_path, ours.toml))
+    assert use == "receiver"
+    assert abs(until - time.time() - 12 * DAY.total_seconds()) < DAY.total_seconds()
+    assert list(expiries(settings_of_plain(tmp_path / "plain"))) == []
+
+
+def settings_of_plain(folder: Path) -> Settings:
+    folder.mkdir()
+    return settings_of(folder)
