@@ -29,6 +29,8 @@ SHORTEST_LIFE = 5.0
 """Seconds: a process that dies at once is not replaced faster than this."""
 YOUNG = 60.0
 """Seconds: what lived longer than this did not die of how it began."""
+GATHER = 0.05
+"""Seconds in which lines gather: to wake for each would cost a core that receives more than the counting itself."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ class Children:
                 if not self._pump(child):  # it ended: nothing more will come
                     self._selector.unregister(child.pipe)
                     self._drop(child)
+            self._stopping.wait(GATHER)
 
     def _pump(self, child: Child) -> bool:
         """Counts what came through the pipe. False: it is closed."""
