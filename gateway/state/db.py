@@ -41,7 +41,7 @@ STEPS = {
     2: "ALTER TABLE series ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
     3: "SELECT count(*) FROM committed",  # a new table, which is made as all of them are
     4: "SELECT 1",
-    5: "SELECT 1",
+    5: "SELECT count(*) FROM withdrawn",  # new tables
     6: "SELECT 1",
 }
 """What brings a database to the schema of that number from the one before."""
@@ -139,6 +139,44 @@ committed = Table(
     Column("instance", LargeBinary(16), primary_key=True),  # keyed hash
     Column("series_id", ForeignKey("series.id"), primary_key=True),
     sqlite_with_rowid=False,
+)
+
+person = Table(
+    "person",  # the crosswalk: whose pseudonym it is, of whom something was kept (since schema 5)
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project", String, nullable=False),
+    Column("pseudonym_hash", String, nullable=False),
+    Column("patient_hash", String, nullable=False, index=True),
+    Column("sealed", LargeBinary, nullable=False),  # pseudonym, patient
+    UniqueConstraint("project", "pseudonym_hash", "patient_hash"),
+)
+
+person_series = Table(
+    "person_series",
+    metadata,
+    Column("person_id", ForeignKey("person.id"), primary_key=True),
+    Column("series_id", ForeignKey("series.id"), primary_key=True, index=True),
+    Column("sealed", LargeBinary, nullable=False),  # study, series: original UIDs
+)
+
+withdrawal = Table(
+    "withdrawal",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String, nullable=False, unique=True),
+    Column("project", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("done", Float),  # null: there are archives that it has not been taken out of
+    Column("sealed", LargeBinary, nullable=False),  # reason; until it is done: pseudonyms, sinks
+)
+
+withdrawn = Table(
+    "withdrawn",  # who never comes back: keyed hashes of patient IDs and pseudonyms
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("hash", String, primary_key=True),
+    Column("withdrawal_id", ForeignKey("withdrawal.id"), nullable=False),
 )
 
 cursor = Table(
