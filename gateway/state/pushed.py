@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, insert, or_, select, update
+from sqlalchemy import Row, and_, or_, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
 from gateway.model import FoundSeries, PlannedSeries, Verdict, Wanted
-from gateway.state import change, machine, plans, settle
-from gateway.state.claim import Lease
-from gateway.state.db import asked, request, series
+from gateway.state import change, machine, persons, plans, settle, withdrawn
+from gateway.state.claim import LOCKED, Lease
+from gateway.state.db import asked, insert_new, request, series
 from gateway.state.rows import Pushed, SeriesRow, WaitingSeries
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
@@ -26,8 +26,13 @@ PUSHED: Final = ""
 REASON: Final = "pushed"
 
 
-def arrive(c: Connection, seal: Seal, pushed: Pushed, now: float) -> bool:
-    """Rows for a series of which a first instance has come. False: a person cancelled its request, so it is not wanted."""
+def arrive(c: Connection, seal: Seal, pushed: Pushed, now: float, *, node: str) -> bool:
+    """Rows for a series of which a first instance has come. False: a person cancelled its request, so it is not wanted.
+
+    Nor is it when the patient was withdrawn.
+    """
+    if withdrawn.bar(c, pushed.project, persons.of_patient(seal, pushed.project, pushed.patient_id)) is not None:
+        return False
     digest = seal.hash("series", pushed.SeriesInstanceUID)
     known = select(series.c.id).where(series.c.project == pushed.project, series.c.series_hash == digest)
     if c.execute(known).first():
@@ -36,11 +41,14 @@ def arrive(c: Connection, seal: Seal, pushed: Pushed, now: float) -> bool:
     if asking.state == "cancelled":
         return False
     found = FoundSeries(pushed.StudyInstanceUID, pushed.SeriesInstanceUID, {"Modality": pushed.modality})
-    series_id = plans.new_series(c, seal, pushed.project, PlannedSeries(PUSHED, found, Verdict(True)), now)
+    planned = PlannedSeries(PUSHED, found, Verdict(True))
+    series_id = plans.new_series(c, seal, pushed.project, planned, now, node=node)
+    if series_id is None:
+        return True
     key = c.execute(select(series.c.key).where(series.c.id == series_id)).scalar_one()
     uids = {"study": pushed.StudyInstanceUID, "series": pushed.SeriesInstanceUID, "seen": pushed.seen}
     c.execute(update(series).where(series.c.id == series_id).values(sealed=seal.close_up(uids, owner=key)))
-    c.execute(insert(asked).values(request_id=asking.id, series_id=series_id))
+    c.execute(insert_new(c, asked).values(request_id=asking.id, series_id=series_id))
     change.resume(c, series_id, now)
     return True
 
@@ -49,11 +57,11 @@ def _request(c: Connection, seal: Seal, pushed: Pushed, now: float) -> Row[Any]:
     """The request it belongs to, which is under way from now on, unless it is about to be asked of the PACS anyway."""
     digest = _digest(seal, pushed)
     mine = select(request).where(request.c.project == pushed.project, request.c.accession_hash == digest)
-    row = c.execute(mine).first()
+    row = c.execute(mine.with_for_update(key_share=True)).first()
     if row is None:
         _add(c, seal, pushed, now)
     if row is None or row.state == "empty":
-        row = c.execute(mine).one()
+        row = c.execute(mine.with_for_update(key_share=True)).one()
         settle.move(c, At(request, row.id, row.state), Step("planned", now, REASON))
     return row
 
@@ -70,7 +78,8 @@ def _add(c: Connection, seal: Seal, pushed: Pushed, now: float) -> None:
         plans.add_requests(c, seal, [wanted], now)
         return
     made = c.execute(
-        insert(request).values(
+        insert_new(c, request)
+        .values(
             key=short_key("R", seal.hash("request", pushed.project, REASON, pushed.StudyInstanceUID)),
             project=pushed.project,
             accession_hash=_digest(seal, pushed),
@@ -80,14 +89,16 @@ def _add(c: Connection, seal: Seal, pushed: Pushed, now: float) -> None:
             created=now,
             updated=now,
         )
-    )
-    row_id = made.inserted_primary_key[0] if made.inserted_primary_key else 0
-    settle.note(c, At(request, row_id, ""), Step("asked", now, REASON), machine.REQUEST_START)
+        .returning(request.c.id)
+    ).scalar()
+    if made is not None:
+        settle.note(c, At(request, made, ""), Step("asked", now, REASON), machine.REQUEST_START)
 
 
-def waiting(c: Connection, seal: Seal, projects: Sequence[str]) -> list[WaitingSeries]:
-    """Pushed series that are not settled yet, oldest first."""
-    mine = and_(series.c.state == "planned", series.c.pacs == PUSHED, series.c.project.in_(projects))
+def waiting(c: Connection, seal: Seal, projects: Sequence[str], *, node: str) -> list[WaitingSeries]:
+    """Series that were pushed to this node and are not settled yet, oldest first."""
+    here = and_(series.c.node == node, series.c.state == "planned", series.c.pacs == PUSHED)
+    mine = and_(here, series.c.project.in_(projects))
     rows = c.execute(select(series).where(mine).order_by(series.c.id)).all()
     return [
         WaitingSeries(
@@ -102,7 +113,7 @@ def claim(c: Connection, lease: Lease, keys: Sequence[str]) -> list[SeriesRow]:
     """Those of `keys` that still wait, and are nobody's."""
     free = or_(series.c.claimed_by.is_(None), series.c.lease_until < lease.now)
     mine = and_(series.c.key.in_(keys), series.c.state == "planned", series.c.pacs == PUSHED, free)
-    rows = c.execute(select(series).where(mine).order_by(series.c.id).with_for_update(skip_locked=True)).all()
+    rows = c.execute(select(series).where(mine).order_by(series.c.id).with_for_update(**LOCKED)).all()
     ids = [r.id for r in rows]
     c.execute(update(series).where(series.c.id.in_(ids)).values(claimed_by=lease.owner, lease_until=lease.until))
     return [SeriesRow(r.id, r.key, r.project, r.state, r.attempts, lease.owner) for r in rows]

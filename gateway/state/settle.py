@@ -75,7 +75,15 @@ def claimed_series(c: Connection, row: SeriesRow, step: Step, values: Mapping[st
     if done:
         forget(c, row.id)
         close_requests(c, row.id, step.now)
+    else:
+        let_go(c, row.id, row.owner)
     return done
+
+
+def let_go(c: Connection, series_id: int, owner: str | None) -> None:
+    """Of a series that was withdrawn meanwhile: nobody works on it from here on."""
+    mine = (series.c.id == series_id, series.c.claimed_by == owner, series.c.state == "withdrawn")
+    c.execute(update(series).where(*mine).values(**FREE))
 
 
 def release(c: Connection, at: At, step: Step, *, until: float, charge: bool) -> bool:
@@ -85,6 +93,8 @@ def release(c: Connection, at: At, step: Step, *, until: float, charge: bool) ->
     given = c.execute(update(at.table).where(*at.mine()).values(**later, **FREE))
     if given.rowcount == 1 and charge:
         note(c, at, step, at.state)
+    if given.rowcount != 1 and at.table is series:
+        let_go(c, at.id, at.owner)
     return given.rowcount == 1
 
 

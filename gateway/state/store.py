@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Table, select, update
 
 from gateway.model import Plan, SetAside, Wanted
-from gateway.state import change, claim, lookup, machine, plans, receipts, settle
+from gateway.state import change, claim, lookup, machine, plans, receipts, settle, withdrawn
 from gateway.state import pushed as unasked
 from gateway.state.db import Database, request, series
 from gateway.state.rows import Added, Expected, Pushed, RequestClaim, SeriesClaim, SeriesRow, Tally, WaitingSeries
@@ -37,8 +37,9 @@ class Store:
     ) -> Added:
         """Adds what is new; `cursor` (None: unchanged) is saved in the same transaction, so that nothing is skipped."""
         with self._db.write() as c:
+            wanted, barred = withdrawn.welcome(c, self._seal, wanted)
             new = plans.add_requests(c, self._seal, wanted, now)
-            odd = plans.set_aside(c, self._seal, aside, now)
+            odd = plans.set_aside(c, self._seal, [*aside, *barred], now)
             if cursor is not None:
                 plans.save_cursor(c, self._seal, project, cursor)
         return plans.added(wanted, new, odd)

@@ -1,0 +1,81 @@
+"""The state as the honest broker sees it: who is behind a pseudonym, who is withdrawn. Every call is one short transaction.
+
+Raises `Retry("state.busy")` when the database does not answer for `db.BUSY_SECONDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from gateway.state import persons, withdrawn
+from gateway.state.db import Database, series, withdrawal
+from gateway.state.db import withdrawn as barred
+from gateway.state.persons import Kept, Known
+from gateway.state.sealed import Seal
+from gateway.state.withdrawn import Order, Pending, Withdrawal
+
+
+class Broker:
+    """`key`: the 32-byte master key. Safe to share among threads."""
+
+    def __init__(self, database: Database, key: bytes) -> None:
+        self._db, self._seal = database, Seal(key)
+
+    def enter(self, kept: Kept, *, now: float) -> bool:
+        """Into the crosswalk, before anything of it is written. False: the patient is withdrawn."""
+        with self._db.write() as c:
+            if withdrawn.bar(c, kept.project, persons.marks_of(self._seal, kept)) is not None:
+                return False
+            persons.enter(c, self._seal, kept)
+            return True
+
+    def look_up(self, project: str, pseudonym: str) -> list[Known]:
+        """Whose pseudonym it is; more than one only where a crosswalk file was changed."""
+        with self._db.read() as c:
+            return persons.known(c, self._seal, project, [persons.of_pseudonym(self._seal, project, pseudonym)])
+
+    def everybody(self, project: str) -> list[Known]:
+        """Of one project."""
+        with self._db.read() as c:
+            return persons.everybody(c, self._seal, project)
+
+    def withdrawn_at(self, project: str, pseudonym: str) -> float | None:
+        """Epoch seconds; None: not withdrawn."""
+        mark = persons.of_pseudonym(self._seal, project, pseudonym)
+        with self._db.read() as c:
+            found = select(withdrawal.c.at).join(barred, barred.c.withdrawal_id == withdrawal.c.id)
+            at: float | None = c.execute(found.where(barred.c.project == project, barred.c.hash == mark)).scalar()
+            return at
+
+    def opted_out(self, project: str, patients: Sequence[str]) -> list[str]:
+        """Those of these patient IDs, as text, that are not withdrawn yet."""
+        with self._db.read() as c:
+            rows = c.execute(select(barred.c.hash).where(barred.c.project == project))
+            known = {r.hash for r in rows}
+        return [p for p in patients if not persons.of_patient(self._seal, project, p) & known]
+
+    def patient_mark(self, project: str, patient: str) -> str:
+        """How the audit trail names a patient whose pseudonym it does not know."""
+        return min(persons.of_patient(self._seal, project, patient), default="")
+
+    def withdraw(self, order: Order, *, now: float) -> Withdrawal:
+        with self._db.write() as c:
+            return withdrawn.withdraw(c, self._seal, order, now)
+
+    def pending(self, projects: Sequence[str], *, now: float) -> list[Pending]:
+        """Withdrawals that some archive has not heard of yet."""
+        with self._db.read() as c:
+            return withdrawn.pending(c, self._seal, projects, now)
+
+    def settled(self, key: str, sink: str, *, now: float) -> None:
+        """The patients of that withdrawal are out of that archive, or a person was told."""
+        with self._db.write() as c:
+            withdrawn.settled(c, self._seal, key, sink, now)
+
+    def lately_withdrawn(self, since: float) -> list[str]:
+        """Keys of series withdrawn at or after `since`, epoch seconds: something of them may still have been on its way."""
+        with self._db.read() as c:
+            mine = (series.c.state == "withdrawn", series.c.updated >= since)
+            return [r.key for r in c.execute(select(series.c.key).where(*mine).order_by(series.c.id))]

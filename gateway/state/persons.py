@@ -1,0 +1,121 @@
+"""The crosswalk: whose pseudonym it is. Sealed with the key; beside it keyed hashes, by which alone a patient is found.
+
+A row is made when the first instance of a patient is about to be kept in a project, in the same transaction that asks whether
+the patient was withdrawn; it goes when the patient is. A patient ID is text of the bytes that stood in the data set, as Latin-1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import Row, insert, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.schema import Table
+
+from gateway.state.db import person, person_series, series
+from gateway.state.sealed import Seal
+
+PADDING: Final = " \0"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An instance that is about to be kept. `patient`: "" when the data set names none. Original UIDs."""
+
+    project: str
+    pseudonym: str
+    patient: str = field(repr=False)
+    StudyInstanceUID: str = field(repr=False)
+    SeriesInstanceUID: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A person of the crosswalk. `series`: (original Study, original SeriesInstanceUID)."""
+
+    id: int
+    pseudonym: str
+    patient: str = field(repr=False)
+    series: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+def of_patient(seal: Seal, project: str, patient: str) -> frozenset[str]:
+    """The keyed hashes of a patient ID that came as text: as it may stand in a data set, in UTF-8 or in Latin-1."""
+    text = patient.strip(PADDING)
+    forms = {text, text.encode("utf-8", "replace").decode("latin-1")} if text else ()
+    return frozenset(seal.hash("patient", project, form) for form in forms)
+
+
+def of_pseudonym(seal: Seal, project: str, pseudonym: str) -> str:
+    return seal.hash("person", project, pseudonym)
+
+
+def marks_of(seal: Seal, kept: Kept) -> frozenset[str]:
+    """The hashes by which its patient may be withdrawn."""
+    patient = {seal.hash("patient", kept.project, kept.patient)} if kept.patient else set()
+    return frozenset({of_pseudonym(seal, kept.project, kept.pseudonym)} | patient)
+
+
+def enter(c: Connection, seal: Seal, kept: Kept) -> None:
+    """The person and the link to the series, each once. A series that nobody expects is nobody's."""
+    mine = (series.c.project == kept.project, series.c.series_hash == seal.hash("series", kept.SeriesInstanceUID))
+    series_id = c.execute(select(series.c.id).where(*mine)).scalar()
+    if series_id is None:
+        return
+    person_id = _person(c, seal, kept)
+    link = {"person_id": person_id, "series_id": series_id}
+    there = select(person_series).where(person_series.c.person_id == person_id, person_series.c.series_id == series_id)
+    if c.execute(there).first() is None:
+        uids = {"study": kept.StudyInstanceUID, "series": kept.SeriesInstanceUID}
+        once(c, person_series, {**link, "sealed": seal.close_up(uids, owner=_link(person_id, series_id))})
+
+
+def _person(c: Connection, seal: Seal, kept: Kept) -> int:
+    hashes = {
+        "project": kept.project,
+        "pseudonym_hash": of_pseudonym(seal, kept.project, kept.pseudonym),
+        "patient_hash": seal.hash("patient", kept.project, kept.patient) if kept.patient else "",
+    }
+    same = select(person.c.id).where(*(person.c[name] == value for name, value in hashes.items()))
+    found = c.execute(same).scalar()
+    if found is None:
+        told = {"pseudonym": kept.pseudonym, "patient": kept.patient}
+        once(c, person, {**hashes, "sealed": seal.close_up(told, owner=hashes["pseudonym_hash"])})
+        found = c.execute(same).scalar_one()
+    return int(found)
+
+
+def known(c: Connection, seal: Seal, project: str, marks: Iterable[str]) -> list[Known]:
+    """Those of one of these hashes, with their series."""
+    wanted = list(marks)
+    mine = person.c.pseudonym_hash.in_(wanted) | person.c.patient_hash.in_(wanted)
+    rows = c.execute(select(person).where(person.c.project == project, mine).order_by(person.c.id)).all()
+    return [_known(c, seal, row) for row in rows]
+
+
+def everybody(c: Connection, seal: Seal, project: str) -> list[Known]:
+    rows = c.execute(select(person).where(person.c.project == project).order_by(person.c.id)).all()
+    return [_known(c, seal, row) for row in rows]
+
+
+def _known(c: Connection, seal: Seal, row: Row[tuple[object, ...]]) -> Known:
+    opened = seal.open_up(row.sealed, owner=row.pseudonym_hash)
+    links = c.execute(select(person_series).where(person_series.c.person_id == row.id)).all()
+    uids = [seal.open_up(link.sealed, owner=_link(row.id, link.series_id)) for link in links]
+    return Known(row.id, opened["pseudonym"], opened["patient"], tuple((u["study"], u["series"]) for u in uids))
+
+
+def once(c: Connection, table: Table, values: dict[str, object]) -> None:
+    """A row that another process may have made in this moment."""
+    try:
+        with c.begin_nested():
+            c.execute(insert(table).values(**values))
+    except IntegrityError:
+        return
+
+
+def _link(person_id: int, series_id: int) -> str:
+    return f"person-series:{person_id}:{series_id}"

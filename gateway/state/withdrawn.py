@@ -1,0 +1,226 @@
+"""Who is withdrawn from a project, for good: never asked for again, never kept again, by keyed hash of patient ID and pseudonym.
+
+A withdrawal is one transaction: the hashes are there, the patient's series are `withdrawn`, requests cancelled, and what the
+crosswalk knew is gone. What follows (outbox, archives) is repeated until it is done: `pending` says what is left.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Row, and_, delete, insert, select, update
+from sqlalchemy.engine import Connection
+
+from gateway.keys import short_key
+from gateway.model import SetAside, Wanted
+from gateway.state import machine, persons, settle
+from gateway.state.db import asked, committed, person, person_series, request, series, withdrawal, withdrawn
+from gateway.state.sealed import Seal
+from gateway.state.settle import At, Step
+
+REASON: Final = "patient.withdrawn"
+OPEN: Final = frozenset(state for state, events in machine.SERIES.items() if "withdrawn" in events)
+UNDER_WAY: Final = frozenset({"retrieved", "delivered"})
+"""States whose claim stays with the row: who has it may be writing into an archive, and lets go when it cannot settle."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Whom to take out of a project. `pseudonyms_of`: of a patient ID as text, under the project's key.
+
+    `sinks`: names of all archives that may hold something. `series`: keys of those known from elsewhere to be the patient's.
+    """
+
+    project: str
+    patients: frozenset[str] = field(repr=False)
+    pseudonyms: frozenset[str]
+    reason: str = field(repr=False)
+    sinks: tuple[str, ...]
+    pseudonyms_of: Callable[[str], Iterable[str]] = field(repr=False)
+    series: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """What it came to. `key`: W-..., our own. `series`: keys."""
+
+    key: str
+    pseudonyms: tuple[str, ...]
+    series: tuple[str, ...]
+    requests: int
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A withdrawal that is not done: who is to be taken out of which archives."""
+
+    key: str
+    project: str
+    pseudonyms: tuple[str, ...]
+    sinks: tuple[str, ...]
+
+
+def bar(c: Connection, project: str, marks: Collection[str]) -> int | None:
+    """The withdrawal that one of these hashes belongs to. The others of them are its from now on."""
+    mine = and_(withdrawn.c.project == project, withdrawn.c.hash.in_(list(marks)))
+    rows = c.execute(select(withdrawn).where(mine)).all()
+    if not rows:
+        return None
+    first: int = rows[0].withdrawal_id
+    _add_marks(c, project, frozenset(marks) - {r.hash for r in rows}, first)
+    return first
+
+
+def welcome(c: Connection, seal: Seal, wanted: Sequence[Wanted]) -> tuple[list[Wanted], list[SetAside]]:
+    """Those whose patient is not withdrawn; the others, set aside."""
+    projects = {w.project for w in wanted}
+    rows = c.execute(select(withdrawn.c.project, withdrawn.c.hash).where(withdrawn.c.project.in_(projects))).all()
+    barred = {(r.project, r.hash) for r in rows}
+    kept: list[Wanted] = []
+    aside: list[SetAside] = []
+    for w in wanted:
+        marks = persons.of_patient(seal, w.project, w.patient_id) if barred else frozenset()
+        if any((w.project, mark) in barred for mark in marks):
+            aside.append(SetAside(w.project, w.accession.value, REASON))
+        else:
+            kept.append(w)
+    return kept, aside
+
+
+def withdraw(c: Connection, seal: Seal, order: Order, now: float) -> Withdrawal:
+    """All of it, but for files and archives."""
+    marks = {mark for patient in order.patients for mark in persons.of_patient(seal, order.project, patient)}
+    marks |= {persons.of_pseudonym(seal, order.project, p) for p in order.pseudonyms}
+    found = _everything_known(c, seal, order.project, marks)
+    requests = _requests(c, seal, order, marks)
+    pseudonyms = tuple(sorted(order.pseudonyms | {p.pseudonym for p in found}))
+    ids = _series(c, order, [p.id for p in found], requests)
+    number, key = _note(c, seal, order, pseudonyms, now)
+    _add_marks(c, order.project, marks, number)
+    cancelled = sum(_cancel(c, r, now) for r in requests)
+    keys = [_take_out(c, row, now) for row in ids]
+    _forget(c, [p.id for p in found], [row.id for row in ids])
+    return Withdrawal(key, pseudonyms, tuple(keys), cancelled)
+
+
+def _everything_known(c: Connection, seal: Seal, project: str, marks: set[str]) -> list[persons.Known]:
+    """The persons of these hashes, and of the hashes of those: another pseudonym of the same patient. Adds to `marks`."""
+    while True:
+        found = persons.known(c, seal, project, marks)
+        more = {mark for one in found for mark in _marks(seal, project, one)} - marks
+        if not more:
+            return found
+        marks |= more
+
+
+def _marks(seal: Seal, project: str, one: persons.Known) -> frozenset[str]:
+    return persons.marks_of(seal, persons.Kept(project, one.pseudonym, one.patient, "", ""))
+
+
+def _requests(c: Connection, seal: Seal, order: Order, marks: set[str]) -> list[Row[Any]]:
+    """Whose patient ID, as far as the RIS told it, is of these. Adds its hashes to `marks`."""
+    rows = c.execute(select(request).where(request.c.project == order.project, request.c.sealed.is_not(None))).all()
+    mine = []
+    for r in rows:
+        patient = seal.open_up(r.sealed, owner=r.key).get("patient_id", "")
+        own = persons.of_patient(seal, order.project, patient)
+        names = {persons.of_pseudonym(seal, order.project, p) for p in order.pseudonyms_of(patient)} if own else set()
+        if (own | names) & marks:
+            marks |= own
+            mine.append(r)
+    return mine
+
+
+def _series(c: Connection, order: Order, people: Sequence[int], requests: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """Those that something of the patient came for, those that only the patient's requests asked for, and `order.series`."""
+    ids = [r.id for r in requests]
+    came = select(person_series.c.series_id).where(person_series.c.person_id.in_(people))
+    others = select(asked.c.series_id).where(asked.c.request_id.not_in(ids))
+    only = select(asked.c.series_id).where(asked.c.request_id.in_(ids), asked.c.series_id.not_in(others))
+    theirs = series.c.id.in_(came) | series.c.key.in_(order.series)
+    if ids:
+        theirs |= series.c.id.in_(only)
+    mine = and_(series.c.project == order.project, series.c.state.in_(OPEN), theirs)
+    return list(c.execute(select(series).where(mine).order_by(series.c.id).with_for_update()).all())
+
+
+def _note(c: Connection, seal: Seal, order: Order, pseudonyms: Sequence[str], now: float) -> tuple[int, str]:
+    """(id, key) of its row."""
+    key = short_key("W", secrets.token_hex(16))
+    told = {"reason": order.reason, "pseudonyms": json.dumps(pseudonyms), "sinks": json.dumps(order.sinks)}
+    row = {"key": key, "project": order.project, "at": now, "done": None if order.sinks else now}
+    c.execute(insert(withdrawal).values(**row, sealed=seal.close_up(told, owner=key)))
+    return int(c.execute(select(withdrawal.c.id).where(withdrawal.c.key == key)).scalar_one()), key
+
+
+def _add_marks(c: Connection, project: str, marks: Iterable[str], number: int) -> None:
+    for mark in sorted(marks):
+        there = select(withdrawn.c.hash).where(withdrawn.c.project == project, withdrawn.c.hash == mark)
+        if c.execute(there).first() is None:
+            persons.once(c, withdrawn, {"project": project, "hash": mark, "withdrawal_id": number})
+
+
+def _cancel(c: Connection, r: Row[Any], now: float) -> bool:
+    """It cannot be asked again either: what it asked for is forgotten."""
+    cancelled = "cancelled" in machine.REQUEST[r.state]
+    if cancelled:
+        settle.move(c, At(request, r.id, r.state), Step("cancelled", now, REASON))
+    c.execute(update(request).where(request.c.id == r.id).values(sealed=None, not_before=None))
+    return cancelled
+
+
+def _take_out(c: Connection, row: Row[Any], now: float) -> str:
+    """Its key. Claims are broken, but for one under which something may be going into an archive just now."""
+    free = {} if row.state in UNDER_WAY else settle.FREE
+    state = machine.after(machine.SERIES, row.state, "withdrawn")
+    c.execute(
+        update(series).where(series.c.id == row.id)
+        .values(state=state, reason=REASON, updated=now, sealed=None, **free)
+    )  # fmt: skip
+    settle.note(c, At(series, row.id, row.state), Step("withdrawn", now, REASON), state)
+    settle.close_requests(c, row.id, now)
+    _forget_request(c, row.id)
+    return str(row.key)
+
+
+def _forget_request(c: Connection, series_id: int) -> None:
+    """Accession numbers of requests that have nothing else left."""
+    asking = select(asked.c.request_id).where(asked.c.series_id == series_id)
+    for (number,) in c.execute(select(request.c.id).where(request.c.id.in_(asking))).all():
+        if set(settle.series_states(c, number)) <= {"withdrawn", "excluded"}:
+            c.execute(update(request).where(request.c.id == number).values(sealed=None))
+
+
+def _forget(c: Connection, people: Sequence[int], ids: Sequence[int]) -> None:
+    c.execute(delete(person_series).where(person_series.c.person_id.in_(people)))
+    c.execute(delete(person).where(person.c.id.in_(people)))
+    c.execute(delete(committed).where(committed.c.series_id.in_(ids)))
+
+
+def pending(c: Connection, seal: Seal, projects: Sequence[str], now: float) -> list[Pending]:
+    """Withdrawals to be carried on, oldest first: none of a project in which somebody still writes what is withdrawn."""
+    writing = select(series.c.project).where(
+        series.c.state == "withdrawn", series.c.claimed_by.is_not(None), series.c.lease_until >= now
+    )
+    mine = and_(withdrawal.c.done.is_(None), withdrawal.c.project.in_(projects), withdrawal.c.project.not_in(writing))
+    rows = c.execute(select(withdrawal).where(mine).order_by(withdrawal.c.id)).all()
+    opened = [(r, seal.open_up(r.sealed, owner=r.key)) for r in rows]
+    return [
+        Pending(r.key, r.project, tuple(json.loads(o["pseudonyms"])), tuple(json.loads(o["sinks"]))) for r, o in opened
+    ]
+
+
+def settled(c: Connection, seal: Seal, key: str, sink: str, now: float) -> None:
+    """The patient is out of that archive, or a person has been told to see to it."""
+    row = c.execute(select(withdrawal).where(withdrawal.c.key == key).with_for_update()).one()
+    told = seal.open_up(row.sealed, owner=key)
+    left = [name for name in json.loads(told.get("sinks", "[]")) if name != sink]
+    told = {**told, "sinks": json.dumps(left)} if left else {"reason": told["reason"]}
+    done = None if left else now
+    c.execute(
+        update(withdrawal).where(withdrawal.c.id == row.id).values(sealed=seal.close_up(told, owner=key), done=done)
+    )
