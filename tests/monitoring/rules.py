@@ -1,0 +1,45 @@
+"""The alert rules as they are read: each alert with its expression, its labels and its texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from gateway.ops.declared import PREFIX, TABLE
+from tests.support.daemon import REPOSITORY
+
+MONITORING: Final = REPOSITORY / "packaging" / "monitoring"
+ALERTS, RULES, CASES = (MONITORING / name for name in ("alerts.yml", "rules.yml", "alerts_test.yml"))
+RUNBOOKS: Final = REPOSITORY / "docs" / "runbooks"
+
+
+@dataclass(frozen=True)
+class Alert:
+    name: str
+    expr: str
+    severity: str
+    annotations: dict[str, str]
+
+
+def document(path: Path) -> Any:
+    return yaml.safe_load(path.read_text("utf-8"))
+
+
+def alerts() -> list[Alert]:
+    return [
+        Alert(rule["alert"], rule["expr"], rule["labels"]["severity"], rule["annotations"])
+        for group in document(ALERTS)["groups"]
+        for rule in group["rules"]
+    ]
+
+
+def metric_names(expr: str) -> Iterator[str]:
+    """Names of ours in an expression, without prefix and histogram suffix; those of recording rules are left out."""
+    for name in re.findall(rf"(?<![\w:]){PREFIX}(\w+)", expr):
+        plain = re.sub(r"_(bucket|count|sum)$", "", name)
+        yield plain if plain in TABLE and TABLE[plain].kind == "histogram" else name
