@@ -19,6 +19,7 @@ from typing import Final
 
 from gateway.deliver import copy, header
 from gateway.deliver.layout import Layout
+from gateway.deliver.remove import remove_files
 from gateway.deliver.sink import Receipt, digest
 from gateway.errors import Refused, Retry
 from gateway.settings import DirectorySink as Settings
@@ -73,6 +74,11 @@ class DirectorySink:
             raise self._trouble(err) from None
         finally:
             _drop(part)
+
+    def remove(self, PatientID: str) -> int:
+        """As `remove.Removes` says. Raises Retry("sink.unwritable", uncharged)."""
+        self._prepared.clear()
+        return remove_files(self._root, self._layout, PatientID)
 
     def _write(self, file: Path, target: Path) -> bool:
         """False when somebody else put a file there first."""

@@ -46,6 +46,18 @@ class Layout:
             raise Refused("deliver.path", "the layout makes a path that is too long")
         return PurePosixPath(*parts)
 
+    def patterns(self, known: Mapping[str, str]) -> list[str]:
+        """One glob pattern for each part of the path: where files with these values are. No value of ours has a glob's letters."""
+        return ["".join(text + _pattern(k, known) for text, k in part) for part in self._parts]
+
+    def keywords_at(self, depth: int) -> frozenset[str]:
+        """What the name of the folder at that depth is made of, the outermost being 0."""
+        return frozenset(k for _, k in self._parts[depth] if k)
+
+
+def _pattern(keyword: str, known: Mapping[str, str]) -> str:
+    return safe(known[keyword]) if keyword in known else "*" if keyword else ""
+
 
 def safe(value: str) -> str:
     """`value` as part of a file name: ASCII letters, digits and `._+@=-`, not empty, not hidden, at most 96 long."""

@@ -1,0 +1,91 @@
+"""Taking a withdrawn patient out of an archive, where the archive lets us.
+
+A sink that has `remove` is asked for it; for another one the patient's pseudonym is told to a person. In a directory the layout
+says where a patient's files may be, and each file's own header whether it is one: nothing is removed by its name alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
+
+from gateway.deliver import copy, header
+from gateway.deliver.layout import Layout
+from gateway.errors import Refused, Retry
+
+PART: Final = ".part"
+OWN: Final = frozenset({"PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"})
+"""Keywords that make a folder one patient's: when it is empty, nobody else is about to write into it."""
+
+
+@runtime_checkable
+class Removes(Protocol):
+    """A sink that can delete."""
+
+    @property
+    def name(self) -> str: ...
+
+    def remove(self, PatientID: str) -> int:
+        """Everything of that pseudonymous patient, for good. Twice is once. Returns how many instances went.
+
+        Raises `Retry(charge=False)` when the archive is in trouble; what went until then is gone.
+        """
+        ...
+
+
+def remove_files(root: Path, layout: Layout, PatientID: str) -> int:
+    """As `Removes.remove`, in a folder. Raises Retry("sink.unwritable")."""
+    removed = 0
+    try:
+        if not root.is_dir():
+            raise FileNotFoundError(2, "the archive's root is missing")
+        *above, name = layout.patterns({"PatientID": PatientID})
+        for folder in list(_folders(root, above)):
+            removed += _remove_from(folder, name, PatientID)
+            _tidy(root, folder, layout)
+    except OSError as err:
+        raise Retry("sink.unwritable", f"directory:{root} cannot be changed ({err.strerror})", charge=False) from None
+    return removed
+
+
+def _folders(root: Path, patterns: list[str]) -> Iterator[Path]:
+    """Those that a file of the patient may be in. Links are followed nowhere."""
+    if not patterns:
+        yield root
+        return
+    for found in sorted(root.glob(patterns[0])):
+        if found.is_dir() and not found.is_symlink():
+            yield from _folders(found, patterns[1:])
+
+
+def _remove_from(folder: Path, pattern: str, PatientID: str) -> int:
+    """Files, and halves that a killed put left behind: nobody writes for a patient who is withdrawn."""
+    mine = [f for f in sorted(folder.glob(pattern)) if not f.name.startswith(".") and _is_of(f, PatientID)]
+    halves = [f for f in sorted(folder.glob(f".*{PART}")) if copy.abandoned(f)]
+    for file in (*mine, *halves):
+        file.unlink(missing_ok=True)
+    if mine or halves:
+        copy.sync_folder(folder)
+    return len(mine)
+
+
+def _is_of(file: Path, PatientID: str) -> bool:
+    if file.is_symlink() or not file.is_file():
+        return False
+    try:
+        return header.read(file, ["PatientID"])["PatientID"].strip() == PatientID
+    except (Refused, Retry):  # no DICOM file, or gone meanwhile: none of ours
+        return False
+
+
+def _tidy(root: Path, folder: Path, layout: Layout) -> None:
+    """Empty folders that were the patient's alone, from the innermost up."""
+    depth = len(folder.relative_to(root).parts)
+    while depth and OWN & layout.keywords_at(depth - 1):
+        with contextlib.suppress(OSError):  # not empty
+            os.rmdir(folder)
+            copy.sync_folder(folder.parent)
+        folder, depth = folder.parent, depth - 1

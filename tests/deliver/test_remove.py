@@ -1,0 +1,95 @@
+"""A withdrawn patient's files leave a directory, whatever its layout; nobody else's do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.deliver.directory import DirectorySink
+from gateway.deliver.remove import Removes
+from gateway.errors import Retry
+from gateway.settings import DirectorySink as Settings
+from tests.deliver.clean import LAYOUT, clean_file, forked
+
+LAYOUTS = (
+    LAYOUT,
+    "{SOPInstanceUID}.dcm",
+    "{Modality}/{SOPInstanceUID}.dcm",
+    "by-study/{StudyInstanceUID}/{PatientID}_{SOPInstanceUID}.dcm",
+    "{Modality}/{PatientID}/{SOPInstanceUID}",
+)
+THEIRS, OTHERS = "CHEST-ABC", "CHEST-ABD"
+
+
+def filled(folder: Path, layout: str) -> DirectorySink:
+    """Three files of the patient in two series, two of somebody else's, one of whom is named like the patient with more behind."""
+    (folder / "archive").mkdir()
+    sink = DirectorySink(Settings(path=folder / "archive", layout=layout))
+    for number, patient, series in (
+        (1, THEIRS, 1),
+        (2, THEIRS, 1),
+        (3, THEIRS, 2),
+        (4, OTHERS, 3),
+        (5, f"{THEIRS}X", 4),
+    ):
+        study, own = f"2.25.7{series}", f"2.25.8{series}"
+        sink.put(
+            clean_file(folder / "outbox", number, PatientID=patient, StudyInstanceUID=study, SeriesInstanceUID=own)
+        )
+    return sink
+
+
+def files(folder: Path) -> list[Path]:
+    return [p for p in (folder / "archive").rglob("*") if p.is_file()]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_all_of_theirs_goes_and_nothing_else(tmp_path: Path, layout: str) -> None:
+    sink = filled(tmp_path, layout)
+    assert isinstance(sink, Removes)
+    assert sink.remove(THEIRS) == 3
+    left = {p.read_bytes() for p in files(tmp_path)}
+    assert left == {(tmp_path / "outbox" / f"2.25.1000{n}.dcm").read_bytes() for n in (4, 5)}
+    assert sink.remove(THEIRS) == 0
+    assert not any(THEIRS in p.name.split("_") for p in (tmp_path / "archive").rglob("*"))
+
+
+def test_folders_of_theirs_go_too_and_others_stay(tmp_path: Path) -> None:
+    sink = filled(tmp_path, LAYOUT)
+    sink.remove(THEIRS)
+    assert sorted(p.name for p in (tmp_path / "archive").iterdir()) == [f"{THEIRS}X", OTHERS]
+
+
+def test_a_shared_folder_stays_for_who_is_about_to_write_there(tmp_path: Path) -> None:
+    sink = filled(tmp_path, "{Modality}/{SOPInstanceUID}.dcm")
+    for patient in (THEIRS, OTHERS, f"{THEIRS}X"):
+        sink.remove(patient)
+    assert [p.name for p in (tmp_path / "archive").iterdir()] == ["CT"]
+    assert sink.put(tmp_path / "outbox" / "2.25.10004.dcm").new
+
+
+def test_the_half_of_a_killed_put_goes(tmp_path: Path) -> None:
+    sink = filled(tmp_path, LAYOUT)
+    folder = next(p.parent for p in files(tmp_path) if THEIRS in p.parts)
+    part = folder / ".0123456789abcdef.part"
+    os.waitpid(forked(lambda: part.write_bytes(b"half")), 0)
+    sink.remove(THEIRS)
+    assert not folder.exists()
+
+
+def test_what_somebody_put_under_a_file_s_name_stays(tmp_path: Path) -> None:
+    """A link is not followed, and what is no DICOM file is none of ours."""
+    sink = filled(tmp_path, "{PatientID}/{SOPInstanceUID}.dcm")
+    folder = tmp_path / "archive" / THEIRS
+    (folder / "notes.dcm").write_text("a data manager's own")
+    (folder / "link.dcm").symlink_to(tmp_path / "outbox" / "2.25.10001.dcm")
+    assert sink.remove(THEIRS) == 3
+    assert sorted(p.name for p in folder.iterdir()) == ["link.dcm", "notes.dcm"]
+
+
+def test_an_archive_that_is_not_there_is_asked_again_later(tmp_path: Path) -> None:
+    sink = DirectorySink(Settings(path=tmp_path / "gone"))
+    with pytest.raises(Retry, match=r"sink\.unwritable"):
+        sink.remove(THEIRS)
