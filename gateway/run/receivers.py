@@ -1,4 +1,5 @@
-"""The receive processes and the one listener they share, made once: connections wait in its queue while a process is replaced."""
+"""The receive processes and the one listener they share, made or inherited once: connections wait in its queue while a process is
+replaced."""
 
 from __future__ import annotations
 
@@ -8,13 +9,20 @@ import socket
 from gateway.cstore.page import Page
 from gateway.errors import Fatal
 from gateway.run.children import Kind
+from gateway.run.inherited import inherited
 from gateway.settings import Receiver
 
 BACKLOG = 512
 
 
 def listen(receiver: Receiver) -> socket.socket:
-    """The one listening socket. Raises Fatal("receiver.address") when it cannot be had."""
+    """The one listening socket: systemd's, or our own. Raises Fatal("receiver.address") when it cannot be had."""
+    listener = inherited(receiver.port, os.environ, os.getpid()) or _bound(receiver)
+    listener.setblocking(False)  # shared: whoever loses the race for a connection must not sleep on it
+    return listener
+
+
+def _bound(receiver: Receiver) -> socket.socket:
     family = socket.AF_INET6 if ":" in receiver.bind else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -25,7 +33,6 @@ def listen(receiver: Receiver) -> socket.socket:
         listener.close()
         mend = "another program has the port, or ports below 1024 need the socket unit"
         raise Fatal("receiver.address", f"{receiver.bind}:{receiver.port}: {err.strerror}; {mend}") from None
-    listener.setblocking(False)  # shared: whoever loses the race for a connection must not sleep on it
     return listener
 
 
