@@ -58,9 +58,13 @@ class DirectorySink:
             raise Refused("deliver.conflict", f"{self._name} holds another file under this name")
         return Receipt(str(place), new)
 
-    def confirm(self, file: Path) -> bool:
+    def confirm(self, *files: Path) -> bool:
         """Raises Retry("sink.unreadable", uncharged)."""
-        return self._same(file, self._root / self._layout.place(header.read(file, self._layout.keywords)))
+        places = ((f, self._layout.place(header.read(f, self._layout.keywords))) for f in files)
+        return all(self._same(file, self._root / place) for file, place in places)
+
+    def close(self) -> None:
+        """Nothing stays open."""
 
     def probe(self) -> None:
         """Raises Retry sink.full or sink.unwritable."""

@@ -34,12 +34,16 @@ class Sink(Protocol):
         """Returns when the file is on stable storage there. Twice is once. Other content in its place: Refused."""
         ...
 
-    def confirm(self, file: Path) -> bool:
-        """True when the archive, read afresh, holds exactly this file; False when it must be put (again)."""
+    def confirm(self, *files: Path) -> bool:
+        """True when the archive, read afresh, holds exactly these; False when they must be put (again)."""
         ...
 
     def probe(self) -> None:
-        """Writes and removes something that nobody sees, for `check --connect`."""
+        """Writes and removes something that nobody sees, where there is such a thing, for `check --connect`."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of what it has open; the next call opens it again."""
         ...
 
 

@@ -28,6 +28,8 @@ OPTIONS: Final = (
 )  # fmt: skip
 """The options of PS3.15 Table E.1-1 by the names of the interface."""
 
+LAYOUT: Final = "{PatientID}/{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
+
 
 def _option(name: str) -> str:
     if name not in OPTIONS:
@@ -93,7 +95,8 @@ class Pacs(Part):
     query_model: Literal["study", "patient"] = "study"
     retrieve: Literal["move", "get"] = "move"
     max_moves: kinds.Few = 2
-    windows: tuple[str, ...] = ()
+    windows: tuple[kinds.Window, ...] = ()
+    time_zone: kinds.Zone | None = None  # of `windows`; absent = this machine's
     max_rate: kinds.Rate | None = None
     response_timeout: kinds.Wait = 900.0
     accession_forms: Annotated[tuple[kinds.AccessionForm, ...], Field(min_length=1)] = ("{an}",)
@@ -138,7 +141,8 @@ class Deidentify(Part):
 class DirectorySink(Part):
     type: Literal["directory"] = "directory"
     path: kinds.AbsolutePath
-    layout: kinds.Layout = "{PatientID}/{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
+    layout: kinds.Layout = LAYOUT
+    max_rate: kinds.Rate | None = None
 
 
 class DicomSink(Part):
@@ -148,6 +152,10 @@ class DicomSink(Part):
     port: kinds.Port = 104
     tls: Tls | None = None
     storage_commitment: bool = True
+    commitment_timeout: kinds.Wait = 60.0  # for the report; then C-FIND is asked
+    calling_ae: kinds.AeTitle | None = None  # absent: the receiver's
+    report_port: kinds.Port | None = None  # where the archive may bring its reports; absent: on our association only
+    max_rate: kinds.Rate | None = None
 
 
 class DicomWebSink(Part):
@@ -156,13 +164,19 @@ class DicomWebSink(Part):
     token_file: kinds.SecretFile | None = None
     user: str | None = None
     password_file: kinds.SecretFile | None = None
+    tls: Tls | None = None
+    read_back: bool = True  # by WADO-RS; false for an archive that changes what it stores
+    max_rate: kinds.Rate | None = None
 
 
 class S3Sink(Part):
     type: Literal["s3"] = "s3"
     url: kinds.BucketUrl
     endpoint: kinds.WebUrl | None = None
+    region: kinds.Name = "us-east-1"
     credentials_file: kinds.SecretFile | None = None
+    layout: kinds.Layout = LAYOUT
+    max_rate: kinds.Rate | None = None
 
 
 AnySink: TypeAlias = Annotated[DirectorySink | DicomSink | DicomWebSink | S3Sink, Field(discriminator="type")]

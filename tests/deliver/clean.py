@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
+from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -55,6 +59,37 @@ def forked(act: Callable[[], object]) -> int:
         os._exit(0)
 
 
+class Putting:
+    """A process that puts files in a life of its own: from a server that forks, for threads of ours would be lost in a fork."""
+
+    def __init__(self, reopen: Callable[[], Sink], files: Sequence[Path]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["tests.deliver.peers"])
+        self._done = context.Semaphore(0)
+        self.process = context.Process(target=_put_all, args=(reopen, files, self._done), daemon=True)
+        self.process.start()
+
+    def kill_after(self, files: int, seconds: float) -> None:
+        """SIGKILL, `seconds` after the beginning of the file behind so many."""
+        for _ in range(files + 1):
+            assert self._done.acquire(timeout=60)
+        time.sleep(seconds)
+        self.process.kill()
+        self.process.join()
+
+
+def _put_all(reopen: Callable[[], Sink], files: Sequence[Path], done: Semaphore) -> None:
+    sink = reopen()
+    done.release()
+    for file in files:
+        sink.put(file)
+        done.release()
+
+
+def same(content: bytes) -> bytes:
+    return content
+
+
 @dataclass(frozen=True)
 class Archive:
     """One kind of archive under test. `reopen`: the sink of another life; `visible`: place -> content, as seen."""
@@ -65,14 +100,16 @@ class Archive:
     hidden: Callable[[], int]  # leftovers that users do not see
     change: Callable[[str, bytes], None]  # place, new content
     lose: Callable[[str], None]
+    form: Callable[[bytes], bytes] = same  # of a file, what the archive keeps
+    careless: frozenset[int] = frozenset()  # of bytes of the head that archives may write as they like
+    reads_back: bool = True  # False: whether it is there, and not what
 
 
 def directory_archive(folder: Path) -> Archive:
     root = folder / "archive"
     root.mkdir(exist_ok=True)
 
-    def reopen() -> Sink:
-        return DirectorySink(settings.DirectorySink(path=root))
+    reopen = partial(DirectorySink, settings.DirectorySink(path=root))
 
     def change(place: str, content: bytes) -> None:
         (root / place).write_bytes(content)
@@ -88,7 +125,3 @@ def directory_archive(folder: Path) -> Archive:
         change,
         lambda place: (root / place).unlink(),
     )
-
-
-ARCHIVES = {"directory": directory_archive}
-"""A new kind of sink adds a line here and passes test_sink_conformance.py unchanged."""

@@ -88,10 +88,13 @@ class Moody:
             raise self.error
         return self.real.put(file)
 
-    def confirm(self, file: Path) -> bool:
+    def confirm(self, *files: Path) -> bool:
         if self.error:
             raise self.error
-        return not self.forgetful and self.real.confirm(file)
+        return not self.forgetful and self.real.confirm(*files)
+
+    def close(self) -> None:
+        self.real.close()
 
     def probe(self) -> None:
         self.real.probe()

@@ -1,0 +1,39 @@
+"""What an archive's answer about one instance means. The codes of C-STORE and of STOW-RS are the same. Pure.
+
+Standard: PS3.4 table B.2-1 (C-STORE), PS3.18 table I.2-2 (STOW-RS), PS3.7 annex C (general).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.errors import GatewayError, Refused, Retry
+
+CONFIG_PAUSE: Final = 300.0
+"""Seconds until an archive is tried again that a person has to put right."""
+STORED: Final = frozenset({0x0000, 0xB000, 0xB006, 0xB007})  # the last three: stored, with a remark
+DUPLICATE: Final = 0x0111
+
+_OURS: Final[Mapping[int, str]] = {
+    0x0122: "deliver.unsupported",  # SOP class not supported
+    0xC122: "deliver.unsupported",  # transfer syntax not supported
+    0x0106: "deliver.refused",  # invalid attribute value
+    0x0117: "deliver.refused",  # invalid object instance
+    0x0120: "deliver.refused",  # missing attribute
+    0x0121: "deliver.refused",  # missing attribute value
+}
+
+
+def failure(code: int, sink: str) -> GatewayError:
+    """The error for any code that is not in STORED: whose fault it is, and whether it can pass."""
+    told = f"{sink} answered 0x{code:04X}"
+    if 0xA700 <= code <= 0xA7FF:
+        return Retry("sink.full", told, charge=False)
+    if code in _OURS:
+        return Refused(_OURS[code], told)
+    if 0xA900 <= code <= 0xA9FF or 0xC000 <= code <= 0xCFFF:  # does not match its class; cannot be understood
+        return Refused("deliver.refused", told)
+    if code == 0x0124:
+        return Retry("sink.unauthorised", told, after=CONFIG_PAUSE, charge=False)
+    return Retry("deliver.failed", told)

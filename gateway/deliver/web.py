@@ -1,0 +1,156 @@
+"""HTTP for archives that speak it: TLS, who we are, deadlines, and errors that say what to do. The only user of urllib3.
+
+Nothing is retried here: retrying is the worker's. No answer is quoted: it may hold anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.deliver.verdict import CONFIG_PAUSE
+from gateway.errors import Fatal, GatewayError, Refused, Retry
+from gateway.settings import DicomWebSink, Tls, check_certificates, read_password, secret_path
+
+try:
+    import urllib3
+    from urllib3.exceptions import HTTPError, SSLError
+    from urllib3.response import BaseHTTPResponse
+except ImportError:  # an extra; wiring asks for it by making a sink
+    raise Fatal("deliver.missing", "urllib3 is not installed: pip install 'pacs-gateway[dicomweb]'") from None
+
+CONNECT: Final = 30.0  # seconds, to connect, and for the archive to take a piece of what is sent
+SILENCE: Final = 120.0  # seconds without a byte of the answer
+WHOLE: Final = 900.0  # seconds for all of an answer
+MOST: Final = 1 << 22  # bytes of an answer that is gathered
+CHUNK: Final = 1 << 18
+
+_PASSING: Final[Mapping[int, str]] = {
+    408: "sink.timeout",
+    425: "sink.busy",
+    429: "sink.busy",
+    503: "sink.busy",
+    507: "sink.full",
+}
+_CONFIGURED: Final[Mapping[int, str]] = {401: "sink.unauthorised", 403: "sink.unauthorised", 407: "sink.unauthorised"}
+_OURS: Final[Mapping[int, str]] = {413: "deliver.too-large", 415: "deliver.unsupported"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`body`: at most MOST bytes."""
+
+    status: int
+    type: str
+    body: bytes
+
+
+class Web:
+    """One archive's HTTP. Raises Retry sink.unreachable, .tls, .timeout, .busy, .full, .unauthorised, .strange (uncharged).
+
+    Secrets are read again for each request: a token that is renewed on the disk is taken up without a reload.
+    """
+
+    def __init__(self, settings: DicomWebSink, name: str) -> None:
+        self._settings, self._name = settings, name
+        self._pool = urllib3.PoolManager(
+            num_pools=1, maxsize=2, block=True, retries=False,
+            timeout=urllib3.Timeout(connect=CONNECT, read=SILENCE), ssl_context=_trust(settings.tls),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Lets go of connections that are open."""
+        self._pool.clear()
+
+    def call(self, method: str, path: str, *, headers: Mapping[str, str], body: object = None) -> Answer:
+        """Any answer but those that are about the archive and not about the question."""
+        with self.stream(method, path, headers=headers, body=body) as (response, pieces):
+            gathered = bytearray()
+            for piece in pieces:
+                gathered += piece
+                if len(gathered) > MOST:
+                    raise Retry("sink.strange", f"{self._name}: an answer without end", charge=False)
+            return Answer(response.status, response.headers.get("Content-Type", ""), bytes(gathered))
+
+    @contextmanager
+    def stream(
+        self, method: str, path: str, *, headers: Mapping[str, str], body: object = None
+    ) -> Iterator[tuple[BaseHTTPResponse, Iterator[bytes]]]:
+        """The answer and the pieces of its body."""
+        try:
+            response = self._pool.request(
+                method, self._settings.url.rstrip("/") + path, body=body, headers={**headers, **self._credentials()},  # type: ignore[arg-type]
+                preload_content=False, redirect=False, decode_content=True,
+            )  # fmt: skip
+            try:
+                self._check(response)
+                yield response, self._pieces(response)
+            finally:
+                response.close()  # a connection whose answer was not read to its end is of no more use
+        except SSLError:
+            raise Retry("sink.tls", f"{self._name}: no TLS with it", after=CONFIG_PAUSE, charge=False) from None
+        except (urllib3.exceptions.TimeoutError, TimeoutError):
+            raise Retry("sink.timeout", f"{self._name} does not answer in time", charge=False) from None
+        except (HTTPError, OSError):
+            raise Retry("sink.unreachable", f"{self._name} cannot be reached, or hung up", charge=False) from None
+
+    def _pieces(self, response: BaseHTTPResponse) -> Iterator[bytes]:
+        until = time.monotonic() + WHOLE
+        for piece in response.stream(CHUNK):
+            if time.monotonic() > until:
+                raise Retry("sink.timeout", f"{self._name} trickles", charge=False)
+            yield piece
+        response.release_conn()
+
+    def _check(self, response: BaseHTTPResponse) -> None:
+        status, told = response.status, f"{self._name} answered {response.status}"
+        if status in _PASSING:
+            raise Retry(_PASSING[status], told, after=_after(response), charge=False)
+        if status in _CONFIGURED:
+            raise Retry(_CONFIGURED[status], told, after=CONFIG_PAUSE, charge=False)
+        if status in _OURS:
+            raise Refused(_OURS[status], told)
+        if status >= 500 or 300 <= status < 400:
+            raise Retry("sink.strange", told, charge=False)
+
+    def _credentials(self) -> dict[str, str]:
+        settings = self._settings
+        try:
+            if settings.token_file is not None:
+                return {"Authorization": f"Bearer {read_password(settings.token_file)}"}
+            if settings.user is not None and settings.password_file is not None:
+                both = f"{settings.user}:{read_password(settings.password_file)}".encode()
+                return {"Authorization": f"Basic {base64.b64encode(both).decode()}"}
+        except Fatal as err:  # while it is being exchanged, too
+            raise Retry("sink.secret", err.detail, after=CONFIG_PAUSE, charge=False) from None
+        return {}
+
+
+def unexpected(answer: Answer, name: str) -> GatewayError:
+    """For an answer that fits no question: the archive is not what it is taken for."""
+    return Retry("sink.strange", f"{name} answered {answer.status}", after=CONFIG_PAUSE, charge=False)
+
+
+def _after(response: BaseHTTPResponse) -> float | None:
+    """Retry-After in seconds (RFC 9110 10.2.3); a date is left alone."""
+    told = response.headers.get("Retry-After", "")
+    return min(float(told), 3600.0) if told.isascii() and told.isdigit() else None
+
+
+def _trust(tls: Tls | None) -> ssl.SSLContext:
+    """The archive's name is checked. Without a `ca`, the system's authorities. Raises Fatal("tls.file")."""
+    context = ssl.create_default_context(cafile=None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls is not None:
+        check_certificates(tls)
+        if tls.ca is not None:
+            context = ssl.create_default_context(cafile=tls.ca)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if tls.certificate is not None and tls.key is not None:
+            context.load_cert_chain(tls.certificate, secret_path(tls.key))
+    return context
