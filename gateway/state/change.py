@@ -30,14 +30,14 @@ def retry(c: Connection, *, keys: Sequence[str], state: str | None, project: str
     if project:
         wanted.append(request.c.project == project)
     fresh = {"attempts": 0, "empties": 0, "not_before": now}
-    rows = c.execute(select(request).where(and_(*wanted))).all()
+    rows = c.execute(select(request).where(and_(*wanted)).order_by(request.c.id)).all()
     step = Step("retried", now, "by-hand")
     return sum(settle.move(c, At(request, r.id, r.state), step, fresh) for r in rows)
 
 
 def cancel(c: Connection, keys: Sequence[str], now: float) -> int:
     chosen = and_(request.c.key.in_(keys), request.c.state.in_(CANCELLABLE))
-    rows = c.execute(select(request).where(chosen)).all()
+    rows = c.execute(select(request).where(chosen).order_by(request.c.id)).all()
     return sum(_cancel(c, r, now) for r in rows)
 
 
@@ -52,8 +52,10 @@ def _cancel(c: Connection, r: Row[Any], now: float) -> bool:
 
 
 def _only_mine(c: Connection, request_id: int) -> list[int]:
-    """Planned series that no other live request asked for."""
+    """Planned series that no other live request asked for. Locked before the others are looked at: a plan may just add one."""
     mine = select(asked.c.series_id).where(asked.c.request_id == request_id)
+    locked = select(series.c.id).where(series.c.id.in_(mine)).order_by(series.c.id)
+    c.execute(locked.with_for_update(key_share=True)).all()
     others = (
         select(asked.c.series_id)
         .join(request, request.c.id == asked.c.request_id)
@@ -63,29 +65,35 @@ def _only_mine(c: Connection, request_id: int) -> list[int]:
     return [r.id for r in c.execute(select(series.c.id).where(wanted))]
 
 
-def late(c: Connection, series_key: str, now: float, quiet: float) -> bool:
-    """A confirmed series goes to the courier again, and the requests behind it are under way again."""
+def late(c: Connection, series_key: str, now: float, *, quiet: float, node: str) -> bool:
+    """A confirmed series goes to the courier again, `node`'s, where the files are; the requests behind it are under way again."""
     settled = (series.c.key == series_key, series.c.state == "confirmed", series.c.updated <= now - quiet)
-    row = c.execute(select(series).where(*settled)).first()
+    row = c.execute(select(series.c.id).where(*settled)).first()
     if row is None:
         return False
-    fresh = {"not_before": now, "attempts": 0}
-    settle.move(c, At(series, row.id, "confirmed"), Step("late", now, "instances.late"), fresh)
+    settle.lock_requests(c, settle.asking(row.id))
+    fresh = {"not_before": now, "attempts": 0, "node": node}
+    if not settle.move(c, At(series, row.id, "confirmed"), Step("late", now, "instances.late"), fresh):
+        return False
     resume(c, row.id, now)
     return True
 
 
 def resume(c: Connection, series_id: int, now: float) -> None:
     """Requests that were over are under way again."""
-    asking = select(asked.c.request_id).where(asked.c.series_id == series_id)
-    over = and_(request.c.id.in_(asking), request.c.state.in_(("done", "failed")))
+    over = and_(request.c.id.in_(settle.asking(series_id)), request.c.state.in_(("done", "failed")))
     for r in c.execute(select(request.c.id, request.c.state).where(over)).all():
         settle.move(c, At(request, r.id, r.state), Step("resumed", now, "instances.late"))
 
 
-def held(c: Connection, series_key: str, tally: Tally, now: float) -> str:
-    """A held series as its ledger says now: `released`, `discarded`, `failed`, or still held ("", as for any other series)."""
-    row = c.execute(select(series).where(series.c.key == series_key, series.c.state == "held")).first()
+def held(c: Connection, series_key: str, tally: Tally, now: float, *, node: str) -> str:
+    """A held series of this node as its ledger says: `released`, `discarded`, `failed`, or still held ("", as for any other)."""
+    mine = (series.c.key == series_key, series.c.state == "held", series.c.node == node)
+    found = c.execute(select(series.c.id).where(*mine)).first()
+    if found is None:
+        return ""
+    settle.lock_requests(c, settle.asking(found.id))
+    row = c.execute(select(series).where(*mine).with_for_update(key_share=True)).first()
     if row is None:
         return ""
     at = At(series, row.id, "held")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import Select, and_, or_, select, text, update
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.schema import Table
 
 from gateway.model import AccessionNumber
-from gateway.state.db import request, series
+from gateway.state.db import ASKABLE, request, series
+from gateway.state.evidence import decisions
 from gateway.state.rows import RequestClaim, SeriesClaim, SeriesRow
 from gateway.state.sealed import Seal
-
-ASKABLE = ("new", "empty")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,15 @@ class Lease:
     owner: str
     now: float
     until: float
+
+    @property
+    def node(self) -> str:
+        return self.owner.partition("/")[0]
+
+
+def locked(chosen: Select[Any]) -> Select[Any]:
+    """Rows that another transaction has in hand are left to it. SQLite has one writer at a time, and no such words."""
+    return chosen.with_for_update(skip_locked=True, key_share=True)
 
 
 def lease(node: str, seconds: float, now: float) -> Lease:
@@ -42,15 +51,22 @@ def _take(c: Connection, table: Table, ids: Sequence[int], lease: Lease) -> None
 
 
 def requests(c: Connection, seal: Seal, lease: Lease, *, projects: Sequence[str], limit: int) -> list[RequestClaim]:
-    """Up to `limit` requests whose time has come, oldest due first."""
-    due = and_(request.c.project.in_(projects), request.c.state.in_(ASKABLE), _free(request, lease.now))
-    chosen = select(request).where(due).order_by(request.c.not_before, request.c.id).limit(limit)
-    rows = c.execute(chosen.with_for_update(skip_locked=True)).all()
+    """Up to `limit` requests whose time has come, oldest due first.
+
+    Project by project: so the index gives them in order, and what waits of other projects costs nothing.
+    """
+    found: list[Row[Any]] = []
+    for project in projects:
+        due = and_(request.c.project == project, text(ASKABLE), _free(request, lease.now))
+        chosen = select(request).where(due).order_by(request.c.not_before, request.c.id).limit(limit)
+        found += c.execute(locked(chosen)).all()
+    rows = sorted(found, key=lambda r: (r.not_before, r.id))[:limit]
     _take(c, request, [r.id for r in rows], lease)
-    return [_request(seal, r, lease.owner) for r in rows]
+    decided = decisions(c, [r.id for r in rows])
+    return [_request(seal, r, lease.owner, decided.get(r.id, {})) for r in rows]
 
 
-def _request(seal: Seal, r: Row[tuple[object, ...]], owner: str) -> RequestClaim:
+def _request(seal: Seal, r: Row[tuple[object, ...]], owner: str, decided: dict[str, str]) -> RequestClaim:
     opened = seal.open_up(r.sealed, owner=r.key)
     return RequestClaim(
         id=r.id,
@@ -64,6 +80,7 @@ def _request(seal: Seal, r: Row[tuple[object, ...]], owner: str) -> RequestClaim
         empties=r.empties,
         state=r.state,
         owner=owner,
+        decided=decided,
     )
 
 
@@ -71,14 +88,12 @@ def one_series(c: Connection, seal: Seal, lease: Lease, *, pacs: str, projects: 
     """The oldest due planned series, together with the same series of every other project: one retrieval serves all."""
     here = and_(series.c.state == "planned", series.c.pacs == pacs, series.c.project.in_(projects))
     due = and_(here, _free(series, lease.now))
-    first = c.execute(
-        select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1).with_for_update(skip_locked=True)
-    ).first()
+    first = c.execute(locked(select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1))).first()
     if first is None:
         return None
     same = and_(here, series.c.series_hash == first.series_hash)
     free = or_(series.c.claimed_by.is_(None), series.c.lease_until < lease.now)
-    rows = c.execute(select(series).where(same, free).order_by(series.c.id).with_for_update(skip_locked=True)).all()
+    rows = c.execute(locked(select(series).where(same, free).order_by(series.c.id))).all()
     _take(c, series, [r.id for r in rows], lease)
     opened = seal.open_up(first.sealed, owner=first.key)
     return SeriesClaim(
@@ -92,11 +107,10 @@ def one_series(c: Connection, seal: Seal, lease: Lease, *, pacs: str, projects: 
 
 
 def one_row(c: Connection, state: str, lease: Lease, *, projects: Sequence[str]) -> SeriesRow | None:
-    """The oldest due series in `state` ("retrieved" for the courier, "delivered" for the confirmation)."""
-    due = and_(series.c.state == state, series.c.project.in_(projects), _free(series, lease.now))
-    r = c.execute(
-        select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1).with_for_update(skip_locked=True)
-    ).first()
+    """The oldest due series in `state` ("retrieved" for the courier, "delivered" for the confirmation) of this node's outbox."""
+    here = and_(series.c.node == lease.node, series.c.state == state)
+    due = and_(here, series.c.project.in_(projects), _free(series, lease.now))
+    r = c.execute(locked(select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1))).first()
     if r is None:
         return None
     _take(c, series, [r.id], lease)
@@ -105,6 +119,12 @@ def one_row(c: Connection, state: str, lease: Lease, *, projects: Sequence[str])
 
 def _series(r: Row[tuple[object, ...]], owner: str) -> SeriesRow:
     return SeriesRow(id=r.id, key=r.key, project=r.project, state=r.state, attempts=r.attempts, owner=owner)
+
+
+def free(c: Connection, owners: Collection[str]) -> None:
+    """Frees what these claims held. A claim that is settled has no owner any more."""
+    for table in (request, series):
+        c.execute(update(table).where(table.c.claimed_by.in_(owners)).values(claimed_by=None, lease_until=0.0))
 
 
 def free_node(c: Connection, node: str) -> int:

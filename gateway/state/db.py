@@ -1,15 +1,15 @@
-"""The tables, and the one place where a database connection is opened (SQLite in WAL mode; PostgreSQL comes later).
+"""The tables, their schema, and the database opened: SQLite in WAL mode for one node, PostgreSQL for several.
 
 Times are seconds since 1970 (float, UTC). A claim is `claimed_by` and `lease_until` on the row; a retry is `not_before`.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any, Final
 
 from sqlalchemy import (
     Column,
@@ -23,28 +23,32 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
-    create_engine,
-    event,
-    insert,
-    select,
-    update,
+    text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
 
-from gateway.errors import Fatal, Retry
+from gateway.state import engines
+from gateway.state.schema import bring_up
 
-SCHEMA_VERSION = 6
-BUSY_SECONDS = 20.0
+SCHEMA_VERSION = 7
 
-STEPS = {
+STEPS: dict[int, str | tuple[str, ...]] = {
     2: "ALTER TABLE series ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
     3: "SELECT count(*) FROM committed",  # a new table, which is made as all of them are
-    4: "SELECT 1",
+    4: "SELECT count(*) FROM evidence",  # a new table
     5: "SELECT count(*) FROM withdrawn",  # new tables
     6: "SELECT 1",
+    7: (
+        "ALTER TABLE series ADD COLUMN node VARCHAR NOT NULL DEFAULT ''",
+        "DROP INDEX IF EXISTS request_work",
+        "DROP INDEX IF EXISTS series_work",
+    ),
 }
-"""What brings a database to the schema of that number from the one before."""
+"""What brings a database to the schema of that number from the one before, on both. New tables and indexes are made as all are."""
+
+ASKABLE: Final = "state IN ('new', 'empty')"
+"""As it stands in the index of what is due, and in the question: word for word, else the index is of no use."""
 
 metadata = MetaData()
 
@@ -69,7 +73,7 @@ request = Table(
     Column("created", Float, nullable=False),
     Column("updated", Float, nullable=False),
     UniqueConstraint("project", "accession_hash"),
-    Index("request_work", "project", "state", "not_before"),
+    Index("request_due", "project", "not_before", "id", sqlite_where=text(ASKABLE), postgresql_where=text(ASKABLE)),
 )
 
 series = Table(
@@ -97,8 +101,10 @@ series = Table(
     Column("reasons", String, nullable=False, default="{}"),  # JSON: reason -> instances
     Column("created", Float, nullable=False),
     Column("updated", Float, nullable=False),
+    Column("node", String, nullable=False, default="", server_default=""),  # whose outbox has it (since schema 7)
     UniqueConstraint("project", "series_hash"),
-    Index("series_work", "state", "pacs", "not_before"),
+    Index("series_due", "state", "pacs", "not_before", "id"),
+    Index("series_here", "node", "state", "not_before", "id"),
 )
 
 asked = Table(
@@ -131,6 +137,26 @@ aside = Table(
     Column("first_seen", Float, nullable=False),
     Column("times", Integer, nullable=False, default=1),
     UniqueConstraint("project", "text_hash", "reason"),
+)
+
+evidence = Table(
+    "evidence",  # studies that may be the examination of a request (since schema 4); nothing that was compared is in it
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String, nullable=False, unique=True),
+    Column("request_id", ForeignKey("request.id"), nullable=False),
+    Column("study_hash", String, nullable=False),
+    Column("pacs", String, nullable=False),
+    Column("form", String, nullable=False),
+    Column("accession", String, nullable=False),  # this and the next three: agrees, differs, unknown
+    Column("patient", String, nullable=False),
+    Column("date", String, nullable=False),
+    Column("modality", String, nullable=False),
+    Column("standing", String, nullable=False),  # taken, left, held
+    Column("reason", String, nullable=False, default=""),
+    Column("decision", String, nullable=False, default=""),  # accepted, rejected, or nobody said anything
+    Column("at", Float, nullable=False),
+    UniqueConstraint("request_id", "study_hash"),
 )
 
 committed = Table(
@@ -187,78 +213,83 @@ cursor = Table(
 )
 
 
+node = Table(
+    "node",  # the nodes that share this state (since schema 7)
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("home", String, nullable=False),  # names its state_dir
+    Column("lease_until", Float, nullable=False),
+    Column("since", Float, nullable=False),  # since when it has never let its lease end
+)
+
+turn = Table(
+    "turn",  # what one node at a time does (since schema 7)
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("owner", String, nullable=False),  # a node's name
+    Column("until", Float, nullable=False),
+)
+
+
 class Database:
     """An opened database. `write()` and `read()` are one short transaction each; raise Retry("state.busy") when it will not.
 
-    One writer at a time: SQLite allows no more, and a lock waits more fairly than its busy handler.
+    SQLite allows one writer at a time, and a lock waits more fairly than its busy handler.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        self._writer = _sqlite(path, begin="BEGIN IMMEDIATE")
-        self._reader = _sqlite(path, begin="BEGIN")
-        with self.write() as c:
-            _bring_up(c)
+    def __init__(self, place: Path | str, password: engines.Password | None = None) -> None:
+        """`place`: the file of SQLite's, or the URL of a PostgreSQL database. Raises Retry when that does not answer."""
+        self.shared = isinstance(place, str)
+        self._patience: engines.Patience | None = None
+        self._lock: Any = nullcontext()
+        self._reader: Engine
+        if isinstance(place, str):
+            self._writer = engines.postgresql(place, password)
+            self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        else:
+            self._writer = engines.sqlite(place, begin="BEGIN IMMEDIATE")
+            self._reader = engines.sqlite(place, begin="BEGIN")
+            self._lock = threading.Lock()
+        try:
+            with engines.plain_errors(), self._writer.begin() as c:
+                bring_up(c, metadata, STEPS)
+        except BaseException:
+            self.close()
+            raise
+        if self.shared:
+            self._patience = engines.Patience()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        with self._lock, _plain_errors(), self._writer.begin() as c:
+        with self._lock, engines.plain_errors(), self._writer.begin() as c, self._waiting(c):
             yield c
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with _plain_errors(), self._reader.begin() as c:
+        with engines.plain_errors(), self._reader.begin() as c, self._waiting(c):
+            yield c
+
+    @contextmanager
+    def long_write(self) -> Iterator[Connection]:
+        """For a migration: a transaction that takes its time."""
+        with self._lock, engines.plain_errors(), self._writer.begin() as c:
+            if self.shared:
+                c.exec_driver_sql("SET LOCAL statement_timeout = 0")
             yield c
 
     def close(self) -> None:
+        if self._patience:
+            self._patience.end()
         self._writer.dispose()
         self._reader.dispose()
 
-
-def _sqlite(path: Path, *, begin: str) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}",
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
-        hide_parameters=True,
-    )
-
-    @event.listens_for(engine, "connect")
-    def _settings(dbapi: sqlite3.Connection, _record: object) -> None:
-        dbapi.isolation_level = None  # the driver begins nothing by itself; "begin" below does
-        dbapi.execute("PRAGMA journal_mode=WAL")
-        dbapi.execute("PRAGMA synchronous=FULL")  # a settled row survives a power cut
-        dbapi.execute("PRAGMA foreign_keys=ON")
-        dbapi.execute("PRAGMA secure_delete=ON")  # dropped values leave no bytes behind
-
-    @event.listens_for(engine, "begin")
-    def _begin(c: Connection) -> None:
-        c.exec_driver_sql(begin)
-
-    return engine
+    @contextmanager
+    def _waiting(self, c: Connection) -> Iterator[None]:
+        with self._patience.waiting(c) if self._patience else nullcontext():
+            yield
 
 
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Database errors without statement or values: busy and I/O trouble are passing, the rest ends the daemon."""
-    try:
-        yield
-    except OperationalError:
-        raise Retry("state.busy", "the state database does not answer", charge=False) from None
-    except DBAPIError as err:
-        raise Fatal("state.database", f"{type(err.orig).__name__} in the state database") from None
-
-
-def _bring_up(c: Connection) -> None:
-    metadata.create_all(c)
-    found = c.execute(select(schema_version.c.version)).scalar()
-    if found is None:
-        c.execute(insert(schema_version).values(version=SCHEMA_VERSION))
-    elif found > SCHEMA_VERSION:
-        raise Fatal(
-            "state.schema",
-            f"the state has schema {found}, this version knows {SCHEMA_VERSION}: install the newer pacs-gateway again",
-        )
-    elif found < SCHEMA_VERSION:
-        for version in range(found + 1, SCHEMA_VERSION + 1):
-            c.exec_driver_sql(STEPS[version])
-        c.execute(update(schema_version).values(version=SCHEMA_VERSION))
+def insert_new(c: Connection, table: Table) -> Any:
+    """An insert that leaves alone what is there already, whoever put it there."""
+    dialect: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    return dialect[c.dialect.name](table).on_conflict_do_nothing()

@@ -14,11 +14,15 @@ from gateway.errors import Fatal
 
 REQUEST_START: Final = "new"
 REQUEST: Final[Mapping[str, Mapping[str, str]]] = {
-    "new": {"planned": "planned", "nothing-left": "done", "empty": "empty", "failed": "failed", "cancelled": "cancelled"},
-    "empty": {
-        "planned": "planned", "nothing-left": "done", "empty": "empty", "failed": "failed", "cancelled": "cancelled",
-        "retried": "new",
+    "new": {
+        "planned": "planned", "nothing-left": "done", "empty": "empty", "held": "held", "failed": "failed",
+        "cancelled": "cancelled",
     },
+    "empty": {
+        "planned": "planned", "nothing-left": "done", "empty": "empty", "held": "held", "failed": "failed",
+        "cancelled": "cancelled", "retried": "new",
+    },
+    "held": {"decided": "new", "retried": "new", "cancelled": "cancelled"},
     "planned": {"completed": "done", "failed": "failed", "cancelled": "cancelled"},
     "done": {"resumed": "planned"},
     "failed": {"retried": "new", "resumed": "planned"},
@@ -30,11 +34,17 @@ SERIES: Final[Mapping[str, Mapping[str, str]]] = {
     "planned": {
         "retrieved": "retrieved", "excluded": "excluded", "held": "held", "failed": "failed", "withdrawn": "withdrawn",
     },
-    "retrieved": {"delivered": "delivered", "held": "held", "failed": "failed", "withdrawn": "withdrawn"},
-    "delivered": {"confirmed": "confirmed", "lost": "retrieved", "failed": "failed", "withdrawn": "withdrawn"},
+    "retrieved": {
+        "delivered": "delivered", "held": "held", "failed": "failed", "orphaned": "planned", "withdrawn": "withdrawn",
+    },
+    "delivered": {
+        "confirmed": "confirmed", "lost": "retrieved", "failed": "failed", "orphaned": "planned", "withdrawn": "withdrawn",
+    },
     "confirmed": {"late": "retrieved", "withdrawn": "withdrawn"},
     "excluded": {"wanted": "planned", "withdrawn": "withdrawn"},
-    "held": {"released": "retrieved", "discarded": "excluded", "failed": "failed", "withdrawn": "withdrawn"},
+    "held": {
+        "released": "retrieved", "discarded": "excluded", "failed": "failed", "orphaned": "planned", "withdrawn": "withdrawn",
+    },
     "failed": {"retried": "planned", "withdrawn": "withdrawn"},
     "withdrawn": {},
 }  # fmt: skip

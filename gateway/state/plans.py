@@ -2,52 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
 from gateway.model import Plan, PlannedSeries, SetAside, Wanted, known_modality
-from gateway.state import machine, settle
-from gateway.state.db import aside, asked, cursor, request, series
+from gateway.state import evidence, machine, settle
+from gateway.state.db import aside, asked, cursor, history, insert_new, request, series
 from gateway.state.rows import Added, RequestClaim
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
 
 MERGE = {("failed", True): "retried", ("excluded", True): "wanted", ("planned", False): "excluded"}
 """(state of a series we know, kept by the new plan) -> event. Anything else stays as it is."""
+AT_ONCE: Final = 500
+"""Rows in one statement."""
 
 
 def add_requests(c: Connection, seal: Seal, wanted: Sequence[Wanted], now: float) -> int:
     """Inserts what is not known yet: idempotent on (project, accession number). Returns how many were new."""
-    return sum(_add_request(c, seal, w, now) for w in wanted)
+    by_hash: dict[tuple[str, str], Wanted] = {}
+    for w in wanted:
+        by_hash.setdefault((w.project, seal.hash("accession", w.accession.value)), w)
+    rows = list(by_hash.items())
+    return sum(_add_some(c, seal, dict(rows[at : at + AT_ONCE]), now) for at in range(0, len(rows), AT_ONCE))
 
 
-def _add_request(c: Connection, seal: Seal, w: Wanted, now: float) -> bool:
-    digest = seal.hash("accession", w.accession.value)
-    known = select(request.c.id).where(request.c.project == w.project, request.c.accession_hash == digest)
-    if c.execute(known).first():
-        return False
+def _add_some(c: Connection, seal: Seal, some: Mapping[tuple[str, str], Wanted], now: float) -> int:
+    """`some`: by project and keyed hash. What another node adds at the same time is left to it."""
+    by_hash = request.c.accession_hash.in_({digest for _, digest in some})
+    known = {
+        (r.project, r.accession_hash)
+        for r in c.execute(select(request.c.project, request.c.accession_hash).where(by_hash))
+    }
+    rows = [
+        _new_request(seal, digest, w, now) for (project, digest), w in some.items() if (project, digest) not in known
+    ]
+    if not rows:
+        return 0
+    made = c.execute(insert_new(c, request).returning(request.c.id), rows).all()
+    if made:
+        start = {"at": now, "event": "asked", "before": "", "after": machine.REQUEST_START, "reason": ""}
+        c.execute(insert(history), [{**start, "request_id": r.id} for r in sorted(made)])
+    return len(made)
+
+
+def _new_request(seal: Seal, digest: str, w: Wanted, now: float) -> dict[str, Any]:
     key = short_key("R", seal.hash("request", w.project, w.accession.value))
     own = {"accession": w.accession.value, "patient_id": w.patient_id, "study_date": w.study_date}
-    made = c.execute(
-        insert(request).values(
-            key=key,
-            project=w.project,
-            accession_hash=digest,
-            sealed=seal.close_up(own, owner=key),
-            modality=known_modality(w.modality),
-            state=machine.REQUEST_START,
-            not_before=now,
-            created=now,
-            updated=now,
-        )
-    )
-    row_id = made.inserted_primary_key[0] if made.inserted_primary_key else 0
-    settle.note(c, At(request, row_id, ""), Step("asked", now), machine.REQUEST_START)
-    return True
+    return {
+        "key": key,
+        "project": w.project,
+        "accession_hash": digest,
+        "sealed": seal.close_up(own, owner=key),
+        "modality": known_modality(w.modality),
+        "state": machine.REQUEST_START,
+        "not_before": now,
+        "created": now,
+        "updated": now,
+    }
 
 
 def set_aside(c: Connection, seal: Seal, rows: Sequence[SetAside], now: float) -> int:
@@ -60,8 +76,8 @@ def _set_aside(c: Connection, seal: Seal, row: SetAside, now: float) -> bool:
     same = (aside.c.project == row.project, aside.c.text_hash == digest, aside.c.reason == row.reason)
     if c.execute(update(aside).where(*same).values(times=aside.c.times + 1)).rowcount:
         return False
-    c.execute(insert(aside).values(project=row.project, text_hash=digest, reason=row.reason, first_seen=now))
-    return True
+    new = {"project": row.project, "text_hash": digest, "reason": row.reason, "first_seen": now, "times": 1}
+    return bool(c.execute(insert_new(c, aside).values(new)).rowcount)
 
 
 def added(total: Sequence[Wanted], new: int, aside_new: int) -> Added:
@@ -71,7 +87,7 @@ def added(total: Sequence[Wanted], new: int, aside_new: int) -> Added:
 def save_cursor(c: Connection, seal: Seal, project: str, value: str) -> None:
     sealed = seal.close_up({"value": value}, owner=_cursor_key(project))
     if not c.execute(update(cursor).where(cursor.c.project == project).values(sealed=sealed)).rowcount:
-        c.execute(insert(cursor).values(project=project, sealed=sealed))
+        c.execute(insert_new(c, cursor).values(project=project, sealed=sealed))
 
 
 def saved_cursor(c: Connection, seal: Seal, project: str) -> str | None:
@@ -86,8 +102,9 @@ def _cursor_key(project: str) -> str:
 def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float) -> bool:
     """Writes the plan of one request and settles it: `planned`, or at once `done` when nothing is left to do."""
     held = select(request.c.id).where(request.c.id == claim.id, request.c.claimed_by == claim.owner)
-    if not c.execute(held.with_for_update()).first():
+    if not c.execute(held.with_for_update(key_share=True)).first():
         return False
+    evidence.write(c, seal, claim.id, plan.candidates, now)
     for planned in plan.series:
         _plan_series(c, seal, claim, planned, now)
     states = frozenset(settle.series_states(c, claim.id))
@@ -107,22 +124,25 @@ def _planned(states: frozenset[str], now: float) -> Step:
 def _plan_series(c: Connection, seal: Seal, claim: RequestClaim, planned: PlannedSeries, now: float) -> None:
     found = planned.found
     digest = seal.hash("series", found.SeriesInstanceUID)
-    row = c.execute(select(series).where(series.c.project == claim.project, series.c.series_hash == digest)).first()
+    same = select(series).where(series.c.project == claim.project, series.c.series_hash == digest)
+    same = same.with_for_update(key_share=True)
+    row = c.execute(same).first()
     series_id = row.id if row else new_series(c, seal, claim.project, planned, now)
+    if series_id is None:  # another node was faster, and its transaction is over by now
+        row = c.execute(same).one()
     if row:
         _merge_series(c, seal, row, planned, now)
-    linked = select(asked.c.series_id).where(asked.c.request_id == claim.id, asked.c.series_id == series_id)
-    if not c.execute(linked).first():
-        c.execute(insert(asked).values(request_id=claim.id, series_id=series_id))
+    c.execute(insert_new(c, asked).values(request_id=claim.id, series_id=row.id if row else series_id))
 
 
-def new_series(c: Connection, seal: Seal, project: str, planned: PlannedSeries, now: float) -> int:
-    """Its row, whose id is returned."""
+def new_series(c: Connection, seal: Seal, project: str, planned: PlannedSeries, now: float) -> int | None:
+    """Its row, whose id is returned; None: another node has just made it."""
     found, keep = planned.found, planned.verdict.keep
     key = short_key("S", seal.hash("series-key", project, found.SeriesInstanceUID))
     state = machine.SERIES_START[0] if keep else machine.SERIES_START[1]
     made = c.execute(
-        insert(series).values(
+        insert_new(c, series)
+        .values(
             key=key,
             project=project,
             series_hash=seal.hash("series", found.SeriesInstanceUID),
@@ -137,8 +157,11 @@ def new_series(c: Connection, seal: Seal, project: str, planned: PlannedSeries, 
             created=now,
             updated=now,
         )
-    )
-    series_id: int = made.inserted_primary_key[0] if made.inserted_primary_key else 0
+        .returning(series.c.id)
+    ).scalar()
+    if made is None:
+        return None
+    series_id: int = made
     settle.note(c, At(series, series_id, ""), Step("found", now, planned.verdict.reason), state)
     return series_id
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from gateway.keys import short_key
 from gateway.model import FoundSeries, PlannedSeries, Verdict, Wanted
 from gateway.state import change, machine, persons, plans, settle, withdrawn
-from gateway.state.claim import LOCKED, Lease
+from gateway.state.claim import Lease, locked
 from gateway.state.db import asked, insert_new, request, series
 from gateway.state.rows import Pushed, SeriesRow, WaitingSeries
 from gateway.state.sealed import Seal
@@ -42,12 +42,12 @@ def arrive(c: Connection, seal: Seal, pushed: Pushed, now: float, *, node: str) 
         return False
     found = FoundSeries(pushed.StudyInstanceUID, pushed.SeriesInstanceUID, {"Modality": pushed.modality})
     planned = PlannedSeries(PUSHED, found, Verdict(True))
-    series_id = plans.new_series(c, seal, pushed.project, planned, now, node=node)
+    series_id = plans.new_series(c, seal, pushed.project, planned, now)
     if series_id is None:
         return True
     key = c.execute(select(series.c.key).where(series.c.id == series_id)).scalar_one()
     uids = {"study": pushed.StudyInstanceUID, "series": pushed.SeriesInstanceUID, "seen": pushed.seen}
-    c.execute(update(series).where(series.c.id == series_id).values(sealed=seal.close_up(uids, owner=key)))
+    c.execute(update(series).where(series.c.id == series_id).values(sealed=seal.close_up(uids, owner=key), node=node))
     c.execute(insert_new(c, asked).values(request_id=asking.id, series_id=series_id))
     change.resume(c, series_id, now)
     return True
@@ -58,10 +58,10 @@ def _request(c: Connection, seal: Seal, pushed: Pushed, now: float) -> Row[Any]:
     digest = _digest(seal, pushed)
     mine = select(request).where(request.c.project == pushed.project, request.c.accession_hash == digest)
     row = c.execute(mine.with_for_update(key_share=True)).first()
+    new = row is None and _add(c, seal, pushed, now)
     if row is None:
-        _add(c, seal, pushed, now)
-    if row is None or row.state == "empty":
         row = c.execute(mine.with_for_update(key_share=True)).one()
+    if new or row.state == "empty":
         settle.move(c, At(request, row.id, row.state), Step("planned", now, REASON))
     return row
 
@@ -72,11 +72,11 @@ def _digest(seal: Seal, pushed: Pushed) -> str:
     return seal.hash("accession", pushed.accession.value)
 
 
-def _add(c: Connection, seal: Seal, pushed: Pushed, now: float) -> None:
+def _add(c: Connection, seal: Seal, pushed: Pushed, now: float) -> bool:
+    """False: somebody else has just added it."""
     if pushed.accession is not None:
         wanted = Wanted(pushed.project, pushed.accession, pushed.patient_id, pushed.study_date, pushed.modality)
-        plans.add_requests(c, seal, [wanted], now)
-        return
+        return plans.add_requests(c, seal, [wanted], now) == 1
     made = c.execute(
         insert_new(c, request)
         .values(
@@ -93,6 +93,7 @@ def _add(c: Connection, seal: Seal, pushed: Pushed, now: float) -> None:
     ).scalar()
     if made is not None:
         settle.note(c, At(request, made, ""), Step("asked", now, REASON), machine.REQUEST_START)
+    return made is not None
 
 
 def waiting(c: Connection, seal: Seal, projects: Sequence[str], *, node: str) -> list[WaitingSeries]:
@@ -113,7 +114,7 @@ def claim(c: Connection, lease: Lease, keys: Sequence[str]) -> list[SeriesRow]:
     """Those of `keys` that still wait, and are nobody's."""
     free = or_(series.c.claimed_by.is_(None), series.c.lease_until < lease.now)
     mine = and_(series.c.key.in_(keys), series.c.state == "planned", series.c.pacs == PUSHED, free)
-    rows = c.execute(select(series).where(mine).order_by(series.c.id).with_for_update(**LOCKED)).all()
+    rows = c.execute(locked(select(series).where(mine).order_by(series.c.id))).all()
     ids = [r.id for r in rows]
     c.execute(update(series).where(series.c.id.in_(ids)).values(claimed_by=lease.owner, lease_until=lease.until))
     return [SeriesRow(r.id, r.key, r.project, r.state, r.attempts, lease.owner) for r in rows]

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
-from gateway.state.db import committed, series
+from gateway.state.db import committed, insert_new, series
 
 ASKED_AT_ONCE: Final = 500
 """Hashes in one statement; SQLite takes 32766."""
@@ -19,7 +18,7 @@ def note(c: Connection, series_id: int, instances: Iterable[str]) -> None:
     """Once for each, whatever was noted before."""
     rows = [{"instance": bytes.fromhex(i), "series_id": series_id} for i in instances]
     if rows:
-        c.execute(insert(committed).on_conflict_do_nothing(), rows)
+        c.execute(insert_new(c, committed), rows)
 
 
 def known(c: Connection, instances: Iterable[str]) -> frozenset[str]:

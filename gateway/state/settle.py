@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, and_, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.schema import Table
@@ -70,7 +70,11 @@ def claimed_request(c: Connection, claim: RequestClaim, step: Step, values: Mapp
 
 
 def claimed_series(c: Connection, row: SeriesRow, step: Step, values: Mapping[str, Any] | None = None) -> bool:
-    """Settles the series and then every request that has no other work left."""
+    """Settles the series and then every request that has no other work left.
+
+    The requests are locked first, as everybody does: of two nodes that settle the last two series of one, the later sees both.
+    """
+    lock_requests(c, asking(row.id))
     done = move(c, At(series, row.id, row.state, row.owner), step, values)
     if done:
         forget(c, row.id)
@@ -141,8 +145,8 @@ def forget(c: Connection, series_id: int) -> None:
 
 def close_requests(c: Connection, series_id: int, now: float) -> None:
     """Ends each planned request that asked for this series and has nothing else under way."""
-    asking = select(asked.c.request_id).where(asked.c.series_id == series_id)
-    for (request_id,) in c.execute(select(request.c.id).where(request.c.id.in_(asking), request.c.state == "planned")):
+    mine = and_(request.c.id.in_(asking(series_id)), request.c.state == "planned")
+    for (request_id,) in c.execute(select(request.c.id).where(mine).order_by(request.c.id)).all():
         states = series_states(c, request_id)
         event = machine.request_end(frozenset(states))
         if event:
@@ -150,6 +154,17 @@ def close_requests(c: Connection, series_id: int, now: float) -> None:
             reason = "series.failed" if lost else ""
             dropped = {} if lost else {"sealed": None}
             move(c, At(request, request_id, "planned"), Step(event, now, reason), dropped)
+
+
+def asking(series_id: int) -> Select[tuple[int]]:
+    """The requests that asked for a series."""
+    return select(asked.c.request_id).where(asked.c.series_id == series_id)
+
+
+def lock_requests(c: Connection, ids: Select[tuple[int]]) -> None:
+    """Before a series of theirs is touched: requests, then series, each by number, so that nobody waits for who waits for him."""
+    chosen = select(request.c.id).where(request.c.id.in_(ids)).order_by(request.c.id)
+    c.execute(chosen.with_for_update(key_share=True)).all()
 
 
 def series_states(c: Connection, request_id: int) -> list[str]:

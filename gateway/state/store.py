@@ -5,15 +5,19 @@ Raises `Retry("state.busy")` when the database does not answer for `db.BUSY_SECO
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Table, select, update
+from sqlalchemy.engine import Connection
 
-from gateway.model import Plan, SetAside, Wanted
-from gateway.state import change, claim, lookup, machine, plans, receipts, settle, withdrawn
+from gateway.errors import Retry
+from gateway.model import Candidate, Plan, SetAside, Wanted
+from gateway.state import change, claim, evidence, lookup, machine, nodes, plans, receipts, settle, withdrawn
 from gateway.state import pushed as unasked
 from gateway.state.db import Database, request, series
+from gateway.state.fellowship import Fellowship
 from gateway.state.rows import Added, Expected, Pushed, RequestClaim, SeriesClaim, SeriesRow, Tally, WaitingSeries
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
@@ -29,6 +33,29 @@ class Store:
         self._db = database
         self._seal = Seal(key)
         self._node = node
+        self._left: set[str] = set()
+
+    @contextmanager
+    def _under(self, owner: str) -> Iterator[Connection]:
+        """A transaction about one claim. When the database fails in it, the claim is freed before the next one is made.
+
+        So what a restart of the database interrupts goes on at once, whether it had been written or not.
+        """
+        try:
+            with self._db.write() as c:
+                yield c
+        except Retry:
+            self._left.add(owner)
+            raise
+
+    @contextmanager
+    def _claiming(self, taken: claim.Lease) -> Iterator[Connection]:
+        left = frozenset(self._left)
+        with self._under(taken.owner) as c:
+            if left:
+                claim.free(c, left)
+            yield c
+        self._left -= left
 
     # ---- requests
 
@@ -52,28 +79,45 @@ class Store:
     def claim_requests(self, *, projects: Sequence[str], limit: int, lease: float, now: float) -> list[RequestClaim]:
         """Up to `limit` requests that are due, for `lease` seconds."""
         taken = claim.lease(self._node, lease, now)
-        with self._db.write() as c:
+        with self._claiming(taken) as c:
             return claim.requests(c, self._seal, taken, projects=projects, limit=limit)
 
     def settle_found(self, claim: RequestClaim, plan: Plan, *, now: float) -> bool:
         """Writes the plan. False, here and below: the lease was lost and somebody else settled it."""
-        with self._db.write() as c:
+        with self._under(claim.owner) as c:
             return plans.found(c, self._seal, claim, plan, now)
 
-    def settle_empty(self, claim: RequestClaim, *, not_before: float | None, now: float) -> bool:
-        """An empty answer, asked again at `not_before`; None: closed for good, a reported outcome."""
+    def settle_empty(
+        self, claim: RequestClaim, *, not_before: float | None, left: Sequence[Candidate] = (), now: float
+    ) -> bool:
+        """An empty answer, asked again at `not_before`; None: closed for good, a reported outcome. `left`: what it was not."""
         reason = "find.empty" if not_before is not None else "find.empty.final"
         values: dict[str, Any] = {"empties": claim.empties + 1, "not_before": not_before, "attempts": 0}
+        with self._under(claim.owner) as c:
+            settled = settle.claimed_request(c, claim, Step("empty", now, reason), values)
+            evidence.write(c, self._seal, claim.id, left if settled else (), now)
+        return settled
+
+    def hold_request(self, claim: RequestClaim, plan: Plan, *, now: float) -> bool:
+        """A person decides which of the plan's candidates is meant."""
+        values: dict[str, Any] = {"attempts": 0, "not_before": None}
+        with self._under(claim.owner) as c:
+            held = settle.claimed_request(c, claim, Step("held", now, plan.doubt), values)
+            evidence.write(c, self._seal, claim.id, plan.candidates if held else (), now)
+        return held
+
+    def decide(self, keys: Sequence[str], decision: evidence.Decision, *, now: float) -> dict[str, list[str]]:
+        """See `evidence.decide`."""
         with self._db.write() as c:
-            return settle.claimed_request(c, claim, Step("empty", now, reason), values)
+            return evidence.decide(c, keys, decision, now)
 
     def fail_request(self, claim: RequestClaim, *, reason: str, now: float) -> bool:
-        with self._db.write() as c:
+        with self._under(claim.owner) as c:
             return settle.claimed_request(c, claim, Step("failed", now, reason))
 
     def release_request(self, claim: RequestClaim, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
         """Gives the request back until `not_before`; `charge`: it costs the item an attempt."""
-        with self._db.write() as c:
+        with self._under(claim.owner) as c:
             return settle.release(c, _at(request, claim), Step("retry", now, reason), until=not_before, charge=charge)
 
     # ---- series
@@ -81,7 +125,7 @@ class Store:
     def claim_series(self, *, pacs: str, projects: Sequence[str], lease: float, now: float) -> SeriesClaim | None:
         """Only for `projects`: what a project asked for waits while its section is missing from the configuration."""
         taken = claim.lease(self._node, lease, now)
-        with self._db.write() as c:
+        with self._claiming(taken) as c:
             return claim.one_series(c, self._seal, taken, pacs=pacs, projects=projects)
 
     def extend_series(self, claim: SeriesClaim, *, lease: float, now: float) -> bool:
@@ -94,8 +138,9 @@ class Store:
     def settle_retrieved(self, row: SeriesRow, tally: Tally, *, now: float) -> bool:
         """`retrieved`, `held`, `excluded` (nothing kept or held) or `failed` (an instance was not proven clean)."""
         event, reason = settle.arrived(tally)
-        with self._db.write() as c:
-            settled = settle.claimed_series(c, row, Step(event, now, reason), settle.tally_values(tally))
+        here = {**settle.tally_values(tally), "node": self._node}
+        with self._under(row.owner) as c:
+            settled = settle.claimed_series(c, row, Step(event, now, reason), here)
             if settled:
                 after = machine.after(machine.SERIES, row.state, event)
                 settle.note_profiles(c, At(series, row.id, after), tally, now)
@@ -104,14 +149,13 @@ class Store:
     def settle_held(self, series_key: str, tally: Tally, *, now: float) -> str:
         """What became of a held series: `released`, `discarded`, `failed`; "" while it is held, or when it is not."""
         with self._db.write() as c:
-            return change.held(c, series_key, tally, now)
+            return change.held(c, series_key, tally, now, node=self._node)
 
     def held_series(self) -> list[str]:
-        """Keys of the series that are held."""
+        """Keys of the series of this node that are held."""
+        mine = (series.c.node == self._node, series.c.state == "held")
         with self._db.read() as c:
-            return [
-                r.key for r in c.execute(select(series.c.key).where(series.c.state == "held").order_by(series.c.id))
-            ]
+            return [r.key for r in c.execute(select(series.c.key).where(*mine).order_by(series.c.id))]
 
     def tell(self, series_key: str, event: str, *, reason: str, now: float) -> None:
         """A line in the history of a series, whose state stays."""
@@ -119,12 +163,12 @@ class Store:
             change.tell(c, series_key, Step(event, now, reason))
 
     def fail_series(self, row: SeriesRow, *, reason: str, now: float) -> bool:
-        with self._db.write() as c:
+        with self._under(row.owner) as c:
             return settle.claimed_series(c, row, Step("failed", now, reason))
 
     def release_series(self, claim: SeriesClaim, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
         step = Step("retry", now, reason)
-        with self._db.write() as c:
+        with self._under(claim.rows[0].owner) as c:
             given = [settle.release(c, _at(series, r), step, until=not_before, charge=charge) for r in claim.rows]
         return all(given)
 
@@ -133,31 +177,32 @@ class Store:
     def push(self, pushed: Pushed, *, now: float) -> bool:
         """Rows for a series of which a first instance has come. False: its request was cancelled."""
         with self._db.write() as c:
-            return unasked.arrive(c, self._seal, pushed, now)
+            return unasked.arrive(c, self._seal, pushed, now, node=self._node)
 
     def pushed(self, projects: Sequence[str]) -> list[WaitingSeries]:
         """Series that came unasked and are not settled yet."""
         with self._db.read() as c:
-            return unasked.waiting(c, self._seal, projects)
+            return unasked.waiting(c, self._seal, projects, node=self._node)
 
     def claim_pushed(self, keys: Sequence[str], *, lease: float, now: float) -> list[SeriesRow]:
         """Those of them that are nobody's."""
-        with self._db.write() as c:
-            return unasked.claim(c, claim.lease(self._node, lease, now), keys)
+        taken = claim.lease(self._node, lease, now)
+        with self._claiming(taken) as c:
+            return unasked.claim(c, taken, keys)
 
     # ---- delivery
 
     def claim_rows(self, state: str, *, projects: Sequence[str], lease: float, now: float) -> SeriesRow | None:
         """One series in `state`: "retrieved" for the courier, "delivered" for the confirmation."""
         taken = claim.lease(self._node, lease, now)
-        with self._db.write() as c:
+        with self._claiming(taken) as c:
             return claim.one_row(c, state, taken, projects=projects)
 
     def settle_row(
         self, row: SeriesRow, event: str, *, reason: str = "", now: float, instances: Sequence[str] = ()
     ) -> bool:
         """`event`: one of machine.SERIES for the row's state. `instances`: keyed hashes of those committed with it."""
-        with self._db.write() as c:
+        with self._under(row.owner) as c:
             fresh = {"attempts": 0, "not_before": 0.0}
             settled = settle.claimed_series(c, row, Step(event, now, reason), fresh)
             if settled:
@@ -170,7 +215,7 @@ class Store:
             return receipts.known(c, instances)
 
     def release_row(self, row: SeriesRow, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
-        with self._db.write() as c:
+        with self._under(row.owner) as c:
             return settle.release(c, _at(series, row), Step("retry", now, reason), until=not_before, charge=charge)
 
     # ---- look-up
@@ -183,6 +228,9 @@ class Store:
     def instance_hash(self, SOPInstanceUID: str) -> str:
         """How the ledger names an instance."""
         return self._seal.hash("instance", SOPInstanceUID)
+
+    def study_hash(self, StudyInstanceUID: str) -> str:
+        return self._seal.hash("study", StudyInstanceUID)
 
     def series_hash(self, SeriesInstanceUID: str) -> str:
         return self._seal.hash("series", SeriesInstanceUID)
@@ -204,7 +252,7 @@ class Store:
     def late(self, series_key: str, *, now: float, quiet: float = 0.0) -> bool:
         """Files came for a confirmed series: it goes to the courier again. Only if confirmed `quiet` seconds ago or more."""
         with self._db.write() as c:
-            return change.late(c, series_key, now, quiet)
+            return change.late(c, series_key, now, quiet=quiet, node=self._node)
 
     def series_states(self, keys: Sequence[str]) -> dict[str, str]:
         """State by series key, for the sweep of the outbox."""
@@ -215,7 +263,13 @@ class Store:
     def free_node(self) -> int:
         """At start: frees what an earlier life of this node had claimed."""
         with self._db.write() as c:
+            if not self._db.shared:
+                nodes.adopt(c, self._node)
             return claim.free_node(c, self._node)
+
+    def fellowship(self, *, home: str, lease: float) -> Fellowship | None:
+        """For the daemon: its place among the nodes. None where it is the only one."""
+        return Fellowship(self._db, nodes.Node(self._node, home, lease)) if self._db.shared else None
 
     def keep_to_key(self) -> None:
         """Marks a new state with its key. Raises Fatal("state.key") when this state was made with another one."""

@@ -1,4 +1,4 @@
-"""A real store on a real SQLite file, and plans to feed it with."""
+"""A real store, on SQLite and on a real PostgreSQL in turn, and plans to feed it with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.model import (
     AccessionNumber,
@@ -15,9 +16,10 @@ from gateway.model import (
     Verdict,
     Wanted,
 )
-from gateway.state.db import Database
+from gateway.state.db import Database, metadata
 from gateway.state.store import Store
 from gateway.state.views import Views
+from tests.support.peers import PASSWORD, Postgres
 
 KEY = bytes(range(32))
 PROJECT = "chest"
@@ -26,9 +28,9 @@ PROJECT = "chest"
 class Opened:
     """One state, seen through its store and its views."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "state.sqlite"
-        self.database = Database(self.path)
+    def __init__(self, place: Path | str) -> None:
+        self.place = place / "state.sqlite" if isinstance(place, Path) and place.is_dir() else place
+        self.database = reopened(self.place)
         self.store = Store(self.database, KEY, node="gw1")
         self.views = Views(self.database, KEY)
 
@@ -51,8 +53,50 @@ def plan(*series: str, keep: bool = True, study: str = "1.2.3", pacs: str = "mai
     return Plan(series=tuple(PlannedSeries(pacs, f, verdict) for f in found), studies=1)
 
 
+def reopened(place: Path | str) -> Database:
+    """As another process would open it."""
+    return Database(place, lambda: PASSWORD)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as peer:
+        yield peer
+
+
+def emptied(peer: Postgres) -> str:
+    """The URL of the server's own database, with nothing in its tables: making them for each test takes longer than the tests."""
+    admin = sa.create_engine(peer.open_url, poolclass=sa.NullPool)
+    with admin.begin() as c:
+        there = sorted(set(sa.inspect(c).get_table_names()) & set(metadata.tables))
+        if there:
+            c.exec_driver_sql(f"truncate {', '.join(there)} restart identity cascade")
+    admin.dispose()
+    return peer.url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a state is: a file, or a real server."""
+    if request.param == "sqlite":
+        return tmp_path / "state.sqlite"
+    return emptied(request.getfixturevalue("postgres"))
+
+
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[Opened]:
-    opened = Opened(tmp_path)
+def state(place: Path | str) -> Iterator[Opened]:
+    opened = Opened(place)
     yield opened
     opened.database.close()
+
+
+def stored(state: Opened) -> bytes:
+    """All that the database holds: SQLite's files as they are, PostgreSQL's rows as it shows them."""
+    if isinstance(state.place, Path):
+        return b"".join(p.read_bytes() for p in state.place.parent.iterdir() if p.is_file())
+    with state.database.read() as c:
+        return b"".join(
+            str(row).encode() + b"".join(bytes(v) for v in row if isinstance(v, bytes))
+            for table in metadata.sorted_tables
+            for row in c.execute(sa.select(table)).all()
+        )

@@ -58,7 +58,7 @@ def test_brought_up_it_looks_like_a_new_one_and_has_lost_nothing(old: Path, tmp_
     assert rows(old, "schema_version") == [{"version": SCHEMA_VERSION}]
     assert columns(old) == columns(tmp_path / "new.sqlite")
     for table, kept in before.items():
-        expected = [{**row, "held": 0} for row in kept] if table == "series" else kept
+        expected = [{**row, "held": 0, "node": ""} for row in kept] if table == "series" else kept
         assert rows(old, table) == expected, table
 
 
@@ -71,7 +71,7 @@ def test_a_second_time_changes_nothing(old: Path) -> None:
 
 def test_what_it_holds_is_worked_on(old: Path) -> None:
     """The seals open, what was planned is retrieved, and may now be held; what failed for its pixels is asked for again."""
-    state = Opened(old.parent)
+    state = Opened(old)
     (claim,) = [state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=200)]
     assert claim is not None and (claim.StudyInstanceUID, claim.SeriesInstanceUID) == ("1.2.4", "1.2.3.3")
     held = Tally(expected=3, kept=2, excluded=0, refused=0, reasons={"pixels.burned-in": 1}, held=1)
@@ -83,7 +83,7 @@ def test_what_it_holds_is_worked_on(old: Path) -> None:
 
 
 def test_killed_half_way_it_is_still_the_old_one(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(STEPS, 2, STEPS[2] + "; no such statement")
+    monkeypatch.setitem(STEPS, 2, f"{STEPS[2]}; no such statement")
     with pytest.raises(Exception, match="state"):
         Database(old)
     assert rows(old, "schema_version") == [{"version": 1}] and "held" not in rows(old, "series")[0]

@@ -1,19 +1,18 @@
-"""Claims, settlements, idempotence and what a crash leaves: on a real SQLite file."""
+"""Claims, settlements, idempotence and what a crash leaves: on a real SQLite file, and on a real PostgreSQL."""
 
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, update
 
 from gateway.errors import Fatal
 from gateway.model import AccessionNumber, SetAside, Wanted
-from gateway.state.db import Database, request, schema_version
+from gateway.state.db import request, schema_version
 from gateway.state.rows import SeriesClaim, Tally
 from gateway.state.store import Store
-from tests.state.conftest import KEY, PROJECT, Opened, plan
+from tests.state.conftest import KEY, PROJECT, Opened, plan, reopened, stored
 
 THREE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 
@@ -201,10 +200,10 @@ def test_late_files_of_a_confirmed_series_go_to_the_courier_again(state: Opened)
     assert state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=301) is not None
 
 
-def test_nothing_readable_stands_in_the_database_files(state: Opened, tmp_path: Path) -> None:
+def test_nothing_readable_stands_in_the_database(state: Opened) -> None:
     state.ask("SECRET-ACC-77")
     state.plan("1.2.826.77.1", study="1.2.826.77")
-    raw = b"".join(p.read_bytes() for p in tmp_path.iterdir())
+    raw = stored(state)
     assert b"chest" in raw, "the search itself works"
     for secret in (b"SECRET-ACC-77", b"PID-SECRET", b"1.2.826.77"):
         assert secret not in raw
@@ -228,13 +227,11 @@ def test_a_sealed_value_cannot_be_moved_to_another_row(state: Opened) -> None:
         state.store.claim_requests(projects=[PROJECT], limit=5, lease=60, now=100)
 
 
-def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    old = Database(tmp_path / "s.sqlite")
-    with old.write() as c:
+def test_a_newer_schema_is_refused(state: Opened) -> None:
+    with state.database.write() as c:
         c.execute(update(schema_version).values(version=99))
-    old.close()
     with pytest.raises(Fatal, match="schema 99"):
-        Database(tmp_path / "s.sqlite")
+        reopened(state.place)
 
 
 def test_eight_threads_claim_each_request_once(state: Opened) -> None:
@@ -265,12 +262,12 @@ def test_a_broken_row_is_not_silently_skipped(state: Opened) -> None:
         state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
 
 
-def test_a_cursor_may_be_an_accession_number(state: Opened, tmp_path: Path) -> None:
+def test_a_cursor_may_be_an_accession_number(state: Opened) -> None:
     odd = Wanted(PROJECT, AccessionNumber("A1"), modality="MODPID4711")
     state.store.add_requests([odd], (), project=PROJECT, cursor="20267002ZQX", now=1)
     assert state.store.cursor(PROJECT) == "20267002ZQX"
     assert state.store.cursor("other") is None
-    raw = b"".join(p.read_bytes() for p in tmp_path.iterdir())
+    raw = stored(state)
     assert b"20267002ZQX" not in raw
     assert b"MODPID4711" not in raw
 

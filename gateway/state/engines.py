@@ -1,0 +1,147 @@
+"""How a connection to the state is opened, on SQLite and on PostgreSQL, and what its errors mean.
+
+Every wait has an end: on SQLite the busy handler, on PostgreSQL its own time-outs, those of TCP, and for a server that lives and
+does not answer a look at each transaction from outside (`Patience`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Engine, create_engine, event, exc, make_url
+from sqlalchemy.engine import Connection
+
+from gateway.errors import Fatal, Retry
+
+BUSY_SECONDS: Final = 20.0
+CONNECT_SECONDS: Final = 5
+TRANSACTION_SECONDS: Final = 60.0
+"""The longest that a transaction may take; a migration alone takes longer, and has none of this."""
+POOL: Final = {
+    "pool_size": 4,
+    "max_overflow": 12,
+    "pool_timeout": BUSY_SECONDS,
+    "pool_pre_ping": True,
+    "pool_use_lifo": True,
+}
+WAITS: Final = {
+    "connect_timeout": CONNECT_SECONDS,
+    "application_name": "pacs-gateway",
+    "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000,
+}  # fmt: skip
+SERVER_WAITS: Final = "-c statement_timeout=20s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+PASSING: Final = ("25006", "25P03", "53", "57", "58", "40")
+"""Beginnings of SQLSTATEs that pass: a standby not yet promoted, time-outs, a full disk, a shutdown, a deadlock."""
+
+Password = Callable[[], str]
+
+
+def sqlite(path: Path, *, begin: str) -> Engine:
+    """`begin`: how a transaction begins, "BEGIN" or "BEGIN IMMEDIATE"."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _settings(dbapi: sqlite3.Connection, _record: object) -> None:
+        dbapi.isolation_level = None  # the driver begins nothing by itself; "begin" below does
+        dbapi.execute("PRAGMA journal_mode=WAL")
+        dbapi.execute("PRAGMA synchronous=FULL")  # a settled row survives a power cut
+        dbapi.execute("PRAGMA foreign_keys=ON")
+        dbapi.execute("PRAGMA secure_delete=ON")  # dropped values leave no bytes behind
+
+    @event.listens_for(engine, "begin")
+    def _begin(c: Connection) -> None:
+        c.exec_driver_sql(begin)
+
+    return engine
+
+
+def postgresql(url: str, password: Password | None) -> Engine:
+    """`url` as SQLAlchemy has it, without a password; `password` is asked at each connection. Raises Fatal("state.driver")."""
+    try:
+        engine = create_engine(
+            make_url(url).update_query_dict({"options": SERVER_WAITS}),
+            connect_args=dict(WAITS),
+            hide_parameters=True,
+            **POOL,
+        )
+    except (ModuleNotFoundError, exc.NoSuchModuleError):
+        raise Fatal(
+            "state.driver", "PostgreSQL needs the Python package psycopg: install the extra postgresql"
+        ) from None
+    if password is not None:
+        _give_password(engine, password)
+    return engine
+
+
+def _give_password(engine: Engine, password: Password) -> None:
+    @event.listens_for(engine, "do_connect")
+    def _password(_dialect: object, _record: object, _args: object, parameters: dict[str, object]) -> None:
+        try:
+            parameters["password"] = password()
+        except Fatal as err:  # good at the start; a password that is being changed is no reason to end the daemon
+            raise Retry("state.busy", f"database_password_file: {err.detail}", charge=False) from None
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Database errors without statement or values: busy, lost and I/O trouble are passing, the rest ends the daemon."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
+        raise _busy() from None
+    except exc.DBAPIError as err:
+        if err.connection_invalidated or str(getattr(err.orig, "sqlstate", None) or "").startswith(PASSING):
+            raise _busy() from None
+        raise Fatal("state.database", f"{type(err.orig).__name__} in the state database") from None
+
+
+def _busy() -> Retry:
+    return Retry("state.busy", "the state database does not answer", charge=False)
+
+
+class Patience:
+    """Cuts the connection of a transaction that takes too long: libpq waits for ever for a server that hangs."""
+
+    def __init__(self, seconds: float = TRANSACTION_SECONDS) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._under_way: dict[int, tuple[float, socket.socket]] = {}
+        self._end = threading.Event()
+        threading.Thread(target=self._watch, name="state-patience", daemon=True).start()
+
+    @contextmanager
+    def waiting(self, c: Connection) -> Iterator[None]:
+        """The descriptor is duplicated, so that none of another connection is ever hit."""
+        driver: Any = c.connection.driver_connection
+        with socket.fromfd(driver.fileno(), socket.AF_INET, socket.SOCK_STREAM) as ours:
+            key = id(ours)
+            with self._lock:
+                self._under_way[key] = (time.monotonic() + self._seconds, ours)
+            try:
+                yield
+            finally:
+                with self._lock:
+                    del self._under_way[key]
+
+    def end(self) -> None:
+        self._end.set()
+
+    def _watch(self) -> None:
+        while not self._end.wait(min(1.0, self._seconds / 4)):
+            with self._lock:
+                late = [ours for until, ours in self._under_way.values() if until < time.monotonic()]
+                for ours in late:
+                    with contextlib.suppress(OSError):  # it has ended by itself
+                        ours.shutdown(socket.SHUT_RDWR)

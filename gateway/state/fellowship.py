@@ -1,0 +1,49 @@
+"""This node among those that share its state, as the daemon sees it. Every call is one short transaction."""
+
+from __future__ import annotations
+
+from gateway.state import nodes
+from gateway.state.db import Database
+from gateway.state.nodes import Node
+
+
+class Fellowship:
+    """Raises Retry("state.busy") when the database does not answer."""
+
+    def __init__(self, database: Database, me: Node) -> None:
+        self._db, self.me = database, me
+
+    def join(self, now: float) -> None:
+        """At start, before anything is claimed. Raises Fatal("node.taken")."""
+        with self._db.write() as c:
+            nodes.join(c, self.me, now)
+
+    def beat(self, now: float) -> bool:
+        """A sign of life. False: another machine has this node's name by now."""
+        with self._db.write() as c:
+            return nodes.beat(c, self.me, now)
+
+    def has_turn(self, name: str, now: float) -> bool:
+        """Of what one node at a time does: whether it is this one's turn."""
+        with self._db.write() as c:
+            return nodes.take_turn(c, name, self.me, now)
+
+    def leave(self) -> None:
+        """At the end: others may do at once what was this node's turn."""
+        with self._db.write() as c:
+            nodes.leave_turns(c, self.me)
+
+    def take_over(self, now: float) -> int:
+        """Series of nodes that are gone are planned again. Returns how many."""
+        with self._db.read() as c:
+            gone = nodes.gone(c, self.me, now)
+        return sum(self._plan_again(name, now) for name in gone)
+
+    def _plan_again(self, name: str, now: float) -> int:
+        total = 0
+        while True:
+            with self._db.write() as c:
+                some = nodes.plan_again(c, name, now)
+            total += some
+            if not some:
+                return total

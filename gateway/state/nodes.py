@@ -1,0 +1,107 @@
+"""The nodes that share a state: who lives, whose turn something is, and what becomes of the files of one that is gone.
+
+What is local to a node is its outbox. A series from `retrieved` to `confirmed`, or held, has its files there (`series.node`), and
+only that node delivers it. When the node's lease ends, the others have the series retrieved again; when it comes back, what is
+still in its outbox goes the way of late instances (`Store.late`). What was pushed to it waits for it: nobody else can ask for that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy.engine import Connection
+
+from gateway.errors import Fatal
+from gateway.state import claim, settle
+from gateway.state.db import insert_new, node, series, turn
+from gateway.state.settle import At, Step
+
+ORPHANED: Final = ("retrieved", "delivered", "held")
+"""States of a series whose files are in one outbox, and nowhere else yet."""
+AT_ONCE: Final = 200
+GONE: Final = "node.gone"
+
+
+@dataclass(frozen=True)
+class Node:
+    """`home`: names its state_dir, so that two machines with one name are noticed. `lease`: seconds without a sign of life."""
+
+    name: str
+    home: str
+    lease: float
+
+
+def join(c: Connection, me: Node, now: float) -> None:
+    """At start. Raises Fatal("node.taken") while another state_dir lives under this name.
+
+    Under a name that another state_dir had before, what that one had in its outbox is as good as gone.
+    """
+    new = {"name": me.name, "home": me.home, "lease_until": now + me.lease, "since": now}
+    if c.execute(insert_new(c, node).values(new)).rowcount:
+        return
+    found = c.execute(select(node).where(node.c.name == me.name).with_for_update()).one()
+    if found.home != me.home and found.lease_until >= now:
+        raise Fatal(
+            "node.taken",
+            f"another machine runs as node {me.name!r}: give each its own `node`, or wait {me.lease:.0f} s",
+        )
+    if found.home != me.home:
+        while plan_again(c, me.name, now):
+            pass
+    since = found.since if found.lease_until >= now else now
+    c.execute(update(node).where(node.c.name == me.name).values({**new, "since": since}))
+
+
+def beat(c: Connection, me: Node, now: float) -> bool:
+    """A sign of life, also for the turns it has. False: another state_dir has taken the name meanwhile."""
+    mine = and_(node.c.name == me.name, node.c.home == me.home)
+    found = c.execute(select(node).where(mine).with_for_update()).first()
+    if found is None:
+        return False
+    since = found.since if found.lease_until >= now else now
+    c.execute(update(node).where(mine).values(lease_until=now + me.lease, since=since))
+    c.execute(update(turn).where(turn.c.owner == me.name).values(until=now + me.lease))
+    return True
+
+
+def take_turn(c: Connection, name: str, me: Node, now: float) -> bool:
+    """Whether it is this node's turn: it has it, or nobody has, or who had it shows no sign of life."""
+    c.execute(insert_new(c, turn).values(name=name, owner=me.name, until=now + me.lease))
+    free = or_(turn.c.owner == me.name, turn.c.until < now)
+    taken = update(turn).where(turn.c.name == name, free).values(owner=me.name, until=now + me.lease)
+    return c.execute(taken).rowcount == 1
+
+
+def leave_turns(c: Connection, me: Node) -> None:
+    """When it stops: the others need not wait."""
+    c.execute(delete(turn).where(turn.c.owner == me.name))
+
+
+def gone(c: Connection, me: Node, now: float) -> list[str]:
+    """Nodes whose lease has ended. None as long as this one has not lived for a lease itself.
+
+    Until then the database may have been away for all of them, and the others have yet to find it back.
+    """
+    since = c.execute(select(node.c.since).where(node.c.name == me.name, node.c.home == me.home)).scalar()
+    if since is None or now - since < me.lease:
+        return []
+    ended = select(node.c.name).where(node.c.lease_until < now, node.c.name != me.name)
+    return [r.name for r in c.execute(ended.order_by(node.c.name))]
+
+
+def plan_again(c: Connection, name: str, now: float) -> int:
+    """Some series of a node that is gone: free, and planned again where a PACS has them. Returns how many; 0: that was all."""
+    claim.free_node(c, name)
+    lost = and_(series.c.node == name, series.c.state.in_(ORPHANED), series.c.pacs != "", series.c.sealed.is_not(None))
+    chosen = select(series.c.id, series.c.state).where(lost).order_by(series.c.id).limit(AT_ONCE)
+    rows = c.execute(claim.locked(chosen)).all()
+    fresh = {"attempts": 0, "not_before": now, "node": ""}
+    return sum(settle.move(c, At(series, r.id, r.state), Step("orphaned", now, GONE), fresh) for r in rows)
+
+
+def adopt(c: Connection, name: str) -> int:
+    """A state that nobody shares belongs to its node, whatever that was called before."""
+    strange = and_(series.c.node != name, or_(series.c.node != "", series.c.state.in_(ORPHANED), series.c.pacs == ""))
+    return c.execute(update(series).where(strange).values(node=name)).rowcount

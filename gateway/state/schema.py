@@ -1,0 +1,44 @@
+"""A database brought to the schema of this version, forward only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sqlalchemy import MetaData, insert, select, text, update
+from sqlalchemy.engine import Connection
+
+from gateway.errors import Fatal
+
+BRING_UP_LOCK: Final = 0x7061637367  # any number, the same in every version
+
+Steps = Mapping[int, str | tuple[str, ...]]
+"""What brings a database to the schema of that number from the one before, on SQLite and on PostgreSQL."""
+
+
+def bring_up(c: Connection, metadata: MetaData, steps: Steps) -> None:
+    """Makes what is missing: tables, then the steps. Raises Fatal("state.schema") for a schema of a later version."""
+    if c.dialect.name == "postgresql":  # one node at a time
+        c.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": BRING_UP_LOCK})
+    metadata.create_all(c)
+    version, ours = metadata.tables["schema_version"], max(steps)
+    found = c.execute(select(version.c.version)).scalar()
+    if found is None:
+        c.execute(insert(version).values(version=ours))
+    elif found > ours:
+        raise Fatal(
+            "state.schema",
+            f"the state has schema {found}, this version knows {ours}: install the newer pacs-gateway again",
+        )
+    elif found < ours:
+        _step_up(c, metadata, [steps[number] for number in range(found + 1, ours + 1)])
+        c.execute(update(version).values(version=ours))
+
+
+def _step_up(c: Connection, metadata: MetaData, steps: list[str | tuple[str, ...]]) -> None:
+    for step in steps:
+        for statement in (step,) if isinstance(step, str) else step:
+            c.exec_driver_sql(statement)
+    for table in metadata.sorted_tables:
+        for index in table.indexes:  # those of a new table are there already
+            index.create(c, checkfirst=True)
