@@ -14,7 +14,8 @@ from gateway.ops.declared import PREFIX, TABLE
 from tests.support.daemon import REPOSITORY
 
 MONITORING: Final = REPOSITORY / "packaging" / "monitoring"
-ALERTS, RULES, CASES = (MONITORING / name for name in ("alerts.yml", "rules.yml", "alerts_test.yml"))
+ALERTS, RULES = MONITORING / "alerts.yml", MONITORING / "rules.yml"
+CASES, LONG_CASES = MONITORING / "alerts_test.yml", MONITORING / "alerts_test_long.yml"
 RUNBOOKS: Final = REPOSITORY / "docs" / "runbooks"
 
 

@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gateway.ops.declared import TABLE
-from tests.monitoring.rules import ALERTS, CASES, RULES, RUNBOOKS, Alert, alerts, document, metric_names
+from tests.monitoring.rules import ALERTS, CASES, LONG_CASES, RULES, RUNBOOKS, Alert, alerts, document, metric_names
 from tests.support.daemon import REPOSITORY
 from tests.support.process import program
 
@@ -36,22 +37,32 @@ def test_promtool_accepts_the_rules() -> None:
 
 
 def test_every_case_is_as_promtool_finds_it() -> None:
-    done = promtool("test", "rules", str(CASES))
+    done = promtool("test", "rules", str(CASES), str(LONG_CASES))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_wrong_threshold_would_be_seen(tmp_path: Path) -> None:
-    for path in (ALERTS, RULES, CASES):
+    for path in (ALERTS, RULES):
         text = path.read_text("utf-8")
         assert path != ALERTS or text.count("> 3 * 86400") == 1
         (tmp_path / path.name).write_text(text.replace("> 3 * 86400", "> 4 * 86400"))
-    done = promtool("test", "rules", str(tmp_path / CASES.name))
-    assert done.returncode == 1 and "PacsGatewayQueueAgeing" in done.stdout + done.stderr
+    whole = document(LONG_CASES)
+    ageing = [case for case in whole["tests"] if case["name"].startswith("PacsGatewayQueueAgeing")]
+    (tmp_path / "cases.yml").write_text(yaml.safe_dump({**whole, "tests": ageing}))
+    done = promtool("test", "rules", str(tmp_path / "cases.yml"))
+    assert len(ageing) == 2
+    assert done.returncode == 1 and "PacsGatewayQueueAgeing fires" in done.stdout + done.stderr
 
 
 @EACH
 def test_each_has_a_firing_and_a_quiet_case(alert: Alert) -> None:
-    cases = [t for case in document(CASES)["tests"] for t in case["alert_rule_test"] if t["alertname"] == alert.name]
+    cases = [
+        t
+        for path in (CASES, LONG_CASES)
+        for case in document(path)["tests"]
+        for t in case["alert_rule_test"]
+        if t["alertname"] == alert.name
+    ]
     assert any(case["exp_alerts"] for case in cases) and any(not case["exp_alerts"] for case in cases)
 
 
