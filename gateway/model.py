@@ -135,6 +135,36 @@ class PlannedSeries:
     verdict: Verdict
 
 
+class Agreement(StrEnum):
+    """How one fact of a study compares with the RIS row."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+    UNKNOWN = "unknown"  # the RIS or the PACS does not say
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Which facts of a study are those of the RIS row. No values: it may be shown and logged."""
+
+    accession: Agreement
+    patient: Agreement
+    date: Agreement
+    modality: Agreement
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A study that may be the examination. `standing`: `taken`, `left` (it is another one) or `held` (a person decides)."""
+
+    StudyInstanceUID: str = field(repr=False)
+    form: str  # the accession form that found it, or "patient-date"
+    evidence: Evidence
+    standing: str
+    reason: str = ""  # of what is not taken: evidence.patient, evidence.date, ...
+    pacs: str = ""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What C-FIND and the selection rules made of one request. No series at all = an empty answer."""
@@ -143,6 +173,8 @@ class Plan:
     form: str = "{an}"  # the accession form that hit
     studies: int = 0
     dropped_rows: int = 0  # answers for another accession number
+    candidates: tuple[Candidate, ...] = ()
+    doubt: str = ""  # why a person has to decide: then there is no series
 
 
 class Outcome(StrEnum):

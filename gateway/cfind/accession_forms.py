@@ -6,11 +6,12 @@ what fits into SH). They are asked in their order, the later ones only when noth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import Refused
-from gateway.model import AccessionNumber, FoundStudy, Wanted
+from gateway.model import AccessionNumber
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,12 @@ def forms(accession: AccessionNumber, templates: Sequence[str]) -> Iterator[Form
             yield Form(template, made, cut=accession.value not in made.value)
 
 
-def agrees(study: FoundStudy, wanted: Wanted | None) -> bool:
-    """Patient or day are those that the RIS names."""
-    pairs = (("PatientID", wanted.patient_id), ("StudyDate", wanted.study_date)) if wanted else ()
-    return any(told and study.attributes.get(keyword) == told for keyword, told in pairs)
+def alike(told: str, wanted: str) -> bool:
+    """Whether two accession numbers are one, written in two ways: case, zeros in front, words and signs around the digits."""
+    one, other = sorted((_core(told), _core(wanted)), key=len)
+    return bool(one) and re.fullmatch(rf"[A-Z_0]*{re.escape(one)}[A-Z_]*", other) is not None
+
+
+def _core(text: str) -> str:
+    """Letters and digits; what else there is as `_`, which no zero in front is cut across."""
+    return re.sub(r"[^A-Z0-9]+", "_", text.upper()).strip("_").lstrip("0")

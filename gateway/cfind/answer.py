@@ -5,7 +5,7 @@ A row that is about something else, or has no UID, is dropped and counted; an il
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from pydicom.dataset import Dataset
@@ -21,12 +21,29 @@ def studies(
 
     Also how many rows were dropped; a row that repeats a study is neither.
     """
+    wanted = accession.value.strip()
+    return _studies(rows, lambda row: text(row, "AccessionNumber") == wanted, keywords)
+
+
+def studies_of_patient(
+    rows: Iterable[Dataset], patient_id: str, days: tuple[str, str], keywords: frozenset[str]
+) -> tuple[list[FoundStudy], int]:
+    """The same for a patient's studies from the first to the last of `days` (DA)."""
+
+    def is_about(row: Dataset) -> bool:
+        return text(row, "PatientID") == patient_id and days[0] <= text(row, "StudyDate") <= days[1]
+
+    return _studies(rows, is_about, keywords)
+
+
+def _studies(
+    rows: Iterable[Dataset], is_about: Callable[[Dataset], bool], keywords: frozenset[str]
+) -> tuple[list[FoundStudy], int]:
     found: dict[str, FoundStudy] = {}
     dropped = 0
-    wanted = accession.value.strip()
     for row in rows:
         uid = text(row, "StudyInstanceUID")
-        if not uid or text(row, "AccessionNumber") != wanted:
+        if not uid or not is_about(row):
             dropped += 1
             continue
         attributes = _merged(_attributes(row, keywords), found[uid].attributes if uid in found else {})

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from pydicom.dataset import Dataset
 
 from gateway.cfind import answer, question
-from gateway.cfind.accession_forms import Form, agrees, forms
+from gateway.cfind.accession_forms import Form, forms
+from gateway.cfind.evidence import (
+    ACCEPTED,
+    PATIENT_DATE,
+    Decided,
+    Judged,
+    Seen,
+    compare,
+    days,
+    judge,
+    judge_by_day,
+    merged,
+    undecided,
+)
 from gateway.cfind.select import EXACT_FORM, Found
 from gateway.dicom.association import Deadlines, Scu
 from gateway.dicom.identifier import text
@@ -28,6 +42,26 @@ SERIES_CAP: Final = 5000
 CANARY_CAP: Final = 20
 IDLE_SECONDS: Final = 5.0
 """An association that nobody needs is a slot of the PACS and a thread of ours (A6, B1)."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a project looks. `by_day`: by patient and day too, when no form finds it. `decided`: what a person said before."""
+
+    by_day: bool = False
+    decided: Decided = undecided
+
+
+PLAIN: Final = Look()
+
+
+@dataclass(frozen=True)
+class _About:
+    """What a search is about, besides the accession number."""
+
+    ris: Wanted | None
+    look: Look
+    beat: Callable[[], object]
 
 
 class Count(Protocol):
@@ -73,19 +107,24 @@ class Finder:
             raise
 
     def find(
-        self, accession: AccessionNumber, *, ris: Wanted | None = None, beat: Callable[[], object] = lambda: None
+        self,
+        accession: AccessionNumber,
+        *,
+        ris: Wanted | None = None,
+        look: Look = PLAIN,
+        beat: Callable[[], object] = lambda: None,
     ) -> Found:
-        """All studies and series of that accession number, in the first of the PACS's forms of it that finds any.
+        """The studies of that examination with their series, in the first of the PACS's forms of its number that finds it.
 
-        `ris`: what else the RIS says of it. `beat` is called before each question: a sign of life.
+        `ris`: what the RIS says of it, which each study is compared with. `beat` is called before each question: a sign of life.
 
         Raises Retry: charged when it is about this accession number (find.too-many, find.truncated, find.unable),
         uncharged when the PACS does not answer (pacs.*, find.timeout). An answer is complete or it is an error.
         """
         result = "failed"
         try:
-            found = self._find(accession, ris, beat)
-            result = "found" if found.series else "empty"
+            found = self._find(accession, _About(ris, look, beat))
+            result = "found" if found.series or found.doubt else "empty"
             return found
         finally:
             self._count.add("find_total", pacs=self._name, result=result)
@@ -117,27 +156,53 @@ class Finder:
             raise _ignored()
         return True
 
-    def _find(self, accession: AccessionNumber, ris: Wanted | None, beat: Callable[[], object]) -> Found:
-        studies: list[FoundStudy] = []
-        template, dropped = EXACT_FORM, 0
+    def _find(self, accession: AccessionNumber, about: _About) -> Found:
+        seen: list[Seen] = []
+        judged, template, dropped = Judged(), EXACT_FORM, 0
         for form in forms(accession, self._forms):
-            beat()
-            studies, lost = self._studies(form, ris)
+            about.beat()
+            studies, lost = self._studies(form, about)
+            judged = judge(seen := [*seen, *studies], about.look.decided)
             template, dropped = form.template, dropped + lost
-            if studies:
+            if judged.taken:
                 break
-        complete = []
-        for study in studies:
-            series, lost = self._series(study, beat)
-            complete.append(answer.completed(study, series))
-            dropped += lost
-        return Found(tuple(complete), form=template, dropped_rows=dropped)
+        if not judged.taken and about.look.by_day:
+            by_day, lost = self._of_patient(about)
+            judged, dropped = merged(judged, by_day), dropped + lost
+            template = PATIENT_DATE if judged.taken else template
+        taken = tuple(s.study for s in judged.taken)
+        return Found(taken, template, dropped, judged.candidates, judged.doubt)
 
-    def _studies(self, form: Form, ris: Wanted | None) -> tuple[list[FoundStudy], int]:
+    def _studies(self, form: Form, about: _About) -> tuple[list[Seen], int]:
         rows = self._ask(question.studies(form.accession, self._keys), STUDY_CAP)
         found, dropped = answer.studies(rows, form.accession, self._keys.study)
-        proven = [study for study in found if not form.cut or agrees(study, ris)]
-        return proven, dropped + len(found) - len(proven)
+        seen, lost = self._seen(found, form.template, about)
+        proven = [one for one in seen if not form.cut or one.agrees]
+        return proven, dropped + lost + len(seen) - len(proven)
+
+    def _of_patient(self, about: _About) -> tuple[Judged, int]:
+        """Where the RIS names patient and day: that patient's studies around that day."""
+        ris = about.ris
+        window = days(ris.study_date) if ris else None
+        if ris is None or window is None or not question.searchable(ris.patient_id):
+            return Judged(), 0
+        about.beat()
+        rows = self._ask(question.studies_of_patient(ris.patient_id, window, self._keys), STUDY_CAP)
+        found, dropped = answer.studies_of_patient(rows, ris.patient_id, window, self._keys.study)
+        seen, lost = self._seen(found, PATIENT_DATE, about)
+        return judge_by_day(seen, ris, about.look.decided), dropped + lost
+
+    def _seen(self, studies: Iterable[FoundStudy], form: str, about: _About) -> tuple[list[Seen], int]:
+        """Each with its series, but those of another patient or day: of them no more is asked, unless a person wants them."""
+        seen, dropped = [], 0
+        for study in studies:
+            one = Seen(study, form, compare(study, about.ris, form))
+            if not one.conflict or about.look.decided(one.uid) == ACCEPTED:
+                series, lost = self._series(study, about.beat)
+                whole = answer.completed(study, series)
+                one, dropped = Seen(whole, form, compare(whole, about.ris, form)), dropped + lost
+            seen.append(one)
+        return seen, dropped
 
     def _series(self, study: FoundStudy, beat: Callable[[], object]) -> tuple[list[FoundSeries], int]:
         beat()

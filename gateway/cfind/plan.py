@@ -6,15 +6,17 @@ One bad accession number delays no other; a PACS that is down costs none of them
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import structlog
 
+from gateway.cfind.evidence import without_doubt
+from gateway.cfind.findscu import Look
 from gateway.cfind.select import CompiledSelect, Found, plan
 from gateway.dicom.patience import MAX_ATTEMPTS, REFUSED_ONE, Suspicion, back_off
 from gateway.errors import GatewayError, Retry
-from gateway.model import AccessionNumber, Plan, Wanted
+from gateway.model import AccessionNumber, Candidate, Plan, Wanted
 from gateway.state.rows import RequestClaim
 
 BATCH: Final = 50
@@ -26,18 +28,24 @@ SUSPECT_PAUSE: Final = 30.0  # the request in hand when a PACS fell silent comes
 
 @dataclass(frozen=True)
 class FindProject:
-    """`pacs`: names, asked in this order until one has an answer. `recheck`: seconds until an empty one is asked again."""
+    """`pacs`: names, asked in this order until one has an answer. `recheck`: seconds until an empty one is asked again.
+
+    `by_day`: looked for by patient and day too, where a PACS does not know the accession number.
+    """
 
     name: str
     pacs: tuple[str, ...]
     select: CompiledSelect
     recheck: tuple[float, ...] = ()
+    by_day: bool = False
 
 
 class Asks(Protocol):
     """What a step needs of a Finder."""
 
-    def find(self, accession: AccessionNumber, *, ris: Wanted | None, beat: Callable[[], object]) -> Found: ...
+    def find(
+        self, accession: AccessionNumber, *, ris: Wanted | None, look: Look, beat: Callable[[], object]
+    ) -> Found: ...
 
     def prove(self, *, beat: Callable[[], object]) -> None: ...
 
@@ -53,7 +61,13 @@ class Requests(Protocol):
 
     def settle_found(self, claim: RequestClaim, plan: Plan, *, now: float) -> bool: ...
 
-    def settle_empty(self, claim: RequestClaim, *, not_before: float | None, now: float) -> bool: ...
+    def settle_empty(
+        self, claim: RequestClaim, *, not_before: float | None, left: Sequence[Candidate], now: float
+    ) -> bool: ...
+
+    def hold_request(self, claim: RequestClaim, plan: Plan, *, now: float) -> bool: ...
+
+    def study_hash(self, StudyInstanceUID: str) -> str: ...
 
     def fail_request(self, claim: RequestClaim, *, reason: str, now: float) -> bool: ...
 
@@ -125,35 +139,45 @@ class FindStep:
         except GatewayError as err:  # Refused, Held: final for this request
             self._fail(claim, err.reason)
             return True
-        if answer is None:
-            self._empty(claim)
+        self._take(claim, answer)
+        return True
+
+    def _take(self, claim: RequestClaim, answer: Plan) -> None:
+        log = structlog.get_logger()
+        if answer.doubt:
+            self._store.hold_request(claim, answer, now=self._clock())
+            log.warning("request.held", request=claim.key, reason=answer.doubt, studies=len(answer.candidates))
+        elif not answer.series:
+            self._empty(claim, answer.candidates)
         else:
             self._store.settle_found(claim, answer, now=self._clock())
             kept = sum(s.verdict.keep for s in answer.series)
-            log = structlog.get_logger()
             log.info(
                 "request.found", request=claim.key, studies=answer.studies, series=len(answer.series), kept=kept,
                 form=answer.form,
             )  # fmt: skip
-        return True
 
-    def _ask(self, claim: RequestClaim, down: dict[str, Retry]) -> Plan | None:
-        """The plan of the first PACS that has the examination; None when none has. `down`: those that failed just now."""
+    def _ask(self, claim: RequestClaim, down: dict[str, Retry]) -> Plan:
+        """The plan of the first PACS that has the examination. What others had that may be it is told in any case."""
         project = self._projects[claim.project]
+        earlier: tuple[Candidate, ...] = ()
+        doubt = ""
         for name in project.pacs:
             if name in down:
                 raise Retry(down[name].reason, after=down[name].after or PEER_PAUSE, charge=False)
-            found = self._ask_one(claim, name, down)
-            if found.series:
-                return plan(found, project.select, name)
-        return None
+            answer = plan(self._ask_one(claim, name, down), project.select, name)
+            if answer.series:
+                return replace(answer, candidates=without_doubt(earlier) + answer.candidates)
+            earlier += answer.candidates
+            doubt = doubt or answer.doubt
+        return Plan(candidates=earlier, doubt=doubt)
 
     def _ask_one(self, claim: RequestClaim, name: str, down: dict[str, Retry]) -> Found:
         finder = self._finders[name]
         ris = Wanted(claim.project, claim.accession, claim.patient_id, claim.study_date, claim.modality)
         try:
             finder.prove(beat=self._clock)
-            found = finder.find(claim.accession, ris=ris, beat=self._clock)
+            found = finder.find(claim.accession, ris=ris, look=self._look(claim), beat=self._clock)
         except Retry as err:
             if err.charge:
                 self._suspicion.answered(claim.key)
@@ -171,11 +195,17 @@ class FindStep:
         self._board.success("find", now=now)
         return found
 
-    def _empty(self, claim: RequestClaim) -> None:
+    def _look(self, claim: RequestClaim) -> Look:
+        def decided(uid: str) -> str:
+            return claim.decided.get(self._store.study_hash(uid), "") if claim.decided else ""
+
+        return Look(self._projects[claim.project].by_day, decided)
+
+    def _empty(self, claim: RequestClaim, left: Sequence[Candidate]) -> None:
         """Asked again on the widening schedule; after its last time closed for good."""
         recheck, now = self._projects[claim.project].recheck, self._clock()
         again = now + recheck[claim.empties] if claim.empties < len(recheck) else None
-        self._store.settle_empty(claim, not_before=again, now=now)
+        self._store.settle_empty(claim, not_before=again, left=left, now=now)
         structlog.get_logger().info("request.empty", request=claim.key, times=claim.empties + 1, final=again is None)
 
     def _later(self, claim: RequestClaim, err: Retry) -> None:

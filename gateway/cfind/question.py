@@ -6,6 +6,7 @@ Asked is what the gateway itself needs and what the project's rules look at, at 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +52,16 @@ def keys_for(keywords: frozenset[str]) -> Keys:
 
 def studies(accession: AccessionNumber, keys: Keys) -> Dataset:
     return identifier("STUDY", {"AccessionNumber": accession.value}, keys.study)
+
+
+def searchable(patient_id: str) -> bool:
+    """Whether it may be sent as a key: not blank, no wildcard, no list (PS3.4 C.2.2.2.4)."""
+    return re.fullmatch(r"[^*?\\\x00-\x1f\x7f]{1,64}", patient_id) is not None
+
+
+def studies_of_patient(patient_id: str, days: tuple[str, str], keys: Keys) -> Dataset:
+    """`days`: the first and the last, DA (range matching, PS3.4 C.2.2.2.5)."""
+    return identifier("STUDY", {"PatientID": patient_id, "StudyDate": "-".join(days)}, keys.study)
 
 
 def series(StudyInstanceUID: str, keys: Keys) -> Dataset:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gateway.model import FoundSeries, FoundStudy, Plan, PlannedSeries, Verdict
+from gateway.model import Candidate, FoundSeries, FoundStudy, Plan, PlannedSeries, Verdict
 from gateway.rules import SelectionRule
 
 EXACT_FORM = "{an}"
@@ -12,11 +12,16 @@ EXACT_FORM = "{an}"
 
 @dataclass(frozen=True)
 class Found:
-    """Every study of one accession number with its series. `dropped_rows`: answers that were not about it."""
+    """The studies of one examination with their series. `dropped_rows`: answers that were not about it.
+
+    `candidates`: every study that was considered. `doubt`: why a person has to decide; then there are no studies.
+    """
 
     studies: tuple[FoundStudy, ...] = ()
     form: str = EXACT_FORM
     dropped_rows: int = 0
+    candidates: tuple[Candidate, ...] = ()
+    doubt: str = ""
 
     @property
     def series(self) -> int:
@@ -38,7 +43,8 @@ def plan(found: Found, select: CompiledSelect, pacs_name: str) -> Plan:
         for study in found.studies
         for series, verdict in _verdicts(study, select)
     )
-    return Plan(planned, form=found.form, studies=len(found.studies), dropped_rows=found.dropped_rows)
+    candidates = tuple(replace(c, pacs=pacs_name) for c in found.candidates)
+    return Plan(planned, found.form, len(found.studies), found.dropped_rows, candidates, found.doubt)
 
 
 def _verdicts(study: FoundStudy, select: CompiledSelect) -> list[tuple[FoundSeries, Verdict]]:

@@ -18,12 +18,17 @@ from typing import Final
 from gateway.cstore.screening import DEAD, mapped, settle
 from gateway.errors import Fatal
 from gateway.run.wiring import State
+from gateway.state import evidence
 from gateway.state import holding as held
 from gateway.state.holding import Holding
 
 LOGIN: Final = Path("/proc/self/loginuid")
 NOBODY: Final = 0xFFFFFFFF
 """What the kernel says for a process that no login began (audit)."""
+
+STUDIES: Final = ("C-", "R-")
+SAID: Final = {"release": "accepted", "discard": "rejected"}
+"""What is said of a study -> what it means."""
 
 BUSY = "held.busy"
 OVER = "held.series-over"
@@ -41,8 +46,12 @@ class Decision:
 
     def line(self, holding: Holding) -> str:
         """As the history tells it: our own keys, the profile that made the file, who, and why."""
-        why = f" reason={self.reason}" if self.reason else ""
-        return f"{holding.key} profile={holding.line.profile} by={self.by}{why}"
+        return f"{holding.key} profile={holding.line.profile} {self.told}"
+
+    @property
+    def told(self) -> str:
+        """Who, and why."""
+        return f"by={self.by}" + (f" reason={self.reason}" if self.reason else "")
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,23 @@ def only_owner(folder: Path) -> None:
 
 
 def decide(state: State, keys: Sequence[str], decision: Decision) -> list[Decided]:
-    """`keys`: of held instances (H-...), or of series (S-...): all that is held of it. What is unknown is told as such."""
+    """`keys`: of held instances (H-...), or of series (S-...): all that is held of it; of studies that may be an examination
+    (C-...), or of requests (R-...): all its studies that nobody decided about. What is unknown is told as such."""
+    studies = [key for key in dict.fromkeys(keys) if key.startswith(STUDIES)]
+    return _decide_files(state, [k for k in keys if k not in studies], decision) + _decide_studies(
+        state, studies, decision
+    )
+
+
+def _decide_studies(state: State, keys: Sequence[str], decision: Decision) -> list[Decided]:
+    told = evidence.Decision(SAID[decision.word], decision.told)
+    done = state.store.decide(keys, told, now=time.time())
+    return [Decided(one) for key in keys for one in done.get(key, ())] + [
+        Decided(k, UNKNOWN) for k in keys if k not in done
+    ]
+
+
+def _decide_files(state: State, keys: Sequence[str], decision: Decision) -> list[Decided]:
     wanted = dict.fromkeys(keys)
     found = [h for h in held.holdings(state.outbox) if h.key in wanted or h.series in wanted]
     done = [Decided(h.key, _decide(state, h, decision)) for h in found]

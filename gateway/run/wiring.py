@@ -168,7 +168,14 @@ def _make_find_step(settings: Settings, state: State, pacs_name: str, told: Told
         store=state.store,
         finders={name: make_finder(settings, name, names, told.count) for name in asked},
         projects=[
-            FindProject(p.name, p.pacs, make_select(p.select), p.source.recheck if p.source else ()) for p in mine
+            FindProject(
+                p.name,
+                p.pacs,
+                make_select(p.select),
+                p.source.recheck if p.source else (),
+                by_day=bool(p.source and "patient-date" in p.source.fallback),
+            )
+            for p in mine
         ],
         board=told.board,
         clock=told.clock,

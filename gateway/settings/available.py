@@ -19,7 +19,6 @@ WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
     "pacs.*.query_model": ("study",),
     "pacs.*.retrieve": ("move",),
     "pacs.*.windows": ((),),
-    "project.*.source.fallback": ((),),
     "project.*.source.opt_out": NOTHING,
     "project.*.deidentify.options.*": tuple(o for o in OPTIONS if o != "clean-recognizable-visual-features"),
     "project.*.deliver.*.type": ("directory",),

@@ -33,6 +33,7 @@ class RequestClaim:
     empties: int
     state: str
     owner: str
+    decided: Mapping[str, str] = field(default_factory=dict)  # keyed hash of a study -> what a person said of it
 
 
 @dataclass(frozen=True)

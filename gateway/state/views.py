@@ -11,7 +11,9 @@ from sqlalchemy import Row, and_, case, func, or_, select
 from sqlalchemy.engine import Connection
 
 from gateway.model import strip_invisible
+from gateway.state import evidence
 from gateway.state.db import Database, aside, asked, history, request, series
+from gateway.state.evidence import CandidateView
 from gateway.state.sealed import Seal
 
 
@@ -116,6 +118,16 @@ class Views:
         with self._db.read() as c:
             rows = c.execute(select(aside).where(same).order_by(aside.c.id)).all()
             return [AsideView(r.project, r.reason, r.first_seen, r.times) for r in rows]
+
+    def candidates(self, request_key: str) -> list[CandidateView]:
+        """The studies that were considered for a request."""
+        with self._db.read() as c:
+            return evidence.views(c, request_key=request_key)
+
+    def undecided(self, project: str | None = None) -> list[CandidateView]:
+        """Studies that a person has to decide about."""
+        with self._db.read() as c:
+            return evidence.views(c, project=project)
 
     def series(self, request_key: str) -> list[SeriesView]:
         with self._db.read() as c:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cfind.accession_forms import agrees, forms
+from gateway.cfind.accession_forms import alike, forms
 from gateway.cfind.findscu import Finder
 from gateway.errors import Retry
-from gateway.model import AccessionNumber, FoundStudy, Wanted
+from gateway.model import AccessionNumber, Wanted
 from gateway.settings import Pacs
 from tests.cfind.test_findscu import QUICK
 from tests.dicom.serving import Counts
@@ -118,6 +118,13 @@ def test_each_form_is_one_that_may_be_sent_and_only_once(text: str) -> None:
     assert [f.accession.value for f in made if f.cut] == ([text[:16]] if len(text) > 16 else [])
 
 
-def test_what_is_unknown_agrees_with_nothing() -> None:
-    nothing = FoundStudy("1.1", {"PatientID": None, "StudyDate": ""})
-    assert not agrees(nothing, Wanted("p", AccessionNumber("A")))
+@pytest.mark.parametrize(
+    ("told", "wanted", "same"),
+    [
+        ("4711", "0004711", True), ("CT-4711", "4711", True), ("ct 0004711 a", "4711", True), ("4711", "4711", True),
+        ("47112", "4711", False), ("14711", "4711", False), ("CT-47-11", "4711", False), ("CT", "4711", False), ("", "4711", False),
+        ("1-0004711", "4711", False), ("CT", "", False),
+    ],
+)  # fmt: skip
+def test_one_number_written_in_two_ways(told: str, wanted: str, same: bool) -> None:
+    assert alike(told, wanted) == alike(wanted, told) == same

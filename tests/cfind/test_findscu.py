@@ -145,7 +145,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> list[StudyFacts]:
     folder = tmp_path_factory.mktemp("files")
     return [
         make_study(
-            folder, patient_id=f"SYN-PID-{n}", name="Synthetic^Anna", birth_date="19500102", accession=accession,
+            folder, patient_id="SYN-PID-1", name="Synthetic^Anna", birth_date="19500102", accession=accession,
             study_date="20240503", series=[SeriesSpec(modality, "Thörax", 3), SeriesSpec("SR", "Report", 1)], seed=n,
         )
         for n, (accession, modality) in enumerate([(AN.value, "CT"), (AN.value, "MR"), ("SYN-OTHER-1", "CT")])

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cfind.findscu import Look
 from gateway.cfind.plan import BATCH_SECONDS, FindProject, FindStep
 from gateway.cfind.select import CompiledSelect, Found
 from gateway.dicom.patience import MAX_ATTEMPTS
 from gateway.errors import Refused, Retry
-from gateway.model import AccessionNumber, FoundSeries, FoundStudy, Plan, Wanted
+from gateway.model import AccessionNumber, Candidate, FoundSeries, FoundStudy, Plan, Wanted
 from gateway.ops.health import Board
 from gateway.rules import SelectionRule
 from gateway.state.db import Database
@@ -47,7 +48,7 @@ class Answers:
         self.asked: list[str] = []
         self.closed = 0
 
-    def find(self, accession: AccessionNumber, *, ris: Wanted | None, beat: Callable[[], object]) -> Found:
+    def find(self, accession: AccessionNumber, *, ris: Wanted | None, look: Look, beat: Callable[[], object]) -> Found:
         beat()
         self.asked.append(accession.value)
         answer = self.answers.get(accession.value, self.otherwise)
@@ -83,8 +84,17 @@ class Requests:
         self.plans[claim.key] = plan
         return self._say(claim, "found")
 
-    def settle_empty(self, claim: RequestClaim, *, not_before: float | None, now: float) -> bool:
+    def settle_empty(
+        self, claim: RequestClaim, *, not_before: float | None, left: Sequence[Candidate] = (), now: float
+    ) -> bool:
         return self._say(claim, "empty", None if not_before is None else not_before - now)
+
+    def hold_request(self, claim: RequestClaim, plan: Plan, *, now: float) -> bool:
+        self.plans[claim.key] = plan
+        return self._say(claim, "held", plan.doubt)
+
+    def study_hash(self, StudyInstanceUID: str) -> str:
+        return f"hash of {StudyInstanceUID}"
 
     def fail_request(self, claim: RequestClaim, *, reason: str, now: float) -> bool:
         return self._say(claim, "failed", reason)
@@ -212,9 +222,11 @@ def test_a_slow_batch_is_given_back() -> None:
     store, clock = Requests("A", "B"), Clock()
 
     class Slow(Answers):
-        def find(self, accession: AccessionNumber, *, ris: Wanted | None, beat: Callable[[], object]) -> Found:
+        def find(
+            self, accession: AccessionNumber, *, ris: Wanted | None, look: Look, beat: Callable[[], object]
+        ) -> Found:
             clock.now += BATCH_SECONDS + 1
-            return super().find(accession, ris=ris, beat=beat)
+            return super().find(accession, ris=ris, look=look, beat=beat)
 
     assert step(store, Slow({"A": found(), "B": found()}), clock=clock).step()
     assert store.said == {"R-A": ("found",), "R-B": ("released", "find.postponed", False)}

@@ -11,7 +11,6 @@ from gateway.errors import Retry
 from gateway.ops.health import Board
 from tests.cfind.test_plan import Answers, found
 from tests.state.conftest import PROJECT, Opened
-from tests.state.conftest import state as state  # the fixture: a real store
 
 
 def step_for(state: Opened, answers: Answers, now: list[float]) -> FindStep:

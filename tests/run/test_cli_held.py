@@ -129,7 +129,7 @@ def test_released_one_by_one_the_last_one_sends_the_series(waiting: Waiting) -> 
     assert waiting.series_state == "retrieved" and waiting.keys == []
     files = waiting.state.outbox.files(waiting.series)
     assert sorted(f.read_bytes() for f in files) == sorted(before.values())
-    assert waiting.say("list", "--json").json == {"held": []}
+    assert waiting.say("list", "--json").json == {"held": [], "studies": []}
 
 
 def test_the_history_tells_who_why_and_by_which_profile(waiting: Waiting) -> None:

@@ -129,12 +129,13 @@ def _studies(folder: Path) -> Iterator[StudyFacts]:
 def _rows(studies: tuple[StudyFacts, ...]) -> Iterator[dict[str, object]]:
     first = datetime(2024, 6, 1, 8, 0, tzinfo=UTC)
     known = {s.patient["accession"]: s.patient["patient_id"] for s in studies}
+    days = {s.patient["accession"]: s.patient["study_date"] for s in studies}
     unknown = {f"SYNMISS{i:03d}": f"SYNPID{9000 + i}" for i in range(UNKNOWN)}
     odd = [(text, f"SYNPID{9500 + i}") for i, text in enumerate(MALFORMED)]
     twice = [(a, known[a]) for a in ("SYNACC0007", "SYNACC0008")]
     for i, (accession, pid) in enumerate([*known.items(), *unknown.items(), *odd, *twice]):
         yield {
-            "accession_number": accession, "patient_id": pid, "study_date": "20240601", "modality": "CT",
+            "accession_number": accession, "patient_id": pid, "study_date": days.get(accession, "20240601"), "modality": "CT",
             "changed_at": first + timedelta(minutes=i),
         }  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from gateway.run import console
+from gateway.run.commands.evidence import STUDY_COLUMNS, study, study_row
 from gateway.run.commands.options import config_option, json_option, settings_for
 from gateway.run.commands.state import opened
 from gateway.state.views import RequestView, Views
@@ -52,7 +53,8 @@ def found_request(views: Views, request: RequestView) -> Document:
     ]  # fmt: skip
     series = [{**vars(s), "reasons": dict(s.reasons)} for s in views.series(request.key)]
     counts = {"series_by_state": dict(request.series)}
-    return {**request_facts(request), **counts, "history": history, "series": series}
+    evidence = [study(one) for one in views.candidates(request.key)]
+    return {**request_facts(request), **counts, "history": history, "series": series, "evidence": evidence}
 
 
 def request_facts(request: RequestView) -> Document:
@@ -70,6 +72,8 @@ def show_request(request: Document) -> None:
     shown = ("project", "state", "reason", "attempts", "empties", "created", "updated")
     again = {"asked again": request["not_before"] or "never"} if request["state"] == "empty" else {}
     console.facts(request["key"], {name: request[name] for name in shown} | again)
+    if request["evidence"]:
+        console.table("Studies found", STUDY_COLUMNS, map(study_row, request["evidence"]))
     rows = [_series(s) for s in request["series"]]
     console.table("Series", SERIES, rows)
     console.table("History", HISTORY, [tuple(event.values()) for event in request["history"]])

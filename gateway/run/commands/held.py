@@ -13,6 +13,7 @@ from pydicom.uid import UID
 from gateway.deliver import header
 from gateway.errors import GatewayError
 from gateway.run import console, deciding, wiring
+from gateway.run.commands.evidence import STUDY_COLUMNS, study, study_row
 from gateway.run.commands.options import config_option, json_option, settings_for, some_project_option
 from gateway.run.commands.state import opened
 from gateway.run.commands.status import size
@@ -30,7 +31,11 @@ Document = dict[str, Any]
 
 @click.group()
 def held() -> None:
-    """Instances held for a person's decision: header clean, pixels not proven clean."""
+    """What waits for a person's decision.
+
+    Instances (H-...): header clean, pixels not proven clean. Studies (C-...): they may be the examination that was asked for,
+    but patient, day or modality are not those of the RIS row.
+    """
 
 
 @held.command("list")
@@ -44,10 +49,13 @@ def list_(project: str | None, config: Path, as_json: bool) -> int:
         wiring.project(settings, project)
     with opened(settings) as here:
         found = [_document(settings, *one) for one in deciding.listed(here, project)]
+        waiting = [study(one) for one in here.views.undecided(project)]
     if as_json:
-        console.emit({"held": found})
+        console.emit({"held": found, "studies": waiting})
     else:
         console.table("Held", COLUMNS, [_row(one) for one in found])
+        if waiting:
+            console.table("Studies that may be what was asked for", STUDY_COLUMNS, map(study_row, waiting))
     return 0
 
 
@@ -56,11 +64,15 @@ def list_(project: str | None, config: Path, as_json: bool) -> int:
 @config_option
 @json_option
 def show(key: str, config: Path, as_json: bool) -> int:
-    """Show one held instance, and where its file is, for a look at its pixels. 1 when there is none of that KEY."""
+    """Show one held instance, and where its file is, for a look at its pixels; or one held study (C-...).
+
+    1 when there is none of that KEY.
+    """
     settings, wanted = settings_for(config), _key(key)
     with opened(settings) as here:
         found = [one for one in deciding.listed(here) if one[0].key == wanted]
         told = [{**_document(settings, *one), **_details(one[0])} for one in found]
+        told += [study(one) for one in here.views.undecided() if one.key == wanted]
     if not told:
         console.warn(f"nothing held has the key {wanted}")
         return 1
@@ -92,6 +104,8 @@ reason_option = click.option("--reason", metavar="WORD", callback=_word, help="W
 def release(keys: tuple[str, ...], by: str | None, reason: str | None, config: Path, as_json: bool) -> int:
     """Deliver held instances as they are. KEY: of an instance (H-...), or of a series (S-...), all that is held of it.
 
+    Of a study (C-...): it is the examination that was asked for, and is retrieved. Of a request (R-...): all its held studies are.
+
     Who decided, and why, is written to the history. 1 when one of the KEYs could not be released.
     """
     return _decide(keys, Decision("release", by or deciding.user(), reason or ""), config, as_json=as_json)
@@ -105,6 +119,8 @@ def release(keys: tuple[str, ...], by: str | None, reason: str | None, config: P
 @json_option
 def discard(keys: tuple[str, ...], by: str | None, reason: str | None, config: Path, as_json: bool) -> int:
     """Drop held instances, for good. KEY: of an instance (H-...), or of a series (S-...), all that is held of it.
+
+    Of a study (C-...): it is another examination. Of a request (R-...): all its held studies are; it is asked for again then.
 
     Who decided, and why, is written to the history. 1 when one of the KEYs could not be discarded.
     """

@@ -76,7 +76,7 @@ def show(key: str, config: Path, as_json: bool) -> int:
 @click.option("--project", metavar="P", help="With --all: of this project only.")
 @config_option
 def retry(keys: tuple[str, ...], every: bool, state: str | None, project: str | None, config: Path) -> int:
-    """Ask again for requests that failed, came back empty or were cancelled.
+    """Ask again for requests that failed, came back empty, are held or were cancelled.
 
     1 when one of the KEYs is in no such state, or unknown.
     """
@@ -85,7 +85,7 @@ def retry(keys: tuple[str, ...], every: bool, state: str | None, project: str | 
     settings, names = _settings(config, project), _names(keys)
     with opened(settings) as here:
         changed = here.store.retry(keys=names, state=state, project=project, now=time.time())
-    return _changed(changed, names, "asked for again", "failed, empty or cancelled")
+    return _changed(changed, names, "asked for again", "failed, empty, held or cancelled")
 
 
 @requests.command()
@@ -96,7 +96,7 @@ def cancel(keys: tuple[str, ...], config: Path) -> int:
     names = _names(keys)
     with opened(settings_for(config)) as here:
         changed = here.store.cancel(keys=names, now=time.time())
-    return _changed(changed, names, "cancelled", "new, empty or planned")
+    return _changed(changed, names, "cancelled", "new, empty, held or planned")
 
 
 @requests.command()
