@@ -42,6 +42,8 @@ class Count(Protocol):
 
     def observe(self, name: str, seconds: float, **labels: str) -> None: ...
 
+    def set(self, name: str, value: float, **labels: str) -> None: ...
+
 
 class Board(Protocol):
     """The part of ops.health.Board used here."""

@@ -221,7 +221,7 @@ class Scu:
             elif not assoc.dul.is_alive():  # it dies on an unknown command field (B10)
                 raise Retry("pacs.aborted", "the association broke during the move", charge=False)
             vigil.check()
-            if watch.stop.is_set() and cancelled is None:
+            if cancelled is None and watch.ended():
                 cancelled = time.monotonic()
                 _sent(lambda: assoc.send_c_cancel(message_id, query_model=MOVE))
             if cancelled is not None and time.monotonic() - cancelled > self._deadlines.cancel:

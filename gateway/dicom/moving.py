@@ -6,7 +6,6 @@ Its parts are used by `association.Scu.move` alone.
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,13 +25,14 @@ MOVE_KEYS: Final = frozenset({"QueryRetrieveLevel", "StudyInstanceUID", "SeriesI
 class MoveWatch:
     """What a move is watched by. `progress`: any number that changes while instances arrive; called every few seconds.
 
-    `silence`: seconds without a response or progress; `total`: seconds for all of it; `stop`: cancel, then abort.
+    `silence`: seconds without a response or progress; `total`: seconds for all of it; `ended`: true when it has to end now:
+    cancelled, then aborted.
     """
 
     progress: Callable[[], float]
     silence: float
     total: float
-    stop: threading.Event
+    ended: Callable[[], object]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from gateway.ops.core import forbid_core_dumps
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.ops.notify import Heartbeats, Systemd, Watchdog, watchdog_interval
-from gateway.run import receiving, upkeep, wiring
+from gateway.run import moving, receiving, rounds, upkeep, wiring
 from gateway.run.children import Children, Hear
 from gateway.run.current import Current
 from gateway.run.endpoints import Endpoints
@@ -76,7 +76,7 @@ class Life:
         self.hearts = Heartbeats()
         interval = watchdog_interval(os.environ, os.getpid())
         self.watchdog = Watchdog(systemd, self.hearts, interval, time.monotonic)
-        self.board = Board(_peers(settings))
+        self.board, self.gates = Board(_peers(settings)), moving.make_gates(settings, self.metrics)
         self.state, self.page = wiring.open_state(settings), Page(len(settings.pacs))
         self.room = receiving.make_room(settings, self.state.outbox, self.page)
         hear = Hear(self.metrics, self._beat, lambda line: self.meter.line(line, time.time()))
@@ -143,9 +143,8 @@ class Life:
         slowest = max(p.response_timeout for p in self.settings.pacs)
         for name, find in wiring.make_find_steps(self.settings, self.state, self._told):
             self._begin(name, find.step, self._asking, BEAT_LIMIT)
-        for name, move in wiring.make_move_steps(
-            self.settings, self.state, self._told, self._moving, lambda: not self._has_room()
-        ):
+        ends = moving.Ends(self._moving, lambda: not self._has_room(), self.meter.crowded)
+        for name, move in moving.make_move_steps(self.settings, self.state, self._told, gates=self.gates, ends=ends):
             self._begin(name, self._while_room(move.step), self._moving, slowest + BEAT_LIMIT)
         for name, step in wiring.make_deliver_steps(self.settings, self.state, self._told):
             self._begin(name, step.step, self._delivering, slowest + BEAT_LIMIT)
@@ -166,9 +165,8 @@ class Life:
         if settle:
             self.schedule.add("settle", receiving.SETTLE_EVERY, self._guarded("settle", settle.step))
         told = wiring.Told(self.metrics, self.board)
-        for project, schedule, poll in wiring.make_polls(self.settings, self.state, told, self._asking):
-            name = f"poll-{project}"
-            self.schedule.add(name, schedule, self._guarded(name, poll.run))
+        for name, schedule, job in rounds.jobs(self.settings, self.state, told, self._asking):
+            self.schedule.add(name, schedule, self._guarded(name, job))
         self.schedule.start()
 
     def _sweep(self) -> int:

@@ -12,7 +12,7 @@ from gateway.errors import GatewayError
 from gateway.ops.health import HealthSocket, Told, iso
 from gateway.ops.httpd import Server
 from gateway.ops.scrape import Watched
-from gateway.run import deciding
+from gateway.run import deciding, moving
 from gateway.run.watched import Bounds, begin_at_zero
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Endpoints:
         counts = life.state.views.counts()
         backlog = sum(n for (_, state), n in counts.series.items() if state in UNFINISHED)
         life.meter.backlog(backlog, now)
+        planned = life.state.views.planned()
+        moves = moving.standing(life.gates, planned, now)
         return {
             "version": __version__,
             "node": life.settings.node,
@@ -72,9 +74,10 @@ class Endpoints:
             "outbox_bytes": self._outbox_bytes(),
             "disk_free_bytes": self._disk_free(),
             "paused": sorted(life.room.reasons),
-            "window_open": {p.name: True for p in life.settings.pacs},
+            "window_open": {name: gate.is_open(now) for name, gate in life.gates.items()},
+            "moves": moves,
             "throughput": life.meter.rates(now),
-            "eta_s": life.meter.eta(),
+            "eta_s": moving.eta(moves) if planned else life.meter.eta(),
             **life.board.snapshot(),
         }
 

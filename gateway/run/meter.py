@@ -8,6 +8,8 @@ from collections import deque
 
 WINDOW = 300.0
 """Seconds that "the last minutes" are."""
+NO_ROOM = ("limit", "connections", "disk", "outbox")
+"""Why our receiver refuses an association that it would take at another time."""
 
 
 class Meter:
@@ -17,6 +19,7 @@ class Meter:
         self._lock = threading.Lock()
         self._seen: deque[tuple[float, str, float]] = deque()
         self._backlog: deque[tuple[float, int]] = deque()
+        self._crowded = 0.0
 
     def line(self, raw: bytes, now: float) -> None:
         """`raw`: a line of ops.metrics.RemoteCount; only received instances and bytes count here."""
@@ -24,11 +27,19 @@ class Meter:
             verb, name, value, labels = json.loads(raw)
         except ValueError:
             return
+        if name == "associations_rejected_total" and labels.get("reason") in NO_ROOM:
+            with self._lock:
+                self._crowded += float(value)
         kept = name == "instances_received_total" and labels.get("result") == "kept"
         if verb == "add" and (kept or name == "received_bytes_total"):
             with self._lock:
                 self._seen.append((now, name, float(value)))
                 self._trim(now)
+
+    def crowded(self) -> float:
+        """Associations that our receiver refused for want of room, so far."""
+        with self._lock:
+            return self._crowded
 
     def backlog(self, series: int, now: float) -> None:
         with self._lock:

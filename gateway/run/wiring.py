@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,6 @@ from gateway.accession.sql import SqlSource
 from gateway.cfind.findscu import Finder
 from gateway.cfind.plan import FindProject, FindStep
 from gateway.cfind.select import CompiledSelect
-from gateway.cmove.retrieve import MoveStep
 from gateway.cstore.admission import PeerList
 from gateway.cstore.pace import Paced
 from gateway.cstore.page import Page
@@ -37,6 +35,7 @@ from gateway.errors import BadConfiguration, Fatal, Mistake
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
 from gateway.run.crosswalk import anchored, checked, load_crosswalk
+from gateway.run.keeping import without_withdrawn
 from gateway.run.receiving import make_commitments, make_push, share
 from gateway.settings import Project, Select, Settings
 from gateway.state.db import Database
@@ -182,29 +181,6 @@ def _make_find_step(settings: Settings, state: State, pacs_name: str, told: Told
     )
 
 
-# ---- cmove
-
-
-def make_move_steps(
-    settings: Settings,
-    state: State,
-    told: Callable[[str], Told],
-    stop: threading.Event,
-    paused: Callable[[], bool],
-) -> list[tuple[str, MoveStep]]:
-    """One step per PACS and concurrent move: (role, step)."""
-    make = partial(
-        MoveStep, store=state.store, outbox=state.outbox, projects=[p.name for p in settings.project],
-        calling_ae=settings.receiver.ae_title, stop=stop, paused=paused,
-    )  # fmt: skip
-    return [
-        (role, make(pacs=pacs, count=mine.count, board=mine.board, clock=mine.clock))
-        for pacs in settings.pacs
-        for role in (f"move-{pacs.name}-{slot + 1}" for slot in range(pacs.max_moves))
-        for mine in (told(role),)
-    ]
-
-
 # ---- cstore
 
 
@@ -257,7 +233,9 @@ def make_server(
 ) -> StorageServer:
     """What a receive process runs. `page`: as the daemon made it, one number for each [[pacs]]."""
     state = open_state(settings)
-    cleaners = {p.name: make_cleaner(settings, p.name) for p in settings.project}
+    cleaners = without_withdrawn(
+        settings, state.database, {p.name: make_cleaner(settings, p.name) for p in settings.project}
+    )
     receive = Receive(
         store=state.store, outbox=state.outbox, cleaners=cleaners, count=count, clock=time.time,
         unasked=make_push(settings, state.store),

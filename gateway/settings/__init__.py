@@ -37,6 +37,7 @@ from gateway.settings.schema import (
     Tls,
 )
 from gateway.settings.secret import read_key, read_password, secret, secret_path
+from gateway.settings.window import Window, read_window
 
 __all__ = [
     "Bytes",
@@ -59,11 +60,13 @@ __all__ = [
     "Settings",
     "Source",
     "Tls",
+    "Window",
     "check_certificates",
     "load",
     "read_key",
     "read_password",
     "read_schedule",
+    "read_window",
     "secret",
     "secret_path",
 ]

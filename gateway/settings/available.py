@@ -15,10 +15,8 @@ from gateway.settings.schema import OPTIONS
 NOTHING: Final[tuple[object, ...]] = ()
 
 WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
-    "database": ("sqlite",),
     "pacs.*.query_model": ("study",),
     "pacs.*.retrieve": ("move",),
-    "pacs.*.windows": ((),),
     "project.*.source.opt_out": NOTHING,
     "project.*.deidentify.options.*": tuple(o for o in OPTIONS if o != "clean-recognizable-visual-features"),
     "project.*.deliver.*.type": ("directory",),

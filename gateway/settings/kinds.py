@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
@@ -20,6 +21,7 @@ from gateway.settings.cron import read_schedule
 from gateway.settings.finding import wrong
 from gateway.settings.query import query_fault
 from gateway.settings.template import accession_form_fault, layout_fault, patient_id_fault
+from gateway.settings.window import read_window
 
 FROM_FILE: Final = {"from": "file"}
 NO_PASSWORD: Final = "the URL without the secret; put that in a file of mode 0600 and name it with password_file"
@@ -138,6 +140,12 @@ def _open_url(url: str) -> str:
     return url
 
 
+def _long_enough(seconds: float) -> float:
+    if seconds < 6:
+        raise wrong("", 'at least "6s"; less than a minute only for tests')
+    return seconds
+
+
 def _database_fits(text: str) -> bool:
     return text == "sqlite" or re.fullmatch(r"postgresql\+psycopg://\S+", text) is not None
 
@@ -148,6 +156,22 @@ def _schedule_fault(text: str) -> str | None:
     except ValueError as err:
         return str(err)
     return None
+
+
+def _window_fault(text: str) -> str | None:
+    try:
+        read_window(text)
+    except ValueError as err:
+        return str(err)
+    return None
+
+
+def _zone_fits(text: str) -> bool:
+    try:
+        ZoneInfo(text)
+    except (ValueError, LookupError, OSError):  # no name of one; unknown; a folder of them
+        return False
+    return True
 
 
 def _host_fits(text: str) -> bool:
@@ -188,6 +212,7 @@ Many: TypeAlias = Annotated[int, _between(1, 1000)]
 Rows: TypeAlias = Annotated[int, _between(0, 1_000_000)]
 Duration: TypeAlias = Annotated[float, _measured(units.duration, units.DURATION)]
 Wait: TypeAlias = Annotated[float, _measured(units.duration, units.DURATION), AfterValidator(_positive)]
+Lease: TypeAlias = Annotated[Wait, AfterValidator(_long_enough)]
 Size: TypeAlias = Annotated[int, _measured(units.size, units.SIZE)]
 Room: TypeAlias = Annotated[int, _measured(units.size, units.SIZE), AfterValidator(_something)]
 Rate: TypeAlias = Annotated[float, _measured(units.rate, units.RATE)]
@@ -202,6 +227,8 @@ WebUrl: TypeAlias = Annotated[Url, _that(_WEB.fullmatch, "a URL such as https://
 BucketUrl: TypeAlias = Annotated[Url, _that(_BUCKET.fullmatch, "a URL such as s3://bucket/prefix")]
 Database: TypeAlias = Annotated[Url, _that(_database_fits, '"sqlite", or postgresql+psycopg://host/db')]
 Schedule: TypeAlias = Annotated[str, _faultless(_schedule_fault)]
+Window: TypeAlias = Annotated[str, _faultless(_window_fault)]
+Zone: TypeAlias = Annotated[str, _that(_zone_fits, "a time zone such as Europe/Berlin")]
 Query: TypeAlias = Annotated[str, _faultless(query_fault)]
 Layout: TypeAlias = Annotated[str, _faultless(layout_fault)]
 PatientId: TypeAlias = Annotated[str, _faultless(patient_id_fault)]

@@ -174,6 +174,7 @@ class S3Sink(Part):
     url: kinds.BucketUrl
     endpoint: kinds.WebUrl | None = None
     region: kinds.Name = "us-east-1"
+    ca: kinds.AbsolutePath | None = None  # besides the system's authorities
     credentials_file: kinds.SecretFile | None = None
     layout: kinds.Layout = LAYOUT
     max_rate: kinds.Rate | None = None
@@ -199,6 +200,8 @@ class Settings(Part):
 
     state_dir: kinds.AbsolutePath = Path("/var/lib/pacs-gateway")
     database: kinds.Database = "sqlite"
+    database_password_file: kinds.SecretFile | None = None
+    node_lease: kinds.Lease = 300.0  # without a sign of life from a node for so long, the others take its work over
     node: kinds.Node = ""  # `load` fills in the host name
     key_file: kinds.SecretName = "/etc/pacs-gateway/pseudonym.key"  # path or "credential:NAME"
     receiver: Receiver = Receiver()

@@ -89,6 +89,12 @@ class Views:
                 oldest_pending={r[0]: r[1] for r in c.execute(oldest)},
             )
 
+    def planned(self) -> dict[str, int]:
+        """Series that wait to be retrieved, by PACS."""
+        waiting = select(series.c.pacs, func.count()).where(series.c.state == "planned").group_by(series.c.pacs)
+        with self._db.read() as c:
+            return {r[0]: r[1] for r in c.execute(waiting)}
+
     def requests(self, *, state: str | None = None, project: str | None = None, limit: int = 200) -> list[RequestView]:
         """Newest change first."""
         wanted = []

@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from gateway.cmove.gate import Gate
 from gateway.cmove.retrieve import MoveStep, Patience
 from gateway.dicom.association import Deadlines
 from gateway.dicom.part10 import peek
@@ -73,16 +77,21 @@ class Rig:
         patience: Patience = QUICK,
         response_timeout: float = 2.0,
         result_limit: int = 0,
+        gate: Gate | None = None,
     ) -> MoveStep:
+        told = self.pacs(pacs, response_timeout=response_timeout, result_limit=result_limit)
         return MoveStep(
             projects=["p", "q"],
             store=self.store, outbox=self.outbox, calling_ae="RESEARCH", count=self.counts, board=self.board,
-            clock=lambda: self.now, stop=self.stop, patience=patience,
-            pacs=Pacs(
-                name="main", ae_title=pacs.ae_title, host=pacs.host, port=pacs.port,
-                response_timeout=response_timeout, result_limit=result_limit,
-            ),
+            clock=lambda: self.now, stop=self.stop, patience=patience, gate=gate or self.gate(told),
         )  # fmt: skip
+
+    def pacs(self, at: PacsPeer | ScriptedPacs, **more: Any) -> Pacs:
+        return Pacs(name="main", ae_title=at.ae_title, host=at.host, port=at.port, **more)
+
+    def gate(self, pacs: Pacs) -> Gate:
+        """Its clocks are the rig's; the clock on the wall is UTC."""
+        return Gate(pacs, count=self.counts, wall=partial(datetime.fromtimestamp, tz=UTC), ticks=lambda: self.now)
 
     def all_series(self) -> list[SeriesView]:
         return [s for r in self.views.requests() for s in self.views.series(r.key)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
+from gateway.cmove.retrieve import MoveStep
 from gateway.errors import Retry
 from tests.cmove.rig import QUICK, Receiver, Rig, rig_at
 from tests.dicom.serving import Serving, eventually, serving
@@ -47,6 +49,14 @@ def planned(rig: Rig, study: StudyFacts) -> None:
     rig.plan(study.series[0].SeriesInstanceUID, study=study.StudyInstanceUID)
 
 
+def went(rig: Rig, step: MoveStep) -> bool:
+    """One more try, later: dcmqrscp counts a process that has ended until it looks."""
+    rig.now += 400.0
+    with contextlib.suppress(Retry):
+        return step.step()
+    return False
+
+
 @pytest.mark.catalogue("A3", "M2")
 def test_a3_our_own_refusal_is_counted_and_charged_to_nobody(rig: Rig, study: StudyFacts) -> None:
     planned(rig, study)
@@ -66,6 +76,25 @@ def test_a3_our_own_refusal_is_counted_and_charged_to_nobody(rig: Rig, study: St
         assert eventually(lambda: rig.receiver.associations() == 0)
         rig.now += 60.0
         assert rig.step(pacs, patience=PATIENT).step()
+    assert (rig.only().state, rig.only().excluded) == ("excluded", 3)
+
+
+@pytest.mark.catalogue("A2")
+def test_a2_dcmqrscp_has_no_room_for_us_and_is_asked_less(rig: Rig, study: StudyFacts) -> None:
+    planned(rig, study)
+    guest = AE("GUEST")
+    guest.add_requested_context("1.2.840.10008.1.1")
+    with Dcmqrscp(destinations={"RESEARCH": (HOST, rig.receiver.port)}, most=1) as pacs:
+        pacs.upload(study.files)
+        gate = rig.gate(rig.pacs(pacs, max_moves=2))
+        links = (guest.associate(HOST, pacs.port, ae_title=pacs.ae_title) for _ in range(100))
+        taken = next(link for link in links if link.is_established)  # once the upload's process is gone
+        with pytest.raises(Retry) as caught:
+            rig.step(pacs, gate=gate).step()
+        assert (caught.value.reason, gate.facts(rig.now).allowed) == ("pacs.busy", 1)
+        taken.release()
+        assert eventually(lambda: went(rig, rig.step(pacs, patience=PATIENT, gate=gate)))
+        assert gate.facts(rig.now).allowed == 2
     assert (rig.only().state, rig.only().excluded) == ("excluded", 3)
 
 

@@ -21,7 +21,7 @@ from tests.support.scripted_pacs import ScriptedPacs, row
 def watch(
     *, progress: Callable[[], float] = lambda: 0.0, silence: float = 0.6, total: float = 5.0, stop: threading.Event | None = None
 ) -> MoveWatch:  # fmt: skip
-    return MoveWatch(progress, silence, total, stop or threading.Event())
+    return MoveWatch(progress, silence, total, (stop or threading.Event()).is_set)
 
 
 @pytest.mark.catalogue("A10")

@@ -35,7 +35,7 @@ def _no_thread_left() -> Iterator[None]:
 
 
 def watch(silence: float = 0.6) -> MoveWatch:
-    return MoveWatch(lambda: 0.0, silence, 5.0, threading.Event())
+    return MoveWatch(lambda: 0.0, silence, 5.0, lambda: False)
 
 
 def found(pacs: RawPacs) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,7 +111,7 @@ def test_hierarchy_is_strict(pacs: Pacs, level: str) -> None:
 def test_move_sends_the_files_as_they_are(pacs: Pacs, studies: list[StudyFacts], receiver: Serving) -> None:
     series = studies[0].series[0]
     keys = {"StudyInstanceUID": studies[0].StudyInstanceUID, "SeriesInstanceUID": series.SeriesInstanceUID}
-    watch = MoveWatch(lambda: 0.0, 10.0, 20.0, threading.Event())
+    watch = MoveWatch(lambda: 0.0, 10.0, 20.0, lambda: False)
     with Scu(pacs, "RESEARCH") as scu:
         answer = scu.move(identifier("SERIES", keys), "RESEARCH", watch=watch)
         unknown = scu.move(identifier("SERIES", keys), "NOBODY", watch=watch)

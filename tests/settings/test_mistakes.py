@@ -20,7 +20,7 @@ RULE = "series = \"Modality == 'CT'\""
 TABLE = [
     # ---- keys and types: what stood there, what stands there, where it is told, what is told
     ("port = 104", "prot = 104", 'pacs "main": prot', 'did you mean "port"?'),
-    ("[receiver]", 'colour = "red"\n[receiver]', "colour", 'unknown key "colour"; known here: database, health'),
+    ("[receiver]", 'colour = "red"\n[receiver]', "colour", 'unknown key "colour"; known here: database, database_password'),
     ("[receiver]", "[reciever]", "reciever", 'did you mean "receiver"?'),
     ("[[ris]]", "[[riss]]", "riss", 'did you mean "ris"?'),
     (LAYOUT, 'pth = "/x"', DELIVER + "pth", 'did you mean "path"?'),
@@ -53,6 +53,11 @@ TABLE = [
     ("port = 104", 'response_timeout = "5 min"', 'pacs "main": response_timeout', 'found "5 min"; a duration in quotes'),
     ("port = 104", "response_timeout = 900", 'pacs "main": response_timeout', "found 900; a duration in quotes"),
     ("port = 104", 'response_timeout = "0s"', 'pacs "main": response_timeout', "more than nothing"),
+    ("port = 104", 'windows = ["Mon-Fri 19-06"]', 'pacs "main": windows[0]', "days and hours in local time"),
+    ("port = 104", 'windows = ["Mon-Fry 19:00-06:00"]', 'pacs "main": windows[0]', "the days are Mon, Tue"),
+    ("port = 104", 'windows = ["Mon 07:00-07:00"]', 'pacs "main": windows[0]', "the whole day is 00:00-24:00"),
+    ("port = 104", 'windows = ["Mon 19:00-25:00"]', 'pacs "main": windows[0]', "a day has 00:00 to 24:00"),
+    ("port = 104", 'time_zone = "Europe/Bonn"', 'pacs "main": time_zone', "a time zone such as Europe/Berlin"),
     ("port = 104", "max_moves = 0", 'pacs "main": max_moves', "found 0; a number from 1 to 64"),
     ('name = "chest-ct"', 'name = "chest ct"', 'project "chest ct": name', "letters, digits"),
     ('state_dir = "/var/lib/pacs-gateway"', 'state_dir = "state"', "state_dir", "an absolute path"),
@@ -140,9 +145,11 @@ TABLE = [
     ("[[project]]", 'password_file = "hunter2"\n[[project]]', 'ris "ris": password_file', "found text; the absolute path"),
     ('key_file = "/etc/pacs-gateway/pseudonym.key"', 'key_file = "hunter2"', "key_file", "found text; the absolute path"),
     ("[receiver]", 'secret = "hunter2"\n[receiver]', "secret", "a secret written inline"),
+    ("[receiver]", 'database_password_file = "hunter2"\n[receiver]', "database_password_file", "found text; the absolute path"),
+    ("[receiver]", 'database_password_file = "/p"\n[receiver]', "database_password_file", "leave it out"),
+    # ---- several nodes
+    ("[receiver]", 'node_lease = "5s"\n[receiver]', "node_lease", 'at least "6s"'),
     # ---- not in this version
-    ("[receiver]", 'database = "postgresql+psycopg://h/d"\n[receiver]', "database", 'this version; allowed now: "sqlite"'),
-    ("port = 104", 'windows = ["Mon-Fri 19:00-06:00"]', 'pacs "main": windows', "not available in this version"),
     ("port = 104", 'retrieve = "get"', 'pacs "main": retrieve', 'not available in this version; allowed now: "move"'),
     ("port = 104", 'query_model = "patient"', 'pacs "main": query_model', 'allowed now: "study"'),
     ('cursor = "changed_at"', 'cursor = "changed_at"\nopt_out = "select a from b"', SOURCE + "opt_out", "not available"),

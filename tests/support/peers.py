@@ -120,17 +120,26 @@ class Orthanc(Peer):
 
 
 class Dcmqrscp(Peer):
-    """A started dcmqrscp, one storage area. `options`: further command-line options (`["--disable-get"]`)."""
+    """A started dcmqrscp, one storage area. `options`: further command-line options (`["--disable-get"]`).
+
+    `most`: associations at once; more are rejected for the moment.
+    """
 
     def __init__(
-        self, ae_title: str = "DCMQRSCP", *, destinations: Destinations | None = None, options: Sequence[str] = ()
+        self,
+        ae_title: str = "DCMQRSCP",
+        *,
+        destinations: Destinations | None = None,
+        options: Sequence[str] = (),
+        most: int = 32,
     ) -> None:
         binary = program("dcmqrscp")
         self.ae_title, self.port = ae_title, free_port()
         folder = new_folder("dcmqrscp")
         (folder / "db").mkdir()
         configuration = folder / "dcmqrscp.cfg"
-        configuration.write_text(self._configuration(folder / "db", destinations or {}))
+        text = self._configuration(folder / "db", destinations or {})
+        configuration.write_text(text.replace("MaxAssociations = 32", f"MaxAssociations = {most}"))
         self.process = Process(
             [binary, "-c", str(configuration), *options], folder=folder, ready=lambda: listening(self.port)
         )

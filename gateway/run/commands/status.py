@@ -92,21 +92,27 @@ def _show(told: Told) -> None:
         for state, n in states.items()
     ]
     console.table("Queues", ("What", "Project", "State", "Number"), rows)
-    console.table("Peers", ("Kind", "Name", "State", "Since", "Last error", "Window"), _peers(told))
+    console.table("Peers", ("Kind", "Name", "State", "Since", "Last error"), _peers(told))
+    heads = ("PACS", "Window", "Until", "Moves", "Breaker", "Series to come", "Done in")
+    console.table("Retrieval", heads, [(name, *_retrieval(of)) for name, of in told["moves"].items()])
 
 
 def _peers(told: Told) -> list[tuple[object, ...]]:
-    windows = told["window_open"]
     state = {True: "up", False: "down", None: "not tried"}
     return [
-        (kind, name, state[peer["up"]], peer["since"], peer["error"], _window(windows, kind, name))
+        (kind, name, state[peer["up"]], peer["since"], peer["error"])
         for kind in ("pacs", "ris", "sinks")
         for name, peer in told[kind].items()
     ]
 
 
-def _window(windows: Mapping[str, bool], kind: str, name: str) -> str:
-    return ("open" if windows[name] else "closed") if kind == "pacs" and name in windows else ""
+def _retrieval(of: Told) -> tuple[object, ...]:
+    """Moves: under way, of how many that the PACS bears now and may have at most."""
+    return (
+        "open" if of["window_open"] else "closed", of["window_changes"] or "always",
+        f"{of['moves']} of {of['moves_allowed']}, at most {of['max_moves']}", of["breaker"], of["series"],
+        "unknown" if of["eta_s"] is None else duration(of["eta_s"]),
+    )  # fmt: skip
 
 
 def duration(seconds: float) -> str:

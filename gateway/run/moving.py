@@ -1,0 +1,76 @@
+"""What fetches images: a gate for each PACS, and so many moves behind it as the PACS is allowed at most."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from gateway.cmove.gate import Gate
+from gateway.cmove.parts import Count
+from gateway.cmove.retrieve import MoveStep
+from gateway.ops.health import iso
+from gateway.run.wiring import State, Told
+from gateway.settings import Pacs, Settings
+
+Gates = Mapping[str, Gate]
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What may end a move, and whether its end is our doing: the daemon stops; nothing is taken; how many were refused so far."""
+
+    stop: threading.Event
+    paused: Callable[[], bool]
+    crowded: Callable[[], float]
+
+
+def make_gates(settings: Settings, count: Count) -> Gates:
+    """By PACS. They live as long as the configuration does."""
+    return {p.name: Gate(p, count=count, wall=wall_clock(p), ticks=time.monotonic) for p in settings.pacs}
+
+
+def wall_clock(pacs: Pacs) -> Callable[[float], datetime]:
+    """Epoch seconds to date and time where the PACS is, or on this machine."""
+    return partial(datetime.fromtimestamp, tz=ZoneInfo(pacs.time_zone) if pacs.time_zone else None)
+
+
+def make_move_steps(
+    settings: Settings, state: State, told: Callable[[str], Told], *, gates: Gates, ends: Ends
+) -> list[tuple[str, MoveStep]]:
+    """One step per PACS and concurrent move: (role, step)."""
+    make = partial(
+        MoveStep, store=state.store, outbox=state.outbox, projects=[p.name for p in settings.project],
+        calling_ae=settings.receiver.ae_title, stop=ends.stop, paused=ends.paused, crowded=ends.crowded,
+    )  # fmt: skip
+    return [
+        (role, make(gate=gates[pacs.name], count=mine.count, board=mine.board, clock=mine.clock))
+        for pacs in settings.pacs
+        for role in (f"move-{pacs.name}-{slot + 1}" for slot in range(pacs.max_moves))
+        for mine in (told(role),)
+    ]
+
+
+def standing(gates: Gates, planned: Mapping[str, int], now: float) -> dict[str, dict[str, object]]:
+    """For `status`, by PACS. `planned`: how many series wait for it. `eta_s`: None while nobody can tell."""
+    shown: dict[str, dict[str, object]] = {}
+    for name, gate in gates.items():
+        facts, waiting = gate.facts(now), planned.get(name, 0)
+        done = gate.done_at(waiting, now)
+        shown[name] = {
+            "window_open": facts.open, "window_changes": iso(facts.change), "series": waiting, "moves": facts.running,
+            "moves_allowed": facts.allowed, "max_moves": gate.pacs.max_moves, "breaker": facts.breaker,
+            "eta_s": None if done is None else round(done - now),
+        }  # fmt: skip
+    return shown
+
+
+def eta(standing: Mapping[str, Mapping[str, object]]) -> float | None:
+    """Seconds until the last PACS has sent what it has to; None while one of them cannot be foretold."""
+    left = [one["eta_s"] for one in standing.values() if one["series"]]
+    known = [float(seconds) for seconds in left if isinstance(seconds, int)]
+    return max(known, default=0.0) if len(known) == len(left) else None
