@@ -7,21 +7,31 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
+import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.request import Request, urlopen
 
+import obstore
 import pytest
+from obstore.store import S3Store
 
 from gateway import settings
 from gateway.deliver.multipart import data_set_start
+from gateway.deliver.s3 import OWN, S3Sink
 from gateway.deliver.sink import Sink
 from gateway.deliver.stowrs import StowSink
 from tests.deliver.clean import Archive, same
-from tests.support.peers import HOST, Orthanc
+from tests.support.peers import HOST, Orthanc, Peer, free_port, listening
+from tests.support.process import Process, new_folder
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 PLUGIN: Final = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
@@ -105,3 +115,63 @@ def dicomweb_archive(_: Path) -> Archive:
 def data_set(content: bytes) -> bytes:
     """A file without its head."""
     return content[data_set_start(content) :]
+
+
+class S3Server(Peer):
+    """A started moto server: S3's interface in Python, in memory, without looking at signatures."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        folder = new_folder("moto")
+        self.process = Process(
+            [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(self.port)], folder=folder,
+            ready=lambda: listening(self.port), stop_signal=signal.SIGKILL,
+        )  # fmt: skip
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def store(self, bucket: str) -> S3Store:
+        config: S3Config = {
+            "endpoint": self.url, "region": "us-east-1", "access_key_id": "SYN-KEY", "secret_access_key": "SYN-SECRET",
+        }  # fmt: skip
+        return S3Store(bucket, config=config, client_options={"allow_http": True})
+
+    def make(self, bucket: str) -> None:
+        with urlopen(Request(f"{self.url}/{bucket}", method="PUT"), timeout=30) as answer:
+            assert answer.status == 200
+
+
+def names(store: S3Store) -> list[str]:
+    return [found["path"] for page in obstore.list(store) for found in page]
+
+
+@cache
+def s3_server() -> S3Server:
+    return S3Server()
+
+
+def s3_archive(folder: Path) -> Archive:
+    peer, bucket = s3_server(), f"research-{secrets.token_hex(8)}"
+    peer.make(bucket)
+    store = peer.store(bucket)
+    credentials = folder / "credentials"
+    credentials.write_text("[default]\naws_access_key_id = SYN-KEY\naws_secret_access_key = SYN-SECRET\n")
+    credentials.chmod(0o600)
+    reopen = partial(
+        S3Sink, settings.S3Sink(url=f"s3://{bucket}/chest", endpoint=peer.url, credentials_file=credentials)
+    )
+    return Archive(
+        reopen(),
+        reopen,
+        lambda: {name: obstore.get(store, name).bytes().to_bytes() for name in names(store) if OWN not in name},
+        lambda: sum(OWN in name for name in names(store)),
+        lambda place, content: void(obstore.put(store, place, content)),
+        lambda place: obstore.delete(store, place),
+    )
+
+
+def void(_: object) -> None:
+    """For calls that are made for what they do."""

@@ -10,10 +10,12 @@ import pytest
 
 from gateway.errors import Refused
 from tests.deliver.clean import Archive, Putting, clean_bytes, clean_file, directory_archive
-from tests.deliver.peers import dicomweb_archive
+from tests.deliver.peers import dicomweb_archive, s3_archive
 
 KILLS = 6
-ARCHIVES: dict[str, Callable[[Path], Archive]] = {"directory": directory_archive, "dicomweb": dicomweb_archive}
+ARCHIVES: dict[str, Callable[[Path], Archive]] = {
+    "directory": directory_archive, "dicomweb": dicomweb_archive, "s3": s3_archive,
+}  # fmt: skip
 """A new kind of sink adds a line here."""
 
 

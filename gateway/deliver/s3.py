@@ -1,0 +1,236 @@
+"""An S3 bucket, or anything that speaks S3, as an archive. The only user of obstore.
+
+put: looked for first, then written on the condition that nothing is there (If-None-Match), with its SHA-256, which the
+server checks. What is too large for one request goes in parts to a name of ours under `.pacs-gateway/`, is copied to its
+place on the same condition, and removed. A killed put leaves unfinished parts, which no listing shows, or such a copy,
+which the put that follows replaces. confirm: read back and compared.
+
+Whether the server keeps to conditions is tried once in each life: one that ignores them could overwrite, and is refused.
+Standard: S3 API (PutObject, CreateMultipartUpload, UploadPartCopy); RFC 9110 13.1.2.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import hashlib
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gateway.deliver import header
+from gateway.deliver.layout import Layout
+from gateway.deliver.sink import Receipt, digest
+from gateway.deliver.verdict import CONFIG_PAUSE
+from gateway.errors import Fatal, Refused, Retry
+from gateway.settings import S3Sink as Settings
+from gateway.settings import secret
+
+try:
+    import obstore
+    from obstore.exceptions import (
+        AlreadyExistsError,
+        BaseError,
+        NotFoundError,
+        PermissionDeniedError,
+        PreconditionError,
+        UnauthenticatedError,
+    )
+    from obstore.store import S3Store
+except ImportError:  # an extra; wiring asks for it by making a sink
+    raise Fatal("deliver.missing", "obstore is not installed: pip install 'pacs-gateway[s3]'") from None
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Config
+
+OWN: Final = ".pacs-gateway"  # the folder of what nobody should see
+ONE_REQUEST: Final = 32 * 2**20  # bytes; it is in memory meanwhile
+PART: Final = 8 * 2**20
+PARTS_AT_ONCE: Final = 4
+CONNECT, SILENCE, WHOLE = timedelta(seconds=10), timedelta(seconds=60), timedelta(seconds=900)
+ABSENT: Final = (NotFoundError, FileNotFoundError)  # it raises Python's own
+FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "507 ")
+"""How servers say that there is no room. Only looked for in an error's text, which is never shown."""
+
+
+class S3Sink:
+    """One thread puts; any confirms."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._name = settings.url
+        self._settings = settings
+        bucket, _, prefix = settings.url.removeprefix("s3://").partition("/")
+        self._bucket, self._prefix = bucket, prefix.strip("/")
+        self._layout = Layout(settings.layout)
+        self._store: S3Store | None = None
+        self._tried = False
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def put(self, file: Path) -> Receipt:
+        """Raises Retry sink.* (uncharged) or outbox.unreadable; Refused deliver.conflict, .path."""
+        place = self._place(file)
+        self._try_once()
+        new = not self._there(place) and self._write(file, place)
+        if not new and not self._same(file, place):
+            raise Refused("deliver.conflict", f"{self._name} holds another object under this name")
+        return Receipt(place, new)
+
+    def confirm(self, *files: Path) -> bool:
+        """Raises Retry sink.* (uncharged)."""
+        return all(self._same(file, self._place(file)) for file in files)
+
+    def probe(self) -> None:
+        """Writes and removes an object of its own; a second writing must be refused. Raises Retry sink.*"""
+        key = f"{self._own}/probe-{secrets.token_hex(8)}"
+        with self._told() as store:
+            obstore.put(store, key, b"pacs-gateway write probe\n", mode="create")
+            try:
+                obstore.put(store, key, b"pacs-gateway must not overwrite\n", mode="create")
+            except (AlreadyExistsError, PreconditionError):
+                self._tried = True
+            finally:
+                obstore.delete(store, key)
+        if not self._tried:
+            told = f"{self._name}: the server ignores If-None-Match, so that objects could be overwritten"
+            raise Retry("sink.unsafe", told, after=CONFIG_PAUSE, charge=False)
+
+    def close(self) -> None:
+        """The next call reads the credentials again."""
+        self._store = None
+
+    @property
+    def _own(self) -> str:
+        return f"{self._prefix}/{OWN}" if self._prefix else OWN
+
+    def _place(self, file: Path) -> str:
+        place = str(self._layout.place(header.read(file, self._layout.keywords)))
+        return f"{self._prefix}/{place}" if self._prefix else place
+
+    def _try_once(self) -> None:
+        if not self._tried:
+            self.probe()
+
+    def _there(self, place: str) -> bool:
+        with self._told() as store:
+            try:
+                obstore.head(store, place)
+            except ABSENT:
+                return False
+            return True
+
+    def _write(self, file: Path, place: str) -> bool:
+        """False when somebody else put an object there first."""
+        try:
+            size, content = _opened(file)
+        except OSError:
+            raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
+        with self._told() as store:
+            try:
+                if size <= ONE_REQUEST:
+                    obstore.put(store, place, content, mode="create")
+                else:
+                    self._in_parts(store, file, place)
+            except (AlreadyExistsError, PreconditionError):
+                return False
+        return True
+
+    def _in_parts(self, store: S3Store, file: Path, place: str) -> None:
+        own = f"{self._own}/{hashlib.sha256(place.encode()).hexdigest()[:32]}"
+        obstore.put(store, own, file, use_multipart=True, chunk_size=PART, max_concurrency=PARTS_AT_ONCE)
+        try:
+            obstore.copy(store, own, place, overwrite=False)
+        finally:
+            with contextlib.suppress(BaseError):  # hidden, and replaced by the next put of this file
+                obstore.delete(store, own)
+
+    def _same(self, file: Path, place: str) -> bool:
+        """Length, then SHA-256, of what the server gives."""
+        wanted, size = digest(file), file.stat().st_size
+        with self._told() as store:
+            try:
+                found = obstore.get(store, place)
+            except ABSENT:
+                return False
+            if found.meta["size"] != size:
+                return False
+            held = hashlib.sha256()
+            for piece in found.stream(min_chunk_size=1 << 20):
+                held.update(piece)
+        return held.hexdigest() == wanted
+
+    @contextmanager
+    def _told(self) -> Iterator[S3Store]:
+        """The server, and its errors in our words."""
+        if self._store is None:
+            self._store = self._open()
+        try:
+            yield self._store
+        except (UnauthenticatedError, PermissionDeniedError):
+            self.close()
+            raise Retry(
+                "sink.unauthorised", f"{self._name} does not let us", after=CONFIG_PAUSE, charge=False
+            ) from None
+        except ABSENT:
+            raise Retry("sink.strange", f"{self._name}: no such bucket", after=CONFIG_PAUSE, charge=False) from None
+        except BaseError as err:
+            text = str(err)
+            full = any(sign in text for sign in FULL)
+            told = f"{self._name} is full" if full else f"{self._name} cannot be reached, or failed"
+            raise Retry("sink.full" if full else "sink.unreachable", told, charge=False) from None
+
+    def _open(self) -> S3Store:
+        settings = self._settings
+        client: ClientConfig = {"connect_timeout": CONNECT, "read_timeout": SILENCE, "timeout": WHOLE}
+        config: S3Config = {
+            "region": settings.region,
+            "checksum_algorithm": "SHA256",
+            "copy_if_not_exists": "multipart",
+        }
+        if settings.endpoint:
+            config["endpoint"] = settings.endpoint
+            client["allow_http"] = settings.endpoint.startswith("http://")
+        if settings.ca:
+            client["root_certificate"] = settings.ca.read_bytes()
+        config.update(self._credentials())
+        # Retrying is the worker's.
+        return S3Store(self._bucket, config=config, client_options=client, retry_config={"max_retries": 0})
+
+    def _credentials(self) -> S3Config:
+        """From a file as the AWS tools write it: its section [default]. Without one: what the machine is given."""
+        if self._settings.credentials_file is None:
+            return {}
+        try:
+            return read_credentials(secret(self._settings.credentials_file).decode())
+        except (Fatal, ValueError) as err:
+            told = err.detail if isinstance(err, Fatal) else "credentials_file is no text"
+            raise Retry("sink.secret", told, after=CONFIG_PAUSE, charge=False) from None
+
+
+def read_credentials(text: str) -> S3Config:
+    """Raises Fatal("s3.credentials"), which quotes nothing."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text)
+        section = parser["default"]
+        found: S3Config = {
+            "access_key_id": section["aws_access_key_id"],
+            "secret_access_key": section["aws_secret_access_key"],
+        }
+    except (configparser.Error, KeyError):
+        told = "credentials_file needs a section [default] with aws_access_key_id and aws_secret_access_key"
+        raise Fatal("s3.credentials", told) from None
+    if token := section.get("aws_session_token"):
+        found["session_token"] = token
+    return found
+
+
+def _opened(file: Path) -> tuple[int, bytes]:
+    """Length, and the content of what goes in one request."""
+    size = file.stat().st_size
+    return size, file.read_bytes() if size <= ONE_REQUEST else b""
