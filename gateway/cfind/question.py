@@ -56,7 +56,7 @@ def studies(accession: AccessionNumber, keys: Keys) -> Dataset:
 
 def searchable(patient_id: str) -> bool:
     """Whether it may be sent as a key: not blank, no wildcard, no list (PS3.4 C.2.2.2.4)."""
-    return re.fullmatch(r"[^*?\\\x00-\x1f\x7f]{1,64}", patient_id) is not None
+    return bool(patient_id.strip()) and re.fullmatch(r"[^*?\\\x00-\x1f\x7f]{1,64}", patient_id) is not None
 
 
 def studies_of_patient(patient_id: str, days: tuple[str, str], keys: Keys) -> Dataset:
