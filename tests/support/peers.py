@@ -122,7 +122,7 @@ class Orthanc(Peer):
 class Dcmqrscp(Peer):
     """A started dcmqrscp, one storage area. `options`: further command-line options (`["--disable-get"]`).
 
-    `most`: associations at once; more are rejected for the moment.
+    `most`: associations at once; more are rejected for the moment. `friends`: "ANY", or who may call: "h0", the first destination.
     """
 
     def __init__(
@@ -132,6 +132,7 @@ class Dcmqrscp(Peer):
         destinations: Destinations | None = None,
         options: Sequence[str] = (),
         most: int = 32,
+        friends: str = "ANY",
     ) -> None:
         binary = program("dcmqrscp")
         self.ae_title, self.port = ae_title, free_port()
@@ -139,7 +140,9 @@ class Dcmqrscp(Peer):
         (folder / "db").mkdir()
         configuration = folder / "dcmqrscp.cfg"
         text = self._configuration(folder / "db", destinations or {})
-        configuration.write_text(text.replace("MaxAssociations = 32", f"MaxAssociations = {most}"))
+        configuration.write_text(
+            text.replace("MaxAssociations = 32", f"MaxAssociations = {most}").replace(" ANY", f" {friends}")
+        )
         self.process = Process(
             [binary, "-c", str(configuration), *options], folder=folder, ready=lambda: listening(self.port)
         )

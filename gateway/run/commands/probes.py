@@ -11,14 +11,14 @@ from typing import Final
 
 from gateway.cstore.space import free_bytes
 from gateway.deliver.sink import Sink
-from gateway.dicom.association import Scu
 from gateway.errors import Fatal, GatewayError
 from gateway.run import wiring
+from gateway.run.commands.canary import Canary
 from gateway.run.commands.exits import UNREACHABLE, exit_code
 from gateway.run.commands.key import fault_of
 from gateway.run.commands.status import ask, size
 from gateway.run.receivers import listen
-from gateway.settings import Pacs, Settings
+from gateway.settings import Settings
 
 EARLIEST_YEAR: Final = 2024
 """A clock before the year of this program is wrong: a flat battery, no time server yet."""
@@ -43,7 +43,7 @@ class Probed:
 def probes(settings: Settings) -> Iterator[Callable[[], Probed]]:
     """Everything to try, in the order of the flow; then this machine."""
     for pacs in settings.pacs:
-        yield partial(_tried, "pacs", pacs.name, PACS_MEND, partial(_echo, pacs, settings.receiver.ae_title))
+        yield partial(_tried, "pacs", pacs.name, PACS_MEND, Canary(pacs, settings.receiver.ae_title).sing)
     for project in settings.project:
         if project.source is not None:
             yield partial(_tried, "query", project.name, RIS_MEND, partial(_columns, settings, project.name))
@@ -61,12 +61,6 @@ def _tried(what: str, name: str, mend: str, attempt: Callable[[], str]) -> Probe
     except GatewayError as err:
         told = f"{err.detail} ({err.reason})" if err.detail else err.reason
         return Probed(what, name, ok=False, detail=told, mend=mend, unreachable=exit_code(err.reason) == UNREACHABLE)
-
-
-def _echo(pacs: Pacs, calling_ae: str) -> str:
-    with Scu(pacs, calling_ae) as scu:
-        scu.echo()
-    return "answers C-ECHO"
 
 
 def _columns(settings: Settings, project: str) -> str:
