@@ -1,13 +1,18 @@
-"""A project's crosswalk, from its file: patient IDs, so the file must be as private as a password."""
+"""A project's crosswalk, from its file: patient IDs, so the file must be as private as a password; and its pseudonyms."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.deidentify.crosswalk import read_crosswalk
+from gateway.deidentify.pseudonym import Pseudonyms
 from gateway.errors import BadConfiguration, Mistake
+from gateway.keys import derive
 from gateway.settings import Project, Settings
 
 MAX_SIZE = 256 * 1024 * 1024
@@ -26,6 +31,47 @@ def load_crosswalk(path: Path | None) -> dict[bytes, bytes] | None:
         found = f"cannot be read ({err.strerror})"
     allowed = "a CSV file of mode 0640 or stricter, patient_id,pseudonym in its first line"
     raise BadConfiguration((Mistake(str(path), 0, "crosswalk", found, allowed),))
+
+
+@dataclass(frozen=True)
+class Names:
+    """Pseudonyms of one project: which a patient ID gets there, and, where there is a crosswalk, whose one is."""
+
+    pseudonyms: Pseudonyms = field(repr=False)
+    crosswalk: Mapping[bytes, bytes] = field(repr=False)
+    template: str = "{pseudonym}"
+
+    def of(self, patient: str) -> frozenset[str]:
+        """In whichever encoding the ID stands in a data set; none for an empty ID."""
+        text = patient.strip(" \0")
+        forms = {text.encode(code) for code in ("utf-8", "latin-1") if text and _fits(text, code)}
+        return frozenset(self.pseudonyms.patient_id(form, b"").decode("ascii", "replace") for form in forms)
+
+    def is_one(self, text: str) -> bool:
+        """Whether it may be a pseudonym of this project: in the crosswalk's file, or made by the template."""
+        if self.crosswalk:
+            return text.encode("utf-8", "replace") in self.crosswalk.values()
+        head, _, tail = self.template.partition("{pseudonym}")
+        return re.fullmatch(f"{re.escape(head)}[A-Z2-7]{{16}}{re.escape(tail)}", text) is not None
+
+    def behind(self, pseudonym: str) -> frozenset[str]:
+        """The patient IDs that the crosswalk's file has for it."""
+        wanted = pseudonym.encode("utf-8", "replace")
+        return frozenset(patient.decode("latin-1") for patient, made in self.crosswalk.items() if made == wanted)
+
+
+def make_names(project: Project, key: bytes) -> Names:
+    """`key`: the master key, of which the project's own is derived, as for its cleaner. Raises BadConfiguration."""
+    crosswalk = load_crosswalk(project.deidentify.crosswalk)
+    made = Pseudonyms(derive(key, "pseudonym", project.name), project.deidentify.patient_id, crosswalk)
+    return Names(made, crosswalk or {}, project.deidentify.patient_id)
+
+
+def _fits(text: str, code: str) -> bool:
+    try:
+        return bool(text.encode(code))
+    except UnicodeEncodeError:
+        return False
 
 
 def _fault(status: os.stat_result) -> str:

@@ -6,15 +6,19 @@ Raises `Retry("state.busy")` when the database does not answer for `db.BUSY_SECO
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import select
 
-from gateway.state import persons, withdrawn
+from gateway.state import persons, plans, withdrawn
 from gateway.state.db import Database, series, withdrawal
 from gateway.state.db import withdrawn as barred
 from gateway.state.persons import Kept, Known
 from gateway.state.sealed import Seal
 from gateway.state.withdrawn import Order, Pending, Withdrawal
+
+AUDIT_MARK: Final = "/audit/"
+"""In the table of cursors, where no project can have such a name."""
 
 
 class Broker:
@@ -60,6 +64,17 @@ class Broker:
         """How the audit trail names a patient whose pseudonym it does not know."""
         return min(persons.of_patient(self._seal, project, patient), default="")
 
+    def keep_head(self, node: str, number: int, mac: str) -> None:
+        """The last line of a node's audit trail, sealed; never an earlier one."""
+        with self._db.write() as c:
+            if number > _head(plans.saved_cursor(c, self._seal, f"{AUDIT_MARK}{node}"))[0]:
+                plans.save_cursor(c, self._seal, f"{AUDIT_MARK}{node}", f"{number} {mac}")
+
+    def head(self, node: str) -> tuple[int, str]:
+        """Number and hash of that line; (0, "") when there is none."""
+        with self._db.read() as c:
+            return _head(plans.saved_cursor(c, self._seal, f"{AUDIT_MARK}{node}"))
+
     def withdraw(self, order: Order, *, now: float) -> Withdrawal:
         with self._db.write() as c:
             return withdrawn.withdraw(c, self._seal, order, now)
@@ -79,3 +94,8 @@ class Broker:
         with self._db.read() as c:
             mine = (series.c.state == "withdrawn", series.c.updated >= since)
             return [r.key for r in c.execute(select(series.c.key).where(*mine).order_by(series.c.id))]
+
+
+def _head(kept: str | None) -> tuple[int, str]:
+    number, _, mac = (kept or "0 ").partition(" ")
+    return int(number), mac

@@ -1,0 +1,198 @@
+"""The honest broker: looks a pseudonym up, takes a patient out, and carries on what a withdrawal has left to do.
+
+Each use is a line in the audit trail first; without it nothing is done or shown. A withdrawal may be cut short anywhere: from its
+one transaction on, the patient is out of the project, and the daemon, or the command again, does the rest.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.deliver import header
+from gateway.deliver.remove import Removes
+from gateway.deliver.sink import Sink
+from gateway.errors import Refused, Retry
+from gateway.ops.audit import Head, Trail
+from gateway.run import wiring
+from gateway.run.crosswalk import Names, make_names
+from gateway.run.wiring import State
+from gateway.settings import Settings, read_key
+from gateway.state.broker import Broker
+from gateway.state.persons import Known
+from gateway.state.withdrawn import Order, Pending, Withdrawal
+
+TRAIL: Final = "audit.jsonl"
+LATE: Final = 3600.0  # seconds: what was on its way when its patient was withdrawn has come to nothing by then
+SETTLES: Final = 1.5  # seconds; receive processes look at the state again after one
+EVERY: Final = "5s"
+REST: Final = 60.0  # seconds, when an archive is in trouble
+REMOVED, LISTED, LATER = "removed", "listed", "later"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one archive. `result`: removed (`files` instances), listed (a person must delete), later (`reason`)."""
+
+    withdrawal: str
+    project: str
+    sink: str
+    result: str
+    files: int = 0
+    reason: str = ""
+    pseudonyms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where the broker sits. `names` and `sinks`: by project."""
+
+    node: str
+    state: State
+    broker: Broker
+    trail: Trail
+    names: Mapping[str, Names]
+    sinks: Mapping[str, Sequence[Sink]]
+
+    def note(self, event: str, **facts: str | int) -> None:
+        """A line in the audit trail, and its number where nobody can cut both. Raises Fatal("audit.unwritable")."""
+        head = self.trail.append(event, at=time.time(), node=self.node, **facts)
+        self.broker.keep_head(self.node, head.number, head.mac)
+
+    def head(self) -> Head:
+        return Head(*self.broker.head(self.node))
+
+    def look_up(self, project: str, pseudonym: str, *, user: str) -> list[Known]:
+        """Whose it is. The line in the trail is there whether anybody is found or not."""
+        found = self.broker.look_up(project, pseudonym)
+        patients = {one.patient for one in found} | self.names[project].behind(pseudonym)
+        word = (
+            {"pseudonym": pseudonym} if self.knows(project, pseudonym) else {"patient": self._mark(project, pseudonym)}
+        )
+        self.note("reidentified", user=user, project=project, outcome="found" if patients else "unknown", **word)
+        return found or [Known(0, pseudonym, patient) for patient in sorted(patients)]
+
+    def knows(self, project: str, pseudonym: str) -> bool:
+        """Whether it is one: of the crosswalk, or at least as the project makes them. A name that somebody typed is none."""
+        names = self.names[project]
+        return names.is_one(pseudonym) or bool(self.broker.look_up(project, pseudonym))
+
+    def _mark(self, project: str, word: str) -> str:
+        """In place of what may be anything."""
+        return self.broker.patient_mark(project, word)
+
+    def order(self, project: str, *, patients: frozenset[str], pseudonyms: frozenset[str], reason: str) -> Order:
+        names = self.names[project]
+        patients |= {patient for p in pseudonyms for patient in names.behind(p)}
+        pseudonyms |= {p for patient in patients for p in names.of(patient)}
+        series = frozenset(_waiting(self.state, pseudonyms))
+        sinks = tuple(sink.name for sink in self.sinks[project])
+        return Order(project, patients, pseudonyms, reason, sinks, names.of, series)
+
+    def withdraw(self, order: Order, *, user: str) -> Withdrawal:
+        """Out of the project, and out of the outbox. The archives are `carry_on`'s."""
+        for pseudonym in sorted(order.pseudonyms):
+            self.note("withdraw-ordered", user=user, project=order.project, pseudonym=pseudonym)
+        done = self.broker.withdraw(order, now=time.time())
+        self.clear()
+        for pseudonym in done.pseudonyms:
+            self.note(
+                "withdrawn", user=user, project=order.project, pseudonym=pseudonym, withdrawal=done.key,
+                series=len(done.series), requests=done.requests,
+            )  # fmt: skip
+        log = structlog.get_logger()
+        log.info("patient.withdrawn", project=order.project, series=len(done.series), requests=done.requests)
+        return done
+
+    def clear(self) -> None:
+        """Whatever is in the outbox of a series withdrawn of late: an instance may have been on its way."""
+        for key in self.broker.lately_withdrawn(time.time() - LATE):
+            self.state.outbox.clear(key)
+
+    def clear_what_was_coming(self) -> None:
+        """Once more, when each receive process knows."""
+        threading.Event().wait(SETTLES)
+        self.clear()
+
+    def carry_on(self) -> list[Outcome]:
+        """Takes withdrawn patients out of archives; what cannot be reached now is left for the next time."""
+        pending = self.broker.pending(list(self.sinks), now=time.time())
+        return [self._take_out(one, name) for one in pending for name in one.sinks]
+
+    def unfinished(self) -> list[Pending]:
+        """Withdrawals that an archive has not heard of, those included that nobody may carry on yet."""
+        return self.broker.pending(list(self.sinks), now=float("inf"))
+
+    def _take_out(self, one: Pending, name: str) -> Outcome:
+        sink = next((s for s in self.sinks[one.project] if s.name == name), None)
+        told = (one.key, one.project, name)
+        if not isinstance(sink, Removes):
+            return self._told(Outcome(*told, LISTED, pseudonyms=one.pseudonyms))
+        try:
+            removed = sum(sink.remove(pseudonym) for pseudonym in one.pseudonyms)
+        except Retry as err:
+            return Outcome(*told, LATER, reason=err.reason)
+        return self._told(Outcome(*told, REMOVED, removed, pseudonyms=one.pseudonyms))
+
+    def _told(self, outcome: Outcome) -> Outcome:
+        """First in the trail, then in the state: killed in between, it is done and told again."""
+        for pseudonym in outcome.pseudonyms:
+            self.note(
+                outcome.result, project=outcome.project, withdrawal=outcome.withdrawal, sink=outcome.sink,
+                pseudonym=pseudonym, files=outcome.files,
+            )  # fmt: skip
+        self.broker.settled(outcome.withdrawal, outcome.sink, now=time.time())
+        return outcome
+
+
+def make_desk(settings: Settings, state: State) -> Desk:
+    """Raises BadConfiguration for a crosswalk's file."""
+    key = read_key(settings)
+    return Desk(
+        settings.node,
+        state,
+        Broker(state.database, key),
+        Trail(settings.state_dir / TRAIL, key),
+        {p.name: make_names(p, key) for p in settings.project},
+        {p.name: wiring.make_sinks(settings, p.name) for p in settings.project},
+    )
+
+
+def _waiting(state: State, pseudonyms: frozenset[str]) -> Iterator[str]:
+    """Series in the outbox, or held, whose first file is of one of these patients: also of a version without a crosswalk."""
+    for key in state.outbox.series():
+        held = state.outbox.held.files(key) if state.outbox.held is not None else []
+        if any(_pseudonym(file) in pseudonyms for file in (*state.outbox.files(key)[:1], *held[:1])):
+            yield key
+
+
+def _pseudonym(file: Path) -> str:
+    try:
+        return header.read(file, ["PatientID"])["PatientID"]
+    except (Refused, Retry):  # it went on its way meanwhile
+        return ""
+
+
+class Rounds:
+    """What the daemon does for the broker, every few seconds; next to nothing where nobody was withdrawn."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._rest_until = desk, 0.0
+
+    def step(self) -> bool:
+        """Raises Retry when an archive does not give up what it must: shown as any trouble of a role, and tried a minute later."""
+        self._desk.clear()
+        if time.monotonic() < self._rest_until:
+            return False
+        outcomes = self._desk.carry_on()
+        late = next((o for o in outcomes if o.result == LATER), None)
+        if late is not None:
+            self._rest_until = time.monotonic() + REST
+            raise Retry(late.reason, f"{late.sink} still has a withdrawn patient ({late.withdrawal})", charge=False)
+        return bool(outcomes)

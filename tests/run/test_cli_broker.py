@@ -1,0 +1,243 @@
+"""`withdraw` and `reidentify`: whatever the moment, a withdrawn patient is nowhere afterwards, and never comes back."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.run import broker, deciding, wiring
+from tests.run.broker_site import ANNA, BERT, PROJECT, Site, study
+from tests.run.command_line import Place, Told
+from tests.support.dicomfiles import StudyFacts
+
+
+@pytest.fixture
+def site(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(broker, "SETTLES", 0.0)
+    made = Site(place)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def anna(tmp_path: Path) -> StudyFacts:
+    return study(tmp_path)
+
+
+def withdraw(site: Site, *words: str) -> Told:
+    return site.place.say(
+        "withdraw", "--project", PROJECT, "--reason", "asked us to, Testperson^Synthia", *words, "--json"
+    )
+
+
+def audit(site: Site) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (site.place.folder / "state" / "audit.jsonl").read_text().splitlines()]
+
+
+def no_trace(site: Site, facts: StudyFacts, pseudonym: str) -> None:
+    """Of the patient nothing; of the pseudonym the lines of the audit trail only."""
+    assert site.traces(facts=facts) == []
+    assert {place.split(":")[0] for place in site.traces(pseudonym)} <= {"audit.jsonl"}
+    assert site.state.outbox.series() == []
+
+
+def test_between_retrieval_and_delivery(site: Site, anna: StudyFacts) -> None:
+    site.retrieved(anna)
+    told = withdraw(site, "--patient-id", ANNA)
+    assert told.code == 0, told.err
+    (pseudonym,) = told.json["pseudonyms"]
+    assert told.json["series"] == 2 and told.json["archives"][0] | {"name": ""} == {
+        "name": "", "result": "removed", "files": 0, "reason": "",
+    }  # fmt: skip
+    assert site.states() == ["withdrawn", "withdrawn"] and not site.deliver.step()
+    assert site.archive() == []
+    no_trace(site, anna, pseudonym)
+
+
+def test_after_delivery(site: Site, anna: StudyFacts, tmp_path: Path) -> None:
+    site.delivered(anna)
+    site.delivered(study(tmp_path, BERT))
+    pseudonym, other = sorted(site.pseudonyms())
+    files = {p: p.read_bytes() for p in site.archive()}
+    assert len(files) == 10
+    shown = site.place.say("reidentify", "--project", PROJECT, pseudonym, "--json").json["found"][0]["patient_id"]
+    told = withdraw(site, "--pseudonym", pseudonym)
+    assert told.code == 0 and told.json["archives"][0]["files"] == 5
+    assert {p: p.read_bytes() for p in site.archive()} == {p: raw for p, raw in files.items() if other in p.parts}
+    no_trace(site, anna if shown == ANNA else study(tmp_path / "again", BERT), pseudonym)
+    assert site.states() == ["confirmed"] * 2 + ["withdrawn"] * 2
+
+
+def test_in_the_middle_of_a_retrieval(site: Site, anna: StudyFacts) -> None:
+    """Half of a series has come; the rest comes while and after the patient is withdrawn."""
+    site.ask(anna)
+    site.plan(anna)
+    claim = site.claim()
+    assert claim is not None
+    (sent,) = [s for s in anna.series if s.SeriesInstanceUID == claim.SeriesInstanceUID]
+    site.send(sent.files[:1])
+    assert withdraw(site, "--patient-id", ANNA).code == 0
+    assert not site.state.store.extend_series(claim, lease=60, now=1e9)  # which cancels the move
+    assert site.send(sent.files[1:], site.receiver()) == [0] * len(
+        sent.files[1:]
+    )  # one refusal would end some whole move
+    assert site.claim() is None
+    no_trace(site, anna, "CHEST-")
+
+
+def test_while_the_courier_is_at_work_on_it(site: Site, anna: StudyFacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the courier puts after the archive was cleared would stay: so it is cleared when the courier has let go."""
+    site.retrieved(anna)
+    (sink,) = site.deliver.sinks[PROJECT]
+    arrived, go_on = threading.Event(), threading.Event()
+    put = sink.put
+
+    def slow(file: Path) -> object:
+        arrived.set()
+        assert go_on.wait(30)
+        return put(file)
+
+    monkeypatch.setattr(sink, "put", slow)
+    monkeypatch.setattr("gateway.run.commands.broker.PATIENCE", 0.0)
+    at_work = threading.Thread(target=site.deliver.step)
+    at_work.start()
+    assert arrived.wait(30)
+    files = [f.read_bytes() for key in site.state.outbox.series() for f in site.state.outbox.files(key)]
+    assert len(files) == 5
+    told = withdraw(site, "--patient-id", ANNA)
+    assert (told.code, told.json["archives"][0]["result"]) == (1, "later")
+    go_on.set()
+    at_work.join()
+    rounds = broker.Rounds(broker.make_desk(site.settings, site.state))
+    assert rounds.step() and not rounds.step()
+    assert site.archive() == []
+    no_trace(site, anna, "CHEST-")
+
+
+def test_neither_the_ris_nor_the_pacs_brings_the_patient_back(site: Site, anna: StudyFacts, tmp_path: Path) -> None:
+    site.delivered(anna)
+    withdraw(site, "--patient-id", ANNA)
+    again = study(tmp_path / "later", ANNA, 2)
+    assert site.ask(again).aside == 1 and site.ask(anna).new == 0 and site.find() is None
+    assert site.ask(again, patient=False).new == 1  # a RIS that does not tell whose it is
+    site.plan(again)
+    claim = site.claim()
+    assert claim is not None
+    (sent,) = [s for s in again.series if s.SeriesInstanceUID == claim.SeriesInstanceUID]
+    assert site.send(sent.files) == [0] * len(sent.files)
+    assert {line.reason for line in site.state.outbox.ledger(claim.rows[0].key).values()} == {"patient.withdrawn"}
+    assert site.state.outbox.files(claim.rows[0].key) == [] and site.archive() == []
+    site.settle(claim)
+    assert site.states().count("excluded") == 1
+
+
+def test_by_a_pseudonym_of_which_nothing_else_is_known(site: Site, anna: StudyFacts, tmp_path: Path) -> None:
+    """The state was lost, the archive was not: the patient is still recognised, and from then on by the RIS's rows, too."""
+    (pseudonym,) = broker.make_desk(site.settings, site.state).names[PROJECT].of(ANNA)
+    assert withdraw(site, "--pseudonym", pseudonym).code == 0
+    assert site.ask(anna).new == 1
+    site.plan(anna)
+    claim = site.claim()
+    assert claim is not None
+    site.send(anna.files)
+    assert site.state.outbox.files(claim.rows[0].key) == []
+    assert site.ask(study(tmp_path / "later", ANNA, 2)).aside == 1
+
+
+def test_requests_that_wait_are_stopped_and_forgotten(site: Site, anna: StudyFacts, tmp_path: Path) -> None:
+    site.ask(anna)
+    site.ask(study(tmp_path / "more", BERT))
+    told = withdraw(site, "--patient-id", ANNA)
+    assert told.json["requests"] == 1 and site.requests() == ["cancelled", "new"]
+    (stopped,) = site.state.views.requests(state="cancelled")
+    assert stopped.reason == "patient.withdrawn"
+    assert site.state.store.retry(keys=[stopped.key], now=1e9) == 0
+
+
+def test_it_holds_for_that_project_and_after_a_restart(site: Site, anna: StudyFacts, tmp_path: Path) -> None:
+    withdraw(site, "--patient-id", ANNA)
+    site.close()
+    site.state = wiring.open_state(site.settings)
+    assert site.ask(study(tmp_path / "later", ANNA, 2)).aside == 1
+
+
+def test_an_archive_out_of_reach_is_told_and_seen_to_later(site: Site, anna: StudyFacts) -> None:
+    site.delivered(anna)
+    archive = site.place.folder / "archive"
+    archive.rename(site.place.folder / "unmounted")
+    told = withdraw(site, "--patient-id", ANNA)
+    assert (told.code, told.json["archives"][0]["result"]) == (1, "later")
+    (site.place.folder / "unmounted").rename(archive)
+    assert broker.Rounds(broker.make_desk(site.settings, site.state)).step()
+    assert site.archive() == []
+
+
+def test_twice_is_once(site: Site, anna: StudyFacts) -> None:
+    site.delivered(anna)
+    assert withdraw(site, "--patient-id", ANNA).json["archives"][0]["files"] == 5
+    again = withdraw(site, "--patient-id", ANNA)
+    assert (again.code, again.json["series"], again.json["archives"][0]["files"]) == (0, 0, 0)
+
+
+def test_reidentify(site: Site, anna: StudyFacts) -> None:
+    site.delivered(anna)
+    (pseudonym,) = site.pseudonyms()
+    told = site.place.say("reidentify", "--project", PROJECT, pseudonym, "--json")
+    assert told.code == 0 and told.json["withdrawn"] is None
+    (found,) = told.json["found"]
+    assert found["patient_id"] == ANNA
+    uids = {(anna.StudyInstanceUID, s.SeriesInstanceUID) for s in anna.series}
+    assert {(s["StudyInstanceUID"], s["SeriesInstanceUID"]) for s in found["series"]} == uids
+    assert ANNA in site.place.say("reidentify", "--project", PROJECT, pseudonym).out
+    assert site.traces(facts=anna) == []  # the crosswalk is sealed
+    line = audit(site)[0]
+    told_of = {k: line[k] for k in ("event", "user", "project", "pseudonym", "outcome", "node")}
+    assert told_of == {
+        "event": "reidentified", "user": deciding.user(), "project": PROJECT, "pseudonym": pseudonym, "outcome": "found",
+        "node": "gw1",
+    }  # fmt: skip
+
+
+def test_reidentify_of_nobody_and_of_who_was_withdrawn(site: Site, anna: StudyFacts) -> None:
+    site.delivered(anna)
+    (pseudonym,) = site.pseudonyms()
+    assert site.place.say("reidentify", "--project", PROJECT, "Testperson11^Synthia").code == 1
+    withdraw(site, "--pseudonym", pseudonym)
+    told = site.place.say("reidentify", "--project", PROJECT, pseudonym, "--json")
+    assert (told.code, told.json["found"]) == (1, []) and told.json["withdrawn"]
+    assert "Testperson" not in (site.place.folder / "state" / "audit.jsonl").read_text()
+
+
+def test_what_is_no_pseudonym_withdraws_nobody(site: Site) -> None:
+    told = withdraw(site, "--pseudonym", "CHEST-TYPO")
+    assert told.code == 1 and "withdraw.unknown" in told.err
+    assert withdraw(site).code == withdraw(site, "--pseudonym", "CHEST-X", "--patient-id", "X").code == 2
+
+
+def test_the_trail_is_verified(site: Site, anna: StudyFacts) -> None:
+    site.delivered(anna)
+    withdraw(site, "--patient-id", ANNA)
+    told = site.place.say("audit", "verify", "--json")
+    assert told.code == 0 and told.json["faults"] == [] and told.json["lines"] == 3
+    assert [line["event"] for line in audit(site)] == ["withdraw-ordered", "withdrawn", "removed", "verified"]
+    trail = site.place.folder / "state" / "audit.jsonl"
+    trail.write_text("".join(trail.read_text().splitlines(keepends=True)[:-1]))
+    told = site.place.say("audit", "verify", "--json")
+    assert told.code == 1 and [f["why"] for f in told.json["faults"]] == ["cut-off"]
+
+
+def test_without_a_trail_nothing_is_done_or_shown(site: Site, anna: StudyFacts) -> None:
+    site.delivered(anna)
+    (pseudonym,) = site.pseudonyms()
+    (site.place.folder / "state" / "audit.jsonl").mkdir()
+    for words in (
+        ("reidentify", "--project", PROJECT, pseudonym),
+        ("withdraw", "--project", PROJECT, "--patient-id", ANNA, "--reason", "x"),
+    ):
+        told = site.place.say(*words)
+        assert told.code == 1 and "audit.unwritable" in told.err and ANNA not in told.out + told.err
+    assert len(site.archive()) == 5 and site.states() == ["confirmed", "confirmed"]
