@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from gateway import __version__
-from gateway.run.commands.absent import reidentify, withdraw
+from gateway.run.commands.audit import audit
+from gateway.run.commands.broker import reidentify, withdraw
 from gateway.run.commands.check import check
 from gateway.run.commands.deid import deid
 from gateway.run.commands.explain import explain
@@ -29,6 +30,7 @@ def pacs_gateway() -> None:
 
 
 for command in (
-    run, check, demo, status, requests, explain, find, held, deid, profile, reidentify, withdraw, key, migrate,
+    run, check, demo, status, requests, explain, find, held, deid, profile, reidentify, withdraw, audit, key,
+    migrate,
 ):  # fmt: skip
     pacs_gateway.add_command(command)
