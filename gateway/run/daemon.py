@@ -29,6 +29,7 @@ from gateway.run.current import Current
 from gateway.run.endpoints import Endpoints
 from gateway.run.locking import lock_state
 from gateway.run.meter import Meter
+from gateway.run.nodes import Nodes
 from gateway.run.receivers import listen, receive_kind
 from gateway.run.schedule import Schedule
 from gateway.run.screen import screen_kind
@@ -86,7 +87,7 @@ class Life:
         # That a screening process is replaced ever more slowly, or busy with one file for long, is no reason for the watchdog.
         deaf = Hear(self.metrics, lambda _: None, lambda _: None)
         self.screening = Children(settings, screen_kind(settings), deaf, level=level)
-        self.schedule = Schedule()
+        self.schedule, self.nodes = Schedule(), Nodes(settings, self.state.store)
         self.endpoints = Endpoints(self)
         self.failed: Fatal | None = None
         self._asking, self._moving, self._delivering = (threading.Event() for _ in range(3))
@@ -121,7 +122,7 @@ class Life:
 
     def _start(self) -> None:
         log = structlog.get_logger()
-        freed, halves = self.state.store.free_node(), 0
+        freed, halves = self.nodes.begin(), 0
         if self._receiving:
             swept = self._sweep()
         else:  # nothing arrives yet, so halves are those of a crash
@@ -166,8 +167,8 @@ class Life:
             self.schedule.add("settle", receiving.SETTLE_EVERY, self._guarded("settle", settle.step))
         told = wiring.Told(self.metrics, self.board)
         for name, schedule, job in rounds.jobs(self.settings, self.state, told, self._asking):
-            self.schedule.add(name, schedule, self._guarded(name, job))
-        self.schedule.start()
+            self.schedule.add(name, schedule, self._guarded(name, self.nodes.in_turn(name, job)))
+        self.nodes.start(self.schedule, self._guarded)
 
     def _sweep(self) -> int:
         resumed = upkeep.resume_outbox(self.state, time.time(), quiet=SWEEP_QUIET)
@@ -270,6 +271,7 @@ class Life:
         self._wait_for(threading.Thread(target=self.screening.stop, daemon=True))
         self._end(self._delivering, "deliver", "confirm")
         self.endpoints.close()
+        self.nodes.leave()
         self.state.close()
         self.page.close()
         if self._successor is None or self._successor.current.listener is not self.current.listener:

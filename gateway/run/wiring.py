@@ -36,6 +36,7 @@ from gateway.ops.health import Board
 from gateway.ops.metrics import Count
 from gateway.run.crosswalk import anchored, checked, load_crosswalk
 from gateway.run.keeping import without_withdrawn
+from gateway.run.nodes import open_database
 from gateway.run.receiving import make_commitments, make_push, share
 from gateway.settings import Project, Select, Settings
 from gateway.state.db import Database
@@ -92,7 +93,7 @@ def open_state(settings: Settings) -> State:
         outbox = Outbox(settings.state_dir / "outbox", Outbox(settings.state_dir / "held", modes=OWN))
     except OSError as err:
         raise Fatal("state.folder", f"{settings.state_dir}: {err.strerror}; it must be writable") from None
-    database = Database(settings.state_dir / "state.sqlite")
+    database = open_database(settings)
     store = Store(database, key, node=settings.node)
     try:
         store.keep_to_key()

@@ -25,7 +25,7 @@ def contradictions(raw: Raw) -> Iterator[Finding]:
     """Every finding about settings that do not fit together."""
     checks: tuple[Callable[[Raw], Iterator[Finding]], ...] = (
         _names_twice, _unknown_pacs, _unknown_ris, _cursors, _rechecks, _dates, _kept_dates, _crosswalks, _elements,
-        _replacements, _no_delivery, _delivery_paths, _same_port,
+        _replacements, _no_delivery, _delivery_paths, _same_port, _no_server,
     )  # fmt: skip
     for check in checks:
         yield from check(raw)
@@ -178,6 +178,13 @@ def _delivery_paths(raw: Raw) -> Iterator[Finding]:
 
 def _inside(path: str, folder: str) -> bool:
     return PurePosixPath(os.path.normpath(path)).is_relative_to(os.path.normpath(folder))
+
+
+def _no_server(raw: Raw) -> Iterator[Finding]:
+    """SQLite is a file: it has no password."""
+    name = next((v for _, v in texts(raw, "database")), "sqlite")
+    for place, _ in entries(raw, "database_password_file") if name == "sqlite" else ():
+        yield Finding(place, 'database_password_file with database = "sqlite"', "leave it out")
 
 
 def _same_port(raw: Raw) -> Iterator[Finding]:

@@ -100,7 +100,7 @@ def missing_secrets(raw: Raw) -> Iterator[Finding]:
     if fault:
         found = fault.found if key else f"{fault.found} ({Settings.model_fields['key_file'].default}, the default)"
         yield Finding(("key_file",), found, fault.allowed)
-    for place, reference in texts(raw, "ris.*.password_file"):
+    for place, reference in (*texts(raw, "database_password_file"), *texts(raw, "ris.*.password_file")):
         fault = password_fault(reference)
         if fault:
             yield Finding(place, *fault)

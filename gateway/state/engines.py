@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Engine, create_engine, event, exc, make_url
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import URL, Connection
 
 from gateway.errors import Fatal, Retry
 
@@ -71,7 +71,7 @@ def postgresql(url: str, password: Password | None) -> Engine:
     """`url` as SQLAlchemy has it, without a password; `password` is asked at each connection. Raises Fatal("state.driver")."""
     try:
         engine = create_engine(
-            make_url(url).update_query_dict({"options": SERVER_WAITS}),
+            _with_waits(make_url(url)),
             connect_args=dict(WAITS),
             hide_parameters=True,
             **POOL,
@@ -83,6 +83,11 @@ def postgresql(url: str, password: Password | None) -> Engine:
     if password is not None:
         _give_password(engine, password)
     return engine
+
+
+def _with_waits(url: URL) -> URL:
+    """What somebody says in the URL himself is left."""
+    return url if "options" in url.query else url.update_query_dict({"options": SERVER_WAITS})
 
 
 def _give_password(engine: Engine, password: Password) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
+
 from gateway.state import nodes
 from gateway.state.db import Database
 from gateway.state.nodes import Node
@@ -32,6 +34,11 @@ class Fellowship:
         """At the end: others may do at once what was this node's turn."""
         with self._db.write() as c:
             nodes.leave_turns(c, self.me)
+
+    def clock(self) -> float:
+        """What time it is at the database; epoch seconds."""
+        with self._db.read() as c:
+            return float(c.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
     def take_over(self, now: float) -> int:
         """Series of nodes that are gone are planned again. Returns how many."""

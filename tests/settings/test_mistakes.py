@@ -151,7 +151,6 @@ TABLE = [
     ("[receiver]", 'node_lease = "5s"\n[receiver]', "node_lease", 'at least "6s"'),
     # ---- not in this version
     ("port = 104", 'retrieve = "get"', 'pacs "main": retrieve', 'not available in this version; allowed now: "move"'),
-    ("port = 104", 'query_model = "patient"', 'pacs "main": query_model', 'allowed now: "study"'),
     ('cursor = "changed_at"', 'cursor = "changed_at"\nopt_out = "select a from b"', SOURCE + "opt_out", "not available"),
     (TEMPLATE, 'options = ["clean-descriptors", "clean-recognizable-visual-features"]', DEID + ".options[1]",
      'not available in this version; allowed now: "retain-longitudinal-full-dates", "retain-longitudinal-modified-dates", '),

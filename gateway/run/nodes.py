@@ -1,0 +1,94 @@
+"""One node among several: the state that it shares, its signs of life, and what only one node at a time does."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.errors import Fatal, Retry
+from gateway.run.schedule import Schedule
+from gateway.settings import Settings, read_password
+from gateway.state.db import Database
+from gateway.state.fellowship import Fellowship
+from gateway.state.store import Store
+
+BEATS: Final = 6
+"""Signs of life in one lease: a few may be lost."""
+MAX_SKEW: Final = 30.0
+"""Seconds between this node's clock and the database's: leases are told by each node's own."""
+SQLITE: Final = "sqlite"
+Job = Callable[[], object]
+
+
+def open_database(settings: Settings) -> Database:
+    """Raises Fatal("state.unreachable") when PostgreSQL does not answer."""
+    if settings.database == SQLITE:
+        return Database(settings.state_dir / "state.sqlite")
+    file = settings.database_password_file
+    try:
+        return Database(settings.database, (lambda: read_password(file)) if file else None)
+    except Retry as err:
+        raise Fatal("state.unreachable", f"{err.detail}: is it up, are host, user and password right?") from None
+
+
+class Nodes:
+    """The daemon's part in it; where it is the only node there is next to nothing to do."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings, self._store = settings, store
+        self._fellowship: Fellowship | None = None
+
+    def begin(self) -> int:
+        """Joins the others, and frees what an earlier life had claimed; returns how much. Raises Fatal("node.taken")."""
+        self._fellowship = self._store.fellowship(home=home(self._settings.state_dir), lease=self._settings.node_lease)
+        if self._fellowship:
+            _same_time(self._fellowship.clock(), time.time())
+            self._fellowship.join(time.time())
+        return self._store.free_node()
+
+    def start(self, schedule: Schedule, guarded: Callable[[str, Job], Job]) -> None:
+        """Starts the schedule; with it go signs of life, and the work of nodes that give none."""
+        if self._fellowship:
+            schedule.add("node", f"{max(1, round(self._settings.node_lease / BEATS))}s", guarded("node", self._beat))
+        schedule.start()
+
+    def in_turn(self, name: str, job: Job) -> Job:
+        """`job` where it is this node's turn."""
+        return lambda: job() if self._fellowship is None or self._fellowship.has_turn(name, time.time()) else None
+
+    def leave(self) -> None:
+        with contextlib.suppress(Retry):  # then the others wait until the lease ends
+            if self._fellowship:
+                self._fellowship.leave()
+
+    def _beat(self) -> int:
+        assert self._fellowship is not None  # `start` adds this job only then
+        if not self._fellowship.beat(time.time()):
+            raise Fatal("node.taken", f"another machine has taken the name {self._settings.node!r} of this node")
+        taken = self._fellowship.take_over(time.time())
+        if taken:
+            structlog.get_logger().warning("node.gone", series=taken)
+        return taken
+
+
+def home(state_dir: Path) -> str:
+    """What names this state_dir; made when there is none."""
+    file = state_dir / "node.id"
+    try:
+        if not file.exists():
+            file.write_text(secrets.token_hex(16))
+        return file.read_text().strip()
+    except OSError as err:
+        raise Fatal("state.folder", f"{file}: {err.strerror}") from None
+
+
+def _same_time(theirs: float, ours: float) -> None:
+    if abs(theirs - ours) > MAX_SKEW:
+        told = f"this machine's clock and the database's are {abs(theirs - ours):.0f} s apart"
+        raise Fatal("node.clock", f"{told}; give all machines the same time (NTP)")
