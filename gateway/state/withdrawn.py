@@ -96,7 +96,7 @@ def withdraw(c: Connection, seal: Seal, order: Order, now: float) -> Withdrawal:
     marks = {mark for patient in order.patients for mark in persons.of_patient(seal, order.project, patient)}
     marks |= {persons.of_pseudonym(seal, order.project, p) for p in order.pseudonyms}
     found = _everything_known(c, seal, order.project, marks)
-    requests = _requests(c, seal, order, marks)
+    requests = _locked(c, _requests(c, seal, order, marks))
     pseudonyms = tuple(sorted(order.pseudonyms | {p.pseudonym for p in found}))
     ids = _series(c, order, [p.id for p in found], requests)
     number, key = _note(c, seal, order, pseudonyms, now)
@@ -135,6 +135,12 @@ def _requests(c: Connection, seal: Seal, order: Order, marks: set[str]) -> list[
     return mine
 
 
+def _locked(c: Connection, requests: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """As they are now: before their series, as everybody locks them."""
+    mine = select(request).where(request.c.id.in_([r.id for r in requests])).order_by(request.c.id)
+    return list(c.execute(mine.with_for_update()).all())
+
+
 def _series(c: Connection, order: Order, people: Sequence[int], requests: Sequence[Row[Any]]) -> list[Row[Any]]:
     """Those that something of the patient came for, those that only the patient's requests asked for, and `order.series`."""
     ids = [r.id for r in requests]
@@ -145,6 +151,8 @@ def _series(c: Connection, order: Order, people: Sequence[int], requests: Sequen
     if ids:
         theirs |= series.c.id.in_(only)
     mine = and_(series.c.project == order.project, series.c.state.in_(OPEN), theirs)
+    asking = asked.c.series_id.in_(select(series.c.id).where(mine))
+    settle.lock_requests(c, select(asked.c.request_id).where(asking))
     return list(c.execute(select(series).where(mine).order_by(series.c.id).with_for_update()).all())
 
 
