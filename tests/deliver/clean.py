@@ -102,7 +102,6 @@ class Archive:
     lose: Callable[[str], None]
     form: Callable[[bytes], bytes] = same  # of a file, what the archive keeps
     careless: frozenset[int] = frozenset()  # of bytes of the head that archives may write as they like
-    reads_back: bool = True  # False: whether it is there, and not what
 
 
 def directory_archive(folder: Path) -> Archive:

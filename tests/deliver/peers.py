@@ -25,6 +25,7 @@ from gateway import settings
 from gateway.deliver.multipart import data_set_start
 from gateway.deliver.s3 import OWN, S3Sink
 from gateway.deliver.sink import Sink
+from gateway.deliver.storescu import StoreSink
 from gateway.deliver.stowrs import StowSink
 from tests.deliver.clean import Archive, same
 from tests.support.peers import HOST, Orthanc, Peer, free_port, listening
@@ -33,6 +34,8 @@ from tests.support.process import Process, new_folder
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
+OUR_AE: Final = "GATEWAYSCU"
+REPORTS: Final = free_port()
 PLUGIN: Final = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
@@ -70,12 +73,12 @@ class Rest:
 
 
 @cache
-def orthanc(destinations: tuple[tuple[str, int], ...] = ()) -> tuple[Orthanc, Rest]:
-    """One for all tests of a process; it ends with Python. `destinations`: our AE titles -> ports for reports."""
+def orthanc() -> tuple[Orthanc, Rest]:
+    """One for all tests of a process; it ends with Python. It knows OUR_AE, and dials it at REPORTS."""
     if not PLUGIN.exists():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("orthanc-dicomweb is not installed")
     peer = Orthanc(
-        destinations={ae: (HOST, port) for ae, port in destinations},
+        destinations={OUR_AE: (HOST, REPORTS)},
         options={
             "Plugins": [str(PLUGIN)], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}, "OverwriteInstances": False,
             "MaximumStorageCacheSize": 0,
@@ -110,6 +113,15 @@ def dicomweb_archive(_: Path) -> Archive:
     reopen = partial(StowSink, settings.DicomWebSink(url=f"http://{HOST}:{peer.http_port}/dicom-web"))
 
     return orthanc_archive(reopen, rest, lambda uid: f"/studies/2.25.1/series/2.25.11/instances/{uid}", same)
+
+
+def dicom_archive(_: Path) -> Archive:
+    peer, rest = orthanc()
+    aimed = settings.DicomSink(
+        ae_title=peer.ae_title, host=HOST, port=peer.port, calling_ae=OUR_AE, report_port=REPORTS
+    )
+    reopen = partial(StoreSink, aimed, "RESEARCH")
+    return orthanc_archive(reopen, rest, str, data_set)
 
 
 def data_set(content: bytes) -> bytes:

@@ -7,29 +7,35 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from gateway.errors import Refused
 from tests.deliver.clean import Archive, Putting, clean_bytes, clean_file, directory_archive
-from tests.deliver.peers import dicomweb_archive, s3_archive
+from tests.deliver.peers import dicom_archive, dicomweb_archive, s3_archive
 
 KILLS = 6
 ARCHIVES: dict[str, Callable[[Path], Archive]] = {
-    "directory": directory_archive, "dicomweb": dicomweb_archive, "s3": s3_archive,
+    "directory": directory_archive, "dicom": dicom_archive, "dicomweb": dicomweb_archive, "s3": s3_archive,
 }  # fmt: skip
 """A new kind of sink adds a line here."""
 
 
-@pytest.fixture(params=[pytest.param(k, marks=[pytest.mark.real] if k != "directory" else []) for k in ARCHIVES])
+WITHOUT_READING = {"dicom"}
+"""An archive that only says that it holds an instance, and not what is in it."""
+
+
+def kinds(*without: str) -> list[ParameterSet]:
+    return [pytest.param(k, marks=() if k == "directory" else pytest.mark.real) for k in ARCHIVES if k not in without]
+
+
+@pytest.fixture(params=kinds())
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
     return ARCHIVES[request.param](tmp_path)
 
 
-@pytest.fixture
-def reading(archive: Archive) -> Archive:
-    """Only those that can see what is there, not just that something is."""
-    if not archive.reads_back:
-        pytest.skip("this kind of archive says that it holds an instance, and not what is in it")
-    return archive
+@pytest.fixture(params=kinds(*WITHOUT_READING))
+def reading(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
+    return ARCHIVES[request.param](tmp_path)
 
 
 def test_put_delivers_the_very_bytes(archive: Archive, tmp_path: Path) -> None:

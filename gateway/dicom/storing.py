@@ -1,0 +1,207 @@
+"""An archive as a Storage SCU sees it: one association with the presentation contexts that the files at hand need (PS3.4 B).
+
+Every failure comes out as `Retry(charge=False)`: sink.unreachable, .tls, .rejected, .busy, .no-answer, .aborted, .timeout; what the
+archive says of one instance is its status. Files are sent as they are, in pieces, never decoded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from pydicom import dcmread
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+
+from gateway.dicom.association import VERIFICATION, Deadlines
+from gateway.dicom.quiet import silence
+from gateway.dicom.reactor import steady
+from gateway.dicom.sockets import quicken, shut
+from gateway.dicom.status import CONFIG_PAUSE
+from gateway.dicom.tls import requestor
+from gateway.errors import Refused, Retry
+from gateway.settings import Tls
+
+MOST_KINDS: Final = 120  # of contexts: PS3.8 9.3.2.2 has room for 128
+STORED: Final = 120.0  # seconds for an archive to answer a C-STORE
+
+
+UNREADABLE: Final = (
+    InvalidDicomError,
+    BytesLengthException,
+    AttributeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    struct.error,
+)
+"""What pydicom raises on a torn file."""
+
+
+class Archive(Protocol):
+    """Where an archive is (settings.DicomSink)."""
+
+    @property
+    def ae_title(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def tls(self) -> Tls | None: ...
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A Part 10 file by its head. The UIDs are the new ones."""
+
+    path: Path
+    SOPClassUID: str = field(repr=False)
+    SOPInstanceUID: str = field(repr=False)
+    transfer_syntax: str
+
+
+def read_instance(file: Path) -> Instance:
+    """Raises Refused("deliver.unreadable") or Retry("outbox.unreadable")."""
+    try:
+        meta = read_file_meta_info(file)
+        uids = (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID)
+    except OSError:
+        raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
+    except UNREADABLE:
+        raise Refused("deliver.unreadable", "a file in the outbox is no DICOM file") from None
+    return Instance(file, *map(str, uids))
+
+
+class StoreScu:
+    """Not for two threads at once. The association stays open between files, and is made anew when one needs another context."""
+
+    def __init__(self, peer: Archive, calling_ae: str, *, deadlines: Deadlines | None = None) -> None:
+        self._peer, self._calling_ae, self._deadlines = peer, calling_ae, deadlines or Deadlines()
+        self._assoc: Association | None = None
+        self._wanted: dict[tuple[str, str], list[str | UID]] = {}
+
+    def store(self, instance: Instance) -> int:
+        """The status of the C-STORE response. An association found closed is opened anew, once.
+
+        Raises Retry sink.*; Refused("deliver.unsupported") when the archive takes no such object.
+        """
+        reused = self._assoc is not None
+        try:
+            return self._store(instance)
+        except Retry as err:
+            if not reused or err.reason not in ("sink.aborted", "sink.timeout"):
+                raise
+        return self._store(instance)
+
+    def close(self) -> None:
+        """Releases the association, if there is one."""
+        assoc, self._assoc = self._assoc, None
+        if assoc is not None and assoc.is_established:
+            assoc.acse_timeout = self._deadlines.release
+            assoc.release()
+
+    def abort(self) -> None:
+        assoc, self._assoc = self._assoc, None
+        if assoc is not None:
+            assoc.abort()
+            shut(assoc)
+
+    def _store(self, instance: Instance) -> int:
+        assoc = self._ready((instance.SOPClassUID, instance.transfer_syntax))
+        taken = {(c.abstract_syntax, c.transfer_syntax[0]) for c in assoc.accepted_contexts}
+        try:
+            if (instance.SOPClassUID, instance.transfer_syntax) in taken:
+                status = assoc.send_c_store(instance.path)
+            elif (instance.SOPClassUID, ImplicitVRLittleEndian) in taken:
+                status = assoc.send_c_store(dcmread(instance.path))  # every archive takes this (PS3.5 10.1)
+            else:
+                raise Refused("deliver.unsupported", "the archive takes no such object in this transfer syntax")
+        except RuntimeError:
+            self.abort()
+            raise Retry("sink.aborted", "the association had ended", charge=False) from None
+        except OSError:
+            raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
+        if "Status" not in status:
+            lost = not assoc.is_established
+            self.abort()
+            reason = "sink.aborted" if lost else "sink.timeout"
+            raise Retry(reason, "no answer to C-STORE", charge=False)
+        return int(status.Status)
+
+    def _ready(self, wanted: tuple[str, str]) -> Association:
+        if wanted not in self._wanted:
+            self.close()
+            if len(self._wanted) >= MOST_KINDS:
+                self._wanted.clear()
+            self._wanted[wanted] = [UID(wanted[1])]
+            if wanted[1] == ExplicitVRLittleEndian:
+                self._wanted[wanted[0], ImplicitVRLittleEndian] = [ImplicitVRLittleEndian]
+        if self._assoc is None or not self._assoc.is_established:
+            _config.STORE_SEND_CHUNKED_DATASET = True  # read when a path is sent: in pieces, as it is
+            contexts = [build_context(UID(c), s) for (c, _), s in self._wanted.items()]
+            self._assoc = opened(
+                self._peer, self._calling_ae, [build_context(VERIFICATION), *contexts], deadlines=self._deadlines
+            )
+            self._assoc.dimse_timeout = STORED
+        return self._assoc
+
+
+def opened(
+    peer: Archive,
+    calling_ae: str,
+    contexts: Sequence[PresentationContext],
+    *,
+    deadlines: Deadlines,
+    handlers: Sequence[evt.EventHandlerType] = (),
+) -> Association:
+    """An established association. Raises Retry(charge=False)."""
+    connected: list[bool] = []
+
+    def on_open(event: evt.Event) -> None:
+        connected.append(True)
+        quicken(event.assoc, deadlines.pdu)
+        steady(event.assoc)
+
+    silence()
+    ae = AE(calling_ae)
+    ae.requested_contexts = list(contexts)
+    ae.connection_timeout, ae.acse_timeout, ae.dimse_timeout = deadlines.connect, deadlines.negotiate, deadlines.answer
+    ae.network_timeout = None
+    secured = requestor(peer.tls) if peer.tls else None
+    try:
+        assoc = ae.associate(
+            peer.host, peer.port, ae_title=peer.ae_title,
+            tls_args=(secured, peer.host) if secured else None, evt_handlers=[(evt.EVT_CONN_OPEN, on_open), *handlers],
+        )  # fmt: skip
+    except OSError:
+        raise Retry("sink.unreachable", "no such host", charge=False) from None
+    if secured and secured.fault:
+        raise Retry("sink.tls", f"no TLS with this archive: {secured.fault}", after=CONFIG_PAUSE, charge=False)
+    if not assoc.is_established:
+        with contextlib.suppress(OSError):
+            shut(assoc)
+        raise why_not(assoc, connected=bool(connected))
+    return assoc
+
+
+def why_not(assoc: Association, *, connected: bool) -> Retry:
+    """Why an association did not come about (PS3.8 9.3.4)."""
+    if not assoc.is_rejected:
+        if assoc.acceptor.primitive is not None and not assoc.accepted_contexts and connected:
+            return Retry("sink.unsupported", "the archive takes none of what was proposed", charge=False)
+        reason = "sink.no-answer" if connected else "sink.unreachable"
+        return Retry(reason, "no answer to the association request" if connected else "no connection", charge=False)
+    result = getattr(assoc.acceptor.primitive, "result", 0)
+    if result == 1:
+        return Retry("sink.rejected", "association rejected for good", after=CONFIG_PAUSE, charge=False)
+    return Retry("sink.busy", "association rejected for now", charge=False)
