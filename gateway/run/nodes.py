@@ -22,6 +22,8 @@ BEATS: Final = 6
 """Signs of life in one lease: a few may be lost."""
 MAX_SKEW: Final = 30.0
 """Seconds between this node's clock and the database's: leases are told by each node's own."""
+IN_TURN: Final = ("poll-", "opt-out")
+"""Jobs that ask the RIS. The others are about this node's own outbox, or may be done twice."""
 SQLITE: Final = "sqlite"
 Job = Callable[[], object]
 
@@ -59,8 +61,11 @@ class Nodes:
         schedule.start()
 
     def in_turn(self, name: str, job: Job) -> Job:
-        """`job` where it is this node's turn."""
-        return lambda: job() if self._fellowship is None or self._fellowship.has_turn(name, time.time()) else None
+        """`job`; of what one node at a time does (`IN_TURN`) only while it is this one's turn."""
+        fellowship = self._fellowship
+        if fellowship is None or not name.startswith(IN_TURN):
+            return job
+        return lambda: job() if fellowship.has_turn(name, time.time()) else None
 
     def leave(self) -> None:
         with contextlib.suppress(Retry):  # then the others wait until the lease ends

@@ -39,7 +39,7 @@ def join(c: Connection, me: Node, now: float) -> None:
     Under a name that another state_dir had before, what that one had in its outbox is as good as gone.
     """
     new = {"name": me.name, "home": me.home, "lease_until": now + me.lease, "since": now}
-    if c.execute(insert_new(c, node).values(new)).rowcount:
+    if c.execute(insert_new(c, node).values(new).returning(node.c.name)).first():
         return
     found = c.execute(select(node).where(node.c.name == me.name).with_for_update()).one()
     if found.home != me.home and found.lease_until >= now:

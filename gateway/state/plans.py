@@ -19,6 +19,8 @@ from gateway.state.settle import At, Step
 MERGE = {("failed", True): "retried", ("excluded", True): "wanted", ("planned", False): "excluded"}
 """(state of a series we know, kept by the new plan) -> event. Anything else stays as it is."""
 AT_ONCE: Final = 500
+LOOK_AGAIN: Final = 86400.0
+"""Seconds until a study that has just grown is asked for once more."""
 """Rows in one statement."""
 
 
@@ -77,7 +79,7 @@ def _set_aside(c: Connection, seal: Seal, row: SetAside, now: float) -> bool:
     if c.execute(update(aside).where(*same).values(times=aside.c.times + 1)).rowcount:
         return False
     new = {"project": row.project, "text_hash": digest, "reason": row.reason, "first_seen": now, "times": 1}
-    return bool(c.execute(insert_new(c, aside).values(new)).rowcount)
+    return c.execute(insert_new(c, aside).values(new).returning(aside.c.id)).first() is not None
 
 
 def added(total: Sequence[Wanted], new: int, aside_new: int) -> Added:
@@ -105,19 +107,33 @@ def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float
     if not c.execute(held.with_for_update(key_share=True)).first():
         return False
     evidence.write(c, seal, claim.id, plan.candidates, now)
+    known = settle.series_states(c, claim.id)
     for planned in plan.series:
         _plan_series(c, seal, claim, planned, now)
-    states = frozenset(settle.series_states(c, claim.id))
-    dropped: dict[str, Any] = {"sealed": None} if states <= machine.SERIES_ENDS - {"failed"} else {}
-    return settle.claimed_request(c, claim, _planned(states, now), {"attempts": 0, **dropped})
+    states = settle.series_states(c, claim.id)
+    grew = bool(known) and (len(states) > len(known) or states.count("confirmed") < known.count("confirmed"))
+    again = plan.again or (now + LOOK_AGAIN if grew else None)
+    step = _planned(frozenset(states), now, again=again is not None)
+    values: dict[str, Any] = {"attempts": 0}
+    if step.event == "nothing-left":
+        values["sealed"] = None
+    if step.reason == settle.YOUNG:
+        values["not_before"] = again
+    return settle.claimed_request(c, claim, step, values)
 
 
-def _planned(states: frozenset[str], now: float) -> Step:
-    """What the plan makes of its request. A series that failed once and that the PACS leaves out now is still missing."""
+def _planned(states: frozenset[str], now: float, *, again: bool) -> Step:
+    """What the plan makes of its request. A series that failed once and that the PACS leaves out now is still missing.
+
+    `again`: it is asked once more, when what is planned now is done.
+    """
+    young = settle.YOUNG if again else ""
     if not states <= machine.SERIES_ENDS:
-        return Step("planned", now)
+        return Step("planned", now, young)
     if "failed" in states:
         return Step("failed", now, "series.failed")
+    if again:
+        return Step("again", now, young)
     return Step("nothing-left", now, "select.nothing" if states <= {"excluded"} else "")
 
 
@@ -167,7 +183,7 @@ def new_series(c: Connection, seal: Seal, project: str, planned: PlannedSeries, 
 
 
 def _merge_series(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSeries, now: float) -> None:
-    event = MERGE.get((row.state, planned.verdict.keep))
+    event = MERGE.get((row.state, planned.verdict.keep)) or _grown(row, planned)
     if event is None:
         _plan_pushed(c, row, planned)
         return
@@ -183,6 +199,13 @@ def _merge_series(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSeri
     settle.move(c, At(series, row.id, row.state), Step(event, now, planned.verdict.reason), values)
 
 
+def _grown(row: Row[Any], planned: PlannedSeries) -> str | None:
+    """A series that was whole and has more instances now is fetched again; what is known of it is not written twice."""
+    told = planned.found.instances or 0
+    grown = row.state == "confirmed" and planned.verdict.keep and row.expected is not None and told > row.expected
+    return "grown" if grown else None
+
+
 def _plan_pushed(c: Connection, row: Row[Any], planned: PlannedSeries) -> None:
     """A series that came unasked and is asked for now: its rest is retrieved, and then it is settled like any other."""
     pushed = (series.c.id == row.id, series.c.state == "planned", series.c.pacs == "")
@@ -192,7 +215,8 @@ def _plan_pushed(c: Connection, row: Row[Any], planned: PlannedSeries) -> None:
 
 def _uids(seal: Seal, key: str, planned: PlannedSeries) -> bytes:
     found = planned.found
-    return seal.close_up({"study": found.StudyInstanceUID, "series": found.SeriesInstanceUID}, owner=key)
+    told = {"study": found.StudyInstanceUID, "series": found.SeriesInstanceUID, "patient": found.PatientID}
+    return seal.close_up(told, owner=key)
 
 
 def _modality(planned: PlannedSeries) -> str:

@@ -48,8 +48,8 @@ def test_the_same_number_in_two_projects_is_two_requests(state: Opened) -> None:
 
 def test_rows_set_aside_are_found_by_what_was_typed(state: Opened) -> None:
     odd = SetAside(PROJECT, "A*", "accession.wildcard")
-    for now in (1, 2):
-        state.store.add_requests((), [odd], project=PROJECT, cursor=None, now=now)
+    added = [state.store.add_requests((), [odd], project=PROJECT, cursor=None, now=now) for now in (1, 2)]
+    assert [a.aside for a in added] == [1, 0]
     (seen,) = state.views.set_aside("A*")
     assert (seen.reason, seen.times) == ("accession.wildcard", 2)
 
