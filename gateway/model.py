@@ -115,6 +115,7 @@ class FoundSeries:
     SeriesInstanceUID: str = field(repr=False)
     attributes: Mapping[str, object] = field(default_factory=dict, repr=False)
     instances: int | None = None  # NumberOfSeriesRelatedInstances as counted, None = unknown
+    PatientID: str = field(default="", repr=False)  # of its study
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,8 @@ class Plan:
     dropped_rows: int = 0  # answers for another accession number
     candidates: tuple[Candidate, ...] = ()
     doubt: str = ""  # why a person has to decide: then there is no series
+    study_date: str = field(default="", repr=False)  # DA of the newest study; "" when the PACS does not tell
+    again: float | None = None  # epoch second at which it is asked once more, for it may still grow
 
 
 class Outcome(StrEnum):

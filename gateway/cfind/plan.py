@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from gateway.cfind import growth
 from gateway.cfind.evidence import without_doubt
 from gateway.cfind.findscu import Look
 from gateway.cfind.select import CompiledSelect, Found, plan
@@ -47,7 +48,7 @@ class Asks(Protocol):
         self, accession: AccessionNumber, *, ris: Wanted | None, look: Look, beat: Callable[[], object]
     ) -> Found: ...
 
-    def prove(self, *, beat: Callable[[], object]) -> None: ...
+    def prove(self, *, ris: Wanted | None, beat: Callable[[], object]) -> None: ...
 
     def close(self) -> None: ...
 
@@ -150,7 +151,9 @@ class FindStep:
         elif not answer.series:
             self._empty(claim, answer.candidates)
         else:
-            self._store.settle_found(claim, answer, now=self._clock())
+            now = self._clock()
+            again = growth.look_again(answer.study_date or claim.study_date, now)
+            self._store.settle_found(claim, replace(answer, again=again), now=now)
             kept = sum(s.verdict.keep for s in answer.series)
             log.info(
                 "request.found", request=claim.key, studies=answer.studies, series=len(answer.series), kept=kept,
@@ -176,7 +179,7 @@ class FindStep:
         finder = self._finders[name]
         ris = Wanted(claim.project, claim.accession, claim.patient_id, claim.study_date, claim.modality)
         try:
-            finder.prove(beat=self._clock)
+            finder.prove(ris=ris, beat=self._clock)
             found = finder.find(claim.accession, ris=ris, look=self._look(claim), beat=self._clock)
         except Retry as err:
             if err.charge:

@@ -44,7 +44,8 @@ def plan(found: Found, select: CompiledSelect, pacs_name: str) -> Plan:
         for series, verdict in _verdicts(study, select)
     )
     candidates = tuple(replace(c, pacs=pacs_name) for c in found.candidates)
-    return Plan(planned, found.form, len(found.studies), found.dropped_rows, candidates, found.doubt)
+    newest = max((str(study.attributes.get("StudyDate") or "") for study in found.studies), default="")
+    return Plan(planned, found.form, len(found.studies), found.dropped_rows, candidates, found.doubt, newest)
 
 
 def _verdicts(study: FoundStudy, select: CompiledSelect) -> list[tuple[FoundSeries, Verdict]]:

@@ -15,15 +15,15 @@ from gateway.errors import Fatal
 REQUEST_START: Final = "new"
 REQUEST: Final[Mapping[str, Mapping[str, str]]] = {
     "new": {
-        "planned": "planned", "nothing-left": "done", "empty": "empty", "held": "held", "failed": "failed",
-        "cancelled": "cancelled",
+        "planned": "planned", "nothing-left": "done", "again": "new", "empty": "empty", "held": "held",
+        "failed": "failed", "cancelled": "cancelled",
     },
     "empty": {
-        "planned": "planned", "nothing-left": "done", "empty": "empty", "held": "held", "failed": "failed",
-        "cancelled": "cancelled", "retried": "new",
+        "planned": "planned", "nothing-left": "done", "again": "new", "empty": "empty", "held": "held",
+        "failed": "failed", "cancelled": "cancelled", "retried": "new",
     },
     "held": {"decided": "new", "retried": "new", "cancelled": "cancelled"},
-    "planned": {"completed": "done", "failed": "failed", "cancelled": "cancelled"},
+    "planned": {"completed": "done", "again": "new", "failed": "failed", "cancelled": "cancelled"},
     "done": {"resumed": "planned"},
     "failed": {"retried": "new", "resumed": "planned"},
     "cancelled": {"retried": "new"},
@@ -40,7 +40,7 @@ SERIES: Final[Mapping[str, Mapping[str, str]]] = {
     "delivered": {
         "confirmed": "confirmed", "lost": "retrieved", "failed": "failed", "orphaned": "planned", "withdrawn": "withdrawn",
     },
-    "confirmed": {"late": "retrieved", "withdrawn": "withdrawn"},
+    "confirmed": {"late": "retrieved", "grown": "planned", "withdrawn": "withdrawn"},
     "excluded": {"wanted": "planned", "withdrawn": "withdrawn"},
     "held": {
         "released": "retrieved", "discarded": "excluded", "failed": "failed", "orphaned": "planned", "withdrawn": "withdrawn",

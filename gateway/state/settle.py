@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Select, and_, insert, select, update
 from sqlalchemy.engine import Connection
@@ -17,6 +17,8 @@ from gateway.state.db import asked, history, request, series
 from gateway.state.rows import RequestClaim, SeriesRow, Tally
 
 MACHINES: Mapping[str, Mapping[str, Mapping[str, str]]] = {"request": machine.REQUEST, "series": machine.SERIES}
+YOUNG: Final = "study.young"
+"""Of a request that is asked once more when all of it is done: the study may still grow (M15)."""
 FREE: Mapping[str, Any] = {"claimed_by": None, "lease_until": 0.0}
 
 
@@ -146,14 +148,17 @@ def forget(c: Connection, series_id: int) -> None:
 def close_requests(c: Connection, series_id: int, now: float) -> None:
     """Ends each planned request that asked for this series and has nothing else under way."""
     mine = and_(request.c.id.in_(asking(series_id)), request.c.state == "planned")
-    for (request_id,) in c.execute(select(request.c.id).where(mine).order_by(request.c.id)).all():
+    for request_id, reason in c.execute(
+        select(request.c.id, request.c.reason).where(mine).order_by(request.c.id)
+    ).all():
         states = series_states(c, request_id)
         event = machine.request_end(frozenset(states))
-        if event:
-            lost = sum(s == "failed" for s in states)
-            reason = "series.failed" if lost else ""
+        if event == "completed" and reason == YOUNG:  # its not_before says when
+            move(c, At(request, request_id, "planned"), Step("again", now, YOUNG))
+        elif event:
+            lost = "failed" in states
             dropped = {} if lost else {"sealed": None}
-            move(c, At(request, request_id, "planned"), Step(event, now, reason), dropped)
+            move(c, At(request, request_id, "planned"), Step(event, now, "series.failed" if lost else ""), dropped)
 
 
 def asking(series_id: int) -> Select[tuple[int]]:
