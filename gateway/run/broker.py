@@ -187,7 +187,6 @@ class Rounds:
 
     def step(self) -> bool:
         """Raises Retry when an archive does not give up what it must: shown as any trouble of a role, and tried a minute later."""
-        self._desk.clear()
         if time.monotonic() < self._rest_until:
             return False
         outcomes = self._desk.carry_on()

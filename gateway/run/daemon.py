@@ -166,8 +166,8 @@ class Life:
         if settle:
             self.schedule.add("settle", receiving.SETTLE_EVERY, self._guarded("settle", settle.step))
         told = wiring.Told(self.metrics, self.board)
-        for name, schedule, job in rounds.jobs(self.settings, self.state, told, self._asking):
-            self.schedule.add(name, schedule, self._guarded(name, self.nodes.in_turn(name, job)))
+        for name, schedule, job in rounds.jobs(self.settings, self.state, told, self._asking, self.nodes.in_turn):
+            self.schedule.add(name, schedule, self._guarded(name, job))
         self.nodes.start(self.schedule, self._guarded)
 
     def _sweep(self) -> int:
