@@ -11,7 +11,7 @@ from sqlalchemy import Row, and_, case, func, or_, select
 from sqlalchemy.engine import Connection
 
 from gateway.model import strip_invisible
-from gateway.state import evidence
+from gateway.state import balance, evidence
 from gateway.state.db import Database, aside, asked, history, request, series
 from gateway.state.evidence import CandidateView
 from gateway.state.sealed import Seal
@@ -168,6 +168,11 @@ class Views:
         )
         with self._db.read() as c:
             return [Event(r.at, r.subject, r.event, r.before, r.after, r.reason) for r in c.execute(chosen).all()]
+
+    def balances(self) -> list[balance.Balance]:
+        """The balance sheet of each project."""
+        with self._db.read() as c:
+            return balance.balances(c)
 
     def under_way(self) -> int:
         """Requests that are not over: new, planned, or empty and to be asked again."""

@@ -19,8 +19,8 @@ from tests.run.command_line import Place, Told
 from tests.support.daemon import REPOSITORY, command
 
 COMMANDS = (
-    "run", "check", "demo", "status", "requests", "explain", "find", "held", "deid", "profile", "reidentify", "withdraw", "audit",
-    "key", "migrate",
+    "run", "check", "demo", "status", "requests", "balance", "explain", "find", "held", "deid", "profile", "reidentify", "withdraw",
+    "audit", "key", "migrate",
 )  # fmt: skip
 GROUPS = {
     "requests": ("list", "show", "retry", "cancel", "add"), "held": ("list", "show", "release", "discard"),
@@ -33,7 +33,7 @@ NEEDING_THE_FILE = (
     ("explain", "X1"), ("find", "--project", "chest", "X1"), ("deid", "--project", "chest", "/etc", "/nowhere"),
     ("profile", "--project", "chest"), ("key", "init"), ("key", "check"), ("held", "list"), ("held", "show", "H-1"),
     ("held", "release", "H-1"), ("held", "discard", "H-1"), ("reidentify", "--project", "chest", "CHEST-X"),
-    ("withdraw", "--project", "chest", "--patient-id", "X", "--reason", "asked"), ("audit", "verify"),
+    ("withdraw", "--project", "chest", "--patient-id", "X", "--reason", "asked"), ("audit", "verify"), ("balance",),
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import click
 
 from gateway import __version__
 from gateway.run.commands.audit import audit
+from gateway.run.commands.balance import balance
 from gateway.run.commands.broker import reidentify, withdraw
 from gateway.run.commands.check import check
 from gateway.run.commands.deid import deid
@@ -30,7 +31,7 @@ def pacs_gateway() -> None:
 
 
 for command in (
-    run, check, demo, status, requests, explain, find, held, deid, profile, reidentify, withdraw, audit, key,
+    run, check, demo, status, requests, balance, explain, find, held, deid, profile, reidentify, withdraw, audit, key,
     migrate,
 ):  # fmt: skip
     pacs_gateway.add_command(command)
