@@ -29,23 +29,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from gateway.state import engines
+from gateway.state.schema import STEPS as STEPS
 from gateway.state.schema import bring_up
 
 SCHEMA_VERSION = 7
-
-STEPS: dict[int, str | tuple[str, ...]] = {
-    2: "ALTER TABLE series ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
-    3: "SELECT count(*) FROM committed",  # a new table, which is made as all of them are
-    4: "SELECT count(*) FROM evidence",  # a new table
-    5: "SELECT count(*) FROM withdrawn",  # new tables
-    6: "SELECT 1",
-    7: (
-        "ALTER TABLE series ADD COLUMN node VARCHAR NOT NULL DEFAULT ''",
-        "DROP INDEX IF EXISTS request_work",
-        "DROP INDEX IF EXISTS series_work",
-    ),
-}
-"""What brings a database to the schema of that number from the one before, on both. New tables and indexes are made as all are."""
 
 ASKABLE: Final = "state IN ('new', 'empty')"
 """As it stands in the index of what is due, and in the question: word for word, else the index is of no use."""
@@ -165,6 +152,21 @@ committed = Table(
     Column("instance", LargeBinary(16), primary_key=True),  # keyed hash
     Column("series_id", ForeignKey("series.id"), primary_key=True),
     sqlite_with_rowid=False,
+)
+
+progress = Table(
+    "progress",  # how far each archive of a series is, while the series is under way (since schema 6)
+    metadata,
+    Column("series_id", ForeignKey("series.id"), primary_key=True),
+    Column("sink", String, primary_key=True),  # its name
+    Column("stage", String, nullable=False, default="waiting"),
+    Column("covers", String, nullable=False, default=""),  # hash of the names of the files that were read back
+    Column("lost", Integer, nullable=False, default=0),  # how often what was there had gone
+    Column("reason", String, nullable=False, default=""),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("not_before", Float, nullable=False, default=0.0),
+    Column("claimed_by", String),
+    Column("lease_until", Float, nullable=False, default=0.0),
 )
 
 person = Table(

@@ -49,6 +49,8 @@ SERIES: Final[Mapping[str, Mapping[str, str]]] = {
     "withdrawn": {},
 }  # fmt: skip
 
+UNDER_WAY: Final = frozenset({"retrieved", "delivered"})
+"""Of a series that is on its way into archives."""
 SERIES_ENDS: Final = frozenset({"confirmed", "excluded", "failed", "withdrawn"})
 """A request is over when every one of its series is in one of these."""
 

@@ -16,6 +16,21 @@ Steps = Mapping[int, str | tuple[str, ...]]
 """What brings a database to the schema of that number from the one before, on SQLite and on PostgreSQL."""
 
 
+STEPS: dict[int, str | tuple[str, ...]] = {
+    2: "ALTER TABLE series ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
+    3: "SELECT count(*) FROM committed",  # a new table, which is made as all of them are
+    4: "SELECT count(*) FROM evidence",  # a new table
+    5: "SELECT count(*) FROM withdrawn",  # new tables
+    6: "SELECT count(*) FROM progress",  # a new table
+    7: (
+        "ALTER TABLE series ADD COLUMN node VARCHAR NOT NULL DEFAULT ''",
+        "DROP INDEX IF EXISTS request_work",
+        "DROP INDEX IF EXISTS series_work",
+    ),
+}
+"""What brings a database to the schema of that number from the one before, on both. New tables and indexes are made as all are."""
+
+
 def bring_up(c: Connection, metadata: MetaData, steps: Steps) -> None:
     """Makes what is missing: tables, then the steps. Raises Fatal("state.schema") for a schema of a later version."""
     if c.dialect.name == "postgresql":  # one node at a time

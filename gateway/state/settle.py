@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, insert, select, update
+from sqlalchemy import Select, and_, delete, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.schema import Table
 
 from gateway.state import machine
-from gateway.state.db import asked, history, request, series
+from gateway.state.db import asked, history, progress, request, series
 from gateway.state.rows import RequestClaim, SeriesRow, Tally
 
 MACHINES: Mapping[str, Mapping[str, Mapping[str, str]]] = {"request": machine.REQUEST, "series": machine.SERIES}
@@ -57,6 +57,8 @@ def move(c: Connection, at: At, step: Step, values: Mapping[str, Any] | None = N
     if settled.rowcount != 1:
         return False
     note(c, at, step, after)
+    if at.table is series and after not in machine.UNDER_WAY:  # how far each archive was is of no more use
+        c.execute(delete(progress).where(progress.c.series_id == at.id))
     return True
 
 
