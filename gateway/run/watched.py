@@ -25,6 +25,7 @@ RESULTS: Final = {
     "deliveries_total": ("delivered", "duplicate", "refused", "failed", "confirmed", "lost"),
     "instances_received_total": (*(outcome.value for outcome in Outcome), "deferred"),
 }
+SCREENED: Final = "clean-pixel-data"
 REJECTED: Final = ("calling-ae", "called-ae", "limit", "connections", "plain", "tls", "disk", "outbox")
 AGAIN: Final = 3600.0
 """Seconds after which a certificate's file is read again: one that was renewed is in use after a reload."""
@@ -38,6 +39,13 @@ def begin_at_zero(count: Count, settings: Settings, sinks: Iterable[str]) -> Non
     for project in settings.project:
         count.add("leaks_blocked_total", 0, project=project.name)
         count.add("received_bytes_total", 0, project=project.name)
+        if SCREENED in project.deidentify.options:
+            for result in ("released", "held", "failed"):
+                count.add("screened_total", 0, project=project.name, result=result)
+    for pacs in settings.pacs:
+        count.add("rate_delay_seconds_total", 0, pacs=pacs.name)
+    for role in _roles(settings):
+        count.add("worker_errors_total", 0, role=role)
     for reason in REJECTED:
         count.add("associations_rejected_total", 0, reason=reason)
 
@@ -50,6 +58,15 @@ def _labelled(settings: Settings, sinks: Iterable[str]) -> Iterator[tuple[str, s
         if project.source is not None:
             yield "ris_polls_total", "project", project.name
     yield from (("deliveries_total", "sink", name) for name in sinks)
+
+
+def _roles(settings: Settings) -> Iterator[str]:
+    """Names as the daemon gives them."""
+    yield from ("deliver", "confirm", "sweep", "room")
+    yield from (f"poll-{p.name}" for p in settings.project if p.source is not None)
+    for pacs in settings.pacs:
+        yield f"find-{pacs.name}"
+        yield from (f"move-{pacs.name}-{slot + 1}" for slot in range(pacs.max_moves))
 
 
 class Bounds:

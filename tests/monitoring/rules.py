@@ -44,3 +44,24 @@ def metric_names(expr: str) -> Iterator[str]:
     for name in re.findall(rf"(?<![\w:]){PREFIX}(\w+)", expr):
         plain = re.sub(r"_(bucket|count|sum)$", "", name)
         yield plain if plain in TABLE and TABLE[plain].kind == "histogram" else name
+
+
+SHORTER: Final = (
+    (r"\[7d\] offset 6h", "[60s] offset 5s"),
+    (r"\[(?:1h|15m|6h)\]", "[5s]"),
+    (r"> 3 \* 86400", "> 3"),
+    (r"> 26 \* 3600", "> 4"),
+    (r"> 50$", "> 3"),
+    (r"> 20$", "> 0"),
+    (r"> 10\) > 0\.2", "> 0) > 0.2"),
+    (r"> 5$", "> 2"),
+    (r"\[5s\]\) > 2$", "[5s]) > 0"),
+    (r"for: \w+", "for: 1s"),
+)
+"""The same rules for a day that takes a minute: what was written for hours, for seconds."""
+
+
+def shortened(text: str) -> str:
+    for long, short in SHORTER:
+        text = re.sub(long, short, text, flags=re.MULTILINE)
+    return text

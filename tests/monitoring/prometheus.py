@@ -1,0 +1,77 @@
+"""A real Prometheus that scrapes one address four times a second, and is asked what it has seen."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from tests.monitoring.rules import ALERTS, RULES, shortened
+from tests.support.peers import Peer
+from tests.support.process import HOST, Process, free_port, listening, program
+
+CONFIG: Final = """\
+global: {{scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms}}
+rule_files: [rules.yml, alerts.yml]
+scrape_configs:
+  - job_name: pacs-gateway
+    static_configs: [{{targets: ["{host}:{port}"]}}]
+"""
+
+
+class Prometheus(Peer):
+    """`port` of the daemon's metrics; the alert and recording rules with hours shortened to seconds."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        folder.mkdir()
+        (folder / "prometheus.yml").write_text(CONFIG.format(host=HOST, port=port))
+        for path in (ALERTS, RULES):
+            (folder / path.name).write_text(shortened(path.read_text("utf-8")))
+        self.port = free_port()
+        argv = [
+            program("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/db",
+            f"--web.listen-address={HOST}:{self.port}", "--log.level=warn",
+        ]  # fmt: skip
+        self.process = Process(argv, folder=folder, ready=lambda: listening(self.port))
+        self.start()
+
+    def query(self, expr: str) -> list[dict[str, Any]]:
+        """The result vector: metric and value of each series."""
+        return self._ask("query", query=expr)
+
+    def between(self, expr: str, begin: float, end: float, step: float) -> list[dict[str, Any]]:
+        """The result matrix: metric and values of each series."""
+        return self._ask("query_range", query=expr, start=begin, end=end, step=step)
+
+    def firing(self) -> set[str]:
+        return {found["metric"]["alertname"] for found in self.query('ALERTS{alertstate="firing"}')}
+
+    def fired(self) -> set[str]:
+        """Those that have fired at any time."""
+        found = self.query('count_over_time(ALERTS{alertstate="firing"}[1h])')
+        return {one["metric"]["alertname"] for one in found}
+
+    def wait(self, reached: Callable[[], bool], told: Callable[[], object], deadline: float = 60.0) -> None:
+        """Polls; fails with what is `told` when the deadline passes."""
+        until = time.monotonic() + deadline
+        while not reached():
+            assert time.monotonic() < until, told()
+            time.sleep(0.2)
+
+    def wait_fired(self, *names: str) -> None:
+        wanted = {f"PacsGateway{name}" for name in names}
+        self.wait(lambda: wanted <= self.fired(), lambda: f"never fired: {sorted(wanted - self.fired())}")
+
+    def wait_quiet(self, *but: str) -> None:
+        left = {f"PacsGateway{name}" for name in but}
+        self.wait(lambda: self.firing() <= left, lambda: f"still firing: {sorted(self.firing() - left)}")
+
+    def _ask(self, what: str, **words: object) -> list[dict[str, Any]]:
+        url = f"http://{HOST}:{self.port}/api/v1/{what}?{urllib.parse.urlencode(words)}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+        return result
