@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +34,19 @@ class UnixConnection(http.client.HTTPConnection):
 class Daemon:
     """`folder` holds gateway.toml and gets daemon.log. `pacs-gateway run` in a process group of its own."""
 
-    def __init__(self, folder: Path, *, level: str = "debug") -> None:
+    def __init__(self, folder: Path, *, level: str = "debug", before: Sequence[str] = ()) -> None:
+        """`before`: words before the command, such as `ip netns exec NAME`."""
         self.config = folder / "gateway.toml"
         self.health = folder / "health.sock"
         self.log = folder / "daemon.log"
-        self._level = level
+        self._level, self._before = level, before
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "gateway.run.cli", "run", "--config", str(self.config), "--log-level", self._level],
+                [*self._before, sys.executable, "-m", "gateway.run.cli", "run", "--config", str(self.config),
+                 "--log-level", self._level],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, cwd=REPOSITORY,
             )  # fmt: skip
 
