@@ -77,7 +77,7 @@ def counted(one: FoundSeries, instances: int | None) -> FoundSeries:
 
 def completed(study: FoundStudy, of: Iterable[FoundSeries]) -> FoundStudy:
     """The study with its series; what the PACS left out of the study row follows from them (F8)."""
-    parts = tuple(of)
+    parts = tuple(replace(one, PatientID=str(study.attributes.get("PatientID") or "")) for one in of)
     numbers = [one.instances for one in parts]
     derived = {
         "ModalitiesInStudy": sorted({str(m) for one in parts if (m := one.attributes.get("Modality"))}) or None,

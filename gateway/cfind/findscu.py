@@ -29,6 +29,7 @@ from gateway.cfind.select import EXACT_FORM, Found
 from gateway.dicom.association import Deadlines, Scu
 from gateway.dicom.identifier import text
 from gateway.dicom.listing import list_images
+from gateway.dicom.models import MODELS
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import GatewayError, Retry
 from gateway.model import AccessionNumber, FoundSeries, FoundStudy, Wanted
@@ -86,13 +87,15 @@ class Finder:
     ) -> None:
         self._name, self._forms, self._limit = pacs.name, pacs.accession_forms, pacs.result_limit
         self._count = count
-        self._scu = Scu(pacs, calling_ae, count=count, deadlines=deadlines)
+        self._scu = Scu(pacs, calling_ae, count=count, deadlines=deadlines, model=MODELS[pacs.query_model])
         self._keys = question.keys_for(keywords)
         self._used = 0.0
         self._proven = False
 
-    def prove(self, *, beat: Callable[[], object] = lambda: None) -> None:
+    def prove(self, *, ris: Wanted | None = None, beat: Callable[[], object] = lambda: None) -> None:
         """Once a life: an accession number that cannot exist must find nothing (F1). `beat` is called first.
+
+        `ris`: whose patient is named, where each question has to name one (A10).
 
         Raises Retry, uncharged: find.key-ignored for a PACS that answers with studies all the same, or what `find` raises when
         it does not answer. A question that fails by itself proves nothing either way, and is asked again with the next one.
@@ -101,7 +104,7 @@ class Finder:
             return
         beat()
         try:
-            self._proven = self._finds_nobody()
+            self._proven = self._finds_nobody(ris)
         except Retry:
             self._count.add("find_total", pacs=self._name, result="failed")
             raise
@@ -129,9 +132,10 @@ class Finder:
         finally:
             self._count.add("find_total", pacs=self._name, result=result)
 
-    def images(self, StudyInstanceUID: str, SeriesInstanceUID: str) -> list[str]:
+    def images(self, StudyInstanceUID: str, SeriesInstanceUID: str, *, PatientID: str = "") -> list[str]:
         """SOPInstanceUIDs of a series, by an IMAGE-level question."""
-        return self._whole(self._timed(lambda: list_images(self._scu, StudyInstanceUID, SeriesInstanceUID)))
+        uids = (StudyInstanceUID, SeriesInstanceUID)
+        return self._whole(self._timed(lambda: list_images(self._scu, *uids, PatientID=PatientID)))
 
     def close(self) -> None:
         """Releases the association, if there is one. The next question opens another."""
@@ -141,11 +145,11 @@ class Finder:
         if self._scu.is_open and time.monotonic() - self._used > IDLE_SECONDS:
             self.close()
 
-    def _finds_nobody(self) -> bool:
+    def _finds_nobody(self, ris: Wanted | None) -> bool:
         """False: nothing is known, it could not answer this one."""
         nobody = AccessionNumber(f"CANARY{secrets.token_hex(5).upper()}")
         try:
-            rows = self._ask(question.studies(nobody, self._keys), CANARY_CAP)
+            rows = self._ask(question.studies(nobody, self._keys, self._patient(ris)), CANARY_CAP)
         except Retry as err:
             if not err.charge:
                 raise
@@ -174,7 +178,7 @@ class Finder:
         return Found(taken, template, dropped, judged.candidates, judged.doubt)
 
     def _studies(self, form: Form, about: _About) -> tuple[list[Seen], int]:
-        rows = self._ask(question.studies(form.accession, self._keys), STUDY_CAP)
+        rows = self._ask(question.studies(form.accession, self._keys, self._patient(about.ris)), STUDY_CAP)
         found, dropped = answer.studies(rows, form.accession, self._keys.study)
         seen, lost = self._seen(found, form.template, about)
         proven = [one for one in seen if not form.cut or one.agrees]
@@ -206,17 +210,23 @@ class Finder:
 
     def _series(self, study: FoundStudy, beat: Callable[[], object]) -> tuple[list[FoundSeries], int]:
         beat()
-        rows = self._ask(question.series(study.StudyInstanceUID, self._keys), SERIES_CAP)
+        patient = str(study.attributes.get("PatientID") or "")
+        parents = self._scu.keys(patient, StudyInstanceUID=study.StudyInstanceUID)
+        rows = self._ask(question.series(parents, self._keys), SERIES_CAP)
         series, dropped = answer.series(rows, study.StudyInstanceUID, self._keys.series)
-        return [self._counted(one, beat) for one in series], dropped
+        return [self._counted(one, patient, beat) for one in series], dropped
 
-    def _counted(self, one: FoundSeries, beat: Callable[[], object]) -> FoundSeries:
+    def _patient(self, ris: Wanted | None) -> dict[str, str]:
+        """Of the RIS row, where the model wants it (A10). Without one the question is relational, which not all take."""
+        return self._scu.keys(ris.patient_id if ris and question.searchable(ris.patient_id) else "")
+
+    def _counted(self, one: FoundSeries, patient: str, beat: Callable[[], object]) -> FoundSeries:
         """dcmqrscp, for one, does not say how many instances a series has."""
         if one.instances is not None:
             return one
         beat()
         try:
-            listed = self.images(one.StudyInstanceUID, one.SeriesInstanceUID)
+            listed = self.images(one.StudyInstanceUID, one.SeriesInstanceUID, PatientID=patient)
         except GatewayError as err:
             if isinstance(err, Retry) and not err.charge and not err.reason.startswith("find.unsupported"):
                 raise

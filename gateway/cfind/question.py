@@ -7,7 +7,9 @@ Asked is what the gateway itself needs and what the project's rules look at, at 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -15,6 +17,7 @@ from pydicom.dataset import Dataset
 from gateway.dicom.identifier import askable, identifier
 from gateway.model import AccessionNumber
 
+NO_PARENTS: Final[Mapping[str, str]] = MappingProxyType({})
 STUDY_KEYS: Final = frozenset({
     "StudyInstanceUID", "AccessionNumber", "PatientID", "StudyDate", "StudyTime", "StudyDescription",
     "ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
@@ -50,8 +53,9 @@ def keys_for(keywords: frozenset[str]) -> Keys:
     return Keys(STUDY_KEYS | (wanted & STUDY_LEVEL), SERIES_KEYS | (wanted - STUDY_LEVEL))
 
 
-def studies(accession: AccessionNumber, keys: Keys) -> Dataset:
-    return identifier("STUDY", {"AccessionNumber": accession.value}, keys.study)
+def studies(accession: AccessionNumber, keys: Keys, parents: Mapping[str, str] = NO_PARENTS) -> Dataset:
+    """`parents`, here and below: unique keys of the levels above, where the model has them."""
+    return identifier("STUDY", {**parents, "AccessionNumber": accession.value}, keys.study)
 
 
 def searchable(patient_id: str) -> bool:
@@ -64,5 +68,5 @@ def studies_of_patient(patient_id: str, days: tuple[str, str], keys: Keys) -> Da
     return identifier("STUDY", {"PatientID": patient_id, "StudyDate": "-".join(days)}, keys.study)
 
 
-def series(StudyInstanceUID: str, keys: Keys) -> Dataset:
-    return identifier("SERIES", {"StudyInstanceUID": StudyInstanceUID}, keys.series)
+def series(parents: Mapping[str, str], keys: Keys) -> Dataset:
+    return identifier("SERIES", parents, keys.series)

@@ -19,7 +19,7 @@ def list_series(scu: Scu, claim: SeriesClaim, *, limit: int = 0) -> list[str] | 
     `limit`: rows at which the PACS cuts an answer off (F7), 0 = unknown; such a list is none.
     """
     try:
-        listed = list_images(scu, claim.StudyInstanceUID, claim.SeriesInstanceUID)
+        listed = list_images(scu, claim.StudyInstanceUID, claim.SeriesInstanceUID, PatientID=claim.PatientID)
         return None if limit and len(listed) >= limit else listed
     except Retry as err:
         if err.reason in UNLISTABLE:
@@ -29,5 +29,6 @@ def list_series(scu: Scu, claim: SeriesClaim, *, limit: int = 0) -> list[str] | 
 
 def move_series(scu: Scu, claim: SeriesClaim, destination: str, watch: MoveWatch) -> MoveAnswer:
     """C-MOVE of the series to our own AE. Raises what `Scu.move` raises."""
-    keys = {"StudyInstanceUID": claim.StudyInstanceUID, "SeriesInstanceUID": claim.SeriesInstanceUID}
+    uids = {"StudyInstanceUID": claim.StudyInstanceUID, "SeriesInstanceUID": claim.SeriesInstanceUID}
+    keys = scu.keys(claim.PatientID, **uids)
     return scu.move(identifier("SERIES", keys), destination, watch=watch)

@@ -15,6 +15,7 @@ from gateway.cmove.movescu import list_series, move_series
 from gateway.cmove.parts import Board, Count, Ledgers, Planned
 from gateway.cmove.settling import Settling
 from gateway.dicom.association import Deadlines, Scu
+from gateway.dicom.models import MODELS
 from gateway.dicom.moving import MoveWatch
 from gateway.dicom.patience import MAX_ATTEMPTS, REFUSED_ONE, Suspicion, back_off
 from gateway.dicom.status import SUCCESS, move_failure
@@ -93,7 +94,7 @@ class MoveStep:
         if leave is None:
             return False
         try:
-            with Scu(self._pacs, self._our_ae, count=self._count, deadlines=self._patience.deadlines) as scu:
+            with self._connection() as scu:
                 if leave.probe:
                     self._probe(scu)
                 return self._batch(scu)
@@ -200,6 +201,10 @@ class MoveStep:
         finally:
             self._count.observe("move_seconds", time.monotonic() - start, pacs=self._pacs.name)
             self._count.add("move_total", pacs=self._pacs.name, result=result)
+
+    def _connection(self) -> Scu:
+        model, deadlines = MODELS[self._pacs.query_model], self._patience.deadlines
+        return Scu(self._pacs, self._our_ae, count=self._count, deadlines=deadlines, model=model)
 
     def _failure(self, scu: Scu, claim: SeriesClaim) -> Retry | None:
         """None: the PACS says 0x0000, which is no proof. Refused and a lost lease are raised at once."""

@@ -19,6 +19,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
+from gateway.dicom.models import STUDY_ROOT, Model, unique_keys
+from gateway.dicom.models import Address as Address
 from gateway.dicom.moving import MoveAnswer, MoveWatch, Vigil, final_answer, has_message, refuse_unsafe, status_code
 from gateway.dicom.quiet import silence
 from gateway.dicom.reactor import steady
@@ -26,10 +28,8 @@ from gateway.dicom.sockets import quicken, shut
 from gateway.dicom.status import CONFIG_PAUSE, PENDING, SUCCESS, find_failure
 from gateway.dicom.tls import requestor
 from gateway.errors import Refused, Retry
-from gateway.settings import Tls
 
-FIND: Final = UID("1.2.840.10008.5.1.4.1.2.2.1")  # Study Root Query/Retrieve, PS3.4 C.6.2
-MOVE: Final = UID("1.2.840.10008.5.1.4.1.2.2.2")
+FIND, MOVE = STUDY_ROOT.find, STUDY_ROOT.move
 VERIFICATION: Final = UID("1.2.840.10008.1.1")
 SYNTAXES: Final = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]  # explicit first: some PACS take the first (A10)
 LOW: Final = 2  # priority: the hospital's own users come first
@@ -39,19 +39,6 @@ FOUND_DEAD: Final = 5.0  # seconds; a link that breaks later was alive when it w
 
 T = TypeVar("T")
 Answers = Iterator[tuple[Dataset, Dataset | None]]
-
-
-class Address(Protocol):
-    """Where a PACS is (settings.Pacs)."""
-
-    @property
-    def ae_title(self) -> str: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def tls(self) -> Tls | None: ...
 
 
 class Gauge(Protocol):
@@ -77,9 +64,16 @@ class Scu:
     """A Service Class User at one PACS. Not for two threads at once (B12)."""
 
     def __init__(
-        self, pacs: Address, calling_ae: str, *, count: Gauge | None = None, deadlines: Deadlines | None = None
+        self,
+        pacs: Address,
+        calling_ae: str,
+        *,
+        count: Gauge | None = None,
+        deadlines: Deadlines | None = None,
+        model: Model = STUDY_ROOT,
     ) -> None:
         self._pacs = pacs
+        self._model = model
         self._calling_ae = calling_ae
         self._count = count
         self._deadlines = deadlines or Deadlines()
@@ -97,6 +91,10 @@ class Scu:
     @property
     def is_open(self) -> bool:
         return self._assoc is not None and self._assoc.is_established
+
+    def keys(self, PatientID: str, **uids: str) -> dict[str, str]:
+        """See `models.unique_keys`."""
+        return unique_keys(self._model, PatientID, **uids)
 
     def open(self) -> Association:
         """The association, opened when there is none. Raises Retry(charge=False): pacs.unreachable, .tls, .no-answer ..."""
@@ -132,7 +130,7 @@ class Scu:
 
     def _ae(self) -> AE:
         ae = AE(ae_title=self._calling_ae)
-        for model in (FIND, MOVE, VERIFICATION):
+        for model in (self._model.find, self._model.move, VERIFICATION):
             ae.add_requested_context(model, SYNTAXES)
         ae.connection_timeout = self._deadlines.connect
         ae.acse_timeout = self._deadlines.negotiate
@@ -166,11 +164,11 @@ class Scu:
         return self._find(identifier, row_cap, deadline or self._deadlines.question)
 
     def _find(self, identifier: Dataset, row_cap: int, deadline: float) -> list[Dataset]:
-        assoc = self._ready(FIND)
+        assoc = self._ready(self._model.find)
         until = time.monotonic() + deadline
         rows: list[Dataset] = []
         with self._whole():
-            answers = _sent(lambda: assoc.send_c_find(identifier, FIND, self._next_id(), LOW))
+            answers = _sent(lambda: assoc.send_c_find(identifier, self._model.find, self._next_id(), LOW))
             status, row = self._answer(assoc, answers, until)
             while status in PENDING:
                 rows.append(row)
@@ -201,10 +199,10 @@ class Scu:
         (charged), move.stopped, pacs.aborted. After each of these what came is unknown: the ledger tells.
         """
         refuse_unsafe(identifier)
-        assoc = self._ready(MOVE)
+        assoc = self._ready(self._model.move)
         with self._whole():
             message_id = self._next_id()
-            answers = _sent(lambda: assoc.send_c_move(identifier, destination, MOVE, message_id, LOW))
+            answers = _sent(lambda: assoc.send_c_move(identifier, destination, self._model.move, message_id, LOW))
             return self._follow(assoc, answers, message_id, watch)
 
     def _follow(self, assoc: Association, answers: Answers, message_id: int, watch: MoveWatch) -> MoveAnswer:
@@ -223,7 +221,7 @@ class Scu:
             vigil.check()
             if cancelled is None and watch.ended():
                 cancelled = time.monotonic()
-                _sent(lambda: assoc.send_c_cancel(message_id, query_model=MOVE))
+                _sent(lambda: assoc.send_c_cancel(message_id, query_model=self._model.move))
             if cancelled is not None and time.monotonic() - cancelled > self._deadlines.cancel:
                 raise Retry("move.stopped", "C-CANCEL was not answered", charge=False)
 

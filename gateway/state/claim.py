@@ -103,6 +103,7 @@ def one_series(c: Connection, seal: Seal, lease: Lease, *, pacs: str, projects: 
         instances=first.expected,
         attempts=first.attempts,
         rows=tuple(_series(r, lease.owner) for r in rows),
+        PatientID=opened.get("patient", ""),
     )
 
 

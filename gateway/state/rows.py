@@ -58,6 +58,7 @@ class SeriesClaim:
     instances: int | None
     attempts: int
     rows: tuple[SeriesRow, ...]
+    PatientID: str = field(default="", repr=False)  # as C-FIND told it
 
 
 @dataclass(frozen=True)

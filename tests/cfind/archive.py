@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydicom.dataset import Dataset
 
@@ -28,6 +29,18 @@ def study(uid: str, accession: str, patient: str, day: str = DAY, *, modality: s
         StudyInstanceUID=uid, AccessionNumber=accession, PatientID=patient, StudyDate=day, StudyTime="101500",
         ModalitiesInStudy=modality,
     )  # fmt: skip
+
+
+def strictly(answers: script.Script) -> script.Script:
+    """Patient Root as PS3.4 C.4.1.2.1 has it: no answer without the unique key of the level above."""
+
+    def find(reply: script.Reply) -> None:
+        if str(reply.keys.get("PatientID") or ""):
+            answers(reply)
+        else:
+            reply.send(0xA900)
+
+    return find
 
 
 def archive(*studies: Dataset) -> script.Script:
@@ -76,11 +89,17 @@ class Clocked:
 
 
 def searching(
-    state: Opened, *peers: PacsPeer | ScriptedPacs, by_day: bool = False, recheck: Sequence[float] = (60.0, 600.0)
+    state: Opened,
+    *peers: PacsPeer | ScriptedPacs,
+    by_day: bool = False,
+    recheck: Sequence[float] = (60.0, 600.0),
+    **more: Any,
 ) -> Clocked:
-    """A find step over real connections; PACS are called main, second ..."""
+    """A find step over real connections; PACS are called main, second ... `more`: of their settings."""
     names = ("main", "second")[: len(peers)]
-    told = [Pacs(name=n, ae_title=p.ae_title, host=p.host, port=p.port) for n, p in zip(names, peers, strict=True)]
+    told = [
+        Pacs(name=n, ae_title=p.ae_title, host=p.host, port=p.port, **more) for n, p in zip(names, peers, strict=True)
+    ]
     finders = {pacs.name: Finder(pacs, "RESEARCH", Counts(), deadlines=QUICK) for pacs in told}
     project = FindProject(PROJECT, tuple(names), CompiledSelect(), tuple(recheck), by_day=by_day)
     now = [1000.0]

@@ -93,7 +93,7 @@ def test_rules_keywords_are_asked_at_their_level() -> None:
 
 @pytest.mark.catalogue("F9", "F10")
 def test_f9_questions_are_strictly_hierarchical() -> None:
-    study, series = question.studies(AN, KEYS), question.series("1.1", KEYS)
+    study, series = question.studies(AN, KEYS), question.series({"StudyInstanceUID": "1.1"}, KEYS)
     assert (study.QueryRetrieveLevel, study.AccessionNumber) == ("STUDY", "SYN-1")
     assert (series.QueryRetrieveLevel, series.StudyInstanceUID) == ("SERIES", "1.1")
     assert "SeriesInstanceUID" not in study

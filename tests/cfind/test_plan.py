@@ -56,7 +56,7 @@ class Answers:
             raise answer
         return answer
 
-    def prove(self, *, beat: Callable[[], object]) -> None:
+    def prove(self, *, ris: Wanted | None, beat: Callable[[], object]) -> None:
         beat()
 
     def close(self) -> None:

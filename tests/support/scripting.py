@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from socketserver import BaseServer
 from types import TracebackType
@@ -104,7 +104,14 @@ class _Scripted(QueryRetrieveServiceClass):
 class ScriptedPacs:
     """`find`, `move`: the scripts; may be replaced while it runs. `asked`: the identifiers that came, oldest first."""
 
-    def __init__(self, *, find: Script | None = None, move: Script | None = None, name: str = "main") -> None:
+    def __init__(
+        self,
+        *,
+        find: Script | None = None,
+        move: Script | None = None,
+        name: str = "main",
+        models: Sequence[str] = MODELS,
+    ) -> None:
         self.name, self.ae_title, self.host, self.port = name, "DOUBLE", HOST, 0
         self.tls = None
         self.find, self.move = find or success, move or success
@@ -112,7 +119,7 @@ class ScriptedPacs:
         self.associations = 0
         self.stopping = threading.Event()
         self.ae = AE(ae_title=self.ae_title)
-        for model in MODELS:
+        for model in models:
             self.ae.add_supported_context(model, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 
     def answer(self, what: str, reply: Reply) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from gateway.dicom.association import Deadlines, Scu
 from gateway.dicom.identifier import identifier
+from gateway.dicom.models import MODELS
 from gateway.dicom.moving import MoveWatch
 from gateway.dicom.status import Whose, move_failure
 from gateway.errors import Refused, Retry
@@ -19,6 +20,7 @@ from gateway.settings import Pacs
 SILENCE: Final = 30.0
 TOTAL: Final = 60.0  # seconds
 DROPPED: Final = frozenset({"pacs.aborted", "pacs.no-answer"})
+NOBODY: Final = "PACS-GATEWAY-CANARY"  # the patient, where the PACS is asked by Patient Root
 ROWS: Final = 10
 
 
@@ -33,7 +35,8 @@ class Canary:
     def sing(self) -> str:
         """What it answers. Raises Retry and Refused: a sentence that says what to do, for each way to be a stranger there."""
         study, series = _uid(), _uid()
-        with Scu(self.pacs, self.calling_ae, deadlines=self.deadlines) as scu:
+        model = MODELS[self.pacs.query_model]
+        with Scu(self.pacs, self.calling_ae, deadlines=self.deadlines, model=model) as scu:
             scu.echo()
             self._find(scu, study)
             status = self._move(scu, study, series)
@@ -42,7 +45,7 @@ class Canary:
 
     def _find(self, scu: Scu, study: str) -> None:
         try:
-            rows = scu.find(identifier("STUDY", {"StudyInstanceUID": study}), row_cap=ROWS)
+            rows = scu.find(identifier("STUDY", scu.keys(NOBODY, StudyInstanceUID=study)), row_cap=ROWS)
         except Retry as err:
             if err.reason == "find.too-many":
                 rows = [identifier("STUDY", {})]
@@ -57,7 +60,7 @@ class Canary:
 
     def _move(self, scu: Scu, study: str, series: str) -> int:
         """Nothing can come of it, for the list was empty. dcmqrscp calls that a success before it looks for a destination."""
-        keys = identifier("SERIES", {"StudyInstanceUID": study, "SeriesInstanceUID": series})
+        keys = identifier("SERIES", scu.keys(NOBODY, StudyInstanceUID=study, SeriesInstanceUID=series))
         try:
             status = scu.move(keys, self.calling_ae, watch=MoveWatch(_nothing, SILENCE, TOTAL, bool)).status
         except Retry as err:
