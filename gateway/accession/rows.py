@@ -46,7 +46,7 @@ def admit(project: str, row: Row) -> Wanted | SetAside:
     return Wanted(
         project,
         accession,
-        patient_id=_identifier(row.get("patient_id")),
+        patient_id=identifier(row.get("patient_id")),
         study_date=study_date(row.get("study_date")),
         modality=_modality(row.get("modality")),
     )
@@ -96,7 +96,7 @@ def _not_text(value: object, text: str) -> str:
     return ""
 
 
-def _identifier(value: object) -> str:
+def identifier(value: object) -> str:
     """A patient identifier as text; a number without fraction as its digits."""
     if isinstance(value, float | Decimal):
         return f"{value:.0f}" if math.isfinite(value) and value == int(value) else ""

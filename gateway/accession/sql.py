@@ -39,14 +39,15 @@ SINCE: Final = "since"
 class SqlSource:
     """The rows of one project's query. Raises Fatal at once when the URL or the query's parameters make no sense."""
 
-    def __init__(self, ris: Ris, source: Source, *, limits: Limits = LIMITS) -> None:
+    def __init__(self, ris: Ris, source: Source, *, limits: Limits = LIMITS, column: str = COLUMN) -> None:
+        """`column`: what the query's result must have, besides the cursor."""
         self._ris = ris
         self._limits = limits
         self._query = sa.text(source.query)
         self._cursor = source.cursor.lower() if source.cursor else None
         self._asks_since = _asks_since(ris.name, self._query, self._cursor)
         self._engine = _engine(ris, limits)
-        self._needed = tuple(name for name in (COLUMN, self._cursor) if name)
+        self._needed = tuple(name for name in (column, self._cursor) if name)
 
     @property
     def fingerprint(self) -> str:

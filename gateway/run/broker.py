@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,7 @@ LATE: Final = 3600.0  # seconds: what was on its way when its patient was withdr
 SETTLES: Final = 1.5  # seconds; receive processes look at the state again after one
 EVERY: Final = "5s"
 REST: Final = 60.0  # seconds, when an archive is in trouble
+OPT_OUT: Final = "opt-out"
 REMOVED, LISTED, LATER = "removed", "listed", "later"
 
 
@@ -101,14 +102,20 @@ class Desk:
             self.note("withdraw-ordered", user=user, project=order.project, pseudonym=pseudonym)
         done = self.broker.withdraw(order, now=time.time())
         self.clear()
-        for pseudonym in done.pseudonyms:
-            self.note(
-                "withdrawn", user=user, project=order.project, pseudonym=pseudonym, withdrawal=done.key,
-                series=len(done.series), requests=done.requests,
-            )  # fmt: skip
+        counts = {"series": len(done.series), "requests": done.requests, "patients": max(len(order.patients), 1)}
+        for word in [{"pseudonym": p} for p in done.pseudonyms] or [{}]:
+            self.note("withdrawn", user=user, project=order.project, withdrawal=done.key, **counts, **word)
         log = structlog.get_logger()
         log.info("patient.withdrawn", project=order.project, series=len(done.series), requests=done.requests)
         return done
+
+    def opted_out(self, project: str, patients: Sequence[str]) -> int:
+        """Withdraws those who are not yet; returns how many. Pseudonyms of whom nothing was ever kept are not worth a line each."""
+        new = frozenset(self.broker.opted_out(project, patients))
+        if new:
+            order = self.order(project, patients=new, pseudonyms=frozenset(), reason=OPT_OUT)
+            self.withdraw(replace(order, pseudonyms=frozenset()), user=OPT_OUT)
+        return len(new)
 
     def clear(self) -> None:
         """Whatever is in the outbox of a series withdrawn of late: an instance may have been on its way."""

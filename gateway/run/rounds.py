@@ -6,7 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
+from gateway.accession.optout import COLUMN, OptOut
+from gateway.accession.sql import SqlSource
 from gateway.run import broker, wiring
+from gateway.run.broker import Desk
 from gateway.run.wiring import State, Told
 from gateway.settings import Settings
 
@@ -18,14 +21,20 @@ InTurn: TypeAlias = Callable[[str, Callable[[], object]], Callable[[], object]]
 def jobs(settings: Settings, state: State, told: Told, stop: threading.Event, in_turn: InTurn) -> list[Job]:
     """`stop`: a long poll ends after the batch in hand. `in_turn`: for what one node does for all; each has its own outbox."""
     desk = broker.make_desk(settings, state)
+    polls = wiring.make_polls(settings, state, told, stop)
     shared: list[Job] = [
-        *(
-            (f"poll-{project}", schedule, poll.run)
-            for project, schedule, poll in wiring.make_polls(settings, state, told, stop)
-        ),
+        *((f"poll-{name}", schedule, _opt_out_first(settings, name, desk, poll.run)) for name, schedule, poll in polls),
         ("broker", broker.EVERY, broker.Rounds(desk).step),
     ]
-    return [
-        *((name, schedule, in_turn(name, job)) for name, schedule, job in shared),
-        ("withdrawn", broker.EVERY, desk.clear),
-    ]
+    turns = [(name, schedule, in_turn(name, job)) for name, schedule, job in shared]
+    return [*turns, ("withdrawn", broker.EVERY, desk.clear)]
+
+
+def _opt_out_first(settings: Settings, name: str, desk: Desk, poll: Callable[[], object]) -> Callable[[], object]:
+    """A poll that knows first who is not to be asked for. Raises Fatal for a query that makes no sense."""
+    source = wiring.project(settings, name).source
+    if source is None or source.opt_out is None:
+        return poll
+    ris = next(r for r in settings.ris if r.name == source.ris)
+    listed = source.model_copy(update={"query": source.opt_out, "cursor": None})
+    return OptOut(name, SqlSource(ris, listed, column=COLUMN), desk, poll).run

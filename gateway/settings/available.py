@@ -16,7 +16,6 @@ NOTHING: Final[tuple[object, ...]] = ()
 
 WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
     "pacs.*.retrieve": ("move",),
-    "project.*.source.opt_out": NOTHING,
     "project.*.deidentify.options.*": tuple(o for o in OPTIONS if o != "clean-recognizable-visual-features"),
     "project.*.deliver.*.type": ("directory",),
 })  # fmt: skip

@@ -24,7 +24,7 @@ MODIFIED_DATES: Final = "retain-longitudinal-modified-dates"
 def contradictions(raw: Raw) -> Iterator[Finding]:
     """Every finding about settings that do not fit together."""
     checks: tuple[Callable[[Raw], Iterator[Finding]], ...] = (
-        _names_twice, _unknown_pacs, _unknown_ris, _cursors, _rechecks, _dates, _kept_dates, _crosswalks, _elements,
+        _names_twice, _unknown_pacs, _unknown_ris, _cursors, _opt_outs, _rechecks, _dates, _kept_dates, _crosswalks, _elements,
         _replacements, _no_delivery, _delivery_paths, _same_port, _no_server,
     )  # fmt: skip
     for check in checks:
@@ -85,6 +85,17 @@ def _cursor(place: Place, cursor: str, query: str, *, bound: bool) -> Iterator[F
         yield Finding(place, "the query has no :since", "a query with :since, such as: where changed_at >= :since")
     if not cursor.isidentifier() or not selects(query, cursor):
         yield Finding(place, f"found {shown(cursor)}", "the name of a column that the query selects")
+
+
+def _opt_outs(raw: Raw) -> Iterator[Finding]:
+    """A list is read whole: nothing is bound in its query."""
+    for place, query in texts(raw, "project.*.source.opt_out"):
+        for name in sorted(binds(query)):
+            yield Finding(
+                place, f"the query binds :{name}", r"a query for the whole list; write \: where a colon is meant"
+            )
+        if not selects(query, "patient_id"):
+            yield Finding(place, "the query has no column patient_id", "such as: select patient_id from opt_out")
 
 
 def _rechecks(raw: Raw) -> Iterator[Finding]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.ops.health import Board
 from gateway.run import broker, deciding, wiring
+from gateway.run.rounds import jobs
 from tests.run.broker_site import ANNA, BERT, PROJECT, Site, study
 from tests.run.command_line import Place, Told
 from tests.support.dicomfiles import StudyFacts
+
+OPT_OUT = 'select accession_number, patient_id from research_view"\nopt_out = "select patient_id from opt_out"'
 
 
 @pytest.fixture
@@ -241,3 +246,35 @@ def test_without_a_trail_nothing_is_done_or_shown(site: Site, anna: StudyFacts) 
         told = site.place.say(*words)
         assert told.code == 1 and "audit.unwritable" in told.err and ANNA not in told.out + told.err
     assert len(site.archive()) == 5 and site.states() == ["confirmed", "confirmed"]
+
+
+def test_the_opt_out_list_withdraws_before_the_poll(site: Site, anna: StudyFacts, tmp_path: Path) -> None:
+    """By the daemon's own job: the first poll asks for both, then one of them is on the list."""
+    ris = sqlite3.connect(site.place.folder / "ris.sqlite", isolation_level=None)
+    ris.execute("create table opt_out (patient_id text)")
+    site.place.change('select accession_number, patient_id from research_view"', OPT_OUT)
+    site.settings = wiring.load_settings(site.place.config)
+    told = wiring.Told(site.counts, Board())
+    poll, rounds, _ = (
+        job for _, _, job in jobs(site.settings, site.state, told, threading.Event(), lambda _, job: job)
+    )
+    ris.execute("delete from research_view")
+    for patient in (ANNA, BERT):
+        row = study(tmp_path / patient, patient).patient
+        ris.execute("insert into research_view values (?, ?)", (row["accession"], patient))
+    site.delivered(anna)
+    poll()
+    assert site.requests() == ["done", "new"]
+    ris.execute("insert into opt_out values (?), (?)", (ANNA, "SYNPID9999"))
+    poll()
+    poll()
+    assert site.states() == ["withdrawn", "withdrawn"] and site.requests() == ["done", "new"]
+    assert rounds() and site.archive() == []
+    assert not rounds()
+    no_trace(site, anna, "CHEST-")
+    assert [(line["event"], line["user"]) for line in audit(site) if "user" in line] == [("withdrawn", "opt-out")]
+    ris.execute("delete from opt_out")
+    ris.execute("insert into research_view values ('SYNACC9', ?), ('SYNACC8', 'SYNPID9999')", (ANNA,))
+    poll()
+    assert site.requests() == ["done", "new"]
+    ris.close()

@@ -94,6 +94,5 @@ def test_nothing_but_what_is_to_come(tmp_path: Path) -> None:
     told = mistakes(written(tmp_path, EXAMPLE))
     assert {m.found for m in told} == {"not available in this version"}
     assert [m.where.rpartition(": ")[2] for m in told] == [
-        "source.opt_out",
         "deliver[1].type", "deliver[2].type", "deliver[3].type",
     ]  # fmt: skip

@@ -151,7 +151,10 @@ TABLE = [
     ("[receiver]", 'node_lease = "5s"\n[receiver]', "node_lease", 'at least "6s"'),
     # ---- not in this version
     ("port = 104", 'retrieve = "get"', 'pacs "main": retrieve', 'not available in this version; allowed now: "move"'),
-    ('cursor = "changed_at"', 'cursor = "changed_at"\nopt_out = "select a from b"', SOURCE + "opt_out", "not available"),
+    ('cursor = "changed_at"', 'cursor = "changed_at"\nopt_out = "select a from b"', SOURCE + "opt_out", "no column patient_id"),
+    ('cursor = "changed_at"', 'cursor = "changed_at"\nopt_out = "select patient_id from b where c > :since"', SOURCE + "opt_out",
+     "binds :since"),
+    ('cursor = "changed_at"', 'cursor = "changed_at"\nopt_out = "delete from b"', SOURCE + "opt_out", "one statement that reads"),
     (TEMPLATE, 'options = ["clean-descriptors", "clean-recognizable-visual-features"]', DEID + ".options[1]",
      'not available in this version; allowed now: "retain-longitudinal-full-dates", "retain-longitudinal-modified-dates", '),
     ('type = "directory"\npath = "/srv/research/chest-ct"\n' + LAYOUT,

@@ -1,0 +1,48 @@
+"""The opt-out list of a project: patients whom the RIS names are withdrawn, before anything is asked for. For good: who is taken
+off the list stays out, until a person decides otherwise outside of the gateway.
+
+Read whole each time, for a list says who is on it, not what changed. A poll whose list cannot be read does not ask for anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from gateway.accession.rows import identifier
+from gateway.accession.source import RowSource
+
+COLUMN: Final = "patient_id"
+BATCH: Final = 500
+
+
+class Refusals(Protocol):
+    """Who sees to it (run.broker.Desk)."""
+
+    def opted_out(self, project: str, patients: Sequence[str]) -> int: ...
+
+
+@dataclass(frozen=True)
+class OptOut:
+    """`source`: rows with a column `patient_id`. `then`: the project's poll."""
+
+    project: str
+    source: RowSource
+    refusals: Refusals
+    then: Callable[[], object]
+
+    def run(self) -> object:
+        """Raises what the RIS or the state raise, and then nothing was polled; what was withdrawn until then is."""
+        new = sum(self.refusals.opted_out(self.project, batch) for batch in self._batches())
+        if new:
+            structlog.get_logger().info("optout.withdrawn", project=self.project, new=new)
+        return self.then()
+
+    def _batches(self) -> Iterator[list[str]]:
+        """Patient IDs, each once; rows without one are no patient."""
+        named = dict.fromkeys(identifier(row.get(COLUMN)) for row in self.source.rows(None))
+        patients = [patient for patient in named if patient]
+        return (patients[at : at + BATCH] for at in range(0, len(patients), BATCH))
