@@ -28,7 +28,7 @@ bind = "127.0.0.1"
 port = {receiver}
 processes = 2
 min_free_disk = "1 MB"
-max_outbox = "60 KB"
+max_outbox = "110 KB"
 
 [health]
 socket = "{folder}/health.sock"
@@ -89,7 +89,7 @@ path = "{folder}/archive2"
 """
 PLAIN: Final = SeriesSpec("CT", "Thorax", 4)
 LABELLED: Final = SeriesSpec("CT", "Thorax", 2, burned_in="YES")
-LARGE: Final = SeriesSpec("CT", "Thorax", 24)
+LARGE: Final = SeriesSpec("CT", "Thorax", 30)
 ORDINARY: Final = 6
 
 

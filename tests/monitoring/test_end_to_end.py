@@ -117,7 +117,7 @@ def everything_is_mended(hospital: Hospital, prometheus: Prometheus) -> None:
     hospital.move("elsewhere", "archive")
     hospital.main.start()
     config = hospital.daemon_config
-    held = {one["series"] for one in json.loads(command(config, "held", "list", "--json").stdout)}
+    held = {one["series"] for one in json.loads(command(config, "held", "list", "--json").stdout)["held"]}
     assert command(config, "held", "discard", *held).returncode == 0
     listed = json.loads(command(config, "requests", "list", "--project", "knee", "--json").stdout)
     assert command(config, "requests", "cancel", *(one["key"] for one in listed)).returncode == 0
