@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from gateway.cstore.space import free_bytes
 from gateway.deliver.sink import Sink
 from gateway.errors import Fatal, GatewayError
 from gateway.run import wiring
 from gateway.run.commands.canary import Canary
+from gateway.run.commands.clock import SET, clock_fault, told
 from gateway.run.commands.exits import UNREACHABLE, exit_code
 from gateway.run.commands.key import fault_of
+from gateway.run.commands.mends import mend
 from gateway.run.commands.status import ask, size
 from gateway.run.receivers import listen
 from gateway.settings import Settings
-
-EARLIEST_YEAR: Final = 2024
-"""A clock before the year of this program is wrong: a flat battery, no time server yet."""
-
-PACS_MEND: Final = "is it up; are host, port and both AE titles right, and is ours known there?"
-RIS_MEND: Final = "is it up; are url, user, password and the query right?"
-SINK_MEND: Final = "it must exist, be mounted, have room, and be writable by this user"
 
 
 @dataclass(frozen=True)
@@ -43,24 +36,27 @@ class Probed:
 def probes(settings: Settings) -> Iterator[Callable[[], Probed]]:
     """Everything to try, in the order of the flow; then this machine."""
     for pacs in settings.pacs:
-        yield partial(_tried, "pacs", pacs.name, PACS_MEND, Canary(pacs, settings.receiver.ae_title).sing)
+        yield partial(_tried, "pacs", pacs.name, Canary(pacs, settings.receiver.ae_title).sing)
     for project in settings.project:
         if project.source is not None:
-            yield partial(_tried, "query", project.name, RIS_MEND, partial(_columns, settings, project.name))
+            yield partial(_tried, "query", project.name, partial(_columns, settings, project.name))
         for sink in wiring.make_sinks(settings, project.name):
-            yield partial(_tried, "archive", sink.name, SINK_MEND, partial(_probe, sink))
+            yield partial(_tried, "archive", sink.name, partial(_probe, sink))
     yield partial(_port, settings)
     yield partial(_key, settings)
     yield partial(_disk, settings)
-    yield _clock
+    yield partial(_clock, settings)
 
 
-def _tried(what: str, name: str, mend: str, attempt: Callable[[], str]) -> Probed:
+def _tried(what: str, name: str, attempt: Callable[[], str]) -> Probed:
     try:
         return Probed(what, name, ok=True, detail=attempt())
     except GatewayError as err:
-        told = f"{err.detail} ({err.reason})" if err.detail else err.reason
-        return Probed(what, name, ok=False, detail=told, mend=mend, unreachable=exit_code(err.reason) == UNREACHABLE)
+        found = f"{err.detail} ({err.reason})" if err.detail else err.reason
+        unreachable = exit_code(err.reason) == UNREACHABLE
+        return Probed(
+            what, name, ok=False, detail=found, mend=mend(what, err.reason, err.detail), unreachable=unreachable
+        )
 
 
 def _columns(settings: Settings, project: str) -> str:
@@ -93,21 +89,30 @@ def _daemon_has_it(settings: Settings) -> bool:
 
 def _key(settings: Settings) -> Probed:
     fault = fault_of(settings)
-    return Probed("key", "key_file", ok=not fault, detail=fault or "right length, mode and owner")
+    mends = (
+        "one file of 32 bytes, mode 0600, owned by the daemon's account; `pacs-gateway key init` makes it"
+        if fault
+        else ""
+    )
+    return Probed("key", "key_file", ok=not fault, detail=fault or "right length, mode and owner", mend=mends)
 
 
 def _disk(settings: Settings) -> Probed:
     folder = _existing(settings.state_dir)
     free, wanted = free_bytes(folder), settings.receiver.min_free_disk
-    told = f"{size(free)} free, {size(wanted)} wanted (receiver.min_free_disk)"
-    return Probed("disk", str(folder), ok=free >= wanted, detail=told, mend="" if free >= wanted else "make room")
+    found = f"{size(free)} free, {size(wanted)} wanted (receiver.min_free_disk)"
+    mends = (
+        ""
+        if free >= wanted
+        else "make room: below that nothing is received; never delete in the outbox, it is the only copy"
+    )
+    return Probed("disk", str(folder), ok=free >= wanted, detail=found, mend=mends)
 
 
 def _existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
-def _clock() -> Probed:
-    now = datetime.now(UTC)
-    ok = now.year >= EARLIEST_YEAR
-    return Probed("clock", "", ok=ok, detail=now.isoformat(timespec="seconds"), mend="" if ok else "set the clock: NTP")
+def _clock(settings: Settings) -> Probed:
+    fault = clock_fault(settings.state_dir)
+    return Probed("clock", "", ok=not fault, detail=fault or told(), mend=SET if fault else "")
