@@ -93,6 +93,8 @@ class Row(Protocol):
     def state(self) -> str: ...
     @property
     def own(self) -> frozenset[str]: ...
+    @property
+    def again(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -117,11 +119,13 @@ def claims(rows: Iterable[Row], series_hash: str) -> list[Claim]:
 SETTLED: Final = frozenset({"held", "retrieved", "delivered", "confirmed"})
 
 
-def why_not_kept(claim: Claim, arrived: Callable[[str], LedgerLine | None]) -> Dropped | None:
-    """None: clean it and keep it. `arrived(series key)`: the ledger's line for this instance; asked only when it matters.
+def why_not_kept(
+    claim: Claim, arrived: Callable[[str], LedgerLine | None], confirmed: Callable[[], bool]
+) -> Dropped | None:
+    """None: clean it and keep it. `arrived(series key)`: the ledger's line for this instance. `confirmed()`: there is a receipt.
 
-    An instance that comes late, after its series was settled, is kept like any other unless it came before: what is
-    confirmed has left its ledger behind, so there it counts as a duplicate.
+    An instance that comes late, after its series was settled, is kept like any other unless it came before: the ledger tells, or,
+    when the archives have all of the series and the ledger is gone, a receipt. Either is asked only when it matters.
     """
     row = claim.row
     if row is None:
@@ -129,6 +133,6 @@ def why_not_kept(claim: Claim, arrived: Callable[[str], LedgerLine | None]) -> D
     if row.state == "planned":
         return None  # a second arrival shows when the file is there already
     if row.state in SETTLED:
-        came = row.state == "confirmed" or arrived(row.key) is not None
+        came = arrived(row.key) is not None or (row.state == "confirmed" and confirmed())
         return Dropped(Outcome.DUPLICATE, "instance.duplicate") if came else None
     return Dropped(Outcome.EXCLUDED, f"series.{row.state}")

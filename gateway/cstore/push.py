@@ -77,7 +77,7 @@ class Push:
     def admit(self, ids: Ids, data: Buffer, transfer_syntax: str, rows: Sequence[Row]) -> Sequence[Row]:
         """`rows`, and those of the projects that keep this series although nobody asked for it."""
         series = self._store.series_hash(ids.SeriesInstanceUID)
-        known = {row.project for row in rows if row.series_hash == series}
+        known = {row.project for row in rows if row.series_hash == series and not row.again}
         missing = [p for p in self._projects if p.name not in known]
         if not missing:
             return rows

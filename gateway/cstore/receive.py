@@ -30,6 +30,7 @@ class Store(Protocol):
     def expected(self, StudyInstanceUID: str) -> Sequence[Row]: ...
     def instance_hash(self, SOPInstanceUID: str) -> str: ...
     def series_hash(self, SeriesInstanceUID: str) -> str: ...
+    def committed(self, instances: Sequence[str]) -> frozenset[str]: ...
 
 
 class Stored(Protocol):
@@ -135,6 +136,8 @@ class Receive:
         self._count.add("received_bytes_total", len(arrival.data), project=claim.project)
         try:
             self._settle(claim, arrival)
+        except Refused as err:  # a name that the outbox does not take
+            self._drop(claim, arrival, Dropped(Outcome.REFUSED, err.reason))
         except Retry as err:
             return self._unable(claim.project, err.reason)
         except OSError as err:
@@ -142,7 +145,11 @@ class Receive:
         return SUCCESS
 
     def _settle(self, claim: Claim, arrival: Arrival) -> None:
-        dropped = why_not_kept(claim, lambda key: self._ledger.get(key).get(arrival.instance))
+        dropped = why_not_kept(
+            claim,
+            lambda key: self._ledger.get(key).get(arrival.instance),
+            lambda: bool(self._store.committed([arrival.instance])),
+        )
         if dropped is None and claim.row is not None:
             result = self._clean(claim.row, arrival)
             if isinstance(result, Kept | Held):
@@ -169,7 +176,7 @@ class Receive:
             self._keep_again(row, noted)
             return
         stored = files.keep(row.key, clean.SOPInstanceUID, clean.parts)
-        noted = None if stored.new else self._outbox.ledger(row.key).get(arrival.instance)
+        noted = None if stored.new else self._noted(row.key, arrival.instance)
         if noted:
             self._keep_again(row, noted)
             return
@@ -178,6 +185,10 @@ class Receive:
         )
         self._outbox.note(row.key, line)  # also when a crash left the file without its line
         self._tell(row.project, outcome, series=row.key, reason=reason)
+
+    def _noted(self, key: str, instance: str) -> LedgerLine | None:
+        """Of what came before. A whole ledger is read only for what those of a second ago do not tell."""
+        return self._ledger.get(key).get(instance) or self._outbox.ledger(key).get(instance)
 
     def _keep_again(self, row: Row, noted: LedgerLine) -> None:
         if noted.outcome is Outcome.HELD:  # the line alone says so, and may never have reached the disk

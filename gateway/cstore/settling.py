@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -30,15 +30,26 @@ class Store(Protocol):
 class Outbox(Protocol):
     def ledger(self, series: str) -> Mapping[str, LedgerLine]: ...
     def path(self, series: str, name: str) -> Path: ...
+    def files(self, series: str) -> Sequence[Path]: ...
     def clear(self, series: str) -> None: ...
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """A series and its ledger."""
+    """A series and its ledger. `unnoted`: files without a line, which a power cut may have taken: the file is the fact."""
 
     series: WaitingSeries
     ledger: Mapping[str, LedgerLine]
+    unnoted: int
+
+    @property
+    def instances(self) -> int:
+        return len(self.ledger) + self.unnoted
+
+    @property
+    def tally(self) -> Tally:
+        counts = tally(self.ledger, expected=self.instances)
+        return replace(counts, kept=counts.kept + self.unnoted)
 
 
 @dataclass(kw_only=True)
@@ -71,21 +82,26 @@ class SettleStep:
 
     def _settle(self, study: Sequence[WaitingSeries]) -> bool:
         """Judged on all that came; whatever comes now is late, as it is for a retrieved series."""
-        arrived = {series.key: Arrived(series, self.outbox.ledger(series.key)) for series in study}
-        claims = self.store.claim_pushed(list(arrived), lease=LEASE, now=self.clock())
+        claims = self.store.claim_pushed([series.key for series in study], lease=LEASE, now=self.clock())
+        arrived = {series.key: self._arrived(series) for series in study} if claims else {}
         for row in claims:
             self._settle_series(row, arrived[row.key], counted(arrived[row.key], list(arrived.values())))
         return bool(claims)
 
+    def _arrived(self, series: WaitingSeries) -> Arrived:
+        files = {file.name for file in self.outbox.files(series.key)}  # before the ledger: a line is behind its file
+        ledger = self.outbox.ledger(series.key)
+        return Arrived(series, ledger, len(files - {line.file for line in ledger.values()}))
+
     def _settle_series(self, row: SeriesRow, arrived: Arrived, late: Mapping[str, object]) -> None:
         verdict = self.projects[row.project].last({**json.loads(arrived.series.seen), **late})
-        counts = tally(arrived.ledger)
+        counts = arrived.tally
         if verdict.keep:
             settled = self.store.settle_retrieved(row, counts, now=self.clock())
         else:
             settled = self.store.settle_row(row, "excluded", reason=verdict.reason, now=self.clock())
-        over = not verdict.keep or counts.refused or not counts.kept + counts.held
-        if settled and over:  # failed or excluded: nothing is delivered
+        empty = not counts.kept + counts.held and not self.outbox.files(row.key)  # what has come since is taken up again
+        if settled and (not verdict.keep or counts.refused or empty):  # failed or excluded: nothing is delivered
             self.outbox.clear(row.key)
         log = structlog.get_logger()
         log.info("series.pushed", series=row.key, instances=counts.expected, kept=counts.kept, reason=verdict.reason)
@@ -94,8 +110,8 @@ class SettleStep:
 def counted(arrived: Arrived, study: Sequence[Arrived]) -> dict[str, object]:
     """What C-FIND would have said, of what came."""
     return {
-        "NumberOfSeriesRelatedInstances": float(len(arrived.ledger)),
-        "NumberOfStudyRelatedInstances": float(sum(len(a.ledger) for a in study)),
+        "NumberOfSeriesRelatedInstances": float(arrived.instances),
+        "NumberOfStudyRelatedInstances": float(sum(a.instances for a in study)),
         "NumberOfStudyRelatedSeries": float(len(study)),
         "ModalitiesInStudy": sorted({a.series.modality for a in study if a.series.modality}) or None,
     }

@@ -24,7 +24,7 @@ from gateway.deidentify.harvest import Harvest, harvest, tag_search
 from gateway.deidentify.marks import make_marks
 from gateway.deidentify.meta import file_meta
 from gateway.deidentify.output import Parts
-from gateway.deidentify.pixels import GEOMETRY, OVERLAYS, guess, pixel_spans, splice
+from gateway.deidentify.pixels import GEOMETRY, OVERLAYS, guess, pixel_spans, splice, unproven
 from gateway.deidentify.preview import CHARACTER_SET, preview
 from gateway.deidentify.profile import Profile, compile_profile
 from gateway.deidentify.pseudonym import PADDING, Pseudonyms
@@ -33,7 +33,7 @@ from gateway.deidentify.route import Route, make_route
 from gateway.deidentify.subject import Subjects, words_of
 from gateway.deidentify.text import TextCleaner
 from gateway.deidentify.twins import Done, Subset, Twins, subset_of
-from gateway.deidentify.verify import verify
+from gateway.deidentify.verify import among_pixels, verify
 from gateway.deidentify.vocabulary import load_vocabulary
 from gateway.deidentify.walk import Disordered, Mark, Source, Step, Walk
 from gateway.deidentify.walker import Walker
@@ -130,7 +130,9 @@ class Cleaner:
             if walker.spans != spans:  # taken for pixel data, but met as something else
                 spans = walker.spans
                 original = self._harvest(source, spans)
-            leak = verify(parts, source.codec, original, source.own, self.profile.kept)
+            asked = original, source.own, self.profile.kept
+            leak = verify(parts, source.codec, *asked)
+            leak = leak or among_pixels(unproven(parts, walker.seen, source.codec), *asked)
             if not leak:
                 if subset and not walk.trouble and spans == walker.spans:
                     self._twins.remember(source, subset, Done(walker, parts, original))
@@ -243,7 +245,7 @@ def _text_cleaner() -> TextCleaner:
 def _is_uid(value: bytes) -> bool:
     """One UID of the legal characters (PS3.5 9.1): it becomes part of a file name."""
     uid = value.strip(PADDING)
-    return 0 < len(uid) <= 64 and not uid.strip(b"0123456789.")
+    return 0 < len(uid) <= 64 and all(map(bytes.isdigit, uid.split(b".")))
 
 
 def _sources(dataset: Buffer, transfer_syntax: str, codec: Codec, own: frozenset[str]) -> Iterator[Source]:

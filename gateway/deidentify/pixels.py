@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Malformed
@@ -12,8 +13,8 @@ from gateway.model import Buffer
 PIXEL_VRS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OV", b"UN"))
 """What pixel data may come as; text in its place is no pixel data."""
 _ITEM_HEAD = 8
-SEARCHED, MOST_SEARCHED = 1 << 14, 1 << 26
-"""Bytes of native pixel data that is searched for the patient's values although it is an image; of any that is searched at all."""
+SEARCHED = 1 << 14
+"""Bytes of native pixel data that is searched for the patient's values although it is an image."""
 GUESSED_FIRST, GUESSED_MOST = 1 << 14, 1 << 24
 """Bytes that are searched for pixel data before its place is found the slow way."""
 SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS = (
@@ -61,20 +62,22 @@ def fragments_end(data: Buffer, pos: int, codec: Codec) -> int:
         pos += length
 
 
-def native_image(value: memoryview, seen: Mapping[int, bytes], codec: Codec) -> Buffer:
+def native_image(value: memoryview, seen: Mapping[int, bytes], codec: Codec) -> memoryview:
     """What of native pixel data stays: the image, without overlays in its unused bits. `seen`: raw values of `GEOMETRY`.
 
-    A view is passed through unread. Bytes, which are searched like any other value, where one cannot know it for an image of just
-    this size, or where it is so short that the search costs nothing: elements that a broken file has among its pixels are found.
-    Raises Malformed, also for more of what is no image than can be searched.
+    Raises Malformed.
     """
-    size = image_size(seen, len(value), codec)
-    image = without_overlays(value[: size or len(value)], seen, codec)
-    if size > SEARCHED:
-        return image
-    if len(image) > MOST_SEARCHED:
-        raise Malformed
-    return bytes(image)
+    return without_overlays(value[: image_size(seen, len(value), codec) or len(value)], seen, codec)
+
+
+def unproven(parts: Sequence[Buffer], seen: Mapping[int, bytes], codec: Codec) -> list[tuple[int, memoryview]]:
+    """Tag and value of native pixel data that has to be searched: a broken file may have elements among its pixels.
+
+    That is where one cannot know it for an image of just this size, or where it is so short that a search costs nothing.
+    """
+    views = [(codec.header(bytes(head), 0), value) for head, value in pairwise(parts) if isinstance(value, memoryview)]
+    native = [(head.tag, value) for head, value in views if head.length != UNDEFINED]
+    return [(t, v) for t, v in native if len(v) <= SEARCHED or image_size(seen, len(v), codec) != len(v)]
 
 
 def image_size(seen: Mapping[int, bytes], length: int, codec: Codec) -> int:

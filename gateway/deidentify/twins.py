@@ -18,6 +18,7 @@ from gateway.deidentify.alike import UNFIT, Field, changed, mask_of, number_of
 from gateway.deidentify.encoding import PIXEL_TAGS, UNDEFINED, Codec
 from gateway.deidentify.harvest import Harvest, Search, footprint, harvest_again
 from gateway.deidentify.output import PADDING_ELEMENT, Parts, read_header
+from gateway.deidentify.pixels import unproven
 from gateway.deidentify.preview import WANTED
 from gateway.deidentify.route import Route
 from gateway.deidentify.verify import Passed, first_look, passes_again
@@ -119,7 +120,7 @@ class Twins:
         parts: Parts = [b"".join(pieces)]
         if twin.image is not None:
             image, after = walker.edit(twin.image.head, twin.image.start, len(data), twin.image.scope)
-            if image is None or after != len(data) or not isinstance(image[-1], memoryview):  # bytes: to be searched
+            if image is None or after != len(data) or unproven(image, walker.seen, codec):
                 return None
             parts += image
         return Done(walker, parts, original, new) if original else None
@@ -146,7 +147,7 @@ class Twins:
     def _made(self, source: Source, subset: Subset, done: Done) -> Twin | None:
         """None where a walk element by element does not lead to the same result."""
         (codec, size, own), walk = subset, done.walker.made_for
-        if done.walker.has_pixels and not isinstance(done.parts[-1], memoryview):  # pixel data that is searched
+        if unproven(done.parts, done.walker.seen, codec):
             return None
         walker, head = Walker(self._route, walk), source.data[:size]
         walker.marks = done.walker.marks

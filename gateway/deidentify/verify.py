@@ -40,6 +40,8 @@ ROOT = 14
 """Characters in which UIDs of one root are alike."""
 LONG_NUMBER = 7
 """Digits that are no measurement."""
+PIECE, OVERLAP = 1 << 18, 1 << 12
+"""Bytes of pixel data that are searched at once, and by which two pieces overlap."""
 
 
 class Hunt(NamedTuple):
@@ -64,6 +66,25 @@ def verify(parts: Sequence[Buffer], codec: Codec, original: Harvest, own: Iterab
         reason = _found(segment, codec, hunt) if hunt else ""
         if reason:
             return reason
+    return ""
+
+
+def among_pixels(
+    found: Iterable[tuple[int, memoryview]], original: Harvest, own: Iterable[str], kept: frozenset[int]
+) -> str:
+    """As `verify`, of pixel data that may be none. `found`: as of `pixels.unproven`; however large, not much of it at a time.
+
+    Elements of a broken file stand there as they are, so nothing is decoded.
+    """
+    sought, uids = sought_for(original, own, kept), _secret(original, kept)
+    for tag, value in found:
+        for at in range(0, len(value), PIECE):
+            raw = bytes(value[at : at + PIECE + OVERLAP])
+            text = raw.lower()
+            hunt = Hunt(tuple(suspects(sought, text)), (), tuple(_whole_uids(text, uids)))
+            kind = _in_value(raw, Leaf(tag, b"OW", 0, len(raw)), hunt, set()) if hunt else ""
+            if kind:
+                return f"verify.{kind}@{_place(tag)}"
     return ""
 
 

@@ -210,7 +210,7 @@ class Walker:
         return head.length != UNDEFINED and self.trace is None and not watched
 
     def _pixels(self, head: Header, pos: int, scope: Scope) -> tuple[Parts, int]:
-        """Header and value as two parts; what is known for an image is a view of the input."""
+        """Header and value as two parts; the value is a view of the input, without what is no image."""
         if head.vr not in PIXEL_VRS:
             raise Malformed
         self._tell(head.tag, Action.KEEP, PIXELS, scope)

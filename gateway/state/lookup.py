@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import Any
+
+from sqlalchemy import Row, select
 from sqlalchemy.engine import Connection
 
 from gateway.state.db import asked, request, series
@@ -12,12 +14,17 @@ from gateway.state.sealed import Seal
 
 def expected(c: Connection, seal: Seal, StudyInstanceUID: str) -> tuple[Expected, ...]:
     """One row per (project, series) of the study, with the own values of every request that asked for it."""
-    wanted = select(series.c.id, series.c.series_hash, series.c.project, series.c.key, series.c.state).where(
-        series.c.study_hash == seal.hash("study", StudyInstanceUID)
-    )
+    wanted = select(series).where(series.c.study_hash == seal.hash("study", StudyInstanceUID))
     rows = c.execute(wanted.order_by(series.c.id)).all()
     own = _own(c, seal, [r.id for r in rows])
-    return tuple(Expected(r.series_hash, r.project, r.key, r.state, own.get(r.id, frozenset())) for r in rows)
+    return tuple(
+        Expected(r.series_hash, r.project, r.key, r.state, own.get(r.id, frozenset()), is_open(r)) for r in rows
+    )
+
+
+def is_open(row: Row[Any]) -> bool:
+    """Whether a pushed series is excluded for want of instances, not by a rule about series: more may come of it."""
+    return row.pacs == "" and row.state == "excluded" and not row.reason.startswith(("select.study", "select.series"))
 
 
 def _own(c: Connection, seal: Seal, series_ids: list[int]) -> dict[int, frozenset[str]]:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
 from gateway.model import FoundSeries, PlannedSeries, Verdict, Wanted
-from gateway.state import change, machine, persons, plans, settle, withdrawn
+from gateway.state import change, lookup, machine, persons, plans, settle, withdrawn
 from gateway.state.claim import Lease, locked
 from gateway.state.db import asked, insert_new, request, series
 from gateway.state.rows import Pushed, SeriesRow, WaitingSeries
@@ -34,23 +34,33 @@ def arrive(c: Connection, seal: Seal, pushed: Pushed, now: float, *, node: str) 
     if withdrawn.bar(c, pushed.project, persons.of_patient(seal, pushed.project, pushed.patient_id)) is not None:
         return False
     digest = seal.hash("series", pushed.SeriesInstanceUID)
-    known = select(series.c.id).where(series.c.project == pushed.project, series.c.series_hash == digest)
-    if c.execute(known).first():
+    known = select(series).where(series.c.project == pushed.project, series.c.series_hash == digest)
+    row = c.execute(known).first()
+    if row is not None and not lookup.is_open(row):
         return True  # another process was faster, or it was planned meanwhile
     asking = _request(c, seal, pushed, now)
     if asking.state == "cancelled":
         return False
+    if row is not None:
+        settle.move(c, At(series, row.id, row.state), Step("wanted", now, REASON), _mine(seal, pushed, row.key, node))
+        change.resume(c, row.id, now)
+        return True
     found = FoundSeries(pushed.StudyInstanceUID, pushed.SeriesInstanceUID, {"Modality": pushed.modality})
     planned = PlannedSeries(PUSHED, found, Verdict(True))
     series_id = plans.new_series(c, seal, pushed.project, planned, now)
     if series_id is None:
         return True
     key = c.execute(select(series.c.key).where(series.c.id == series_id)).scalar_one()
-    uids = {"study": pushed.StudyInstanceUID, "series": pushed.SeriesInstanceUID, "seen": pushed.seen}
-    c.execute(update(series).where(series.c.id == series_id).values(sealed=seal.close_up(uids, owner=key), node=node))
+    c.execute(update(series).where(series.c.id == series_id).values(_mine(seal, pushed, key, node)))
     c.execute(insert_new(c, asked).values(request_id=asking.id, series_id=series_id))
     change.resume(c, series_id, now)
     return True
+
+
+def _mine(seal: Seal, pushed: Pushed, key: str, node: str) -> dict[str, object]:
+    """What its row holds of it, for as long as it waits."""
+    uids = {"study": pushed.StudyInstanceUID, "series": pushed.SeriesInstanceUID, "seen": pushed.seen}
+    return {"sealed": seal.close_up(uids, owner=key), "node": node}
 
 
 def _request(c: Connection, seal: Seal, pushed: Pushed, now: float) -> Row[Any]:

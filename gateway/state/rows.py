@@ -63,13 +63,17 @@ class SeriesClaim:
 
 @dataclass(frozen=True)
 class Expected:
-    """One (project, series) of a study we asked for. `own`: values of the request that no output may hold."""
+    """One (project, series) of a study we asked for. `own`: values of the request that no output may hold.
+
+    `again`: it was pushed and nothing of it was kept, which the next instance may change.
+    """
 
     series_hash: str
     project: str
     key: str
     state: str
     own: frozenset[str] = field(repr=False)
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class Expects:
     state: str = "planned"
     series_hash: str = f"hash of {SERIES}"
     own: frozenset[str] = frozenset({"SYN-AN-1"})
+    again: bool = False
 
 
 class FakeStore:
@@ -36,7 +37,7 @@ class FakeStore:
 
     def __init__(self, rows: Sequence[Expects] = ()) -> None:
         self.rows: dict[str, Sequence[Expects]] = {STUDY: rows}
-        self.asked = 0
+        self.asked, self.receipts = 0, frozenset[str]()
         self.error: Exception | None = None
 
     def expected(self, StudyInstanceUID: str) -> Sequence[Expects]:
@@ -50,6 +51,9 @@ class FakeStore:
 
     def series_hash(self, SeriesInstanceUID: str) -> str:
         return f"hash of {SeriesInstanceUID}"
+
+    def committed(self, instances: Sequence[str]) -> frozenset[str]:
+        return self.receipts & frozenset(instances)
 
 
 class FakeCleaner:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from sqlalchemy import select
 
 from gateway.cstore.push import Push, PushProject
 from gateway.cstore.receive import NOT_AUTHORISED, Receive
@@ -19,7 +19,9 @@ from gateway.dicom.incoming import Incoming
 from gateway.dicom.part10 import peek
 from gateway.model import AccessionNumber, Buffer, Dropped, Held, Kept, Outcome
 from gateway.rules import SelectionRule
+from gateway.state.db import request
 from gateway.state.outbox import LEDGER, OWN, Outbox
+from gateway.state.receipted import Receipted
 from tests.dicom.serving import Counts
 from tests.state.conftest import Opened
 
@@ -127,9 +129,8 @@ def test_it_is_found_by_its_accession_number_and_its_own_values_are_kept_out(tmp
 
 
 def _sealed(site: Site, key: str) -> bytes:
-    with sqlite3.connect(site.state.path) as c:
-        (blob,) = c.execute("select sealed from request where key = ?", (key,)).fetchone()
-    c.close()
+    with site.state.database.read() as c:
+        blob = c.execute(select(request.c.sealed).where(request.c.key == key)).scalar_one()
     assert isinstance(blob, bytes)
     return blob
 
@@ -233,3 +234,57 @@ def test_without_push_nothing_of_it_is_taken(tmp_path: Path) -> None:
     site.receive._unasked = None
     assert site.send(1) == NOT_AUTHORISED
     assert AccessionNumber("SYNPUSHAN") and site.requests() == []
+
+
+def test_what_a_power_cut_took_from_the_ledger_is_still_counted(tmp_path: Path) -> None:
+    """A line of what is kept is not synced: the file is the fact, and was acknowledged."""
+    site = Site(tmp_path, series="NumberOfSeriesRelatedInstances >= 3")
+    assert [site.send(n) for n in (1, 2, 3)] == [0, 0, 0]
+    (key,) = site.series()
+    ledger = site.outbox.path(key, LEDGER)
+    os.truncate(ledger, ledger.read_bytes().rindex(b"\n"))
+    os.utime(ledger, (site.now, site.now))
+    site.now += QUIET
+    assert site.settle.step() and site.states() == [("retrieved", "")]
+    assert len(site.outbox.files(key)) == 3
+
+
+def test_an_instance_that_comes_after_the_confirmation_is_kept_and_one_that_comes_again_is_not(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    store, archives = site.state.store, Receipted(site.state.store, site.outbox)
+    assert site.send(1) == 0
+    site.now += QUIET
+    assert site.settle.step()
+    (key,) = site.series()
+    for state, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
+        row = archives.claim_rows(state, projects=["chest"], lease=60, now=site.now)
+        assert row is not None and archives.settle_row(row, event, now=site.now)
+    assert site.outbox.remove(key, site.outbox.files(key)) and site.states() == [("confirmed", "")]
+    site.now += 2
+    assert site.send(1) == 0 and site.outbox.files(key) == []
+    assert site.send(2) == 0 and len(site.outbox.files(key)) == 1
+    assert site.counts.added["instances_received_total", "chest", "duplicate"] == 1
+    assert store.late(key, now=site.now) and site.states()[0][0] == "retrieved"
+
+
+def test_a_series_of_which_nothing_was_kept_is_open_for_more(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.cleaner.dropped = Dropped(Outcome.EXCLUDED, "select.instance")
+    assert site.send(1) == 0
+    site.now += QUIET
+    assert site.settle.step() and site.states() == [("excluded", "select.instance")]
+    assert site.requests() == [("done", "")]
+    site.cleaner.dropped, site.now = None, site.now + 2
+    assert site.send(2) == 0 and site.states() == [("planned", "pushed")]
+    assert [state for state, _ in site.requests()] == ["planned"]
+    site.now += QUIET
+    assert site.settle.step() and site.states() == [("retrieved", "")]
+
+
+def test_a_series_that_a_rule_excluded_stays_out(tmp_path: Path) -> None:
+    site = Site(tmp_path, series="NumberOfSeriesRelatedInstances >= 2")
+    assert site.send(1) == 0
+    site.now += QUIET
+    assert site.settle.step() and site.states() == [("excluded", "select.series")]
+    site.now += 2
+    assert site.send(2) == 0 and site.states() == [("excluded", "select.series")]

@@ -8,7 +8,7 @@ import struct
 import pydicom
 import pytest
 
-from gateway.deidentify import pixels
+from gateway.deidentify import verify
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deidentify.pixels import image_size
 from gateway.deidentify.profile import compile_profile
@@ -111,11 +111,12 @@ def test_an_image_of_known_size_is_passed_through_unread(cleaner: Cleaner) -> No
     assert isinstance(result, Kept) and isinstance(result.parts[-1], memoryview)
 
 
-def test_what_is_no_image_and_too_much_to_search_is_refused(cleaner: Cleaner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixels, "MOST_SEARCHED", 1 << 15)
-    data = write(image_of(0, bytes((1 << 15) + 2)), "explicit")
-    result = cleaner.clean(data, SYNTAXES["explicit"], frozenset())
-    assert isinstance(result, Dropped) and result.reason == "dataset.malformed"
+def test_what_is_no_image_is_searched_to_its_end(cleaner: Cleaner) -> None:
+    for at in (verify.PIECE - 5, 2 * verify.PIECE + 1):
+        value = bytes(at) + WORDS + bytes(2 * verify.PIECE)
+        data = write(image_of(0, value + bytes(len(value) & 1)), "explicit")
+        result = cleaner.clean(data, SYNTAXES["explicit"], frozenset({WORDS.decode()}))
+        assert isinstance(result, Dropped) and result.reason == "verify.request@7FE00010"
 
 
 # ---- words in compressed frames
