@@ -5,47 +5,34 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.cmove import nearline
+from gateway.cmove.ends import CLOSED, CROWDED, LOST, OURS, PAUSED, STOPPED
+from gateway.cmove.ends import Patience as Patience
 from gateway.cmove.gate import Gate
+from gateway.cmove.getscu import Getting
 from gateway.cmove.limits import Arrivals, Wanted, is_complete, is_kept, wanted
 from gateway.cmove.movescu import list_series, move_series
 from gateway.cmove.parts import Board, Count, Ledgers, Planned
 from gateway.cmove.settling import Settling
-from gateway.dicom.association import Deadlines, Scu
+from gateway.dicom.association import Scu
+from gateway.dicom.getting import Storing
+from gateway.dicom.incoming import Incoming
 from gateway.dicom.models import MODELS
-from gateway.dicom.moving import MoveWatch
+from gateway.dicom.moving import MoveAnswer, MoveWatch
 from gateway.dicom.patience import MAX_ATTEMPTS, REFUSED_ONE, Suspicion, back_off
-from gateway.dicom.status import SUCCESS, move_failure
+from gateway.dicom.status import SUCCESS, get_failure, move_failure
 from gateway.errors import GatewayError, Retry
 from gateway.state.rows import SeriesClaim
 
 BATCH: Final = 20  # series over one association
 LEASE: Final = 300.0
 EXTEND_EVERY: Final = 30.0
-LONGEST_MOVE: Final = 6 * 3600.0
 PEER_PAUSE: Final = 15.0
 LOOK: Final = 0.1  # seconds between looks at the ledger after the final response
-STOPPED: Final = "move.stopped"
-LOST: Final = "move.lease-lost"
-PAUSED: Final = "move.paused"
-CLOSED: Final = "move.window-closed"
-CROWDED: Final = "receiver.crowded"  # our own receiver had no room for an association of the move (A3, M2)
-OURS: Final = frozenset({STOPPED, LOST, PAUSED, CLOSED, CROWDED})
-"""Nobody's fault but ours: given back uncharged, and the PACS counts as up."""
 INCOMPLETE: Final = move_failure(SUCCESS).reason
 NOT_LISTED: Final = "series.not-listed"  # deleted or merged since it was found (M16), or on its way to another archive
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Seconds. `quiet`: how long to wait for instances after the final response, counted from the last one that came."""
-
-    quiet: float = 5.0
-    longest: float = LONGEST_MOVE
-    deadlines: Deadlines = field(default_factory=Deadlines)
 
 
 class MoveStep:
@@ -54,6 +41,7 @@ class MoveStep:
     `gate`: shared by all slots of the PACS; when its window ends a move under way is cancelled and given back, too.
     `paused`: the receiver takes nothing for a while; a move under way is ended and given back, uncharged.
     `crowded`: how many associations our receiver has refused for want of room, so far.
+    `take`: what becomes of an instance that comes by C-GET, as at the receiver; without it C-MOVE is used.
     """
 
     def __init__(  # noqa: PLR0913  the parts of the daemon that a retrieval touches
@@ -70,6 +58,7 @@ class MoveStep:
         stop: threading.Event,
         paused: Callable[[], bool] = lambda: False,
         crowded: Callable[[], float] = lambda: 0.0,
+        take: Callable[[Incoming], int] | None = None,
         patience: Patience | None = None,
     ) -> None:
         self._store = store
@@ -84,6 +73,7 @@ class MoveStep:
         self._settling = Settling(store, outbox, clock)
         self._patience = patience or Patience()
         self._suspicion = Suspicion()
+        self._getting = Getting(self._pacs, self._connection, take) if take else None
 
     def step(self) -> bool:
         """Retrieves what is due, up to a batch, over one association. False: nothing is due, or nothing may be asked now.
@@ -202,15 +192,15 @@ class MoveStep:
             self._count.observe("move_seconds", time.monotonic() - start, pacs=self._pacs.name)
             self._count.add("move_total", pacs=self._pacs.name, result=result)
 
-    def _connection(self) -> Scu:
+    def _connection(self, storing: Storing | None = None) -> Scu:
         model, deadlines = MODELS[self._pacs.query_model], self._patience.deadlines
-        return Scu(self._pacs, self._our_ae, count=self._count, deadlines=deadlines, model=model)
+        return Scu(self._pacs, self._our_ae, count=self._count, deadlines=deadlines, model=model, storing=storing)
 
     def _failure(self, scu: Scu, claim: SeriesClaim) -> Retry | None:
         """None: the PACS says 0x0000, which is no proof. Refused and a lost lease are raised at once."""
         watch = MoveWatch(self._signs_of(claim), self._pacs.response_timeout, self._patience.longest, self._ended)
         try:
-            answer = move_series(scu, claim, self._our_ae, watch)
+            answer = self._transfer(scu, claim, watch)
         except Retry as err:
             if err.reason in (LOST, PAUSED):
                 raise
@@ -219,7 +209,13 @@ class MoveStep:
             return None
         if self._ended():
             return Retry(self._ended(), charge=False)
-        return move_failure(answer.status).error(f"status 0x{answer.status:04X}")
+        why = get_failure if self._getting else move_failure
+        return why(answer.status).error(f"status 0x{answer.status:04X}")
+
+    def _transfer(self, scu: Scu, claim: SeriesClaim, watch: MoveWatch) -> MoveAnswer:
+        if self._getting:
+            return self._getting.get_series(scu, claim, watch)
+        return move_series(scu, claim, self._our_ae, watch)
 
     def _ended(self) -> str:
         """Why a move under way has to end now, or ""."""

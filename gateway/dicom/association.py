@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Protocol, Self, TypeVar
+from typing import Final, Protocol, Self
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
+from gateway.dicom.getting import Storing
 from gateway.dicom.models import STUDY_ROOT, Model, unique_keys
 from gateway.dicom.models import Address as Address
 from gateway.dicom.moving import MoveAnswer, MoveWatch, Vigil, final_answer, has_message, refuse_unsafe, status_code
 from gateway.dicom.quiet import silence
 from gateway.dicom.reactor import steady
+from gateway.dicom.rejected import sent, why_closed
 from gateway.dicom.sockets import quicken, shut
 from gateway.dicom.status import CONFIG_PAUSE, PENDING, SUCCESS, find_failure
 from gateway.dicom.tls import requestor
-from gateway.errors import Refused, Retry
+from gateway.errors import Retry
 
 FIND, MOVE = STUDY_ROOT.find, STUDY_ROOT.move
 VERIFICATION: Final = UID("1.2.840.10008.1.1")
@@ -37,7 +39,6 @@ LOOK: Final = 0.25  # seconds between looks at the stop event while a move is si
 LAST_ID: Final = 0xFFFF
 FOUND_DEAD: Final = 5.0  # seconds; a link that breaks later was alive when it was used
 
-T = TypeVar("T")
 Answers = Iterator[tuple[Dataset, Dataset | None]]
 
 
@@ -63,7 +64,7 @@ class Deadlines:
 class Scu:
     """A Service Class User at one PACS. Not for two threads at once (B12)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what an association is made of
         self,
         pacs: Address,
         calling_ae: str,
@@ -71,9 +72,11 @@ class Scu:
         count: Gauge | None = None,
         deadlines: Deadlines | None = None,
         model: Model = STUDY_ROOT,
+        storing: Storing | None = None,
     ) -> None:
+        """`storing`: for C-GET, which is offered in place of C-MOVE."""
         self._pacs = pacs
-        self._model = model
+        self._model, self._storing = model, storing
         self._calling_ae = calling_ae
         self._count = count
         self._deadlines = deadlines or Deadlines()
@@ -115,6 +118,7 @@ class Scu:
                 self._pacs.host,
                 self._pacs.port,
                 ae_title=self._pacs.ae_title,
+                ext_neg=[*self._storing.roles()] if self._storing else None,
                 tls_args=(secured, self._pacs.host) if secured else None,
                 evt_handlers=[(evt.EVT_CONN_OPEN, on_open)],
             )
@@ -123,15 +127,17 @@ class Scu:
         if secured and secured.fault:
             raise Retry("pacs.tls", f"no TLS with this PACS: {secured.fault}", after=CONFIG_PAUSE, charge=False)
         if not assoc.is_established:
-            raise _why_closed(assoc, connected=bool(connected))
+            raise why_closed(assoc, connected=bool(connected))
         self._assoc = assoc
         self._tell(1)
         return assoc
 
     def _ae(self) -> AE:
         ae = AE(ae_title=self._calling_ae)
-        for model in (self._model.find, self._model.move, VERIFICATION):
+        for model in (self._model.find, self._model.get if self._storing else self._model.move, VERIFICATION):
             ae.add_requested_context(model, SYNTAXES)
+        for sop_class, syntaxes in self._storing.contexts() if self._storing else ():
+            ae.add_requested_context(sop_class, list(syntaxes))
         ae.connection_timeout = self._deadlines.connect
         ae.acse_timeout = self._deadlines.negotiate
         ae.dimse_timeout = self._deadlines.answer
@@ -143,7 +149,7 @@ class Scu:
         assoc = self._ready(VERIFICATION)
         with self._whole():
             assoc.dimse_timeout = self._deadlines.answer
-            status = _sent(lambda: assoc.send_c_echo(self._next_id()))
+            status = sent(lambda: assoc.send_c_echo(self._next_id()))
             if "Status" not in status:
                 raise Retry("pacs.aborted", "no answer to C-ECHO", charge=False)
         if status.Status != SUCCESS:
@@ -168,7 +174,7 @@ class Scu:
         until = time.monotonic() + deadline
         rows: list[Dataset] = []
         with self._whole():
-            answers = _sent(lambda: assoc.send_c_find(identifier, self._model.find, self._next_id(), LOW))
+            answers = sent(lambda: assoc.send_c_find(identifier, self._model.find, self._next_id(), LOW))
             status, row = self._answer(assoc, answers, until)
             while status in PENDING:
                 rows.append(row)
@@ -202,10 +208,25 @@ class Scu:
         assoc = self._ready(self._model.move)
         with self._whole():
             message_id = self._next_id()
-            answers = _sent(lambda: assoc.send_c_move(identifier, destination, self._model.move, message_id, LOW))
-            return self._follow(assoc, answers, message_id, watch)
+            answers = sent(lambda: assoc.send_c_move(identifier, destination, self._model.move, message_id, LOW))
+            return self._follow(assoc, answers, (message_id, self._model.move), watch)
 
-    def _follow(self, assoc: Association, answers: Answers, message_id: int, watch: MoveWatch) -> MoveAnswer:
+    def get(self, identifier: Dataset, *, watch: MoveWatch) -> MoveAnswer:
+        """C-GET of one series: its instances come on this association, to `storing`. Returns and raises as `move`.
+
+        Also Retry("pacs.role-refused") when the PACS can send nothing so.
+        """
+        refuse_unsafe(identifier)
+        assoc = self._ready(self._model.get)
+        assert self._storing is not None  # else C-GET was not offered, and _ready has raised
+        with self._whole():
+            self._storing.refuse_useless(assoc)
+            message_id = self._next_id()
+            sent(lambda: assoc.send_c_get(identifier, self._model.get, message_id, LOW))
+            return self._follow(assoc, self._storing.answers(assoc), (message_id, self._model.get), watch)
+
+    def _follow(self, assoc: Association, answers: Answers, asked: tuple[int, UID], watch: MoveWatch) -> MoveAnswer:
+        """`asked`: message id and information model of the request."""
         vigil = Vigil(watch)
         cancelled: float | None = None
         while True:
@@ -221,7 +242,7 @@ class Scu:
             vigil.check()
             if cancelled is None and watch.ended():
                 cancelled = time.monotonic()
-                _sent(lambda: assoc.send_c_cancel(message_id, query_model=self._model.move))
+                sent(lambda: assoc.send_c_cancel(asked[0], query_model=asked[1]))
             if cancelled is not None and time.monotonic() - cancelled > self._deadlines.cancel:
                 raise Retry("move.stopped", "C-CANCEL was not answered", charge=False)
 
@@ -271,28 +292,3 @@ class Scu:
     def _tell(self, change: int) -> None:
         if self._count is not None:
             self._count.add("associations", change, direction="out")
-
-
-def _sent(send: Callable[[], T]) -> T:
-    """pynetdicom raises RuntimeError when the association has ended, ValueError when the identifier cannot be encoded."""
-    try:
-        return send()
-    except RuntimeError:
-        raise Retry("pacs.aborted", "the association had ended", charge=False) from None
-    except ValueError:
-        raise Refused("dicom.unencodable", "the question cannot be encoded") from None
-
-
-def _why_closed(assoc: Association, *, connected: bool) -> Retry:
-    """Why an association did not come about (PS3.8 9.3.4: a permanent rejection is a matter of configuration)."""
-    if not assoc.is_rejected:
-        if connected:
-            return Retry("pacs.no-answer", "connected, but no answer to the association request", charge=False)
-        return Retry("pacs.unreachable", "no connection", charge=False)
-    answer = assoc.acceptor.primitive
-    codes = (getattr(answer, name, None) for name in ("result", "result_source", "diagnostic"))
-    result, source, diagnostic = (int(code) if isinstance(code, int) else 0 for code in codes)
-    detail = f"association rejected {result}/{source}/{diagnostic} (PS3.8 table 9-21)"
-    if result == 1:
-        return Retry("pacs.rejected", detail, after=CONFIG_PAUSE, charge=False)
-    return Retry("pacs.busy", detail, charge=False)

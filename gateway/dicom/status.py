@@ -15,6 +15,7 @@ from gateway.errors import Retry
 
 SUCCESS: Final = 0x0000
 PENDING: Final = frozenset({0xFF00, 0xFF01})
+NO_SUBOPERATIONS: Final = 0xA702
 CONFIG_PAUSE: Final = 300.0
 """Seconds until a peer is asked again that a person has to put right (here or there)."""
 
@@ -61,7 +62,7 @@ _MOVE: Final[Mapping[int, Failure]] = {
     0xB000: Failure(Whose.ITEM, "move.incomplete"),
     0xFE00: Failure(Whose.ITEM, "move.incomplete"),
     0xA701: Failure(Whose.PEER, "move.out-of-resources"),
-    0xA702: Failure(Whose.PEER, "move.suboperations"),
+    NO_SUBOPERATIONS: Failure(Whose.PEER, "move.suboperations"),
     0xA801: Failure(Whose.CONFIG, "move.unknown-destination"),
     0x0120: Failure(Whose.CONFIG, "move.unsupported"),  # missing attribute: our keys are not enough for this PACS
 }
@@ -75,6 +76,11 @@ def find_failure(status: int) -> Failure:
 def move_failure(status: int) -> Failure:
     """Why a C-MOVE that ended with `status` may have left instances out."""
     return _MOVE.get(status) or _other("move", status)
+
+
+def get_failure(status: int) -> Failure:
+    """As for C-MOVE, but for A702: what cannot be sent on our own association is the series's, mostly for want of a context."""
+    return Failure(Whose.ITEM, "get.suboperations") if status == NO_SUBOPERATIONS else move_failure(status)
 
 
 def _other(operation: str, status: int) -> Failure:

@@ -144,8 +144,8 @@ class Life:
         slowest = max(p.response_timeout for p in self.settings.pacs)
         for name, find in wiring.make_find_steps(self.settings, self.state, self._told):
             self._begin(name, find.step, self._asking, BEAT_LIMIT)
-        ends = moving.Ends(self._moving, lambda: not self._has_room(), self.meter.crowded)
-        for name, move in moving.make_move_steps(self.settings, self.state, self._told, gates=self.gates, ends=ends):
+        around = moving.Around(self.gates, self._moving, self._has_room, self.metrics, self.meter, self.page)
+        for name, move in moving.make_move_steps(self.settings, self.state, self._told, around):
             self._begin(name, self._while_room(move.step), self._moving, slowest + BEAT_LIMIT)
         for name, step in wiring.make_deliver_steps(self.settings, self.state, self._told):
             self._begin(name, step.step, self._delivering, slowest + BEAT_LIMIT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
+from collections.abc import Mapping
 
 WINDOW = 300.0
 """Seconds that "the last minutes" are."""
@@ -27,11 +28,16 @@ class Meter:
             verb, name, value, labels = json.loads(raw)
         except ValueError:
             return
+        if verb == "add":
+            self.add(name, value, labels, now)
+
+    def add(self, name: str, value: float, labels: Mapping[str, str], now: float) -> None:
+        """A count, whichever process it is of."""
         if name == "associations_rejected_total" and labels.get("reason") in NO_ROOM:
             with self._lock:
                 self._crowded += float(value)
         kept = name == "instances_received_total" and labels.get("result") == "kept"
-        if verb == "add" and (kept or name == "received_bytes_total"):
+        if kept or name == "received_bytes_total":
             with self._lock:
                 self._seen.append((now, name, float(value)))
                 self._trim(now)

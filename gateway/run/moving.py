@@ -13,20 +13,43 @@ from zoneinfo import ZoneInfo
 from gateway.cmove.gate import Gate
 from gateway.cmove.parts import Count
 from gateway.cmove.retrieve import MoveStep
+from gateway.cstore.page import Page
 from gateway.ops.health import iso
-from gateway.run.wiring import State, Told
+from gateway.ops.metrics import Metrics
+from gateway.run.meter import Meter
+from gateway.run.wiring import State, Told, make_intake
 from gateway.settings import Pacs, Settings
 
 Gates = Mapping[str, Gate]
 
 
-@dataclass(frozen=True)
-class Ends:
-    """What may end a move, and whether its end is our doing: the daemon stops; nothing is taken; how many were refused so far."""
+class Metered:
+    """Counts of this process, for the metrics and for the meter, which otherwise hears the receive processes alone."""
 
+    def __init__(self, metrics: Metrics, meter: Meter) -> None:
+        self._metrics, self._meter = metrics, meter
+
+    def add(self, name: str, value: float = 1, **labels: str) -> None:
+        self._metrics.add(name, value, **labels)
+        self._meter.add(name, value, labels, time.time())
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None:
+        self._metrics.observe(name, seconds, **labels)
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        self._metrics.set(name, value, **labels)
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a move touches of the daemon. `stop`: it ends. `room`: whether anything may be taken."""
+
+    gates: Gates
     stop: threading.Event
-    paused: Callable[[], bool]
-    crowded: Callable[[], float]
+    room: Callable[[], bool]
+    metrics: Metrics
+    meter: Meter
+    page: Page
 
 
 def make_gates(settings: Settings, count: Count) -> Gates:
@@ -40,19 +63,26 @@ def wall_clock(pacs: Pacs) -> Callable[[float], datetime]:
 
 
 def make_move_steps(
-    settings: Settings, state: State, told: Callable[[str], Told], *, gates: Gates, ends: Ends
+    settings: Settings, state: State, told: Callable[[str], Told], around: Around
 ) -> list[tuple[str, MoveStep]]:
     """One step per PACS and concurrent move: (role, step)."""
+    get = any(pacs.retrieve == "get" for pacs in settings.pacs)
+    count = Metered(around.metrics, around.meter)
+    take = make_intake(settings, state, count, around.page, around.stop).take if get else None
     make = partial(
         MoveStep, store=state.store, outbox=state.outbox, projects=[p.name for p in settings.project],
-        calling_ae=settings.receiver.ae_title, stop=ends.stop, paused=ends.paused, crowded=ends.crowded,
+        calling_ae=settings.receiver.ae_title, stop=around.stop, paused=lambda: not around.room(),
+        crowded=around.meter.crowded,
     )  # fmt: skip
     return [
-        (role, make(gate=gates[pacs.name], count=mine.count, board=mine.board, clock=mine.clock))
+        (role, make(
+            gate=around.gates[pacs.name], count=mine.count, board=mine.board, clock=mine.clock,
+            take=take if pacs.retrieve == "get" else None,
+        ))
         for pacs in settings.pacs
         for role in (f"move-{pacs.name}-{slot + 1}" for slot in range(pacs.max_moves))
         for mine in (told(role),)
-    ]
+    ]  # fmt: skip
 
 
 def standing(gates: Gates, planned: Mapping[str, int], now: float) -> dict[str, dict[str, object]]:

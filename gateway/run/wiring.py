@@ -30,7 +30,7 @@ from gateway.deliver.confirm import ConfirmStep
 from gateway.deliver.courier import DeliverStep
 from gateway.deliver.directory import DirectorySink
 from gateway.deliver.sink import Sink
-from gateway.dicom.server import StorageServer
+from gateway.dicom.server import Incoming, StorageServer
 from gateway.errors import BadConfiguration, Fatal, Mistake
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
@@ -229,11 +229,16 @@ def make_screen_step(settings: Settings, state: State, count: Count) -> ScreenSt
     )
 
 
-def make_server(
-    settings: Settings, listener: socket.socket, count: Count, page: Page, stop: threading.Event
-) -> StorageServer:
-    """What a receive process runs. `page`: as the daemon made it, one number for each [[pacs]]."""
-    state = open_state(settings)
+@dataclass(frozen=True)
+class Intake:
+    """What becomes of an arriving instance: its status. `paused`: why nothing is taken now, or ""."""
+
+    take: Callable[[Incoming], int]
+    paused: Callable[[], str]
+
+
+def make_intake(settings: Settings, state: State, count: Count, page: Page, stop: threading.Event) -> Intake:
+    """The one way in, by C-STORE and by C-GET. `page`: as the daemon made it, one number for each [[pacs]]."""
     cleaners = without_withdrawn(
         settings, state.database, {p.name: make_cleaner(settings, p.name) for p in settings.project}
     )
@@ -245,12 +250,21 @@ def make_server(
         receive.store, folder=settings.state_dir, minimum=settings.receiver.min_free_disk, count=count,
         clock=time.time, page=page,
     )  # fmt: skip
+    return Intake(Paced(room.store, pacs=settings.pacs, page=page, count=count, stop=stop).store, room.paused)
+
+
+def make_server(
+    settings: Settings, listener: socket.socket, count: Count, page: Page, stop: threading.Event
+) -> StorageServer:
+    """What a receive process runs."""
+    state = open_state(settings)
+    intake = make_intake(settings, state, count, page, stop)
     return StorageServer(
         settings.receiver.ae_title,
         listener,
         admit=PeerList(settings).admits,
-        on_store=Paced(room.store, pacs=settings.pacs, page=page, count=count, stop=stop).store,
-        paused=room.paused,
+        on_store=intake.take,
+        paused=intake.paused,
         max_associations=share(settings.receiver),
         count=count,
         tls=settings.receiver.tls,

@@ -15,7 +15,6 @@ from gateway.settings.schema import OPTIONS
 NOTHING: Final[tuple[object, ...]] = ()
 
 WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
-    "pacs.*.retrieve": ("move",),
     "project.*.deidentify.options.*": tuple(o for o in OPTIONS if o != "clean-recognizable-visual-features"),
     "project.*.deliver.*.type": ("directory",),
 })  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -78,12 +78,14 @@ class Rig:
         response_timeout: float = 2.0,
         result_limit: int = 0,
         gate: Gate | None = None,
+        take: Callable[[Incoming], int] | None = None,
     ) -> MoveStep:
+        """`take`: by C-GET."""
         told = self.pacs(pacs, response_timeout=response_timeout, result_limit=result_limit)
         return MoveStep(
             projects=["p", "q"],
             store=self.store, outbox=self.outbox, calling_ae="RESEARCH", count=self.counts, board=self.board,
-            clock=lambda: self.now, stop=self.stop, patience=patience, gate=gate or self.gate(told),
+            clock=lambda: self.now, stop=self.stop, patience=patience, gate=gate or self.gate(told), take=take,
         )  # fmt: skip
 
     def pacs(self, at: PacsPeer | ScriptedPacs, **more: Any) -> Pacs:

@@ -150,7 +150,6 @@ TABLE = [
     # ---- several nodes
     ("[receiver]", 'node_lease = "5s"\n[receiver]', "node_lease", 'at least "6s"'),
     # ---- not in this version
-    ("port = 104", 'retrieve = "get"', 'pacs "main": retrieve', 'not available in this version; allowed now: "move"'),
     ('cursor = "changed_at"', 'cursor = "changed_at"\nopt_out = "select a from b"', SOURCE + "opt_out", "no column patient_id"),
     ('cursor = "changed_at"', 'cursor = "changed_at"\nopt_out = "select patient_id from b where c > :since"', SOURCE + "opt_out",
      "binds :since"),

@@ -17,7 +17,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_FIND, C_MOVE
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import QueryRetrieveServiceClass, ServiceClass
@@ -26,7 +25,8 @@ from pynetdicom.transport import ThreadedAssociationServer
 from tests.support.process import HOST
 
 HOOK: Final = "uid_to_service_class"  # how an association finds the class that serves a request
-MODELS: Final = ("1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2")
+MODELS: Final = ("1.2.840.10008.1.1", *(f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 2, 3)))
+CT_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.2"
 Script = Callable[["Reply"], None]
 
 
@@ -52,7 +52,7 @@ class Reply:
 
     def send(self, status: int, identifier: Dataset | None = None, **elements: Any) -> None:
         """One response. `elements`: counters, ErrorComment, MessageIDBeingRespondedTo."""
-        message = C_FIND() if isinstance(self._request, C_FIND) else C_MOVE()
+        message = type(self._request)()
         message.MessageIDBeingRespondedTo = self._request.MessageID
         message.AffectedSOPClassUID = self._request.AffectedSOPClassUID
         message.Status = status
@@ -63,6 +63,11 @@ class Reply:
             raw = encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian)
             message.Identifier = BytesIO(raw or b"")
         self._service.dimse.send_msg(message, self._context.context_id or 1)
+
+    def store(self, instance: Dataset) -> int | None:
+        """A sub-operation of a C-GET, on its own association. The status; None when none came."""
+        told = self.assoc.send_c_store(instance)
+        return int(told.Status) if "Status" in told else None
 
     def wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -100,9 +105,19 @@ class _Scripted(QueryRetrieveServiceClass):
         else:
             mine.answer("move", Reply(self, req, context, mine))
 
+    def _get_scp(self, req: Any, context: PresentationContext) -> None:
+        mine = self.pacs.get(id(self.ae))
+        if mine is None:
+            super()._get_scp(req, context)
+        else:
+            mine.answer("get", Reply(self, req, context, mine))
+
 
 class ScriptedPacs:
-    """`find`, `move`: the scripts; may be replaced while it runs. `asked`: the identifiers that came, oldest first."""
+    """`find`, `move`: the scripts; may be replaced while it runs. `asked`: the identifiers that came, oldest first.
+
+    C-GET is answered by `move`, too. `role`: whether it takes the role to store CT images then.
+    """
 
     def __init__(
         self,
@@ -111,6 +126,7 @@ class ScriptedPacs:
         move: Script | None = None,
         name: str = "main",
         models: Sequence[str] = MODELS,
+        role: bool = True,
     ) -> None:
         self.name, self.ae_title, self.host, self.port = name, "DOUBLE", HOST, 0
         self.tls = None
@@ -121,6 +137,8 @@ class ScriptedPacs:
         self.ae = AE(ae_title=self.ae_title)
         for model in models:
             self.ae.add_supported_context(model, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        roles = {"scu_role": False, "scp_role": True} if role else {}  # of the requestor
+        self.ae.add_supported_context(CT_IMAGE, ExplicitVRLittleEndian, **roles)
 
     def answer(self, what: str, reply: Reply) -> None:
         self.asked.append((what, reply.keys))

@@ -1,0 +1,128 @@
+"""The other half of a C-GET: what we propose to store on our own association, and how we answer what is stored there.
+
+A context proposes one class with one transfer syntax wherever that fits into 128, so that the PACS can send every object as it is;
+for what is no image nothing but uncompressed: some PACS take JPEG for a report when they are offered it, and then cannot send it
+(M20). Roles: PS3.7 D.3.3.4; the order of messages: PS3.7 9.1.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import build_role
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_GET, C_STORE
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+
+from gateway.dicom.incoming import Incoming
+from gateway.dicom.status import CONFIG_PAUSE
+from gateway.errors import Retry
+
+ROOM: Final = 124
+"""Contexts that are left besides those of the questions (B17)."""
+PLAIN: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+COMPRESSED: Final = (
+    "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57",
+    "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203",
+    "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.101", "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.4.103",
+)  # fmt: skip
+"""PS3.5 A.4, those of images, the most frequent first."""
+OPTIONAL: Final = ("Completed", "Failed", "Warning", "Remaining")
+
+Context = tuple[str, tuple[str, ...]]
+
+
+class Address(Protocol):
+    @property
+    def ae_title(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Storing:
+    """`classes`: SOP classes that may come, at most ROOM. `store`: as for a C-STORE at the receiver. `peer`: who sends."""
+
+    classes: tuple[str, ...]
+    store: Callable[[Incoming], int]
+    peer: Address
+
+    def contexts(self) -> list[Context]:
+        """Uncompressed for each class; then, class by class, as many compressed syntaxes as there is room for."""
+        images = [c for c in self.classes if is_image(c)]
+        each = (ROOM - len(self.classes)) // len(images) if images else 0
+        if each == 0:
+            return [(c, PLAIN) for c in self.classes[:ROOM]]
+        alone, together = COMPRESSED[: each - 1], COMPRESSED[each - 1 :]  # what does not fit shares the last one
+        syntaxes = [(s,) for s in alone] + ([together] if together else [])
+        return [(c, PLAIN) for c in self.classes] + [(c, s) for c in images for s in syntaxes]
+
+    def roles(self) -> list[SCP_SCU_RoleSelectionNegotiation]:
+        return [build_role(UID(sop_class), scp_role=True) for sop_class in self.classes[:ROOM]]
+
+    def refuse_useless(self, assoc: Association) -> None:
+        """Raises Retry, a matter of configuration, when the PACS could send nothing here (PN#812)."""
+        mine = [c for c in assoc.accepted_contexts if str(c.abstract_syntax) in self.classes]
+        if not any(c.as_scp for c in mine):
+            told = "gives us no role to store" if mine else "accepts none of the classes to be stored"
+            raise Retry("pacs.role-refused", f"the PACS {told} by C-GET", after=CONFIG_PAUSE, charge=False)
+
+    def answers(self, assoc: Association) -> Iterator[tuple[Dataset, Dataset | None]]:
+        """As the responses of a C-MOVE: each instance that is stored counts as a Pending. One message for each `next`.
+
+        An empty status: the association has ended, or something else came than a C-STORE or a response.
+        """
+        try:
+            while True:
+                context, message = assoc.dimse.get_msg(block=False)
+                if isinstance(message, C_STORE) and context is not None:
+                    yield self._stored(assoc, context, message)
+                elif isinstance(message, C_GET):
+                    yield _status(message), None
+                else:
+                    yield Dataset(), None
+                    return
+        finally:
+            assoc._reactor_checkpoint.set()  # noqa: SLF001  it was cleared when the C-GET was sent
+
+    def _stored(self, assoc: Association, context: int, request: C_STORE) -> tuple[Dataset, None]:
+        """Clean before acknowledged: answered once it is on stable storage, by the same path as at the receiver."""
+        chosen = next((c for c in assoc.accepted_contexts if c.context_id == context), None)
+        if chosen is None or not request.is_valid_request:
+            return Dataset(), None
+        status = self.store(Incoming(
+            calling_ae=self.peer.ae_title, address=self.peer.host, sop_class=str(request.AffectedSOPClassUID),
+            SOPInstanceUID=str(request.AffectedSOPInstanceUID), transfer_syntax=str(chosen.transfer_syntax[0]),
+            data=request.DataSet.getbuffer() if request.DataSet else b"",
+        ))  # fmt: skip
+        response = C_STORE()
+        response.MessageIDBeingRespondedTo = request.MessageID
+        response.AffectedSOPClassUID = request.AffectedSOPClassUID
+        response.AffectedSOPInstanceUID = request.AffectedSOPInstanceUID
+        response.Status = status
+        assoc.dimse.send_msg(response, context)
+        pending = Dataset()
+        pending.Status = 0xFF00
+        return pending, None
+
+
+def is_image(sop_class: str) -> bool:
+    """By its name in the standard; what is not in the standard may be one."""
+    name = UID(sop_class).name
+    return "Image Storage" in name or name == sop_class
+
+
+def _status(response: C_GET) -> Dataset:
+    found = Dataset()
+    if response.is_valid_response:
+        found.Status = response.Status
+        for kind in OPTIONAL:
+            number = getattr(response, f"NumberOf{kind}Suboperations")
+            if number is not None:
+                setattr(found, f"NumberOf{kind}Suboperations", number)
+    return found

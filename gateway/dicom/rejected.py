@@ -1,0 +1,38 @@
+"""Why an association did not come about, and why a request could not be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from pynetdicom.association import Association
+
+from gateway.dicom.status import CONFIG_PAUSE
+from gateway.errors import Refused, Retry
+
+T = TypeVar("T")
+
+
+def why_closed(assoc: Association, *, connected: bool) -> Retry:
+    """PS3.8 9.3.4: a permanent rejection is a matter of configuration."""
+    if not assoc.is_rejected:
+        if connected:
+            return Retry("pacs.no-answer", "connected, but no answer to the association request", charge=False)
+        return Retry("pacs.unreachable", "no connection", charge=False)
+    answer = assoc.acceptor.primitive
+    codes = (getattr(answer, name, None) for name in ("result", "result_source", "diagnostic"))
+    result, source, diagnostic = (int(code) if isinstance(code, int) else 0 for code in codes)
+    detail = f"association rejected {result}/{source}/{diagnostic} (PS3.8 table 9-21)"
+    if result == 1:
+        return Retry("pacs.rejected", detail, after=CONFIG_PAUSE, charge=False)
+    return Retry("pacs.busy", detail, charge=False)
+
+
+def sent(send: Callable[[], T]) -> T:
+    """pynetdicom raises RuntimeError when the association has ended, ValueError when the identifier cannot be encoded."""
+    try:
+        return send()
+    except RuntimeError:
+        raise Retry("pacs.aborted", "the association had ended", charge=False) from None
+    except ValueError:
+        raise Refused("dicom.unencodable", "the question cannot be encoded") from None
