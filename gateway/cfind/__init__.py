@@ -14,6 +14,8 @@ Fails how:  an item's failure (0xC0xx, too many rows, truncated) is charged to i
             match by it and is asked nothing else (find.key-ignored).
 Standard:   PS3.4 C.4.1, C.6.2 (Study Root, strict hierarchy STUDY -> SERIES -> IMAGE).
 
+An answer that is cut off is put together from narrower questions (`whole`), or is none: find.truncated.
+
 Answers are believed only after checking: rows of another accession number, study or series are dropped and counted. A study
 whose patient or day is not that of the RIS row is left out (evidence.patient, .date, .modality) beside one that agrees, else it is
 held; so are studies of several patients where the RIS names none, and what only patient and day speak for unless it is one alone.

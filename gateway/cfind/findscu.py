@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
+import structlog
 from pydicom.dataset import Dataset
 
-from gateway.cfind import answer, question
+from gateway.cfind import answer, question, whole
 from gateway.cfind.accession_forms import Form, forms
 from gateway.cfind.evidence import (
     ACCEPTED,
@@ -26,6 +27,7 @@ from gateway.cfind.evidence import (
     undecided,
 )
 from gateway.cfind.select import EXACT_FORM, Found
+from gateway.cfind.whole import Part, Whole
 from gateway.dicom.association import Deadlines, Scu
 from gateway.dicom.identifier import text
 from gateway.dicom.listing import list_images
@@ -41,6 +43,8 @@ STUDY_CAP: Final = 200
 """Studies of one accession number; more means that the PACS ignores the key."""
 SERIES_CAP: Final = 5000
 CANARY_CAP: Final = 20
+LEAST_LIMIT: Final = 20
+"""Rows. No PACS cuts an answer off below that without a word: there the number of series that it told was wrong."""
 IDLE_SECONDS: Final = 5.0
 """An association that nobody needs is a slot of the PACS and a thread of ours (A6, B1)."""
 
@@ -164,7 +168,6 @@ class Finder:
         seen: list[Seen] = []
         judged, template, dropped = Judged(), EXACT_FORM, 0
         for form in forms(accession, self._forms):
-            about.beat()
             studies, lost = self._studies(form, about)
             judged = judge(seen := [*seen, *studies], about.look.decided)
             template, dropped = form.template, dropped + lost
@@ -178,7 +181,8 @@ class Finder:
         return Found(taken, template, dropped, judged.candidates, judged.doubt)
 
     def _studies(self, form: Form, about: _About) -> tuple[list[Seen], int]:
-        rows = self._ask(question.studies(form.accession, self._keys, self._patient(about.ris)), STUDY_CAP)
+        asked = question.studies(form.accession, self._keys, self._patient(about.ris))
+        rows = self._all(whole.studies(self._parts(STUDY_CAP, about.beat), asked), STUDY_CAP)
         found, dropped = answer.studies(rows, form.accession, self._keys.study)
         seen, lost = self._seen(found, form.template, about)
         proven = [one for one in seen if not form.cut or one.agrees]
@@ -190,8 +194,8 @@ class Finder:
         window = days(ris.study_date) if ris else None
         if ris is None or window is None or not question.searchable(ris.patient_id):
             return Judged(), 0
-        about.beat()
-        rows = self._ask(question.studies_of_patient(ris.patient_id, window, self._keys), STUDY_CAP)
+        asked = question.studies_of_patient(ris.patient_id, window, self._keys)
+        rows = self._all(whole.studies(self._parts(STUDY_CAP, about.beat), asked), STUDY_CAP)
         found, dropped = answer.studies_of_patient(rows, ris.patient_id, window, self._keys.study)
         seen, lost = self._seen(found, PATIENT_DATE, about)
         return judge_by_day(seen, ris, about.look.decided), dropped + lost
@@ -209,10 +213,10 @@ class Finder:
         return seen, dropped
 
     def _series(self, study: FoundStudy, beat: Callable[[], object]) -> tuple[list[FoundSeries], int]:
-        beat()
         patient = str(study.attributes.get("PatientID") or "")
         parents = self._scu.keys(patient, StudyInstanceUID=study.StudyInstanceUID)
-        rows = self._ask(question.series(parents, self._keys), SERIES_CAP)
+        asked = question.series(parents, self._keys)
+        rows = self._all(whole.series(self._parts(SERIES_CAP, beat), asked, study), SERIES_CAP)
         series, dropped = answer.series(rows, study.StudyInstanceUID, self._keys.series)
         return [self._counted(one, patient, beat) for one in series], dropped
 
@@ -236,11 +240,42 @@ class Finder:
     def _ask(self, identifier: Dataset, row_cap: int) -> list[Dataset]:
         return self._whole(self._timed(lambda: self._scu.find(identifier, row_cap=row_cap)))
 
+    def _parts(self, row_cap: int, beat: Callable[[], object]) -> Callable[[Dataset], Part]:
+        """How the parts of a question are asked; one that is cut off comes back as such."""
+
+        def ask(identifier: Dataset) -> Part:
+            beat()
+            try:
+                rows = self._timed(lambda: self._scu.find(identifier, row_cap=row_cap))
+                return Part(rows, self._cut(rows))
+            except Retry as err:
+                if err.reason != whole.CUT:
+                    raise
+                return Part((), err)
+
+        return ask
+
+    def _all(self, found: Whole, row_cap: int) -> Sequence[Dataset]:
+        """What was put together. An answer that was cut off without a word tells where this PACS cuts."""
+        if found.noticed >= LEAST_LIMIT and not self._limit:
+            self._limit = found.noticed
+            structlog.get_logger().warning("find.limit-noticed", pacs=self._name, rows=found.noticed)
+        if len(found.rows) > 2 * row_cap:  # each may be there twice, from the whole and from a part
+            raise Retry("find.too-many", f"more than {row_cap} rows: the PACS may ignore a matching key")
+        return found.rows
+
     def _whole(self, rows: list[T]) -> list[T]:
-        """As many rows as this PACS gives at most are not all of them (F7). Raises Retry."""
-        if self._limit and len(rows) >= self._limit:
-            raise Retry("find.truncated", f"{len(rows)} rows: this PACS cuts answers off at {self._limit}")
+        """Raises Retry when it is not."""
+        cut = self._cut(rows)
+        if cut:
+            raise cut
         return rows
+
+    def _cut(self, rows: Sequence[object]) -> Retry | None:
+        """As many rows as this PACS gives at most are not all of them (F7)."""
+        if not self._limit or len(rows) < self._limit:
+            return None
+        return Retry(whole.CUT, f"{len(rows)} rows: this PACS cuts answers off at {self._limit}")
 
     def _timed(self, ask: Callable[[], T]) -> T:
         start = time.monotonic()

@@ -39,6 +39,15 @@ def identifier(level: str, matching: Mapping[str, str], returned: frozenset[str]
     return ds
 
 
+def narrowed(keys: Dataset, **matching: str) -> Dataset:
+    """The same question with further matching keys."""
+    ds = Dataset()
+    ds.update(keys)
+    for keyword, value in matching.items():
+        _put(ds, keyword, value)
+    return ds
+
+
 def askable(keyword: str) -> bool:
     """Whether a plain, zero-length return key of that name can be made."""
     tag = tag_for_keyword(keyword)
