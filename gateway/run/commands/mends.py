@@ -14,6 +14,7 @@ MENDS: Final[Mapping[str, str]] = MappingProxyType({
     "pacs.rejected": "it refuses us: its administrator sees why in its log; both AE titles must be known on both sides",
     "pacs.busy": "it has no association left for us: try again, or ask for a higher limit",
     "pacs.aborted": "it broke off: does it know our AE title, and does it want TLS (`tls` of the [[pacs]])?",
+    "pacs.hung-up": "one side speaks TLS and the other does not: compare `tls` of the [[pacs]] with its own settings for this port",
     "pacs.tls": "`ca` must name the authority that signed its certificate, `host` a name in it; and this port must want TLS",
     "pacs.context-refused": "it does not offer this service to us: its administrator allows query and retrieval for our AE title",
     "pacs.echo-refused": "it refuses C-ECHO: its administrator allows verification for our AE title",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from gateway.cstore.space import free_bytes
 from gateway.deliver.sink import Sink
-from gateway.errors import Fatal, GatewayError
+from gateway.errors import Fatal, GatewayError, Refused, Retry
 from gateway.run import wiring
 from gateway.run.commands.canary import Canary
 from gateway.run.commands.clock import SET, clock_fault, told
@@ -18,7 +20,9 @@ from gateway.run.commands.key import fault_of
 from gateway.run.commands.mends import mend
 from gateway.run.commands.status import ask, size
 from gateway.run.receivers import listen
-from gateway.settings import Settings
+from gateway.settings import Pacs, Settings
+
+KNOCK_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Probed:
 def probes(settings: Settings) -> Iterator[Callable[[], Probed]]:
     """Everything to try, in the order of the flow; then this machine."""
     for pacs in settings.pacs:
-        yield partial(_tried, "pacs", pacs.name, Canary(pacs, settings.receiver.ae_title).sing)
+        yield partial(_tried, "pacs", pacs.name, partial(_sing, pacs, settings.receiver.ae_title))
     for project in settings.project:
         if project.source is not None:
             yield partial(_tried, "query", project.name, partial(_columns, settings, project.name))
@@ -57,6 +61,24 @@ def _tried(what: str, name: str, attempt: Callable[[], str]) -> Probed:
         return Probed(
             what, name, ok=False, detail=found, mend=mend(what, err.reason, err.detail), unreachable=unreachable
         )
+
+
+def _sing(pacs: Pacs, calling_ae: str) -> str:
+    """As the canary does; where it gets no association, whether that is for want of a listener."""
+    try:
+        return Canary(pacs, calling_ae).sing()
+    except Retry as err:
+        if err.reason == "pacs.unreachable" and _listens(pacs):
+            raise Refused("pacs.hung-up", "the port is open, and it hangs up before DICOM begins") from None
+        raise
+
+
+def _listens(pacs: Pacs) -> bool:
+    try:
+        socket.create_connection((pacs.host, pacs.port), timeout=KNOCK_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _columns(settings: Settings, project: str) -> str:
