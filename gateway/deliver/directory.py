@@ -19,6 +19,7 @@ from typing import Final
 
 from gateway.deliver import copy, header
 from gateway.deliver.layout import Layout
+from gateway.deliver.manifest import Manifests, encoders
 from gateway.deliver.remove import remove_files
 from gateway.deliver.sink import Receipt, digest
 from gateway.errors import Refused, Retry
@@ -38,6 +39,7 @@ class DirectorySink:
         self._name = f"directory:{settings.path}"
         self._root = settings.path
         self._layout = Layout(settings.layout)
+        self._manifests = Manifests(self._root, self._layout, encoders(settings.manifests))
         self._prepared: set[Path] = set()
 
     @property
@@ -82,7 +84,7 @@ class DirectorySink:
     def remove(self, PatientID: str) -> int:
         """As `remove.Removes` says. Raises Retry("sink.unwritable", uncharged)."""
         self._prepared.clear()
-        return remove_files(self._root, self._layout, PatientID)
+        return remove_files(self._root, self._layout, self._manifests, PatientID)
 
     def _write(self, file: Path, target: Path) -> bool:
         """False when somebody else put a file there first."""

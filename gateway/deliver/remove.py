@@ -14,6 +14,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from gateway.deliver import copy, header
 from gateway.deliver.layout import Layout
+from gateway.deliver.manifest import Manifests
 from gateway.errors import Refused, Retry
 
 PART: Final = ".part"
@@ -36,7 +37,7 @@ class Removes(Protocol):
         ...
 
 
-def remove_files(root: Path, layout: Layout, PatientID: str) -> int:
+def remove_files(root: Path, layout: Layout, manifests: Manifests, PatientID: str) -> int:
     """As `Removes.remove`, in a folder. Raises Retry("sink.unwritable")."""
     removed = 0
     try:
@@ -46,6 +47,7 @@ def remove_files(root: Path, layout: Layout, PatientID: str) -> int:
         for folder in list(_folders(root, above)):
             removed += _remove_from(folder, name, PatientID)
             _tidy(root, folder, layout)
+        manifests.forget(PatientID)
     except OSError as err:
         raise Retry("sink.unwritable", f"directory:{root} cannot be changed ({err.strerror})", charge=False) from None
     return removed

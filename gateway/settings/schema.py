@@ -142,6 +142,7 @@ class DirectorySink(Part):
     type: Literal["directory"] = "directory"
     path: kinds.AbsolutePath
     layout: kinds.Layout = LAYOUT
+    manifests: Literal["csv", "csv+parquet"] | None = None  # tables of what lies there, in its folder `manifests`
     max_rate: kinds.Rate | None = None
 
 

@@ -22,6 +22,8 @@ PLANTED = {
     "door-schedule": ("gateway/run/worker.py", "import apscheduler"),
     "door-terminal": ("gateway/accession/csvfile.py", "import click"),
     "door-configuration": ("gateway/model.py", "import pydantic"),
+    "door-archives": ("gateway/deliver/courier.py", "import urllib3"),
+    "door-tables": ("gateway/deliver/manifest.py", "import arro3.core"),
     "door-rules": ("gateway/cfind/select.py", "import rule_engine"),
     "door-pixels": ("gateway/deidentify/walker.py", "import numpy"),
 }

@@ -1,0 +1,208 @@
+"""Manifests: what lies in a directory, as tables beside the data, so that a cohort is loaded without opening DICOM.
+
+`manifests/series/DAY/SeriesInstanceUID.csv`: one line for each instance. `manifests/days/DAY.csv`: one line for each series whose
+first instance came to the archive on that day (UTC); what comes later is counted there too, so that no series is on two days.
+Beside each `.csv`, where it is asked for, the same as `.parquet`. Every value is pseudonymous: it stands in the clean file as it
+stands here, or is a count, a size, a digest. Each file is whole at any moment: written aside, synced, renamed.
+
+The lines of a day are made anew from those of its series, when a series' manifest is newer: nothing is remembered between lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import io
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from gateway.deliver import copy, header
+from gateway.deliver.layout import Layout, safe
+from gateway.errors import Fatal
+
+FOLDER: Final = "manifests"
+READ: Final = (
+    "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality", "StudyDate", "SeriesDate",
+    "InstanceNumber",
+)  # fmt: skip
+INSTANCE: Final = (*READ, "File", "Size", "SHA256", "Profile", "Day")
+SERIES: Final = (
+    "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "StudyDate", "SeriesDate", "Instances", "Size", "SHA256",
+    "Profile", "Day",
+)  # fmt: skip
+NUMBERS: Final = frozenset({"InstanceNumber", "Size", "Instances"})
+DATES: Final = frozenset({"StudyDate", "SeriesDate", "Day"})  # as in a data set: YYYYMMDD; ISO in the tables
+
+PARQUET: Final = "csv+parquet"
+SUFFIXES: Final = frozenset({".csv", ".parquet"})
+
+Row = Mapping[str, str]
+Encode = Callable[[Sequence[str], Sequence[Row]], bytes]
+"""Columns and rows -> the content of a file."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """One file of the outbox that the archive has confirmed. `profile`: of the de-identification."""
+
+    file: Path
+    size: int
+    sha256: str
+    profile: str
+
+
+def encoders(kind: str | None) -> Mapping[str, Encode]:
+    """Of the setting `manifests`, besides CSV. Raises Fatal("deliver.missing")."""
+    if kind != PARQUET:
+        return {}
+    try:
+        from gateway.deliver.parquet import as_parquet
+    except ImportError:
+        told = f'manifests = "{PARQUET}" needs arro3-io: install the extra, pacs-gateway[parquet]'
+        raise Fatal("deliver.missing", told) from None
+    return {".parquet": as_parquet}
+
+
+def as_csv(columns: Sequence[str], rows: Sequence[Row]) -> bytes:
+    """RFC 4180, but for lines that end as everywhere on Unix."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row.get(column, "") for column in columns] for row in rows)
+    return text.getvalue().encode()
+
+
+class Manifests:
+    """Of one archive. `encoders`: suffix -> how; `.csv` is always among them, and what is read back. Raises OSError."""
+
+    def __init__(self, root: Path, layout: Layout, encoders: Mapping[str, Encode]) -> None:
+        self._archive, self._root, self._layout = root, root / FOLDER, layout
+        self._encoders = {".csv": as_csv, **encoders}
+
+    def add(self, files: Sequence[Delivered], *, day: str) -> None:
+        """The instances of one series, on top of those that are there. `day`: YYYYMMDD. Raises Refused, Retry as `header.read`."""
+        if not files:
+            return
+        if not self._archive.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "the archive's root is missing")
+        found = [(one, header.read(one.file, self._layout.keywords.union(READ))) for one in files]
+        uid = found[0][1]["SeriesInstanceUID"]
+        path = self._series(uid, _shown("Day", day))
+        rows = {row["SOPInstanceUID"]: row for row in _read(path)}
+        for one, values in found:
+            rows[values["SOPInstanceUID"]] = {
+                **{column: _shown(column, values[column]) for column in READ}, "File": str(self._layout.place(values)),
+                "Size": str(one.size), "SHA256": one.sha256, "Profile": one.profile, "Day": path.parent.name,
+            }  # fmt: skip
+        self._write(path, INSTANCE, sorted(rows.values(), key=lambda row: row["SOPInstanceUID"]))
+
+    def bring_up(self) -> int:
+        """The days whose series have changed since. Returns how many."""
+        series = self._root / "series"
+        folders = sorted(p for p in series.iterdir() if p.is_dir()) if series.is_dir() else []
+        return sum(self._day(folder) for folder in folders)
+
+    def forget(self, PatientID: str) -> None:
+        """Nothing is left of that patient's lines."""
+        for path in sorted(self._root.glob("series/*/*.csv")):
+            rows = _read(path)
+            left = [row for row in rows if row["PatientID"] != PatientID]
+            if len(left) < len(rows):
+                self._write(path, INSTANCE, left)
+        self.bring_up()
+
+    def _series(self, uid: str, day: str) -> Path:
+        """Where its manifest is, on whichever day it began; else where it will be."""
+        name = f"{safe(uid)}.csv"
+        there = next(iter(self._root.glob(f"series/*/{name}")), None)
+        return there or self._root / "series" / day / name
+
+    def _day(self, folder: Path) -> bool:
+        path = self._root / "days" / f"{folder.name}.csv"
+        changed = folder.stat().st_mtime_ns
+        if path.exists() and path.stat().st_mtime_ns >= changed:
+            return False
+        rows = [_summed(instances) for file in sorted(folder.glob("*.csv")) if (instances := _read(file))]
+        self._write(path, SERIES, rows)
+        for file in self._files(path):  # as old as what it was made from: what came meanwhile is newer
+            if file.exists():
+                os.utime(file, ns=(changed, changed))
+        if not rows:
+            with contextlib.suppress(OSError):  # a series is just coming
+                folder.rmdir()
+        return True
+
+    def _files(self, path: Path) -> list[Path]:
+        return [path.with_name(path.stem + suffix) for suffix in self._encoders]
+
+    def _write(self, path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """The CSV last: it says that the others are there. No rows: no file."""
+        if rows:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        for file in reversed(self._files(path)):
+            if rows:
+                _replace(file, self._encoders[file.suffix](columns, rows))
+            else:
+                file.unlink(missing_ok=True)
+        for suffix in SUFFIXES - self._encoders.keys():  # of another configuration, and no longer true
+            path.with_suffix(suffix).unlink(missing_ok=True)
+        if path.parent.is_dir():
+            copy.sync_folder(path.parent)
+
+
+def _summed(instances: Sequence[Row]) -> Row:
+    """A series in one line. Its digest is that of its instances' digests in the order of their UIDs, one a line."""
+    digests = "".join(f"{row['SHA256']}\n" for row in instances)
+    profiles = sorted({row["Profile"] for row in instances})
+    return {
+        **{column: instances[0].get(column, "") for column in SERIES},
+        "Instances": str(len(instances)),
+        "Size": str(sum(int(row["Size"]) for row in instances)),
+        "SHA256": sha256(digests.encode()).hexdigest(),
+        "Profile": " ".join(profiles),
+    }
+
+
+def _shown(column: str, value: str) -> str:
+    """Dates as ISO 8601, whole numbers as such; what is none is left out of its column."""
+    text = value.strip()
+    if column in DATES:
+        return _iso(text)
+    if column in NUMBERS:
+        return text if text.lstrip("+-").isdigit() and text.isascii() else ""
+    return text
+
+
+def _iso(day: str) -> str:
+    try:
+        return date.fromisoformat(day).isoformat()
+    except ValueError:
+        return ""
+
+
+def _read(path: Path) -> list[Row]:
+    """[] when there is none."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return []
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with copy.locked(part) as fd, os.fdopen(fd, "wb", closefd=False) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(fd)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)

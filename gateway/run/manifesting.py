@@ -1,0 +1,62 @@
+"""Manifests of the directories that ask for them: written when every archive has confirmed a series, before its clean files go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.deliver.layout import Layout
+from gateway.deliver.manifest import Delivered, Manifests, encoders
+from gateway.model import LedgerLine, Outcome
+from gateway.settings import DirectorySink, Project
+from gateway.state.outbox import Outbox
+
+EVERY = "1m"
+
+
+@dataclass(frozen=True)
+class Manifested:
+    """A project's outbox as its couriers see it. A manifest that cannot be written keeps the files: they are confirmed again."""
+
+    outbox: Outbox
+    manifests: Sequence[Manifests]
+    clock: Callable[[], float] = time.time
+
+    def files(self, series: str) -> list[Path]:
+        return self.outbox.files(series)
+
+    def ledger(self, series: str) -> dict[str, LedgerLine]:
+        return self.outbox.ledger(series)
+
+    def path(self, series: str, name: str) -> Path:
+        return self.outbox.path(series, name)
+
+    def remove(self, series: str, files: Sequence[Path]) -> bool:
+        """Raises OSError."""
+        if files:
+            delivered = _delivered(self.outbox.ledger(series), files)
+            for one in self.manifests:
+                one.add(delivered, day=time.strftime("%Y%m%d", time.gmtime(self.clock())))
+        return self.outbox.remove(series, files)
+
+    def bring_up(self) -> int:
+        """The days' manifests. Raises OSError."""
+        return sum(one.bring_up() for one in self.manifests)
+
+
+def make_manifests(project: Project) -> list[Manifests]:
+    """Of its directories that ask for them. Raises Fatal("deliver.missing")."""
+    return [
+        Manifests(one.path, Layout(one.layout), encoders(one.manifests))
+        for one in project.deliver
+        if isinstance(one, DirectorySink) and one.manifests
+    ]
+
+
+def _delivered(ledger: Mapping[str, LedgerLine], files: Sequence[Path]) -> list[Delivered]:
+    """What the ledger says of these files."""
+    lines = {line.file: line for line in ledger.values() if line.outcome is Outcome.KEPT}
+    known = [(file, lines[file.name]) for file in files if file.name in lines]
+    return [Delivered(file, line.size, line.sha256, line.profile) for file, line in known]

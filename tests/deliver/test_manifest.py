@@ -1,0 +1,181 @@
+"""Manifests: what a data manager reads is what lies there, on the day it came, whole at any moment, and without the withdrawn."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from datetime import date
+from pathlib import Path
+
+import pytest
+from arro3.io import read_parquet
+from pydicom import dcmread
+
+from gateway.deliver.directory import DirectorySink
+from gateway.deliver.layout import Layout
+from gateway.deliver.manifest import INSTANCE, SERIES, Delivered, Manifests
+from gateway.deliver.parquet import as_parquet
+from gateway.settings import DirectorySink as Settings
+from tests.deliver.clean import LAYOUT, clean_file
+
+TODAY, TOMORROW = "20261126", "20261127"
+
+
+class Site:
+    """An archive with manifests, filled series by series."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.root = folder, folder / "archive"
+        self.root.mkdir()
+        self.sink = DirectorySink(Settings(path=self.root, manifests="csv+parquet"))
+        self.manifests = Manifests(self.root, Layout(LAYOUT), {".parquet": as_parquet})
+
+    def deliver(self, *numbers: int, series: int = 1, patient: str = "CHEST-A", day: str = TODAY) -> list[Path]:
+        study, own = f"2.25.7{series}", f"2.25.8{series}"
+        files = [
+            clean_file(
+                self.folder / "outbox",
+                n,
+                PatientID=patient,
+                StudyInstanceUID=study,
+                SeriesInstanceUID=own,
+                StudyDate="20240503",
+            )
+            for n in numbers
+        ]
+        for file in files:
+            self.sink.put(file)
+        self.manifests.add([delivered(file) for file in files], day=day)
+        return files
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        with (self.root / "manifests" / name).open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def names(self) -> list[str]:
+        folder = self.root / "manifests"
+        return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def delivered(file: Path) -> Delivered:
+    raw = file.read_bytes()
+    return Delivered(file, len(raw), hashlib.sha256(raw).hexdigest(), "profile-1")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_each_line_of_a_series_says_what_its_file_says(site: Site) -> None:
+    site.deliver(2, 1, 3)
+    rows = site.table("series/2026-11-26/2.25.81.csv")
+    assert [row["InstanceNumber"] for row in rows] == ["1", "2", "3"] and tuple(rows[0]) == INSTANCE
+    for row in rows:
+        path = site.root / row["File"]
+        ds = dcmread(path)
+        for keyword in (
+            "PatientID",
+            "StudyInstanceUID",
+            "SeriesInstanceUID",
+            "SOPInstanceUID",
+            "SOPClassUID",
+            "Modality",
+        ):
+            assert row[keyword] == str(ds[keyword].value)
+        assert (row["StudyDate"], row["SeriesDate"], row["Day"], row["Profile"]) == (
+            "2024-05-03",
+            "",
+            "2026-11-26",
+            "profile-1",
+        )
+        assert (int(row["Size"]), row["SHA256"]) == (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_a_day_has_a_line_for_each_series(site: Site) -> None:
+    site.deliver(1, 2)
+    site.deliver(3, series=2, patient="CHEST-B")
+    assert site.manifests.bring_up() == 1
+    rows = site.table("days/2026-11-26.csv")
+    assert tuple(rows[0]) == SERIES
+    assert [(r["PatientID"], r["SeriesInstanceUID"], r["Instances"]) for r in rows] == [
+        ("CHEST-A", "2.25.81", "2"), ("CHEST-B", "2.25.82", "1"),
+    ]  # fmt: skip
+    digests = "".join(f"{r['SHA256']}\n" for r in site.table("series/2026-11-26/2.25.81.csv"))
+    assert rows[0]["SHA256"] == hashlib.sha256(digests.encode()).hexdigest()
+    assert int(rows[0]["Size"]) == sum(int(r["Size"]) for r in site.table("series/2026-11-26/2.25.81.csv"))
+
+
+def test_what_comes_later_is_counted_on_the_first_day_and_nothing_is_there_twice(site: Site) -> None:
+    site.deliver(1)
+    site.manifests.bring_up()
+    site.deliver(1, 2, day=TOMORROW)
+    assert site.manifests.bring_up() == 1
+    assert [r["Instances"] for r in site.table("days/2026-11-26.csv")] == ["2"]
+    assert not any("2026-11-27" in name for name in site.names())
+
+
+def test_a_day_is_made_anew_only_when_something_came(site: Site) -> None:
+    site.deliver(1)
+    assert [site.manifests.bring_up() for _ in range(3)] == [1, 0, 0]
+    site.deliver(2, series=2)
+    again = Manifests(site.root, Layout(LAYOUT), {".parquet": as_parquet})  # in another life
+    assert [again.bring_up() for _ in range(2)] == [1, 0]
+
+
+def test_parquet_says_the_same_with_types(site: Site) -> None:
+    site.deliver(1, 2)
+    site.manifests.bring_up()
+    for name in ("series/2026-11-26/2.25.81", "days/2026-11-26"):
+        table = read_parquet(site.root / "manifests" / f"{name}.parquet").read_all()
+        columns = {str(key): table[str(key)].to_pylist() for key in table.column_names}
+        plain = site.table(f"{name}.csv")
+        assert {type(v) for v in columns["Size"]} == {int} and {type(v) for v in columns["StudyDate"]} == {date}
+        shown = [{k: "" if columns[k][n] is None else str(columns[k][n]) for k in columns} for n in range(len(plain))]
+        assert shown == plain
+
+
+def test_without_parquet_none_is_left_of_another_time(site: Site) -> None:
+    site.deliver(1)
+    Manifests(site.root, Layout(LAYOUT), {}).add([delivered(f) for f in site.deliver(2)], day=TODAY)
+    assert site.names() == ["series/2026-11-26/2.25.81.csv"]
+
+
+def test_a_withdrawn_patient_is_in_no_manifest(site: Site) -> None:
+    site.deliver(1, 2)
+    site.deliver(3, series=2, patient="CHEST-B")
+    site.deliver(4, series=3, day=TOMORROW)
+    site.manifests.bring_up()
+    site.sink.remove("CHEST-A")
+    assert [r["PatientID"] for r in site.table("days/2026-11-26.csv")] == ["CHEST-B"]
+    found = [p for p in (site.root / "manifests").rglob("*") if p.is_file() and b"CHEST-A" in p.read_bytes()]
+    assert found == [] and not any("2026-11-27" in name or "2.25.83" in name for name in site.names())
+    assert len(site.names()) == 2 + 2 and site.manifests.bring_up() == 0
+
+
+def test_killed_while_writing_the_former_one_is_whole(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.deliver(1)
+    before = (site.root / "manifests" / "series" / "2026-11-26" / "2.25.81.csv").read_bytes()
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    more = [delivered(f) for f in site_files(site)]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="space"):
+            site.manifests.add(more, day=TODAY)
+    assert (site.root / "manifests" / "series" / "2026-11-26" / "2.25.81.csv").read_bytes() == before
+    assert not list(site.root.rglob(".*.part"))
+
+
+def site_files(site: Site) -> list[Path]:
+    return [clean_file(site.folder / "outbox", n, PatientID="CHEST-A", SeriesInstanceUID="2.25.81") for n in (5, 6)]
+
+
+def test_no_folder_is_made_where_no_archive_is(tmp_path: Path) -> None:
+    none = Manifests(tmp_path / "gone", Layout(LAYOUT), {})
+    with pytest.raises(FileNotFoundError):
+        none.add([delivered(clean_file(tmp_path / "outbox"))], day=TODAY)
+    assert none.bring_up() == 0 and not (tmp_path / "gone").exists()
