@@ -24,6 +24,7 @@ REMEMBERED: Final = 1.0
 """Seconds that an answer of the store or a ledger may be old."""
 
 LEAK: Final = "verify."
+PATIENT_DIFFERS: Final = "patient.differs"
 
 
 class Store(Protocol):
@@ -46,12 +47,12 @@ class Stored(Protocol):
 
 class Files(Protocol):
     def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored: ...
+    def note(self, series: str, line: LedgerLine) -> None: ...
 
 
 class Outbox(Files, Protocol):
     @property
     def held(self) -> Files | None: ...
-    def note(self, series: str, line: LedgerLine) -> None: ...
     def ledger(self, series: str) -> Mapping[str, LedgerLine]: ...
 
 
@@ -77,6 +78,7 @@ class Arrival:
     instance: str
     data: Buffer = field(repr=False)
     transfer_syntax: str
+    patient: str = field(default="", repr=False)
 
 
 class Receive:
@@ -118,7 +120,8 @@ class Receive:
         if not rows:
             self._tell("", Outcome.UNSOLICITED, reason="study.unsolicited")
             return NOT_AUTHORISED
-        arrival = Arrival(self._store.instance_hash(ids.SOPInstanceUID), incoming.data, incoming.transfer_syntax)
+        instance = self._store.instance_hash(ids.SOPInstanceUID)
+        arrival = Arrival(instance, incoming.data, incoming.transfer_syntax, ids.PatientID)
         wanted = claims(rows, self._store.series_hash(ids.SeriesInstanceUID))
         return max([self._serve(claim, arrival) for claim in wanted])  # SUCCESS is the lowest: each project is served
 
@@ -153,7 +156,7 @@ class Receive:
         if dropped is None and claim.row is not None:
             result = self._clean(claim.row, arrival)
             if isinstance(result, Kept | Held):
-                self._keep(claim.row, arrival, result)
+                self._keep(claim.row, arrival, of_its_patient(result, claim.row, arrival))
                 return
             dropped = result
         if dropped is not None:
@@ -176,6 +179,8 @@ class Receive:
             self._keep_again(row, noted)
             return
         stored = files.keep(row.key, clean.SOPInstanceUID, clean.parts)
+        if reason.startswith(PATIENT_DIFFERS):  # no screening of its pixels can let it go
+            files.note(row.key, LedgerLine(arrival.instance, outcome, reason, stored.path.name))
         noted = None if stored.new else self._noted(row.key, arrival.instance)
         if noted:
             self._keep_again(row, noted)
@@ -220,6 +225,15 @@ class Receive:
         self._count.add("instances_received_total", project=project, result="deferred")
         self._log.error("instance.deferred", project=project, reason=reason)
         return OUT_OF_RESOURCES
+
+
+def of_its_patient(clean: Kept | Held, row: Row, arrival: Arrival) -> Kept | Held:
+    """Held where its header names another patient than C-FIND did (D6): whose it is, a person decides."""
+    told = (row.patient, arrival.patient)
+    if not row.patient or row.patient == arrival.patient or not all(text.isascii() for text in told):
+        return clean
+    reason = f"{PATIENT_DIFFERS}.{clean.reason}" if isinstance(clean, Held) else PATIENT_DIFFERS
+    return Held(clean.parts, clean.SOPInstanceUID, clean.profile, reason)
 
 
 def _is_decided(line: LedgerLine) -> bool:

@@ -22,7 +22,7 @@ IMPLICIT_LE: Final = "1.2.840.10008.1.2"
 EXPLICIT_BE: Final = "1.2.840.10008.1.2.2"
 DEFLATED_LE: Final = "1.2.840.10008.1.2.1.99"
 
-SOP_INSTANCE, STUDY, SERIES = 0x00080018, 0x0020000D, 0x0020000E
+SOP_INSTANCE, PATIENT, STUDY, SERIES = 0x00080018, 0x00100020, 0x0020000D, 0x0020000E
 META_SYNTAX = 0x00020010
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED: Final = 0xFFFFFFFF
@@ -51,11 +51,12 @@ ReadHeader = Callable[[memoryview, int, str], Header]
 
 @dataclass(frozen=True)
 class Ids:
-    """Whose instance this is. Original UIDs: kept out of repr."""
+    """Whose instance this is. Original values: kept out of repr."""
 
     StudyInstanceUID: str = field(repr=False)
     SeriesInstanceUID: str = field(repr=False)
     SOPInstanceUID: str = field(repr=False)
+    PatientID: str = field(default="", repr=False, compare=False)
 
 
 class Unreadable(Exception):
@@ -191,12 +192,12 @@ def _ids(view: memoryview, header: ReadHeader, endian: str) -> Ids:
             at = after_items(view, start, header if vr != b"UN" else implicit, endian, MAX_DEPTH)
         else:
             at = start + length
-            if tag in (SOP_INSTANCE, STUDY, SERIES) and at <= end:
+            if tag in (SOP_INSTANCE, PATIENT, STUDY, SERIES) and at <= end:
                 found[tag] = _text(view[start:at])
         last = tag
     if not (found.get(STUDY) and found.get(SERIES) and found.get(SOP_INSTANCE)):
         raise Unreadable
-    return Ids(found[STUDY], found[SERIES], found[SOP_INSTANCE])
+    return Ids(found[STUDY], found[SERIES], found[SOP_INSTANCE], found.get(PATIENT, ""))
 
 
 def explicit(view: memoryview, at: int, endian: str) -> Header:

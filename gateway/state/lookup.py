@@ -18,8 +18,13 @@ def expected(c: Connection, seal: Seal, StudyInstanceUID: str) -> tuple[Expected
     rows = c.execute(wanted.order_by(series.c.id)).all()
     own = _own(c, seal, [r.id for r in rows])
     return tuple(
-        Expected(r.series_hash, r.project, r.key, r.state, own.get(r.id, frozenset()), is_open(r)) for r in rows
+        Expected(r.series_hash, r.project, r.key, r.state, own.get(r.id, frozenset()), is_open(r), _patient(seal, r))
+        for r in rows
     )
+
+
+def _patient(seal: Seal, r: Row[Any]) -> str:
+    return seal.open_up(r.sealed, owner=r.key).get("patient", "")
 
 
 def is_open(row: Row[Any]) -> bool:

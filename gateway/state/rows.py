@@ -65,7 +65,9 @@ class SeriesClaim:
 class Expected:
     """One (project, series) of a study we asked for. `own`: values of the request that no output may hold.
 
-    `again`: it was pushed and nothing of it was kept, which the next instance may change.
+    `patient`: the PatientID that C-FIND told of it, as long as it is known.
+    `again`: it was pushed and nothing of it was kept, which the next instance may change. `patient`: the PatientID that C-FIND told,
+    as long as it is known.
     """
 
     series_hash: str
@@ -74,6 +76,7 @@ class Expected:
     state: str
     own: frozenset[str] = field(repr=False)
     again: bool = False
+    patient: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -188,3 +188,13 @@ def test_f5_the_next_pacs_may_have_the_right_one(state: Opened) -> None:
         assert searching(state, first, second).step(1000.0)
     (request,) = state.views.requests()
     assert request.state == "planned" and standings(state) == [("left", "evidence.patient"), ("taken", "")]
+
+
+@pytest.mark.catalogue("D6")
+def test_d6_the_receiver_is_told_whose_series_it_is(state: Opened) -> None:
+    ask(state, "4711", "", DAY)
+    with ScriptedPacs(find=archive(study("1.1", "4711", "PID-1"))) as pacs:
+        assert searching(state, pacs).step(1000.0)
+    (expected,) = state.store.expected("1.1")
+    assert expected.patient == "PID-1"
+    assert "PID-1" not in repr(expected)

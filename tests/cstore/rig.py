@@ -30,6 +30,7 @@ class Expects:
     series_hash: str = f"hash of {SERIES}"
     own: frozenset[str] = frozenset({"SYN-AN-1"})
     again: bool = False
+    patient: str = ""
 
 
 class FakeStore:
