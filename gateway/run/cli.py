@@ -20,11 +20,17 @@ from gateway.errors import BadConfiguration, GatewayError
 from gateway.run.commands.exits import DONE, NOT_WELL, WRONG, exit_code
 
 STANDARD_ERROR: Final = 2
+NO_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
+"""Without it onnxruntime 1.32 puts a device number and a database of what it did into the home folder, to be sent to its maker.
+
+It looks when it is loaded; its own disable_telemetry_events() comes too late. Child processes inherit it.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`argv`: the words after the program's name, by default those of the process. Returns the exit code."""
     sys.excepthook = uncaught
+    os.environ[NO_TELEMETRY] = "1"
     _ready_streams()
     try:
         code = _run(argv)
