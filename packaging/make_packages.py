@@ -107,8 +107,11 @@ def _unpack(archive: Path, into: Path) -> list[Path]:
 # ---- what the packages install
 
 
-def stage(wanted: Wanted, wheel: Path, root: Path) -> None:
-    """The tree of the packages below `root`, but for configuration and scripts, which packaging/package/nfpm.yaml names."""
+def stage(wanted: Wanted, wheel: Path, work: Path) -> None:
+    """The tree of the packages as `work/root`, and beside it what packaging/package/nfpm.yaml names by itself."""
+    for name in ("etc", "systemd"):
+        shutil.copytree(ROOT / name, work / name)
+    root = work / "root"
     home = root / HOME
     home.mkdir(parents=True)
     call([wanted.python, "-m", "venv", "--without-pip", "--symlinks", home], root)
@@ -201,7 +204,6 @@ def pack(wanted: Wanted, work: Path, kinds: Sequence[str]) -> list[Path]:
     for name, value in {
         "VERSION": wanted.version, "REVISION": wanted.revision, "PYTHON": f"{major}.{minor}", "NEXT": f"{major}.{minor + 1}",
         "SOURCE": str(ROOT), "MAINTAINER": MAINTAINER, "COMPRESSION": "zstd:fastest" if wanted.quick else "xz",
-        "RPM_COMPRESSION": "zstd" if wanted.quick else "xz",
     }.items():  # fmt: skip
         text = text.replace(f"@{name}@", value)
     (work / "nfpm.yaml").write_text(text)
@@ -237,8 +239,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not (work / "root").is_dir():
             for old in (*dist.glob("*.whl"), *dist.glob("*.tar.gz")):
                 old.unlink()
-            (work / "root").mkdir(parents=True)
-            stage(wanted, build_python(dist, Path(folder)), work / "root")
+            work.mkdir(parents=True, exist_ok=True)
+            stage(wanted, build_python(dist, Path(folder)), work)
         made = pack(wanted, work, given.only or ["deb", "rpm"])
     for path in sorted({*made, *dist.glob("*.whl"), *dist.glob("*.tar.gz")}):
         print(f"{path.stat().st_size / 1e6:8.1f} MB  {path}")

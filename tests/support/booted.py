@@ -108,8 +108,11 @@ class Booted:
         until = time.monotonic() + deadline
         while not reached():
             assert self._nspawn.poll() is None, f"not {what}: it is down\n{self.console()}"
-            assert time.monotonic() < until, f"not {what} in {deadline} s\n{self.console()}"
+            assert time.monotonic() < until, f"not {what} in {deadline} s\n{self.console()}{self._last_words()}"
             time.sleep(0.05)
+
+    def _last_words(self) -> str:
+        return self.say("journalctl", "--no-pager", "-o", "cat", "-n", "40") if hasattr(self, "leader") else ""
 
     def console(self) -> str:
         return (self._folder / "console").read_text(errors="replace")[-3000:]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.architecture.test_unit import EXPOSURE
 from tests.support.booted import REPOSITORY, Booted
-from tests.support.installed import CONFIG, RIS, UNIT, build, configure, echo, is_ready, journal, show
+from tests.support.installed import CONFIG, RIS, UNIT, asked, build, configure, echo, journal, show
 
 pytestmark = [pytest.mark.systemd, pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -77,7 +77,8 @@ def test_start_fails_while_the_port_is_taken_and_means_receiving_when_it_returns
     assert "receiver.address" in journal(machine)
     machine.run("systemctl", "stop", UNIT)
     start(machine)
-    assert echo(machine, 11112) and is_ready(machine)
+    assert echo(machine, 11112)
+    asked(machine, "/readyz")
     assert show(machine, "Type") == "notify"
 
 
