@@ -10,6 +10,7 @@ database libraries say nothing at all.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
 import sys
@@ -44,6 +45,9 @@ LIBRARIES: Final = logging.WARNING  # what apscheduler and unknown libraries mus
 FRAMES: Final = 12
 _SLUG: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _UID: Final = re.compile(r"[0-2](?:\.\d+){5,}")
+_STACK: Final = re.compile(
+    r'(Current thread|Thread) 0x[0-9a-f]+[^"]{0,80}|  File "[\w./<>-]+", line \d+ in \S{1,80}|Fatal Python error: \w+'
+)
 Event = MutableMapping[str, Any]
 
 
@@ -78,6 +82,22 @@ def install_hooks() -> None:
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
     sys.unraisablehook = _unraisable
+
+
+def again(line: str) -> str | None:
+    """A line of the log as it would be written now; None for what no log of ours can have written, which may hold anything.
+
+    Stacks that Python writes when the watchdog ends it (faulthandler) are file, line and function, and stay.
+    """
+    if _STACK.fullmatch(line):
+        return line
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(event, dict) or not _SLUG.fullmatch(str(event.get("event"))):
+        return None
+    return json.dumps(_fence(None, "", event))
 
 
 def described(error: BaseException) -> dict[str, str]:

@@ -8,6 +8,7 @@ from gateway import __version__
 from gateway.run.commands.audit import audit
 from gateway.run.commands.balance import balance
 from gateway.run.commands.broker import reidentify, withdraw
+from gateway.run.commands.bundle import support_bundle
 from gateway.run.commands.check import check
 from gateway.run.commands.deid import deid
 from gateway.run.commands.explain import explain
@@ -32,6 +33,6 @@ def pacs_gateway() -> None:
 
 for command in (
     run, check, demo, status, requests, balance, explain, find, held, deid, profile, reidentify, withdraw, audit, key,
-    migrate,
+    migrate, support_bundle,
 ):  # fmt: skip
     pacs_gateway.add_command(command)

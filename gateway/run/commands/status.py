@@ -53,11 +53,21 @@ def status(config: Path, as_json: bool) -> int:
 
 def ask(path: Path, what: str) -> tuple[bool, Told]:
     """Whether it answered 200, and the document. Raises Fatal("daemon.unreachable")."""
+    status, body = _answer(path, what)
+    return status == http.HTTPStatus.OK, _document(body)
+
+
+def fetch(path: Path, what: str) -> bytes:
+    """The answer as it is, whatever its status. Raises Fatal("daemon.unreachable")."""
+    return _answer(path, what)[1]
+
+
+def _answer(path: Path, what: str) -> tuple[int, bytes]:
     connection = Health(path)
     try:
         connection.request("GET", what)
         answer = connection.getresponse()
-        return answer.status == http.HTTPStatus.OK, _document(answer.read())
+        return answer.status, answer.read()
     except (OSError, http.client.HTTPException) as err:
         why = getattr(err, "strerror", None) or type(err).__name__
         raise Fatal("daemon.unreachable", f"no daemon answers on {path} ({why}): is it running?") from None
