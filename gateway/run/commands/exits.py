@@ -11,6 +11,7 @@ UNREACHABLE: Final = 3
 
 NOBODY_THERE: Final = frozenset({
     "daemon.unreachable", "pacs.unreachable", "pacs.no-answer", "pacs.aborted", "pacs.busy", "find.timeout", "ris.down", "ris.slow",
+    "state.busy", "state.unreachable",
 })  # fmt: skip
 MISCONFIGURED: Final = (
     "key.file",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway.run import console, daemon, wiring
+from gateway.run import console, daemon, migration, wiring
 from gateway.run.commands.options import config_option, settings_for
 from gateway.run.commands.state import opened
 from gateway.state.db import SCHEMA_VERSION
@@ -41,8 +41,16 @@ def demo(config: Path, folder: Path | None) -> int:  # `config`: every command t
 
 @click.command()
 @config_option
-def migrate(config: Path) -> int:
+@click.option(
+    "--from-sqlite", is_flag=True,
+    help="Move the state from SQLite into the PostgreSQL database of the configuration. The daemon must be stopped.",
+)  # fmt: skip
+def migrate(config: Path, from_sqlite: bool) -> int:
     """Bring the state database to the schema of this version, or make it."""
-    with opened(settings_for(config), create=True):
+    settings = settings_for(config)
+    if from_sqlite:
+        rows = migration.from_sqlite(settings)
+        console.say(f"{rows} rows are in the new database; {settings.state_dir / migration.MOVED} is what was left")
+    with opened(settings, create=True):
         console.say(f"the schema is current: version {SCHEMA_VERSION}")
     return 0

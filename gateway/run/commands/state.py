@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.errors import Fatal
 from gateway.run import wiring
+from gateway.run.nodes import SQLITE
 from gateway.run.wiring import State
 from gateway.settings import Settings
 
@@ -17,7 +18,7 @@ from gateway.settings import Settings
 @contextmanager
 def opened(settings: Settings, *, create: bool = False) -> Iterator[State]:
     """`create`: make it when there is none, else Fatal("state.missing"): a look must not leave an empty one behind."""
-    database = settings.state_dir / "state.sqlite"
+    database = settings.state_dir / ("state.sqlite" if settings.database == SQLITE else "outbox")
     if not os.access(database, os.R_OK | os.W_OK):
         _refuse(settings.state_dir, database, create=create)
     state = wiring.open_state(settings)
