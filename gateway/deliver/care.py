@@ -1,41 +1,42 @@
-"""What the courier and the confirmation share: claiming a series, and giving it back when its sink is in trouble.
+"""What the courier and the confirmation of one archive share: claiming a series, and giving it back when there is trouble.
 
-A sink that is full or gone is not the item's fault: nothing is charged, the series waits, and so does every other
-series of the project, so that one dead archive neither burns through the queue nor holds up the other projects.
+An archive that is full or gone is not the item's fault: nothing is charged, and the archive rests, and with it every
+series that waits for it; other archives of the same project go on. The oldest series is tried first when it has rested.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
 
+from gateway.deliver.breaker import Breaker, wait
 from gateway.deliver.sink import Sink
 from gateway.errors import Refused, Retry
 from gateway.ops.health import Board
+from gateway.ops.metrics import Count
+from gateway.state.progress import Route, Stage
 from gateway.state.rows import SeriesRow
 
-FIRST_WAIT: Final = 30.0  # seconds
-LONGEST_WAIT: Final = 3600.0
 LEASE: Final = 3600.0  # seconds; a restarted node frees its own at once, so this is for a node that is gone for good
 MAX_ATTEMPTS: Final = 8  # charged ones
-
-Sinks = Mapping[str, Sequence[Sink]]
-"""project -> where its files go."""
+STOPPING: Final = "daemon.stopping"
 
 
 class Store(Protocol):
-    """What this room uses of `state.store.Store`. Each call may raise Retry("state.busy")."""
+    """What this room uses of `state.progress.Progress`. Each call may raise Retry("state.busy")."""
 
-    def claim_rows(self, state: str, *, projects: Sequence[str], lease: float, now: float) -> SeriesRow | None: ...
-
-    def settle_row(self, row: SeriesRow, event: str, *, reason: str = "", now: float) -> bool: ...
-
-    def release_row(self, row: SeriesRow, *, reason: str, not_before: float, charge: bool, now: float) -> bool: ...
-
+    def claim(self, stage: Stage, route: Route, *, lease: float, now: float) -> SeriesRow | None: ...
+    def delivered(self, row: SeriesRow, route: Route, *, now: float) -> bool: ...
+    def confirmed(self, row: SeriesRow, route: Route, *, files: Sequence[str], now: float) -> str: ...
+    def lost(self, row: SeriesRow, route: Route, *, most: int, now: float) -> bool: ...
+    def failed(self, row: SeriesRow, *, reason: str, now: float) -> bool: ...
+    def release(self, row: SeriesRow, route: Route, *, reason: str, not_before: float, charge: bool) -> bool: ...
     def late(self, series_key: str, *, now: float) -> bool: ...
 
 
@@ -47,64 +48,101 @@ class Outbox(Protocol):
     def remove(self, series: str, files: Sequence[Path]) -> bool: ...
 
 
-@dataclass
-class Care:
-    """One step's claims and troubles. `resting`: project -> (failures in a row, epoch seconds until which it rests)."""
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """From a project to one of its archives, and who is told. `clock`: epoch seconds; a reading is a sign of life of its role.
 
+    `stop`: nothing new is begun; `max_rate`: bytes per second.
+    """
+
+    route: Route
+    sink: Sink
     store: Store
-    sinks: Sinks
+    outbox: Outbox
+    count: Count
     board: Board
     clock: Callable[[], float]
-    resting: dict[str, tuple[int, float]] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)
+    max_rate: float | None = None
 
-    def claim(self, state: str) -> SeriesRow | None:
-        """The next series in `state` of a project that has sinks and does not rest."""
-        now = self.clock()
-        awake = [p for p, sinks in self.sinks.items() if sinks and self.resting.get(p, (0, 0.0))[1] <= now]
-        return self.store.claim_rows(state, projects=awake, lease=LEASE, now=now) if awake else None
 
-    def well(self, sink: Sink) -> None:
-        if self.board.states("sink").get(sink.name) is False:
-            structlog.get_logger().info("sink.up", sink=sink.name)
-        self.board.up("sink", sink.name, now=self.clock())
+class Care:
+    """One step's claims and troubles."""
 
-    def ill(self, sink: Sink, err: Retry) -> None:
-        """The board shows the sink down, unless it was our own file's fault."""
-        if err.charge:
+    def __init__(self, way: Way) -> None:
+        self._way = way
+        self.breaker = Breaker()
+
+    def claim(self, stage: Stage) -> SeriesRow | None:
+        """The oldest series at that stage, unless the archive rests."""
+        way, now = self._way, self._way.clock()
+        if self.breaker.rests(now):
+            return None
+        row = way.store.claim(stage, way.route, lease=LEASE, now=now)
+        if row is None:
+            way.sink.close()
+        return row
+
+    @contextmanager
+    def trying(self, row: SeriesRow) -> Iterator[None]:
+        """What goes wrong in the block gives the row back, or ends its series. Raises Retry when the archive is to blame."""
+        try:
+            yield
+        except Refused as err:
+            self.fail(row, err.reason)
+        except Retry as err:
+            self._later(row, err)
+
+    def files(self, row: SeriesRow) -> list[Path]:
+        """Raises Refused when there are none."""
+        files = self._way.outbox.files(row.key)
+        if not files:
+            raise Refused("outbox.empty", "the clean files of a series are gone; retrieve it again")
+        return files
+
+    def go_on(self) -> None:
+        """Between two calls of an archive. Raises Retry when the daemon stops."""
+        go_on(self._way.clock, self._way.stop)
+
+    def well(self) -> None:
+        way = self._way
+        if way.board.states("sink").get(way.sink.name) is False:
+            structlog.get_logger().info("sink.up", sink=way.sink.name)
+        way.board.up("sink", way.sink.name, now=way.clock())
+
+    def ill(self, err: Retry) -> None:
+        """The board shows the archive down, unless it was our own file's fault."""
+        way = self._way
+        if err.charge or err.reason == STOPPING:
             return
-        if self.board.states("sink").get(sink.name) is not False:
-            structlog.get_logger().warning("sink.down", sink=sink.name, reason=err.reason, detail=err.detail)
-        self.board.down("sink", sink.name, err.reason, now=self.clock())
+        if way.board.states("sink").get(way.sink.name) is not False:
+            structlog.get_logger().warning("sink.down", sink=way.sink.name, reason=err.reason, detail=err.detail)
+        way.board.down("sink", way.sink.name, err.reason, now=way.clock())
 
-    def settle(self, row: SeriesRow, event: str, reason: str = "", *, files: int = 0) -> bool:
-        """False: the lease was lost and somebody else settled it."""
-        settled = self.store.settle_row(row, event, reason=reason, now=self.clock())
-        if settled:
-            told = structlog.get_logger().bind(series=row.key, project=row.project)
-            told.info(f"series.{event}", **({"reason": reason} if reason else {}), files=files)
-        return settled
+    def fail(self, row: SeriesRow, reason: str) -> None:
+        if self._way.store.failed(row, reason=reason, now=self._way.clock()):
+            self.tell(row, "failed", reason)
 
-    def refuse(self, row: SeriesRow, err: Refused) -> None:
-        self.settle(row, "failed", err.reason)
+    def tell(self, row: SeriesRow, event: str, reason: str = "", *, files: int = 0) -> None:
+        told = structlog.get_logger().bind(series=row.key, project=row.project, sink=self._way.sink.name)
+        told.info(f"series.{event}", **({"reason": reason} if reason else {}), files=files)
 
-    def later(self, row: SeriesRow, err: Retry) -> None:
-        """Gives the row back. Raises a Retry for the worker when the sink is to blame, and then its project rests."""
+    def _later(self, row: SeriesRow, err: Retry) -> None:
+        """Gives the row back. Raises a Retry for the worker when the archive is to blame, which rests then."""
+        way, now = self._way, self._way.clock()
         if err.charge and row.attempts + 1 >= MAX_ATTEMPTS:
-            self.settle(row, "failed", err.reason)
+            self.fail(row, err.reason)
             return
-        now = self.clock()
-        times = row.attempts + 1 if err.charge else self.resting.get(row.project, (0, 0.0))[0] + 1
-        until = now + wait(times)
-        self.store.release_row(row, reason=err.reason, not_before=until, charge=err.charge, now=now)
-        if not err.charge:
-            self.resting[row.project] = (times, until)
-            raise Retry(err.reason, err.detail, after=0.0, charge=False)  # the project rests, the role need not
-
-    def rested(self, row: SeriesRow) -> None:
-        """All its sinks work again."""
-        self.resting.pop(row.project, None)
+        until = now + wait(row.attempts + 1) if err.charge else now
+        way.store.release(row, way.route, reason=err.reason, not_before=until, charge=err.charge)
+        if not err.charge and err.reason != STOPPING:
+            self.breaker.failed(now, err.after)
+            way.sink.close()
+            raise Retry(err.reason, err.detail, after=0.0, charge=False)  # the archive rests, the role need not
 
 
-def wait(times: int) -> float:
-    """Seconds before the next try after `times` failures in a row: 30 s, doubled, at most an hour."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(max(times - 1, 0), 16))
+def go_on(clock: Callable[[], float], stop: threading.Event) -> None:
+    """A sign of life. Raises Retry("daemon.stopping")."""
+    clock()
+    if stop.is_set():
+        raise Retry(STOPPING, "the rest is delivered by the next life", charge=False)

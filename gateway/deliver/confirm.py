@@ -1,101 +1,90 @@
-"""The confirmation: reads a delivered series back from every sink, and only then lets the outbox copy go.
+"""The confirmation of one archive: reads a series back from it. With the last archive's receipt the outbox copy goes.
 
-The order is: read back -> settle `confirmed` -> remove the files that were read back. Killed
+The order is: read back -> receipt -> with the last of them `confirmed` -> remove the files that were read back. Killed
 
-- before the settle: the row is `delivered`, the files are all there; the next life reads back again;
-- between settle and remove, or half-way through remove: the row is `confirmed` and files are left. The sweep of the
-  outbox at start finds them and sends the series on as `late`: the courier finds each in its place (a no-op), they are
+- before the receipt: the archive's row is `delivered`, the files are all there; the next life reads back again;
+- between `confirmed` and remove, or half-way through remove: files of a confirmed series are left. The sweep of the
+  outbox at start finds them and sends the series on as `late`: the couriers find each in its place (a no-op), they are
   read back again and removed. Removing first would leave a row without files, of which nobody could say whether it was
   delivered.
 
 A file that came while we read is not in the list of those read back: it is not removed, and the series goes on as
-`late`. One that came before is in the list, is missing in the sink, and the series is `lost`: back to the courier. So
-nothing leaves the outbox that was not read back, and nothing is put twice that is there already. A claim that expired
-settles nothing, and then nothing is removed.
+`late`. One that came before is in the list, is missing in the archive, and goes to its courier again. Receipts of other
+archives for other files do not count (`state.progress`). So nothing leaves the outbox that was not read back from every
+archive, and nothing is put twice that is there already. A claim that was lost settles nothing, and then nothing is removed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from gateway.deliver.care import Care, Outbox, Sinks, Store
-from gateway.deliver.sink import Sink
-from gateway.errors import Refused, Retry
-from gateway.ops.health import Board
-from gateway.ops.metrics import Count
+from gateway.deliver.care import Care, Way
+from gateway.errors import Retry
+from gateway.state.progress import Stage
 from gateway.state.rows import SeriesRow
 
 MAX_LOST: Final = 5
 """Times that a series goes back to the courier: an archive that loses what it took would keep it going round."""
 
 
-@dataclass(kw_only=True)
 class ConfirmStep:
-    """`clock`: epoch seconds; read at least once a file, so that its owner may take a reading for a sign of life."""
+    """Reads the clock at least once a batch."""
 
-    store: Store
-    outbox: Outbox
-    sinks: Sinks
-    count: Count
-    board: Board
-    clock: Callable[[], float]
-
-    def __post_init__(self) -> None:
-        self._care = Care(self.store, self.sinks, self.board, self.clock)
-        self._lost: dict[str, int] = {}
+    def __init__(self, way: Way) -> None:
+        self._way, self._care = way, Care(way)
 
     def step(self) -> bool:
-        """One series. Raises Retry when a sink or the outbox is in trouble."""
-        row = self._care.claim("delivered")
+        """One series. Raises Retry when the archive or the outbox is in trouble."""
+        row = self._care.claim(Stage.DELIVERED)
         if row is None:
             return False
-        files = self.outbox.files(row.key)
-        try:
-            whole = self._read_back(row, files)
-        except Refused as err:
-            self._care.refuse(row, err)
-        except Retry as err:
-            self._care.later(row, err)
-        else:
-            self._care.rested(row)
-            self._let_go(row, files) if whole else self._again(row, len(files))
+        files: list[Path] = []
+        state = ""
+        with self._care.trying(row):
+            files = self._care.files(row)
+            state = self._confirm(row, files)
+        if state == "confirmed":
+            self._let_go(row, files)
         return True
 
-    def _read_back(self, row: SeriesRow, files: Sequence[Path]) -> bool:
-        if not files:
-            raise Refused("outbox.empty", "the clean files of a delivered series are gone; retrieve it again")
-        return all(self._confirm(sink, file) for file in files for sink in self.sinks[row.project])
+    def _confirm(self, row: SeriesRow, files: Sequence[Path]) -> str:
+        """The series' state afterwards; "" when that is for others to say."""
+        way = self._way
+        rest = iter(files)
+        while batch := tuple(islice(rest, way.sink.batch)):
+            self._care.go_on()
+            if not self._there(batch):
+                if way.store.lost(row, way.route, most=MAX_LOST, now=way.clock()):
+                    self._care.tell(row, "lost", "deliver.missing", files=len(files))
+                return ""
+        self._care.breaker.worked()
+        state = way.store.confirmed(row, way.route, files=[file.name for file in files], now=way.clock())
+        if state:
+            self._care.tell(row, "confirmed" if state == "confirmed" else "receipt", files=len(files))
+        return state
 
-    def _confirm(self, sink: Sink, file: Path) -> bool:
+    def _there(self, batch: Sequence[Path]) -> bool:
+        way = self._way
         try:
-            there = sink.confirm(file)
+            there = way.sink.confirm(*batch)
         except Retry as err:
-            self._care.ill(sink, err)
+            self._care.ill(err)
             raise
-        self._care.well(sink)
-        self.count.add("deliveries_total", sink=sink.name, result="confirmed" if there else "lost")
+        self._care.well()
+        result = "confirmed" if there else "lost"
+        way.count.add("deliveries_total", len(batch) if there else 1, sink=way.sink.name, result=result)
         return there
 
     def _let_go(self, row: SeriesRow, files: Sequence[Path]) -> None:
-        self._lost.pop(row.key, None)
-        if not self._care.settle(row, "confirmed", files=len(files)):
-            return
+        way = self._way
         try:
-            empty = self.outbox.remove(row.key, files)
+            empty = way.outbox.remove(row.key, files)
         except OSError as err:
             raise Retry(
                 "outbox.unwritable", f"confirmed files cannot be removed ({err.strerror})", charge=False
             ) from None
         if not empty:
-            self.store.late(row.key, now=self.clock())
-
-    def _again(self, row: SeriesRow, files: int) -> None:
-        times = self._lost.pop(row.key, 0) + 1
-        if times > MAX_LOST:
-            self._care.settle(row, "failed", "deliver.lost", files=files)
-            return
-        self._lost[row.key] = times
-        self._care.settle(row, "lost", "deliver.missing", files=files)
+            way.store.late(row.key, now=way.clock())

@@ -1,81 +1,73 @@
-"""The courier: takes a retrieved series from the outbox and puts each of its files into each sink of its project.
+"""The courier of one archive: takes a retrieved series from the outbox and puts each of its files there.
 
-It may die anywhere: the row is still `retrieved`, and putting again what is there already changes nothing.
+It may die anywhere: the row is still at `waiting`, and putting again what is there already changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.deliver.care import Care, Outbox, Sinks, Store
-from gateway.deliver.sink import Sink
+from gateway.deliver.breaker import Pace
+from gateway.deliver.care import Care, Way
 from gateway.errors import Refused, Retry
-from gateway.ops.health import Board
-from gateway.ops.metrics import Count
+from gateway.state.progress import Stage
 from gateway.state.rows import SeriesRow
 
+PIECE = 1.0  # seconds between signs of life while the pace is kept
 
-@dataclass(kw_only=True)
+
 class DeliverStep:
-    """`clock`: epoch seconds; read at least once a file, so that its owner may take a reading for a sign of life."""
+    """Reads the clock at least once a file."""
 
-    store: Store
-    outbox: Outbox
-    sinks: Sinks
-    count: Count
-    board: Board
-    clock: Callable[[], float]
-
-    def __post_init__(self) -> None:
-        self._care = Care(self.store, self.sinks, self.board, self.clock)
+    def __init__(self, way: Way) -> None:
+        self._way, self._care, self._pace = way, Care(way), Pace(way.max_rate)
 
     def step(self) -> bool:
-        """One series. Raises Retry when a sink is in trouble; the series has been given back by then."""
-        row = self._care.claim("retrieved")
+        """One series. Raises Retry when the archive is in trouble; the series has been given back by then."""
+        row = self._care.claim(Stage.WAITING)
         if row is None:
             return False
-        try:
-            delivered = self._deliver(row)
-        except Refused as err:
-            self._care.refuse(row, err)
-        except Retry as err:
-            self._care.later(row, err)
-        else:
-            self._care.rested(row)
-            self._care.settle(row, "delivered", files=delivered)
-            self.board.success("delivery", now=self.clock())
+        with self._care.trying(row):
+            self._deliver(row)
         return True
 
-    def _deliver(self, row: SeriesRow) -> int:
-        files = self.outbox.files(row.key)
-        if not files:
-            raise Refused("outbox.empty", "the clean files of a retrieved series are gone; retrieve it again")
+    def _deliver(self, row: SeriesRow) -> None:
+        way, files = self._way, self._care.files(row)
         for file in files:
-            for sink in self.sinks[row.project]:
-                self._put(sink, file)
-        return len(files)
+            self._keep_pace()
+            self._put(file)
+        self._care.breaker.worked()
+        if way.store.delivered(row, way.route, now=way.clock()):
+            self._care.tell(row, "delivered", files=len(files))
+        way.board.success("delivery", now=way.clock())
 
-    def _put(self, sink: Sink, file: Path) -> None:
-        kept = _kept_at(file)
+    def _keep_pace(self) -> None:
+        self._care.go_on()
+        while due := self._pace.due(self._way.clock()):
+            self._way.stop.wait(min(due, PIECE))
+            self._care.go_on()
+
+    def _put(self, file: Path) -> None:
+        way, (kept, size) = self._way, _facts(file)
+        self._pace.sent(size, way.clock())
         try:
-            receipt = sink.put(file)
+            receipt = way.sink.put(file)
         except Refused:
-            self.count.add("deliveries_total", sink=sink.name, result="refused")
+            way.count.add("deliveries_total", sink=way.sink.name, result="refused")
             raise
         except Retry as err:
-            self.count.add("deliveries_total", sink=sink.name, result="failed")
-            self._care.ill(sink, err)
+            way.count.add("deliveries_total", sink=way.sink.name, result="failed")
+            self._care.ill(err)
             raise
-        self._care.well(sink)
-        self.count.add("deliveries_total", sink=sink.name, result="delivered" if receipt.new else "duplicate")
-        self.count.set("delivery_lag_seconds", max(0.0, self.clock() - kept), sink=sink.name)
+        self._care.well()
+        way.count.add("deliveries_total", sink=way.sink.name, result="delivered" if receipt.new else "duplicate")
+        way.count.set("delivery_lag_seconds", max(0.0, way.clock() - kept), sink=way.sink.name)
 
 
-def _kept_at(file: Path) -> float:
-    """Epoch seconds."""
+def _facts(file: Path) -> tuple[float, int]:
+    """Since when it is kept (epoch seconds), and its bytes."""
     try:
-        return file.stat().st_mtime
+        found = file.stat()
     except OSError:
         raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
+    return found.st_mtime, found.st_size

@@ -46,6 +46,10 @@ class DirectorySink:
     def name(self) -> str:
         return self._name
 
+    @property
+    def batch(self) -> int:
+        return 1
+
     def put(self, file: Path) -> Receipt:
         """Raises Retry sink.full, sink.unwritable (uncharged) or outbox.unreadable; Refused deliver.conflict, .path."""
         place = self._layout.place(header.read(file, self._layout.keywords))

@@ -72,6 +72,10 @@ class S3Sink:
     def name(self) -> str:
         return self._name
 
+    @property
+    def batch(self) -> int:
+        return 1
+
     def put(self, file: Path) -> Receipt:
         """Raises Retry sink.* (uncharged) or outbox.unreadable; Refused deliver.conflict, .path."""
         place = self._place(file)

@@ -30,6 +30,11 @@ class Sink(Protocol):
         """Our own name of it, for metrics, status and history."""
         ...
 
+    @property
+    def batch(self) -> int:
+        """How many files one `confirm` is best asked for."""
+        ...
+
     def put(self, file: Path) -> Receipt:
         """Returns when the file is on stable storage there. Twice is once. Other content in its place: Refused."""
         ...

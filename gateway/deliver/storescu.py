@@ -31,6 +31,7 @@ from gateway.settings import DicomSink as Settings
 from gateway.settings import Tls
 
 UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+BATCH: Final = 1000  # instances in one transaction
 MOST_IMAGES: Final = 100_000  # of one series
 
 
@@ -62,6 +63,10 @@ class StoreSink:
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def batch(self) -> int:
+        return BATCH
 
     def put(self, file: Path) -> Receipt:
         """Raises Retry sink.* (uncharged), deliver.failed; Refused deliver.refused, .unsupported, .unreadable."""

@@ -48,6 +48,10 @@ class StowSink:
     def name(self) -> str:
         return self._name
 
+    @property
+    def batch(self) -> int:
+        return 1
+
     def put(self, file: Path) -> Receipt:
         """Raises Retry sink.* (uncharged), deliver.failed; Refused deliver.conflict, .refused, .unsupported, .too-large."""
         place = _place(file)

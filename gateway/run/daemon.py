@@ -23,7 +23,7 @@ from gateway.ops.core import forbid_core_dumps
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.ops.notify import Heartbeats, Systemd, Watchdog, watchdog_interval
-from gateway.run import moving, receiving, rounds, upkeep, wiring
+from gateway.run import delivering, moving, receiving, rounds, upkeep, wiring
 from gateway.run.children import Children, Hear
 from gateway.run.current import Current
 from gateway.run.endpoints import Endpoints
@@ -147,7 +147,7 @@ class Life:
         around = moving.Around(self.gates, self._moving, self._has_room, self.metrics, self.meter, self.page)
         for name, move in moving.make_move_steps(self.settings, self.state, self._told, around):
             self._begin(name, self._while_room(move.step), self._moving, slowest + BEAT_LIMIT)
-        for name, step in wiring.make_deliver_steps(self.settings, self.state, self._told):
+        for name, step in delivering.make_steps(self.settings, self.state, self._told, self._delivering):
             self._begin(name, step.step, self._delivering, slowest + BEAT_LIMIT)
 
     def _begin(self, name: str, step: Callable[[], bool], stop: threading.Event, limit: float) -> None:

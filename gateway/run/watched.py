@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.model import Outcome
 from gateway.ops.scrape import Sample
+from gateway.run import delivering
 from gateway.settings import Settings, Tls
 from gateway.settings.certificates import expiry
 
@@ -62,7 +63,7 @@ def _labelled(settings: Settings, sinks: Iterable[str]) -> Iterator[tuple[str, s
 
 def _roles(settings: Settings) -> Iterator[str]:
     """Names as the daemon gives them."""
-    yield from ("deliver", "confirm", "sweep", "room")
+    yield from ("sweep", "room", *delivering.roles(settings))
     yield from (f"poll-{p.name}" for p in settings.project if p.source is not None)
     for pacs in settings.pacs:
         yield f"find-{pacs.name}"

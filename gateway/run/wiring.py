@@ -26,14 +26,12 @@ from gateway.cstore.screening import Screener, ScreenStep
 from gateway.cstore.space import WhileRoom
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deidentify.cleaner import make_cleaner as build_cleaner
-from gateway.deliver.confirm import ConfirmStep
-from gateway.deliver.courier import DeliverStep
-from gateway.deliver.directory import DirectorySink
 from gateway.deliver.sink import Sink
 from gateway.dicom.server import Incoming, StorageServer
 from gateway.errors import BadConfiguration, Fatal, Mistake
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
+from gateway.run import delivering
 from gateway.run.crosswalk import anchored, checked, load_crosswalk
 from gateway.run.keeping import without_withdrawn
 from gateway.run.nodes import open_database
@@ -41,7 +39,6 @@ from gateway.run.receiving import make_commitments, make_push, share
 from gateway.settings import Project, Select, Settings
 from gateway.state.db import Database
 from gateway.state.outbox import OWN, Outbox
-from gateway.state.receipted import Receipted
 from gateway.state.store import Store
 from gateway.state.views import Views
 
@@ -277,23 +274,7 @@ def make_server(
 
 
 def make_sinks(settings: Settings, project_name: str) -> tuple[Sink, ...]:
-    deliver = project(settings, project_name).deliver
-    return tuple(DirectorySink(d) for d in deliver if isinstance(d, configuration.DirectorySink))
-
-
-def make_deliver_steps(
-    settings: Settings, state: State, told: Callable[[str], Told]
-) -> list[tuple[str, DeliverStep | ConfirmStep]]:
-    sinks = {p.name: make_sinks(settings, p.name) for p in settings.project}
-    deliver, confirm, receipted = told("deliver"), told("confirm"), Receipted(state.store, state.outbox)
-    return [
-        ("deliver", DeliverStep(
-            store=state.store, outbox=state.outbox, sinks=sinks, count=deliver.count, board=deliver.board, clock=deliver.clock,
-        )),
-        ("confirm", ConfirmStep(
-            store=receipted, outbox=state.outbox, sinks=sinks, count=confirm.count, board=confirm.board, clock=confirm.clock,
-        )),
-    ]  # fmt: skip
+    return delivering.make_sinks(settings, project(settings, project_name))
 
 
 def _rule(level: str, text: str | None) -> rules.SelectionRule | None:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, delete, insert, select, update
+from sqlalchemy import Row, and_, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
 from gateway.model import SetAside, Wanted
 from gateway.state import machine, persons, settle
-from gateway.state.db import asked, committed, person, person_series, request, series, withdrawal, withdrawn
+from gateway.state.db import asked, committed, person, person_series, progress, request, series, withdrawal, withdrawn
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
 
@@ -211,9 +211,9 @@ def _forget(c: Connection, people: Sequence[int], ids: Sequence[int]) -> None:
 
 def pending(c: Connection, seal: Seal, projects: Sequence[str], now: float) -> list[Pending]:
     """Withdrawals to be carried on, oldest first: none of a project in which somebody still writes what is withdrawn."""
-    writing = select(series.c.project).where(
-        series.c.state == "withdrawn", series.c.claimed_by.is_not(None), series.c.lease_until >= now
-    )
+    putting = select(progress.c.series_id).where(progress.c.claimed_by.is_not(None), progress.c.lease_until >= now)
+    claimed = and_(series.c.claimed_by.is_not(None), series.c.lease_until >= now)
+    writing = select(series.c.project).where(series.c.state == "withdrawn", or_(claimed, series.c.id.in_(putting)))
     mine = and_(withdrawal.c.done.is_(None), withdrawal.c.project.in_(projects), withdrawal.c.project.not_in(writing))
     rows = c.execute(select(withdrawal).where(mine).order_by(withdrawal.c.id)).all()
     opened = [(r, seal.open_up(r.sealed, owner=r.key)) for r in rows]

@@ -1,77 +1,93 @@
-"""A pipeline's end on a table: a real outbox, an archive that can be in trouble, a store that obeys the machine."""
+"""A pipeline's end on a table: real rows, a real outbox, and archives that can be in trouble."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import insert, select
 
+from gateway.deliver.care import Way
 from gateway.deliver.confirm import ConfirmStep
 from gateway.deliver.courier import DeliverStep
 from gateway.deliver.sink import Receipt, Sink
 from gateway.errors import GatewayError
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
-from gateway.state import machine
+from gateway.state.db import history, progress, series
 from gateway.state.outbox import Outbox
-from gateway.state.rows import SeriesRow
+from gateway.state.progress import Progress, Route
 from tests.deliver.clean import clean_bytes, directory_archive
+from tests.state.conftest import Opened
 
 KEY = "S-AAAA"
 PROJECT = "chest"
 
 
-@dataclass
-class FakeStore:
-    """Rows by key, each with its state; whoever claims holds until it settles or gives back, as in the real one."""
+class Rows:
+    """Series by key, as a move would have left them, and what became of them."""
 
-    states: dict[str, str] = field(default_factory=dict)
-    projects: dict[str, str] = field(default_factory=dict)
-    not_before: dict[str, float] = field(default_factory=dict)
-    attempts: dict[str, int] = field(default_factory=dict)
-    owner: dict[str, str] = field(default_factory=dict)
-    history: list[tuple[str, str, str]] = field(default_factory=list)  # key, event, reason
+    def __init__(self, state: Opened) -> None:
+        self.state = state
 
     def add(self, key: str = KEY, state: str = "retrieved", project: str = PROJECT) -> None:
-        self.states[key], self.projects[key] = state, project
+        row = {
+            "key": key,
+            "project": project,
+            "state": state,
+            "pacs": "main",
+            "node": "gw1",
+            "created": 1.0,
+            "updated": 1.0,
+        }
+        with self.state.database.write() as c:
+            c.execute(insert(series).values(**row, series_hash=f"{project}/{key}", study_hash=key))
 
-    def claim_rows(self, state: str, *, projects: Sequence[str], lease: float, now: float) -> SeriesRow | None:
-        assert lease > 0
-        for key, has in self.states.items():
-            free = key not in self.owner and self.not_before.get(key, 0.0) <= now
-            if has == state and free and self.projects[key] in projects:
-                self.owner[key] = f"gw1/{now}"
-                row = (len(key), key, self.projects[key], state, self.attempts.get(key, 0), self.owner[key])
-                return SeriesRow(*row)
-        return None
+    def at(self, key: str, sink: str, stage: str) -> None:
+        """How far an archive is."""
+        with self.state.database.write() as c:
+            number = c.execute(select(series.c.id).where(series.c.key == key)).scalar()
+            c.execute(insert(progress).values(series_id=number, sink=sink, stage=stage))
 
-    def settle_row(self, row: SeriesRow, event: str, *, reason: str = "", now: float) -> bool:
-        assert now > 0
-        if self.owner.get(row.key) != row.owner:
-            return False
-        self.states[row.key] = machine.after(machine.SERIES, self.states[row.key], event)
-        self.history.append((row.key, event, reason))
-        del self.owner[row.key]
-        self.attempts.pop(row.key, None)
-        return True
+    def _ask(self, chosen: Any) -> list[Any]:
+        with self.state.database.read() as c:
+            return list(c.execute(chosen).all())
 
-    def release_row(self, row: SeriesRow, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
-        assert not_before > now
-        self.attempts[row.key] = row.attempts + charge
-        self.not_before[row.key] = not_before
-        self.history.append((row.key, "released", reason))
-        del self.owner[row.key]
-        return True
+    @property
+    def states(self) -> dict[str, str]:
+        return {r.key: r.state for r in self._ask(select(series.c.key, series.c.state).order_by(series.c.id))}
 
-    def late(self, series_key: str, *, now: float) -> bool:
-        assert now > 0
-        if self.states[series_key] != "confirmed":
-            return False
-        self.states[series_key] = machine.after(machine.SERIES, "confirmed", "late")
-        self.history.append((series_key, "late", ""))
-        return True
+    @property
+    def history(self) -> list[tuple[str, str, str]]:
+        """(key, event, reason)"""
+        joined = select(series.c.key, history.c.event, history.c.reason).join(
+            series, series.c.id == history.c.series_id
+        )
+        return [tuple(r) for r in self._ask(joined.order_by(history.c.id))]
+
+    def _progress(self, column: Any) -> dict[tuple[str, str], Any]:
+        """By key and archive."""
+        joined = select(series.c.key, progress.c.sink, column).join(series, series.c.id == progress.c.series_id)
+        return {(r[0], r[1]): r[2] for r in self._ask(joined)}
+
+    @property
+    def stages(self) -> dict[tuple[str, str], str]:
+        return self._progress(progress.c.stage)
+
+    @property
+    def attempts(self) -> dict[tuple[str, str], int]:
+        return self._progress(progress.c.attempts)
+
+    @property
+    def not_before(self) -> dict[tuple[str, str], float]:
+        return self._progress(progress.c.not_before)
+
+    @property
+    def claims(self) -> list[str]:
+        return [name for name in self._progress(progress.c.claimed_by).values() if name]
 
 
 @dataclass
@@ -82,6 +98,7 @@ class Moody:
     name: str
     error: GatewayError | None = None
     forgetful: bool = False
+    batch: int = 1
 
     def put(self, file: Path) -> Receipt:
         if self.error:
@@ -100,26 +117,58 @@ class Moody:
         self.real.probe()
 
 
+class Steps:
+    """One after the other, as threads would at once."""
+
+    def __init__(self, steps: Sequence[DeliverStep | ConfirmStep]) -> None:
+        self.steps = steps
+
+    def step(self) -> bool:
+        did, errors = False, list[GatewayError]()
+        for one in self.steps:
+            try:
+                did = one.step() or did
+            except GatewayError as err:
+                errors.append(err)
+        if errors:
+            raise errors[0]
+        return did
+
+
 class Bench:
-    """Everything around the two steps. `now` stands still until it is moved."""
+    """Everything around the steps. `now` stands still until it is moved."""
 
     def __init__(self, folder: Path) -> None:
         self.now = 1_000_000.0
         self.folder = folder
         self.archive = directory_archive(folder)
         self.outbox = Outbox(folder / "outbox")
-        self.store = FakeStore()
+        self.state = Opened(folder)
+        self.store = Rows(self.state)
         self.sink = Moody(self.archive.sink, "first")
         self.board, self.metrics = Board(), Metrics()
         self.sinks: dict[str, Sequence[Sink]] = {PROJECT: [self.sink]}
+        self.max_rate: float | None = None
         self.restart()
 
     def restart(self) -> None:
         """A new life: fresh steps, claims freed, as at the daemon's start."""
-        self.store.owner.clear()
-        parts = {"store": self.store, "outbox": self.outbox, "sinks": self.sinks, "clock": lambda: self.now}
-        self.deliver = DeliverStep(count=self.metrics, board=self.board, **parts)  # type: ignore[arg-type]
-        self.confirm = ConfirmStep(count=self.metrics, board=self.board, **parts)  # type: ignore[arg-type]
+        self.progress = Progress(self.state.database, self.state.store, self.outbox, node="gw1")
+        self.progress.free()
+        for project, sinks in self.sinks.items():
+            if sinks:
+                self.progress.reckon(project, [s.name for s in sinks], now=self.now)
+        ways = [self._way(project, sink) for project, sinks in self.sinks.items() for sink in sinks]
+        self.ways = ways
+        self.deliver = Steps([DeliverStep(way) for way in ways])
+        self.confirm = Steps([ConfirmStep(way) for way in ways])
+
+    def _way(self, project: str, sink: Sink) -> Way:
+        names = tuple(s.name for s in self.sinks[project])
+        return Way(
+            route=Route(project, sink.name, names), sink=sink, store=self.progress, outbox=self.outbox, count=self.metrics,
+            board=self.board, clock=lambda: self.now, max_rate=self.max_rate,
+        )  # fmt: skip
 
     def keep(self, number: int, key: str = KEY, *, fill: int = 7) -> Path:
         return self.outbox.keep(key, f"2.25.1000{number}", [clean_bytes(number, fill=fill)]).path
@@ -129,5 +178,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.state.database.close()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gateway.deliver.care import FIRST_WAIT
+from gateway.deliver.breaker import FIRST_WAIT
 from gateway.deliver.confirm import MAX_LOST
 from gateway.errors import Retry
 from gateway.model import LedgerLine, Outcome
@@ -33,9 +34,9 @@ def run_to_the_end(bench: Bench) -> None:
     bench.restart()
     for key in bench.outbox.series():
         if bench.store.states[key] == "confirmed" and not bench.outbox.remove(key, ()):
-            bench.store.late(key, now=bench.now)
+            bench.state.store.late(key, now=bench.now)
     for _ in range(20):
-        if not (bench.deliver.step() or bench.confirm.step()):
+        if not bench.deliver.step() and not bench.confirm.step():
             return
     pytest.fail("it never ends")
 
@@ -97,17 +98,16 @@ def test_what_came_before_the_reading_back_goes_too(bench: Bench) -> None:
 
 def test_what_came_during_the_reading_back_goes_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     delivered(bench, 1)
-    settle = bench.store.settle_row
+    confirmed = bench.progress.confirmed
 
-    def arrives_just_then(row: object, event: str, **rest: object) -> bool:
-        if event == "confirmed" and not bench.archive.visible().keys() & {"2"}:
-            bench.keep(2)
-        return settle(row, event, **rest)  # type: ignore[arg-type]
+    def arrives_just_then(*args: Any, **rest: Any) -> str:
+        bench.keep(2)
+        return confirmed(*args, **rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(bench.store, "settle_row", arrives_just_then)
+        patched.setattr(bench.progress, "confirmed", arrives_just_then)
         assert bench.confirm.step()
-    assert bench.events()[-2:] == [("confirmed", ""), ("late", "")]
+    assert bench.events()[-2:] == [("confirmed", ""), ("late", "instances.late")]
     assert [f.name for f in bench.outbox.files(KEY)] == ["2.25.10002.dcm"]
     run_to_the_end(bench)
     all_is_well(bench, 1, 2)
@@ -117,7 +117,7 @@ def before_settle(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: object, **__: object) -> bool:
         raise Killed
 
-    monkeypatch.setattr(bench.store, "settle_row", die)
+    monkeypatch.setattr(bench.progress, "confirmed", die)
 
 
 def before_remove(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_a_sink_in_trouble_keeps_everything(bench: Bench) -> None:
 
 def test_a_lost_lease_removes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     files = delivered(bench, 1)
-    monkeypatch.setattr(bench.store, "settle_row", lambda *_, **__: False)
+    monkeypatch.setattr(bench.progress, "confirmed", lambda *_, **__: "")
     assert bench.confirm.step()
     assert bench.outbox.files(KEY) == files
 
@@ -196,5 +196,6 @@ def test_an_outbox_that_cannot_be_cleared_is_told(bench: Bench, monkeypatch: pyt
 
 def test_a_delivered_series_without_files_is_not_confirmed(bench: Bench) -> None:
     bench.store.add(state="delivered")
+    bench.store.at(KEY, "first", "delivered")
     assert bench.confirm.step()
     assert bench.events() == [("failed", "outbox.empty")]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gateway.deliver.care import FIRST_WAIT, LONGEST_WAIT, MAX_ATTEMPTS, wait
+from gateway.deliver.breaker import FIRST_WAIT, LONGEST_WAIT, wait
+from gateway.deliver.care import MAX_ATTEMPTS
 from gateway.errors import Retry
 from gateway.ops.declared import PREFIX
 from tests.deliver.clean import clean_bytes, directory_archive
@@ -54,6 +56,7 @@ def test_every_sink_gets_every_file(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "second").mkdir()
     second = directory_archive(tmp_path / "second")
     bench.sinks["chest"] = [bench.sink, Moody(second.sink, "second")]
+    bench.restart()
     bench.keep(1)
     bench.store.add()
     bench.deliver.step()
@@ -69,26 +72,28 @@ def test_a_sink_in_trouble_costs_nothing_but_time(bench: Bench) -> None:
         bench.deliver.step()
     assert (caught.value.reason, caught.value.charge, caught.value.after) == ("sink.full", False, 0.0)
     assert bench.store.states[KEY] == "retrieved"
-    assert bench.store.attempts[KEY] == 0
-    assert bench.store.not_before[KEY] == bench.now + FIRST_WAIT
+    assert bench.store.attempts[KEY, "first"] == 0
+    assert bench.store.not_before[KEY, "first"] == bench.now  # the archive rests, not the series: the oldest goes first
+    assert not bench.deliver.step()
     assert bench.board.states("sink") == {"first": False}
     assert bench.board.snapshot()["sinks"]["first"]["error"] == "sink.full"  # type: ignore[index]
     assert deliveries(bench) == {"failed": 1}
 
 
-def test_the_project_rests_while_others_go_on(bench: Bench, tmp_path: Path) -> None:
+def test_an_archive_rests_while_others_go_on(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "knee").mkdir()
     knee = directory_archive(tmp_path / "knee")
     bench.sinks["knee"] = [Moody(knee.sink, "knee")]
+    bench.restart()
     for key, project in (("S-1", "chest"), ("S-2", "chest"), ("S-3", "knee")):
         bench.keep(1, key)
         bench.store.add(key, project=project)
     bench.sink.error = FULL
     with pytest.raises(Retry):
         bench.deliver.step()
-    assert bench.deliver.step()  # S-3, not S-2
     assert not bench.deliver.step()
     assert bench.store.states == {"S-1": "retrieved", "S-2": "retrieved", "S-3": "delivered"}
+    assert deliveries(bench) == {"failed": 1}, "the archive was not asked for S-2"
     bench.now += FIRST_WAIT
     bench.sink.error = None
     assert bench.deliver.step()
@@ -105,8 +110,8 @@ def test_the_wait_grows_and_is_forgotten_after_success(bench: Bench) -> None:
     for _ in range(3):
         with pytest.raises(Retry):
             bench.deliver.step()
-        waits.append(bench.store.not_before[KEY] - bench.now)
-        bench.now = bench.store.not_before[KEY]
+        waits.append(rests(bench))
+        bench.now += waits[-1]
     assert waits == [30.0, 60.0, 120.0]
     bench.sink.error = None
     assert bench.deliver.step()
@@ -115,7 +120,22 @@ def test_the_wait_grows_and_is_forgotten_after_success(bench: Bench) -> None:
     bench.sink.error = FULL
     with pytest.raises(Retry):
         bench.deliver.step()
-    assert bench.store.not_before["S-2"] - bench.now == FIRST_WAIT
+    assert rests(bench) == FIRST_WAIT
+
+
+def test_an_archive_that_says_when_is_left_alone_till_then(bench: Bench) -> None:
+    bench.keep(1)
+    bench.store.add()
+    bench.sink.error = Retry("sink.busy", "later", after=500.0, charge=False)
+    with pytest.raises(Retry):
+        bench.deliver.step()
+    assert rests(bench) == 500.0
+
+
+def rests(bench: Bench) -> float:
+    """Seconds until the archive is tried again."""
+    (step,) = bench.deliver.steps
+    return step._care.breaker.until - bench.now
 
 
 def test_the_wait_is_bounded() -> None:
@@ -144,10 +164,10 @@ def test_a_series_without_files_is_not_delivered(bench: Bench) -> None:
 
 def test_a_project_without_sinks_keeps_its_files(bench: Bench) -> None:
     bench.sinks["chest"] = []
+    bench.restart()
     bench.keep(1)
     bench.store.add()
     assert not bench.deliver.step()
-    bench.store.states[KEY] = "delivered"
     assert not bench.confirm.step()
     assert len(bench.outbox.files(KEY)) == 1
 
@@ -157,8 +177,8 @@ def test_an_outbox_that_cannot_be_read_is_charged_and_ends(bench: Bench, monkeyp
     bench.store.add()
     for attempt in range(1, MAX_ATTEMPTS):
         assert bench.deliver.step()
-        assert bench.store.attempts[KEY] == attempt
-        bench.now = bench.store.not_before[KEY]
+        assert bench.store.attempts[KEY, "first"] == attempt
+        bench.now = bench.store.not_before[KEY, "first"]
     assert bench.deliver.step()
     assert bench.events()[-1] == ("failed", "outbox.unreadable")
     assert bench.board.states("sink") == {}
@@ -167,13 +187,13 @@ def test_an_outbox_that_cannot_be_read_is_charged_and_ends(bench: Bench, monkeyp
 def test_a_lost_lease_settles_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.keep(1)
     bench.store.add()
-    claim = bench.store.claim_rows
+    claim = bench.progress.claim
 
-    def stale(state: str, **rest: object) -> object:
-        row = claim(state, **rest)  # type: ignore[arg-type]
+    def stale(*args: Any, **rest: Any) -> object:
+        row = claim(*args, **rest)
         return row and replace(row, owner="gw9/other")
 
-    monkeypatch.setattr(bench.store, "claim_rows", stale)
+    monkeypatch.setattr(bench.progress, "claim", stale)
     assert bench.deliver.step()
     assert bench.store.states[KEY] == "retrieved"
     assert bench.events() == []

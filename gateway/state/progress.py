@@ -1,0 +1,273 @@
+"""How far each archive of a series is: so that one that is down holds up no other, and a series is confirmed by all of them.
+
+A row for each series and archive: `waiting` (as good as none), `delivered` (every file was put), `confirmed` (every file was read
+back: the receipt). It is claimed for itself; the series stays free, and goes on when the last archive has. The rows go when the
+series is confirmed, or on another way.
+
+A receipt covers the files that there were. When the last one comes, those for other files do not count, and their archives are
+asked again: nothing is let go of that one of them has not shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.engine import Connection
+
+from gateway.errors import Retry
+from gateway.model import Outcome
+from gateway.state import machine, receipts, settle
+from gateway.state.claim import Lease
+from gateway.state.claim import lease as leased
+from gateway.state.db import Database, insert_new, progress, series
+from gateway.state.outbox import Outbox
+from gateway.state.rows import SeriesRow
+from gateway.state.settle import At, Step
+from gateway.state.store import Store
+
+FREE: dict[str, Any] = {"claimed_by": None, "lease_until": 0.0}
+
+
+class Stage(StrEnum):
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    CONFIRMED = "confirmed"
+
+
+@dataclass(frozen=True)
+class Route:
+    """From a project to one of its archives, by names. `sinks`: all of them."""
+
+    project: str
+    sink: str
+    sinks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One archive of a series. `covers`: hash of the names of the files it has shown."""
+
+    sink: str
+    stage: str
+    covers: str
+
+
+class Progress:
+    """Of one node.
+
+    Every settling says False when the claim was lost, or the series withdrawn meanwhile. Raises Retry("state.busy").
+    """
+
+    def __init__(self, database: Database, store: Store, outbox: Outbox, *, node: str) -> None:
+        self._db, self._store, self._outbox, self._node = database, store, outbox, node
+        self._instances: dict[str, list[str]] = {}
+        self._left: set[str] = set()
+
+    # ---- claims
+
+    def free(self) -> int:
+        """At start: what an earlier life of this node had claimed."""
+        held = progress.c.claimed_by.startswith(f"{self._node}/", autoescape=True)
+        with self._db.write() as c:
+            return c.execute(update(progress).where(held).values(**FREE)).rowcount
+
+    def claim(self, stage: Stage, route: Route, *, lease: float, now: float) -> SeriesRow | None:
+        """The oldest series of this node's outbox that is at `stage` for this archive."""
+        taken, left = leased(self._node, lease, now), frozenset(self._left)
+        with self._under(taken.owner) as c:
+            if left:
+                c.execute(update(progress).where(progress.c.claimed_by.in_(left)).values(**FREE))
+            row = self._due(c, stage, route, taken)
+            if row is not None:
+                _take(c, row.id, route.sink, taken)
+        self._left -= left
+        if row is not None and stage is Stage.DELIVERED:
+            # Read now: what comes later may not be among the files that are read back.
+            lines = self._outbox.ledger(row.key).values()
+            self._instances[taken.owner] = [line.instance for line in lines if line.outcome is Outcome.KEPT]
+        return row
+
+    def _due(self, c: Connection, stage: Stage, route: Route, taken: Lease) -> SeriesRow | None:
+        here = and_(series.c.node == self._node, series.c.project == route.project, series.c.state.in_(_states(stage)))
+        joined = series.outerjoin(progress, and_(progress.c.series_id == series.c.id, progress.c.sink == route.sink))
+        free = or_(progress.c.claimed_by.is_(None), progress.c.lease_until < taken.now)
+        due = and_(progress.c.stage == stage, progress.c.not_before <= taken.now, free)
+        untouched = progress.c.series_id.is_(None)
+        wanted = or_(untouched, due) if stage is Stage.WAITING else due
+        chosen = (
+            select(series.c.id, series.c.key, series.c.project, series.c.state, progress.c.attempts)
+            .select_from(joined).where(here, wanted).order_by(series.c.id).limit(1)
+        )  # fmt: skip
+        r = c.execute(chosen.with_for_update(of=series, skip_locked=True, key_share=True)).first()
+        return SeriesRow(r.id, r.key, r.project, r.state, r.attempts or 0, taken.owner) if r else None
+
+    # ---- what became of it
+
+    def delivered(self, row: SeriesRow, route: Route, *, now: float) -> bool:
+        """Every file was put. The series is `delivered` with the last archive."""
+        with self._under(row.owner) as c:
+            state = _state(c, row)
+            if not _settled(c, row, route.sink, stage=Stage.DELIVERED):
+                return False
+            if state == "retrieved" and all(found.stage != Stage.WAITING for found in _all(c, row, route.sinks)):
+                settle.move(c, At(series, row.id, state), Step("delivered", now))
+            return True
+
+    def confirmed(self, row: SeriesRow, route: Route, *, files: Sequence[str], now: float) -> str:
+        """`files`: names of what was read back. The series' state afterwards, "" when the claim was lost.
+
+        `confirmed` with the last archive, if the others have shown the same files.
+        """
+        covers = hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()
+        with self._under(row.owner) as c:
+            state = _state(c, row)
+            if not _settled(c, row, route.sink, stage=Stage.CONFIRMED, covers=covers):
+                return ""
+            found = _all(c, row, route.sinks)
+            if state != "delivered" or any(one.stage != Stage.CONFIRMED for one in found):
+                settle.note(c, At(series, row.id, state), Step("receipt", now, route.sink), state)
+                return state
+            stale = [one.sink for one in found if one.covers != covers]
+            if stale:
+                return self._again(c, row, stale, now)
+            self._settle(c, row, Step("confirmed", now), state)
+            receipts.note(c, row.id, self._instances.pop(row.owner, []))
+            return "confirmed"
+
+    def lost(self, row: SeriesRow, route: Route, *, most: int, now: float) -> bool:
+        """What was put is not there: it is put again, at most `most` times, then the series has failed."""
+        with self._under(row.owner) as c:
+            state = _state(c, row)
+            if not _settled(c, row, route.sink, stage=Stage.WAITING, lost=progress.c.lost + 1):
+                return False
+            times = c.execute(select(progress.c.lost).where(*_of(row, route.sink))).scalar() or 0
+            if times > most:
+                return self._settle(c, row, Step("failed", now, "deliver.lost"), state)
+            if state == "delivered":
+                return settle.move(c, At(series, row.id, state), Step("lost", now, "deliver.missing"))
+            settle.note(c, At(series, row.id, state), Step("lost", now, "deliver.missing"), state)
+            return True
+
+    def failed(self, row: SeriesRow, *, reason: str, now: float) -> bool:
+        """An archive will never take it: that ends the series."""
+        with self._under(row.owner) as c:
+            return self._settle(c, row, Step("failed", now, reason), _state(c, row))
+
+    def release(self, row: SeriesRow, route: Route, *, reason: str, not_before: float, charge: bool) -> bool:
+        """Gives it back for later."""
+        later = {"reason": reason, "not_before": not_before, "attempts": progress.c.attempts + (1 if charge else 0)}
+        with self._under(row.owner) as c:
+            mine = (*_of(row, route.sink), progress.c.claimed_by == row.owner)
+            return c.execute(update(progress).where(*mine).values(**later, **FREE)).rowcount == 1
+
+    def late(self, series_key: str, *, now: float) -> bool:
+        """Files came for a confirmed series."""
+        return self._store.late(series_key, now=now)
+
+    # ---- care
+
+    def reckon(self, project: str, sinks: Sequence[str], *, now: float) -> int:
+        """At start, for the archives may be others than before: series that wait for none of these go on. Returns how many."""
+        here = and_(series.c.node == self._node, series.c.project == project, series.c.state.in_(machine.UNDER_WAY))
+        past = (
+            select(progress.c.series_id).where(progress.c.sink.in_(sinks), progress.c.stage != Stage.WAITING)
+            .group_by(progress.c.series_id).having(func.count() == len(set(sinks)))
+        )  # fmt: skip
+        with self._db.write() as c:
+            rows = c.execute(select(series.c.id, series.c.state).where(here, series.c.id.in_(past))).all()
+            for r in rows:
+                if r.state == "retrieved":
+                    settle.move(c, At(series, r.id, r.state), Step("delivered", now))
+                first = (progress.c.series_id == r.id, progress.c.sink == sinks[0])
+                c.execute(
+                    update(progress).where(*first).values(stage=Stage.DELIVERED)
+                )  # shown once more, and so settled
+        return len(rows)
+
+    def waiting(self, route: Route) -> int:
+        """Series that this archive has not confirmed yet."""
+        there = and_(
+            progress.c.series_id == series.c.id, progress.c.sink == route.sink, progress.c.stage == Stage.CONFIRMED
+        )
+        mine = and_(
+            series.c.node == self._node, series.c.project == route.project, series.c.state.in_(machine.UNDER_WAY)
+        )
+        missing = ~select(progress.c.sink).where(there).exists()
+        with self._db.read() as c:
+            return c.execute(select(func.count()).select_from(series).where(mine, missing)).scalar() or 0
+
+    def _again(self, c: Connection, row: SeriesRow, stale: Sequence[str], now: float) -> str:
+        these = and_(progress.c.series_id == row.id, progress.c.sink.in_(stale))
+        c.execute(update(progress).where(these).values(stage=Stage.WAITING, covers=""))
+        settle.move(c, At(series, row.id, "delivered"), Step("lost", now, "instances.late"))
+        return "retrieved"
+
+    def _settle(self, c: Connection, row: SeriesRow, step: Step, state: str) -> bool:
+        """The series itself, in the name of this claim."""
+        if state not in machine.UNDER_WAY:
+            _let_go(c, row)
+            return False
+        c.execute(update(series).where(series.c.id == row.id).values(claimed_by=row.owner))
+        return settle.claimed_series(c, SeriesRow(row.id, row.key, row.project, state, row.attempts, row.owner), step)
+
+    @contextmanager
+    def _under(self, owner: str) -> Iterator[Connection]:
+        """When the database fails, the claim is freed before the next one is made (as in `Store`)."""
+        try:
+            with self._db.write() as c:
+                yield c
+        except Retry:
+            self._left.add(owner)
+            raise
+
+
+def _states(stage: Stage) -> Sequence[str]:
+    return ("retrieved",) if stage is Stage.WAITING else sorted(machine.UNDER_WAY)
+
+
+def _of(row: SeriesRow, sink: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return progress.c.series_id == row.id, progress.c.sink == sink
+
+
+def _take(c: Connection, series_id: int, sink: str, taken: Lease) -> None:
+    mine = {"series_id": series_id, "sink": sink}
+    c.execute(insert_new(c, progress).values(mine))
+    this = (progress.c.series_id == series_id, progress.c.sink == sink)
+    c.execute(update(progress).where(*this).values(claimed_by=taken.owner, lease_until=taken.until))
+
+
+def _state(c: Connection, row: SeriesRow) -> str:
+    """Of the series, which is locked: of two archives that end at once, the later sees both."""
+    settle.lock_requests(c, settle.asking(row.id))
+    return c.execute(select(series.c.state).where(series.c.id == row.id).with_for_update()).scalar() or ""
+
+
+def _settled(c: Connection, row: SeriesRow, sink: str, **values: Any) -> bool:
+    """The claim's own row, by compare-and-set; no archive is on its way for a series that is not."""
+    under_way = select(series.c.id).where(series.c.id == row.id, series.c.state.in_(machine.UNDER_WAY))
+    mine = (*_of(row, sink), progress.c.claimed_by == row.owner)
+    fresh = {"attempts": 0, "not_before": 0.0, "reason": ""}
+    done = c.execute(update(progress).where(*mine, under_way.exists()).values(**fresh, **values, **FREE)).rowcount == 1
+    if not done:
+        _let_go(c, row)
+    return done
+
+
+def _let_go(c: Connection, row: SeriesRow) -> None:
+    """Of a series that was withdrawn meanwhile: nobody writes it from here on."""
+    c.execute(update(progress).where(progress.c.series_id == row.id, progress.c.claimed_by == row.owner).values(**FREE))
+
+
+def _all(c: Connection, row: SeriesRow, sinks: Sequence[str]) -> list[Standing]:
+    """Every archive of the project; one without a row is as good as waiting."""
+    found = c.execute(
+        select(progress.c.sink, progress.c.stage, progress.c.covers).where(progress.c.series_id == row.id)
+    ).all()
+    known = {r.sink: Standing(r.sink, r.stage, r.covers) for r in found}
+    return [known.get(sink, Standing(sink, Stage.WAITING, "")) for sink in sinks]
