@@ -45,6 +45,11 @@ class PeerList:
         hosts = [host for ae_title, host in self._allowed if ae_title == calling_ae]
         return peer is not None and any(self._within(peer, host) for host in hosts)
 
+    def is_stranger(self, address: str) -> bool:
+        """Nobody who may store calls from there; never said where a peer is known by a host name alone."""
+        peer, networks = _address(address), [_address(host) for _, host in self._allowed]
+        return peer is None or not (None in networks or _inside(peer, [n for n in networks if n]))
+
     def _within(self, peer: Network, host: str) -> bool:
         network = _address(host)
         if network is not None:
@@ -54,7 +59,7 @@ class PeerList:
             return True
         if self._clock() - at < RESOLVE_AGAIN:
             return False
-        networks = [n for n in map(_address, self._resolve(host)) if n]
+        networks = [n for n in map(_address, self._resolve(host)) if n] or networks  # no answer takes nobody's leave
         self._networks[host] = (self._clock(), networks)
         return _inside(peer, networks)
 

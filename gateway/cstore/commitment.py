@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
@@ -17,6 +18,7 @@ from gateway.dicom.association import Address
 from gateway.dicom.commitment import NO_SUCH_INSTANCE, PROCESSING_FAILURE, Asked, Line, Verdicts, dial
 from gateway.errors import Retry
 from gateway.model import LedgerLine, Outcome
+from gateway.state.outbox import LEDGER
 
 MOST: Final = 32
 """Transactions under way in one process."""
@@ -34,6 +36,7 @@ class Store(Protocol):
 
 class Outbox(Protocol):
     def series(self) -> list[str]: ...
+    def path(self, series: str, name: str) -> Path: ...
     def ledger(self, series: str) -> Mapping[str, LedgerLine]: ...
 
 
@@ -45,24 +48,42 @@ class Found:
     waits: bool
 
 
-def found(store: Store, outbox: Outbox, asked: Asked) -> Found:
+def found(store: Store, ledgers: Ledgers, asked: Asked) -> Found:
     """As it is now: committed, or why not. The outbox is read first: what leaves it meanwhile is in the store by then."""
     hashes = {reference: store.instance_hash(reference.SOPInstanceUID) for reference in asked.references}
-    lines = _lines(outbox, frozenset(hashes.values()))
+    lines = ledgers.say(frozenset(hashes.values()))
     committed = store.committed(hashes.values())
     waiting = {h for h, outcomes in lines.items() if outcomes & ON_ITS_WAY}
     verdicts = {reference: _verdict(h, committed, lines) for reference, h in hashes.items()}
     return Found(verdicts, waits=bool(waiting))
 
 
-def _lines(outbox: Outbox, wanted: frozenset[str]) -> dict[str, set[Outcome]]:
-    """What the ledgers say of these instances, of all projects."""
-    said: dict[str, set[Outcome]] = {}
-    for series in outbox.series():
-        ledger = outbox.ledger(series)
-        for instance in wanted & ledger.keys():
-            said.setdefault(instance, set()).add(ledger[instance].outcome)
-    return said
+class Ledgers:
+    """What the ledgers say of the instances of one transaction. Each is read again only when it has changed."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._known: dict[str, tuple[tuple[int, int], Mapping[str, Outcome]]] = {}
+
+    def say(self, wanted: frozenset[str]) -> dict[str, set[Outcome]]:
+        """Of all projects."""
+        self._known = {series: self._read(series, wanted) for series in self._outbox.series()}
+        said: dict[str, set[Outcome]] = {}
+        for _, outcomes in self._known.values():
+            for instance, outcome in outcomes.items():
+                said.setdefault(instance, set()).add(outcome)
+        return said
+
+    def _read(self, series: str, wanted: frozenset[str]) -> tuple[tuple[int, int], Mapping[str, Outcome]]:
+        try:
+            stat = self._outbox.path(series, LEDGER).stat()
+        except FileNotFoundError:
+            return (0, 0), {}
+        version, known = (stat.st_mtime_ns, stat.st_size), self._known.get(series)
+        if known is not None and known[0] == version and not known[1]:
+            return known
+        ledger = self._outbox.ledger(series)
+        return version, {instance: ledger[instance].outcome for instance in wanted & ledger.keys()}
 
 
 def _verdict(instance: str, committed: frozenset[str], lines: Mapping[str, set[Outcome]]) -> int:
@@ -82,7 +103,7 @@ class Commitments:
     ) -> None:  # fmt: skip
         self._store, self._outbox, self._ae_title, self._peer = store, outbox, ae_title, peer
         self._patience, self._stop = patience, threading.Event()
-        self._lock = threading.Lock()
+        self._lock, self._looking = threading.Lock(), threading.Lock()  # one looks at a time: instances come meanwhile
         self._running: set[threading.Thread] = set()
 
     def begin(self, asked: Asked, line: Line) -> bool:
@@ -119,11 +140,12 @@ class Commitments:
 
     def _wait(self, asked: Asked) -> Verdicts:
         """Raises Retry when the state does not answer."""
-        waited, pause = 0.0, FIRST_LOOK
+        waited, pause, ledgers = 0.0, FIRST_LOOK, Ledgers(self._outbox)
         while True:
             stopped = self._stop.wait(pause)
             waited += pause
-            now = found(self._store, self._outbox, asked)
+            with self._looking:
+                now = found(self._store, ledgers, asked)
             if stopped or not now.waits or waited >= self._patience:
                 return now.verdicts
             pause = min(pause * 1.5, LONGEST_LOOK)

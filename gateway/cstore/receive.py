@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ import structlog
 
 from gateway.cstore.admission import Claim, Row, claims, why_not_kept
 from gateway.cstore.recent import Recent
-from gateway.dicom.part10 import Ids, peek
+from gateway.dicom.part10 import DEFLATED, Ids, peek
 from gateway.dicom.server import OUT_OF_RESOURCES, SUCCESS, Incoming
 from gateway.errors import Refused, Retry
 from gateway.model import Buffer, Dropped, Held, Kept, LedgerLine, Outcome
@@ -98,6 +100,7 @@ class Receive:
         self._unasked = unasked
         self._expected: Recent[str, Sequence[Row]] = Recent(store.expected, seconds=REMEMBERED, clock=clock)
         self._ledger: Recent[str, Mapping[str, LedgerLine]] = Recent(outbox.ledger, seconds=REMEMBERED, clock=clock)
+        self._inflating = threading.Lock()  # a few KB may become a hundred MB: one at a time
         self._log = structlog.get_logger()
 
     def store(self, incoming: Incoming) -> int:
@@ -167,7 +170,8 @@ class Receive:
         if cleaner is None:  # the row outlived its project's section in the configuration
             return Dropped(Outcome.EXCLUDED, "project.not-configured")
         started = time.perf_counter()
-        result = cleaner.clean(arrival.data, arrival.transfer_syntax, row.own)
+        with self._inflating if arrival.transfer_syntax in DEFLATED else contextlib.nullcontext():
+            result = cleaner.clean(arrival.data, arrival.transfer_syntax, row.own)
         self._count.observe("deidentify_seconds", time.perf_counter() - started)
         return result
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeAlias
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from gateway.dicom.part10 import DEFLATED_LE, EXPLICIT_BE, IMPLICIT_LE, peek
+from gateway.dicom.part10 import DEFLATED, EXPLICIT_BE, IMPLICIT_LE, peek
 from gateway.dicom.toplevel import top_level
 from gateway.model import Buffer, Dropped, Held, Kept, Outcome
 from gateway.state import persons
@@ -25,7 +25,7 @@ UNREADABLE: Final = Dropped(Outcome.REFUSED, "patient.unreadable")
 PATIENT_ID, SERIES = 0x00100020, 0x0020000E
 ELEMENTS: Final = ((b"\x10\x00\x20\x00", b"LO"), (b"\x20\x00\x0e\x00", b"UI"))  # as encoded, little endian
 PIXEL_DATA: Final = b"\xe0\x7f\x10\x00"
-READ_SLOWLY: Final = frozenset({EXPLICIT_BE, DEFLATED_LE})
+READ_SLOWLY: Final = DEFLATED | {EXPLICIT_BE}
 GLANCE, GLANCED = 8, 1 << 16  # parts, and bytes of each, that are searched
 HEAD: Final = 1 << 20  # bytes of a clean file in which the pseudonym is looked for
 REMEMBERED: Final = 1 << 12  # series of a process; as many of the outbox are never under way

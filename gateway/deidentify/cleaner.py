@@ -45,7 +45,7 @@ SOP_INSTANCE = 0x00080018
 STUDY_INSTANCE = 0x0020000D
 SERIES_INSTANCE = 0x0020000E
 REQUIRED = (SOP_CLASS, SOP_INSTANCE, STUDY_INSTANCE, SERIES_INSTANCE)
-MAX_INFLATED = 1 << 29
+MAX_INFLATED = 1 << 27
 """Bytes a deflated data set may have; more is a bomb."""
 MAX_WALKS = 24
 """Elements of one object that may turn out to hold a value of the patient's where none belongs, counted twice at worst."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.dicom import part10
 from gateway.dicom.part10 import (
-    DEFLATED_LE,
+    DEFLATED,
     EXPLICIT_BE,
     IMPLICIT_LE,
     ITEM,
@@ -62,7 +62,7 @@ class Run:
 
 def find_pixels(view: memoryview, transfer_syntax: str) -> tuple[int, Run] | None:
     """Where the value of the top level's Pixel Data begins in the beginning of a data set; None: not here."""
-    if transfer_syntax == DEFLATED_LE:
+    if transfer_syntax in DEFLATED:
         return None
     endian = ">" if transfer_syntax == EXPLICIT_BE else "<"
     encodings = (part10.implicit, part10.explicit)

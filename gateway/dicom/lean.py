@@ -124,7 +124,7 @@ class Conversation:
         self._poll.register(self._bell, select.POLLIN)
         self._stopping = self._hung_up = False
         self._last = self._began = time.monotonic()
-        self._pdus = 0
+        self._pdus, self._was_between = 0, True
 
     def stop(self) -> None:
         self._stopping = True
@@ -215,9 +215,9 @@ class Conversation:
         """For the deadlines: a PDU that began just now, and when the last one was whole."""
         if self._stream.between:
             self._last = time.monotonic()
-        elif self._stream.begun != self._pdus:
+        elif self._was_between or self._stream.begun != self._pdus:
             self._began = time.monotonic()
-        self._pdus = self._stream.begun
+        self._pdus, self._was_between = self._stream.begun, self._stream.between
 
     def _wait_for_acceptance(self) -> None:
         """The A-ASSOCIATE-AC leaves in the DUL's thread; nothing of ours may come before it."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from pynetdicom import evt
@@ -37,9 +38,9 @@ LIMIT_EXCEEDED: Final[Rejection] = (2, 3, 2)
 class Listener(AssociationServer):
     """Accepts on `listener`, which other processes share: it is closed here at the end, never shut down, never bound.
 
-    `welcome()` says whether one more TCP connection may be taken, `busy()` how many associations there are: who has more of them
-    lets the others go first. `report(ErrorClass name)` gets what broke accepting one. `doorstep`: where TLS begins;
-    `turnstile`: where those are told who are not welcome, who are hung up on without it.
+    `welcome(address)` says what a TCP connection is told that is not taken, None for one that is; `busy()` how many associations
+    there are: who has more of them lets the others go first. `report(ErrorClass name)` gets what broke accepting one. `doorstep`:
+    where TLS begins; `turnstiles`: where those are told who are not welcome, who are hung up on without it.
     """
 
     def __init__(  # noqa: PLR0913  what a server is made of
@@ -48,14 +49,14 @@ class Listener(AssociationServer):
         listener: socket.socket,
         *,
         handlers: list[evt.EventHandlerType],
-        welcome: Callable[[], bool],
+        welcome: Callable[[str], Rejection | None],
         busy: Callable[[], int],
         report: Callable[[str], None],
         doorstep: Doorstep | None = None,
-        turnstile: Turnstile | None = None,
+        turnstiles: Mapping[Rejection, Turnstile] = MappingProxyType({}),
     ) -> None:
         self._listener, self._welcome, self._busy, self._report = listener, welcome, busy, report
-        self._doorstep, self._turnstile = doorstep, turnstile
+        self._doorstep, self._turnstiles = doorstep, turnstiles
         self._never = threading.Event()
         super().__init__(ae, listener.getsockname(), ae.ae_title, [], evt_handlers=handlers)
         self.timeout = POLL
@@ -86,18 +87,19 @@ class Listener(AssociationServer):
             self._listener.settimeout(POLL)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._welcome():
-            self._turn_away(request)
+        told = self._welcome(client_address[0])
+        if told is not None:
+            self._turn_away(request, told)
         elif self._doorstep is None:
             super().process_request(request, client_address)
         else:
             self._doorstep.receive(request, lambda secured: self.finish_request(secured, client_address))
 
-    def _turn_away(self, request: socket.socket) -> None:
-        if self._turnstile is None:
-            self.shutdown_request(request)
+    def _turn_away(self, request: socket.socket, told: Rejection) -> None:
+        if told in self._turnstiles:
+            self._turnstiles[told].take(request)
         else:
-            self._turnstile.take(request)
+            self.shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """socketserver prints a traceback to stderr here; a peer that is gone before it is served is no news."""
@@ -162,8 +164,9 @@ def end(associations: Iterable[Association]) -> list[Association]:
 def _hang_up(assoc: Association) -> None:
     """In the thread that reads: two must not use one TLS connection at once."""
     wrapper = assoc.dul.socket
-    if isinstance(wrapper, QuickSocket) and wrapper.hang_up is not None:
-        wrapper.hang_up()
+    hang_up = wrapper.hang_up if isinstance(wrapper, QuickSocket) else None  # once: its thread may set it to None
+    if hang_up is not None:
+        hang_up()
     else:
         assoc.abort(block=False)
 

@@ -20,7 +20,8 @@ from gateway.model import Buffer
 EXPLICIT_LE: Final = "1.2.840.10008.1.2.1"
 IMPLICIT_LE: Final = "1.2.840.10008.1.2"
 EXPLICIT_BE: Final = "1.2.840.10008.1.2.2"
-DEFLATED_LE: Final = "1.2.840.10008.1.2.1.99"
+DEFLATED: Final = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95"})
+"""Deflated Explicit VR Little Endian, and JPIP Referenced Deflate (PS3.5 A.5, A.6)."""
 
 SOP_INSTANCE, PATIENT, STUDY, SERIES = 0x00080018, 0x00100020, 0x0020000D, 0x0020000E
 META_SYNTAX = 0x00020010
@@ -73,7 +74,7 @@ def peek(data: Buffer, transfer_syntax: str) -> Ids:
     endian = ">" if transfer_syntax == EXPLICIT_BE else "<"
     size = FIRST_INFLATED
     while True:
-        view, more = _inflated(data, size) if transfer_syntax == DEFLATED_LE else (memoryview(data).cast("B"), False)
+        view, more = _inflated(data, size) if transfer_syntax in DEFLATED else (memoryview(data).cast("B"), False)
         for header in (first, second):
             try:
                 return _ids(view, header, endian)
@@ -109,20 +110,6 @@ def read_file(path: Path) -> tuple[memoryview, str]:
     if not syntax or at > size:
         raise Refused("file.not-dicom", "the file meta information names no transfer syntax")
     return memoryview(raw)[at:], syntax
-
-
-def _contents(path: Path) -> bytes | mmap.mmap:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        size = os.fstat(fd).st_size
-        if size > CHUNK:
-            return mmap.mmap(fd, size, prot=mmap.PROT_READ)
-        raw = os.read(fd, size)  # a small file is read in less time than its pages are mapped
-        while more := os.read(fd, size) if len(raw) < size else b"":
-            raw += more
-        return raw
-    finally:
-        os.close(fd)
 
 
 def write_file(path: Path, parts: Iterable[Buffer]) -> None:

@@ -72,8 +72,9 @@ class Count(Protocol):
 class StorageServer:
     """`admit(calling AE, address)` says who may store; `on_store` answers with a DIMSE status. `serve` runs once.
 
-    `paused`: why no association is taken for a while; while it says nothing, they are. `spool`: the folder in whose file system
-    the pixels of large objects wait, in files without a name; without it they wait in memory. `tls`: no other peers are served.
+    `is_stranger(address)`: nobody from there is admitted, so it is told at once and takes no room. `paused`: why no association is
+    taken for a while; while it says nothing, they are. `spool`: the folder in whose file system the pixels of large objects wait,
+    in files without a name; without it they wait in memory. `tls`: no other peers are served.
     """
 
     def __init__(  # noqa: PLR0913  everything a receiver is made of
@@ -85,13 +86,14 @@ class StorageServer:
         on_store: Callable[[Incoming], int],
         max_associations: int,
         count: Count,
+        is_stranger: Callable[[str], bool] = lambda _: False,
         paused: Callable[[], str] = lambda: "",
         spool: Path | None = None,
         tls: Tls | None = None,
         commitments: Transactions | None = None,
     ) -> None:
         self._ae_title, self._listener, self._paused = ae_title, listener, paused
-        self._admit, self._on_store, self._count = admit, on_store, count
+        self._admit, self._is_stranger, self._on_store, self._count = admit, is_stranger, on_store, count
         self._max = max_associations
         self._gather = Gatherer(spool)
         self._lean: lean.Lean | None = None
@@ -113,22 +115,23 @@ class StorageServer:
         self._lean = self._lean_path(limits)
         if self._tls:
             self._doorstep = Doorstep(self._tls, seconds=limits.acse, refused=self._rejected)
-        turnstile = None if self._tls else Turnstile(rejection_pdu(LIMIT_EXCEEDED), seconds=limits.acse)
+        answers = () if self._tls else (LIMIT_EXCEEDED, CALLING_AE_UNKNOWN)
+        turnstiles = {answer: Turnstile(rejection_pdu(answer), seconds=limits.acse) for answer in answers}
         server = Listener(
             self._entity(limits),
             self._listener,
             handlers=self._handlers(limits),
-            welcome=self._room_for_connection,
+            welcome=self._welcome,
             busy=lambda: len(self._admitted),
             report=self._log.warning,
             doorstep=self._doorstep,
-            turnstile=turnstile,
+            turnstiles=turnstiles,
         )
         while not stop.is_set():
             server.handle_request()
             self._publish()
         server.server_close()
-        if turnstile:
+        for turnstile in turnstiles.values():
             turnstile.close()
         if self._doorstep:
             self._doorstep.close()
@@ -172,14 +175,17 @@ class StorageServer:
 
     # -- admission ---------------------------------------------------------------------------------------------
 
-    def _room_for_connection(self) -> bool:
-        """TCP connections may exceed associations (silent ones, those being refused), but not without bound."""
+    def _welcome(self, address: str) -> Rejection | None:
+        """None: one more. TCP connections may exceed associations (silent ones, those being refused), but not without bound."""
+        if self._is_stranger(address):
+            self._rejected("calling-ae")
+            return CALLING_AE_UNKNOWN
         with self._lock:
             self._connected = [a for a in self._connected if threads_alive(a)]
             welcome = len(self._connected) + len(self._doorstep or ()) < 4 * self._max + 16
         if not welcome:
             self._rejected("connections")
-        return welcome
+        return None if welcome else LIMIT_EXCEEDED
 
     def _on_connected(self, event: evt.Event, pdu_seconds: float) -> None:
         with self._lock:

@@ -24,7 +24,7 @@ from pynetdicom.transport import AssociationSocket
 MAX_PDU = 1 << 20
 """Bytes. A PDU longer than this is an attack or garbage: nobody was told that we take more (PS3.8 D.1)."""
 
-MAX_MESSAGE, MAX_STORE = 1 << 24, 1 << 30
+MAX_MESSAGE, MAX_STORE = 1 << 24, 1 << 27
 """Bytes of a data set, and of a C-STORE's, that pynetdicom may gather; what `lean` gathers is none of this."""
 
 IDLE_BEFORE_PROBE, PROBE_EVERY, PROBES = 30, 10, 3  # seconds, seconds, times: a vanished peer is noticed in a minute

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from gateway.dicom.part10 import (
-    DEFLATED_LE,
+    DEFLATED,
     EXPLICIT_BE,
     IMPLICIT_LE,
     MAX_DEPTH,
@@ -48,7 +48,7 @@ def top_level(data: Buffer, transfer_syntax: str, tags: frozenset[int]) -> Datas
 
 
 def _view(data: Buffer, transfer_syntax: str) -> memoryview:
-    if transfer_syntax != DEFLATED_LE:
+    if transfer_syntax not in DEFLATED:
         return memoryview(data).cast("B")
     try:
         return memoryview(zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, HEAD))

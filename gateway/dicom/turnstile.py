@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.dicom.waiting import Bell
@@ -27,11 +27,12 @@ HEAD: Final = struct.Struct(">BxI")
 
 @dataclass
 class Guest:
-    """A connection, what it has said so far, and when its time is over (monotonic seconds)."""
+    """A connection, how its request begins, how much has come, and when its time is over (monotonic seconds)."""
 
     sock: socket.socket
     until: float
-    said: bytearray = field(default_factory=bytearray)
+    head: bytes = b""
+    said: int = 0
     answered: bool = False
 
 
@@ -95,25 +96,25 @@ class Turnstile:
         try:
             some = guest.sock.recv(1 << 16)
             if some and not guest.answered:
-                guest.said += some
+                guest.head = (guest.head + some[: HEAD.size])[: HEAD.size]
+                guest.said += len(some)
                 if self._has_asked(guest):
                     self._say(guest)
         except BlockingIOError:
             return True
         except OSError:
             return False
-        return bool(some) and (guest.answered or guest.said[0] == ASSOCIATE_RQ)
+        return bool(some) and (guest.answered or guest.head[0] == ASSOCIATE_RQ)
 
     def _has_asked(self, guest: Guest) -> bool:
-        if len(guest.said) < HEAD.size:
+        if len(guest.head) < HEAD.size:
             return False
-        kind, length = HEAD.unpack_from(guest.said)
+        kind, length = HEAD.unpack(guest.head)
         whole: int = min(HEAD.size + length, LONGEST)
-        return kind == ASSOCIATE_RQ and len(guest.said) >= whole
+        return kind == ASSOCIATE_RQ and guest.said >= whole
 
     def _say(self, guest: Guest) -> None:
         guest.answered, guest.until = True, time.monotonic() + LINGER
-        guest.said.clear()
         guest.sock.send(self._answer)
         guest.sock.shutdown(socket.SHUT_WR)
 

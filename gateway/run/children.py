@@ -44,7 +44,7 @@ class Kind:
     module: str
     number: int
     descriptors: tuple[int, ...] = ()
-    drain: float = 35.0
+    drain: float = 48.0  # TLS handshakes, reports, associations, and the end of those that do not end: 46 at most
     longest_pause: float = SHORTEST_LIFE
 
     @property
@@ -86,7 +86,7 @@ class Children:
         self._settings, self.kind, self._hear, self._level = settings, kind, hear, level
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
-        self._stopping = threading.Event()
+        self._stopping, self._silent = threading.Event(), threading.Event()
         self._reader = threading.Thread(target=self._read, name=f"{kind.name}-pipes", daemon=True)
 
     def start(self) -> None:
@@ -119,19 +119,21 @@ class Children:
                 child.deaths = child.deaths + 1 if young else 0
                 structlog.get_logger().error(f"{self.kind.name}.died", process=child.name, exit_code=code)
             if time.monotonic() - child.started >= self.kind.pause(child.deaths):
-                self._children[i] = self._spawn(child.name, child.deaths)
+                self._replace(i, child)
 
     def stop(self) -> None:
         """Drains: SIGTERM, wait, SIGKILL to what is left; then the last counts are read."""
         self._stopping.set()
         for child in self._children:
             child.process.send_signal(signal.SIGTERM)
+        until = time.monotonic() + self.kind.drain
         for child in self._children:
             try:
-                child.process.wait(self.kind.drain)
+                child.process.wait(max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait(5)
+        self._silent.set()  # not before: they count to the end
         if self._reader.is_alive():
             self._reader.join(5)
         for child in self._children:
@@ -140,16 +142,29 @@ class Children:
                 self._drop(child)
         self._selector.close()
 
+    def _replace(self, place: int, child: Child) -> None:
+        """Tried again when the system has no room for a process now: the others go on."""
+        try:
+            self._children[place] = self._spawn(child.name, child.deaths)
+        except OSError as err:
+            child.started = time.monotonic()
+            structlog.get_logger().error(f"{self.kind.name}.not-started", process=child.name, errno=err.errno)
+
     def _spawn(self, name: str, deaths: int = 0) -> Child:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(read_end, False)
         descriptors = (*self.kind.descriptors, write_end)
-        process = subprocess.Popen(
-            [sys.executable, "-m", self.kind.module, *map(str, descriptors), self._level],
-            stdin=subprocess.PIPE,
-            pass_fds=descriptors,
-        )
-        os.close(write_end)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", self.kind.module, *map(str, descriptors), self._level],
+                stdin=subprocess.PIPE,
+                pass_fds=descriptors,
+            )
+        except OSError:
+            os.close(read_end)
+            raise
+        finally:
+            os.close(write_end)
         assert process.stdin is not None  # stdin=PIPE
         pickle.dump(self._settings, process.stdin)
         process.stdin.flush()  # and stays open: the life line
@@ -158,13 +173,13 @@ class Children:
         return child
 
     def _read(self) -> None:
-        while not self._stopping.is_set():
+        while not self._silent.is_set():
             for key, _ in self._selector.select(timeout=0.2):
                 child: Child = key.data
                 if not self._pump(child):  # it ended: nothing more will come
                     self._selector.unregister(child.pipe)
                     self._drop(child)
-            self._stopping.wait(GATHER)
+            self._silent.wait(GATHER)
 
     def _pump(self, child: Child) -> bool:
         """Counts what came through the pipe. False: it is closed."""

@@ -255,11 +255,12 @@ def make_server(
 ) -> StorageServer:
     """What a receive process runs."""
     state = open_state(settings)
-    intake = make_intake(settings, state, count, page, stop)
+    intake, peers = make_intake(settings, state, count, page, stop), PeerList(settings)
     return StorageServer(
         settings.receiver.ae_title,
         listener,
-        admit=PeerList(settings).admits,
+        admit=peers.admits,
+        is_stranger=peers.is_stranger,
         on_store=intake.take,
         paused=intake.paused,
         max_associations=share(settings.receiver),

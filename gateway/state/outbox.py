@@ -54,6 +54,7 @@ class Outbox:
     def __init__(self, root: Path, held: Outbox | None = None, *, modes: tuple[int, int] = SHARED) -> None:
         self._root, self._modes = root, modes
         self._rooted: dict[str, int] = {}  # folders whose own entry is on stable storage, by inode
+        self._root_changed = 0  # when, as of the last sync of the root: an inode's number is used again
         self.held = held
         root.mkdir(mode=modes[0], parents=True, exist_ok=True)
 
@@ -84,12 +85,12 @@ class Outbox:
 
     def _sync(self, folder: str) -> None:
         """The folder's entries, and its own in the root: somebody else may have made it just now and not got so far."""
-        inode = sync_folder(folder)
-        if self._rooted.get(folder) != inode:
+        inode, changed = sync_folder(folder), self._root.stat().st_mtime_ns
+        if self._rooted.get(folder) != inode or self._root_changed != changed:
             sync_folder(self._root)
             if len(self._rooted) >= ROOTED:
                 self._rooted.clear()
-            self._rooted[folder] = inode
+            self._rooted[folder], self._root_changed = inode, changed
 
     def note(self, series: str, line: LedgerLine) -> None:
         """Appends one ledger line. Synced unless KEPT: there the file itself is the fact.
@@ -235,11 +236,6 @@ def sync_folder(folder: Path | str) -> int:
         return os.fstat(fd).st_ino
     finally:
         os.close(fd)
-
-
-def _there(target: Path) -> Stored:
-    with target.open("rb", buffering=0) as file:
-        return Stored(target, os.fstat(file.fileno()).st_size, file_digest(file, "sha256").hexdigest(), new=False)
 
 
 def digest(parts: Sequence[Buffer]) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.engine import Connection
 
 from gateway.state.db import committed, insert_new, series
 
 ASKED_AT_ONCE: Final = 500
 """Hashes in one statement; SQLite takes 32766."""
+SETTLED: Final = ("confirmed", "excluded", "withdrawn")
+"""States in which a project has all that it will ever have of a series."""
 
 
 def note(c: Connection, series_id: int, instances: Iterable[str]) -> None:
@@ -22,15 +24,18 @@ def note(c: Connection, series_id: int, instances: Iterable[str]) -> None:
 
 
 def known(c: Connection, instances: Iterable[str]) -> frozenset[str]:
-    """Those that some archive has confirmed, and that nobody has withdrawn since."""
+    """Those that every project has in its archives, if it was to have them, and that nobody has withdrawn since."""
     wanted = [bytes.fromhex(i) for i in dict.fromkeys(instances)]
     found: set[str] = set()
     for at in range(0, len(wanted), ASKED_AT_ONCE):
         some = wanted[at : at + ASKED_AT_ONCE]
+        other = series.alias()
+        same = (other.c.series_hash == series.c.series_hash, other.c.id != series.c.id)
+        owed = exists().where(*same, other.c.state.not_in(SETTLED))
         there = (
             select(committed.c.instance)
             .join(series, series.c.id == committed.c.series_id)
-            .where(committed.c.instance.in_(some), series.c.state != "withdrawn")
+            .where(committed.c.instance.in_(some), series.c.state != "withdrawn", ~owed)
         )
         found |= {row.instance.hex() for row in c.execute(there)}
     return frozenset(found)

@@ -60,9 +60,20 @@ def test_host_names_are_resolved_and_resolved_again_when_a_peer_moves() -> None:
     assert asked == ["pacs.invalid"]
     addresses[:], now[0] = ["192.0.2.8"], RESOLVE_AGAIN + 1
     assert peers.admits("HOSPITALPACS", "192.0.2.8") and len(asked) == 2
+    addresses[:], now[0] = [], now[0] + RESOLVE_AGAIN + 1  # the name service is down, and somebody else asks
+    assert not peers.admits("HOSPITALPACS", "192.0.2.9") and len(asked) == 3
+    assert peers.admits("HOSPITALPACS", "192.0.2.8")
 
 
 def test_the_real_resolver() -> None:
     assert "127.0.0.1" in resolve("localhost")
     assert resolve("no-such-host.invalid") == ()
     assert PeerList(settings(pacs_host="localhost")).admits("HOSPITALPACS", "127.0.0.1")
+
+
+def test_strangers_are_told_by_address_only_where_every_peer_is_known_by_one() -> None:
+    by_address = PeerList(settings(("MODALITY", "10.1.2.0/24"), ("OTHER", "fd00::1")))
+    assert [by_address.is_stranger(a) for a in ("10.1.2.9", "::ffff:10.1.2.9", "fd00::1", "10.1.3.9", "?")] == [
+        False, False, False, True, True,
+    ]  # fmt: skip
+    assert not PeerList(settings(pacs_host="pacs.invalid")).is_stranger("10.9.9.9")

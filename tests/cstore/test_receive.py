@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 import structlog
 
 from gateway.errors import Retry
-from gateway.model import Dropped, LedgerLine, Outcome
+from gateway.model import Buffer, Dropped, LedgerLine, Outcome
+from gateway.state.outbox import Stored as StoredFile
 from tests.cstore.rig import INSTANCE, SERIES, STUDY, Expects, FakeCleaner, Rig, incoming, once
 
 KEPT, EXCLUDED, REFUSED = Outcome.KEPT, Outcome.EXCLUDED, Outcome.REFUSED
@@ -192,3 +194,16 @@ def test_says_nothing_that_identifies(tmp_path: Path, caplog: pytest.LogCaptureF
     ]  # fmt: skip
     text = f"{said} {caplog.text} {incoming()!r}"
     assert not [value for value in (STUDY, SERIES, INSTANCE, "SYN-PID", "SYN-AN") if value in text]
+
+
+def test_a_name_that_the_outbox_does_not_take_costs_its_instance_and_no_other_project(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Expects(), Expects(key="S-2", project="lung"))
+    keep = rig.outbox.keep
+
+    def choosy(series: str, uid: str, parts: Sequence[Buffer]) -> StoredFile:
+        return keep(series, "2.25..2" if series == "S-1" else uid, parts)
+
+    rig.outbox.keep = choosy  # type: ignore[method-assign,assignment]
+    assert rig.send() == 0 and rig.results("refused") == 1 and rig.results("kept", "lung") == 1
+    line = rig.line()
+    assert line is not None and (line.outcome, line.reason) == (REFUSED, "outbox.name")

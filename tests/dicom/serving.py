@@ -45,14 +45,16 @@ class Counts:
 class Serving:
     """A running server: `got` holds (Incoming, its bytes) in order of arrival."""
 
-    def __init__(self, on_store: Callable[[Incoming], int] | None, limits: Limits, most: int) -> None:
+    def __init__(
+        self, on_store: Callable[[Incoming], int] | None, limits: Limits, most: int, strangers: frozenset[str]
+    ) -> None:
         listener = socket.create_server((HOST, 0), backlog=64)
         self.port: int = listener.getsockname()[1]
         self.got: list[tuple[Incoming, bytes]] = []
         self.counts, self.stop = Counts(), threading.Event()
         server = StorageServer(
             OURS, listener, admit=lambda calling, address: calling != "STRANGER" and address == HOST,
-            on_store=on_store or self.take, max_associations=most, count=self.counts,
+            is_stranger=strangers.__contains__, on_store=on_store or self.take, max_associations=most, count=self.counts,
         )  # fmt: skip
         self.thread = threading.Thread(target=server.serve, args=(self.stop, limits), daemon=True)
         self.thread.start()
@@ -70,10 +72,14 @@ class Serving:
 
 @contextlib.contextmanager
 def serving(
-    on_store: Callable[[Incoming], int] | None = None, *, limits: Limits = QUICK, most: int = 8
+    on_store: Callable[[Incoming], int] | None = None,
+    *,
+    limits: Limits = QUICK,
+    most: int = 8,
+    strangers: frozenset[str] = frozenset(),
 ) -> Iterator[Serving]:
-    """A server that is stopped and drained at the end, and must then have ended."""
-    rig = Serving(on_store, limits, most)
+    """A server that is stopped and drained at the end, and must then have ended. `strangers`: addresses."""
+    rig = Serving(on_store, limits, most, strangers)
     try:
         yield rig
     finally:

@@ -7,6 +7,7 @@ import queue
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,15 +17,16 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
-from gateway.cstore.commitment import Commitments
+from gateway.cstore.commitment import Commitments, Ledgers
 from gateway.dicom.commitment import PUSH_INSTANCE, PUSH_MODEL, Asked, Line
 from gateway.dicom.incoming import Incoming, Limits
 from gateway.dicom.server import StorageServer
 from gateway.model import LedgerLine, Outcome
 from gateway.settings import Pacs
+from gateway.state.outbox import LEDGER
 from tests.dicom.serving import OURS, Counts, eventually
 from tests.dicom.test_server import tiny
-from tests.support.process import HOST
+from tests.support.process import HOST, new_folder
 
 TRANSACTION = "2.25.4711"
 
@@ -35,6 +37,8 @@ class Known:
     def __init__(self) -> None:
         self.archive: set[str] = set()
         self.ledgers: dict[str, dict[str, LedgerLine]] = {}
+        self.read: list[str] = []
+        self._folder = new_folder("commitment")
 
     def instance_hash(self, SOPInstanceUID: str) -> str:
         return f"hash of {SOPInstanceUID}"
@@ -46,9 +50,15 @@ class Known:
         return list(self.ledgers)
 
     def ledger(self, series: str) -> dict[str, LedgerLine]:
+        self.read.append(series)
         return self.ledgers[series]
 
+    def path(self, series: str, name: str) -> Path:
+        return self._folder / f"{series}.{name}"
+
     def arrived(self, uid: str, outcome: Outcome, series: str = "S-1") -> None:
+        with self.path(series, LEDGER).open("a") as ledger:
+            ledger.write("a line\n")
         self.ledgers.setdefault(series, {})[f"hash of {uid}"] = LedgerLine(f"hash of {uid}", outcome)
 
     def confirmed(self, *uids: str) -> None:
@@ -273,3 +283,14 @@ def test_none_is_taken_where_nobody_answers_for_it() -> None:
 def test_nothing_of_it_shows_in_what_may_be_logged() -> None:
     asked = Asked("SECRET AE", HOST, TRANSACTION, ())
     assert TRANSACTION not in repr(asked) and "SECRET" not in repr(asked) and Line.report.__doc__
+
+
+def test_a_ledger_that_says_nothing_of_it_is_read_again_only_when_it_has_changed() -> None:
+    known = Known()
+    known.arrived("2.25.1", Outcome.KEPT)
+    known.arrived("2.25.2", Outcome.KEPT, "S-2")
+    ledgers, wanted = Ledgers(known), frozenset({"hash of 2.25.1", "hash of 2.25.3"})
+    assert ledgers.say(wanted) == ledgers.say(wanted) == {"hash of 2.25.1": {Outcome.KEPT}}
+    assert known.read == ["S-1", "S-2", "S-1"], "what is on its way may have left without a word"
+    known.arrived("2.25.3", Outcome.EXCLUDED, "S-2")
+    assert ledgers.say(wanted)["hash of 2.25.3"] == {Outcome.EXCLUDED}

@@ -114,3 +114,17 @@ def test_nothing_that_a_peer_calls_itself_or_its_instances_is_logged(text: str) 
         assert dcmtk("echoscu", rig.port).returncode == 0
     assert text[:12] not in repr([{k: str(v) for k, v in line.items()} for line in logs])
     assert not [line for line in logs if any(text[:6] in str(value) for value in line.values())]
+
+
+def test_who_calls_from_nowhere_near_a_peer_is_told_at_once_and_takes_no_room() -> None:
+    with serving(most=1, strangers=frozenset({"127.0.0.2"})) as rig, contextlib.ExitStack() as crowd:
+        begun = [
+            crowd.enter_context(socket.create_connection((HOST, rig.port), 20, ("127.0.0.2", 0))) for _ in range(40)
+        ]
+        for sock in begun:
+            sock.sendall(b"\1\0\0\0\1\0x")  # a request that never goes on
+        assert eventually(lambda: rig.rejected("calling-ae") == 40)
+        whole = crowd.enter_context(socket.create_connection((HOST, rig.port), 20, ("127.0.0.2", 0)))
+        whole.sendall(wire.associate_rq())
+        assert answer(whole) == (3, b"\0\1\1\3")
+        assert dcmtk("echoscu", rig.port).returncode == 0

@@ -17,9 +17,10 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
-from gateway.dicom.part10 import DEFLATED_LE, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Ids, peek, read_file
+from gateway.dicom.part10 import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Ids, peek, read_file
 from gateway.errors import Refused
 
+DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 WANTED = Ids("2.25.1", "2.25.2", "2.25.33")
 ENCODINGS = {
     EXPLICIT_LE: (False, True),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,14 +29,19 @@ Run = Callable[..., Children]
 
 
 @pytest.fixture
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def run(settings: Settings, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Starts children of a kind whose program is one of `tests.run.programs`."""
     made: list[Children] = []
     monkeypatch.setattr(children, "SHORTEST_LIFE", 0.2)
 
     def start(program: str, **more: float) -> Children:
         kind = Kind("odd", f"tests.run.programs.{program}", 1, **more)  # type: ignore[arg-type]
-        found = Children(settings, kind, Hear(Metrics(), lambda _: None, lambda _: None), level="error")
+        found = Children(settings, kind, Hear(metrics, lambda _: None, lambda _: None), level="error")
         made.append(found)
         found.start()
         return found
@@ -123,3 +130,35 @@ def test_a_step_that_never_ends_ends_its_process(run: Run) -> None:
 def test_there_is_one_only_where_some_project_has_its_pixels_cleaned(tmp_path: Path, options: str, number: int) -> None:
     text = VALID.replace("[project.deidentify]", f"[project.deidentify]\noptions = {options}", 1)
     assert screen.screen_kind(load(written(tmp_path, text), files=False)).number == number
+
+
+def test_what_is_counted_while_it_drains_is_counted(run: Run, metrics: Metrics) -> None:
+    found = run("busy")
+    found.wait_ready()
+    found.stop()
+    assert b'pacs_gateway_received_bytes_total{project="chest"} 2000.0' in metrics.exposition()
+
+
+def test_a_process_that_cannot_be_started_now_is_started_later(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run("willing")
+    found.wait_ready()
+    (child,) = found._children
+    child.process.kill()
+    until(lambda: child.process.poll() is not None)
+    started, refusals = subprocess.Popen, []
+
+    def refused(*_: object, **__: object) -> None:
+        refusals.append(1)
+        raise BlockingIOError(errno.EAGAIN, "no more processes")
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(subprocess, "Popen", refused)
+
+    def replaced(fact: Callable[[], bool]) -> bool:
+        found.replace_dead()
+        return fact()
+
+    until(lambda: replaced(lambda: len(refusals) == 2))
+    assert len(os.listdir("/proc/self/fd")) <= before
+    monkeypatch.setattr(subprocess, "Popen", started)
+    until(lambda: replaced(found.ready))
