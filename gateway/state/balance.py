@@ -6,6 +6,7 @@ add up shows work that was lost. What was asked is counted on its own. No row of
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ def balances(c: Connection) -> list[Balance]:
     ]
 
 
+@functools.cache
 def _requests() -> Any:
     """Requests that are alike, and how many: a row for each project, state, reason and mixture of their series."""
     mine = _mixtures().subquery()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, Select, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
@@ -19,9 +19,9 @@ from gateway.state.settle import At, Step
 MERGE = {("failed", True): "retried", ("excluded", True): "wanted", ("planned", False): "excluded"}
 """(state of a series we know, kept by the new plan) -> event. Anything else stays as it is."""
 AT_ONCE: Final = 500
+"""Rows in one statement."""
 LOOK_AGAIN: Final = 86400.0
 """Seconds until a study that has just grown is asked for once more."""
-"""Rows in one statement."""
 
 
 def add_requests(c: Connection, seal: Seal, wanted: Sequence[Wanted], now: float) -> int:
@@ -103,8 +103,9 @@ def _cursor_key(project: str) -> str:
 
 def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float) -> bool:
     """Writes the plan of one request and settles it: `planned`, or at once `done` when nothing is left to do."""
+    settle.lock_requests(c, _concerned(seal, claim, plan))
     held = select(request.c.id).where(request.c.id == claim.id, request.c.claimed_by == claim.owner)
-    if not c.execute(held.with_for_update(key_share=True)).first():
+    if not c.execute(held).first():
         return False
     evidence.write(c, seal, claim.id, plan.candidates, now)
     known = settle.series_states(c, claim.id)
@@ -120,6 +121,14 @@ def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float
     if step.reason == settle.YOUNG:
         values["not_before"] = again
     return settle.claimed_request(c, claim, step, values)
+
+
+def _concerned(seal: Seal, claim: RequestClaim, plan: Plan) -> Select[tuple[int]]:
+    """The request, and those that asked for one of its series before."""
+    hashes = [seal.hash("series", planned.found.SeriesInstanceUID) for planned in plan.series]
+    theirs = select(asked.c.request_id).join(series, series.c.id == asked.c.series_id)
+    theirs = theirs.where(series.c.project == claim.project, series.c.series_hash.in_(hashes))
+    return select(request.c.id).where(or_(request.c.id == claim.id, request.c.id.in_(theirs)))
 
 
 def _planned(states: frozenset[str], now: float, *, again: bool) -> Step:
@@ -197,6 +206,8 @@ def _merge_series(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSeri
         "not_before": now,
     }
     settle.move(c, At(series, row.id, row.state), Step(event, now, planned.verdict.reason), values)
+    if event == "excluded":  # another request may have waited for this one only
+        settle.close_requests(c, row.id, now)
 
 
 def _grown(row: Row[Any], planned: PlannedSeries) -> str | None:
