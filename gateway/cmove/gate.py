@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ from gateway.cmove.breaker import Breaker, State
 from gateway.cmove.pace import Pace
 from gateway.cmove.parts import Count
 from gateway.cmove.pressure import pressure
+from gateway.cmove.shares import Shares
 from gateway.cmove.windows import Calendar, calendar, last_start
 from gateway.dicom.patience import REFUSED_ONE
 from gateway.errors import Retry
@@ -45,7 +46,7 @@ class Facts:
 
 
 class Gate:
-    """`wall`: epoch seconds to the PACS's own date and time. `ticks`: monotonic seconds."""
+    """`wall`: epoch seconds to the PACS's own date and time. `ticks`: monotonic seconds. `shares`: by project."""
 
     def __init__(
         self,
@@ -54,11 +55,13 @@ class Gate:
         count: Count,
         wall: Callable[[float], datetime],
         ticks: Callable[[], float] = time.monotonic,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         self.pacs, self._count, self._ticks = pacs, count, ticks
         self.calendar: Calendar = calendar(map(read_window, pacs.windows), wall)
         self._lock = threading.Lock()
         self._pressure, self._breaker, self._pace = pressure(pacs.max_moves), Breaker(), Pace()
+        self._shares = Shares(shares or {})
         self._inside = self._moving = 0
         self._usual = 0.0  # seconds of a move
         self._opened: tuple[float, float, float] | None = None  # looked at, open since, closes
@@ -105,7 +108,17 @@ class Gate:
         self._opened = (now, since, closes)
         return closes == float("inf") or now <= last_start(since, closes, self._usual)
 
+    def turns(self, projects: Sequence[str]) -> list[str]:
+        """Whose series comes next, and whose when it has none."""
+        with self._lock:
+            return self._shares.turns(projects)
+
     # ---- what came of it
+
+    def served(self, projects: Sequence[str], instances: int) -> None:
+        """A series of so many instances, as the PACS said, was asked for, for these projects."""
+        with self._lock:
+            self._shares = self._shares.served(projects, instances, self._ticks())
 
     @contextmanager
     def moving(self) -> Iterator[None]:

@@ -111,6 +111,7 @@ class MoveStep:
         claim = self._claim()
         while claim is not None:
             refused.append(self._settle(scu, claim))
+            self._gate.served([row.project for row in claim.rows], claim.instances or 1)
             claim = self._claim() if len(refused) < BATCH and self._may_go_on() else None
         if refused and all(refused) and refused[-1]:
             raise refused[-1]
@@ -120,7 +121,8 @@ class MoveStep:
         return not self._stop.is_set() and not self._paused() and self._gate.may_go_on(self._clock())
 
     def _claim(self) -> SeriesClaim | None:
-        return self._store.claim_series(pacs=self._pacs.name, projects=self._projects, lease=LEASE, now=self._clock())
+        turns = self._gate.turns(self._projects)
+        return self._store.claim_series(pacs=self._pacs.name, projects=turns, lease=LEASE, now=self._clock())
 
     # ---- one series
 

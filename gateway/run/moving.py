@@ -54,7 +54,8 @@ class Around:
 
 def make_gates(settings: Settings, count: Count) -> Gates:
     """By PACS. They live as long as the configuration does."""
-    return {p.name: Gate(p, count=count, wall=wall_clock(p), ticks=time.monotonic) for p in settings.pacs}
+    shares = {p.name: float(p.share) for p in settings.project}
+    return {p.name: Gate(p, count=count, wall=wall_clock(p), shares=shares) for p in settings.pacs}
 
 
 def wall_clock(pacs: Pacs) -> Callable[[float], datetime]:

@@ -190,6 +190,7 @@ SINKS: Final[Mapping[str, type[Part]]] = MappingProxyType(
 class Project(Part):
     name: kinds.Name
     pacs: Annotated[tuple[str, ...], Field(min_length=1)]
+    share: kinds.Few = 1  # of what a PACS sends, where several projects wait for it
     source: Source | None = None
     select: Select = Select()
     deidentify: Deidentify = Deidentify()

@@ -85,13 +85,19 @@ def _request(seal: Seal, r: Row[tuple[object, ...]], owner: str, decided: dict[s
 
 
 def one_series(c: Connection, seal: Seal, lease: Lease, *, pacs: str, projects: Sequence[str]) -> SeriesClaim | None:
-    """The oldest due planned series, together with the same series of every other project: one retrieval serves all."""
-    here = and_(series.c.state == "planned", series.c.pacs == pacs, series.c.project.in_(projects))
-    due = and_(here, _free(series, lease.now))
-    first = c.execute(locked(select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1))).first()
+    """The oldest due planned series of the first project that has any, together with the same series of every other project.
+
+    One retrieval serves all.
+    """
+    here = and_(series.c.state == "planned", series.c.pacs == pacs)
+    first = None
+    for project in projects:
+        due = and_(here, series.c.project == project, _free(series, lease.now))
+        oldest = select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1)
+        first = first or c.execute(locked(oldest)).first()
     if first is None:
         return None
-    same = and_(here, series.c.series_hash == first.series_hash)
+    same = and_(here, series.c.project.in_(projects), series.c.series_hash == first.series_hash)
     free = or_(series.c.claimed_by.is_(None), series.c.lease_until < lease.now)
     rows = c.execute(locked(select(series).where(same, free).order_by(series.c.id))).all()
     _take(c, series, [r.id for r in rows], lease)

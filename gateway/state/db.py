@@ -90,7 +90,7 @@ series = Table(
     Column("updated", Float, nullable=False),
     Column("node", String, nullable=False, default="", server_default=""),  # whose outbox has it (since schema 7)
     UniqueConstraint("project", "series_hash"),
-    Index("series_due", "state", "pacs", "not_before", "id"),
+    Index("series_turn", "state", "pacs", "project", "not_before", "id"),
     Index("series_here", "node", "state", "not_before", "id"),
 )
 

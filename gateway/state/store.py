@@ -123,7 +123,7 @@ class Store:
     # ---- series
 
     def claim_series(self, *, pacs: str, projects: Sequence[str], lease: float, now: float) -> SeriesClaim | None:
-        """Only for `projects`: what a project asked for waits while its section is missing from the configuration."""
+        """Only for `projects`, in the order of their turns: others wait until their sections of the configuration are back."""
         taken = claim.lease(self._node, lease, now)
         with self._claiming(taken) as c:
             return claim.one_series(c, self._seal, taken, pacs=pacs, projects=projects)

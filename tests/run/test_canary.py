@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from gateway.dicom.association import Deadlines
@@ -16,8 +18,8 @@ QUICK = Deadlines(connect=1.0, negotiate=2.0, answer=2.0, question=3.0, release=
 HERE = {"RESEARCH": (HOST, free_port())}
 
 
-def canary(peer: PacsPeer | ScriptedPacs) -> Canary:
-    pacs = Pacs(name="main", ae_title=peer.ae_title, host=peer.host, port=peer.port)
+def canary(peer: PacsPeer | ScriptedPacs, retrieve: Literal["move", "get"] = "move") -> Canary:
+    pacs = Pacs(name="main", ae_title=peer.ae_title, host=peer.host, port=peer.port, retrieve=retrieve)
     return Canary(pacs, "RESEARCH", QUICK)
 
 
@@ -74,6 +76,16 @@ def test_a1_each_way_to_be_a_stranger_is_named(
     with ScriptedPacs(find=find, move=move) as peer:
         err = fault(peer)
     assert (err.reason, said in err.detail) == (reason, True)
+
+
+@pytest.mark.real
+@pytest.mark.catalogue("A1", "M20")
+def test_a1_by_get() -> None:
+    with Dcmqrscp() as peer:
+        assert canary(peer, "get").sing() == "answers C-ECHO, C-FIND and C-GET (0x0000)"
+    with Dcmqrscp(options=["--disable-get"]) as peer, pytest.raises(Refused) as caught:
+        canary(peer, "get").sing()
+    assert (caught.value.reason, "but not C-GET" in caught.value.detail) == ("pacs.context-refused", True)
 
 
 def test_nobody_there() -> None:

@@ -1,4 +1,4 @@
-"""What a PACS answers to who it should know: C-ECHO, then C-FIND and C-MOVE of what cannot exist (docs/pacs-behaviour.md A1).
+"""What a PACS answers whom it should know: C-ECHO, then C-FIND and C-MOVE or C-GET of what cannot be (docs/pacs-behaviour.md A1).
 
 C-ECHO proves little: some PACS answer it to anybody, accept every association, and drop the link at the first real question.
 """
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.dicom.association import Deadlines, Scu
+from gateway.dicom.getting import Storing
 from gateway.dicom.identifier import identifier
+from gateway.dicom.incoming import Incoming
 from gateway.dicom.models import MODELS
 from gateway.dicom.moving import MoveWatch
 from gateway.dicom.status import Whose, move_failure
@@ -22,6 +24,8 @@ TOTAL: Final = 60.0  # seconds
 DROPPED: Final = frozenset({"pacs.aborted", "pacs.no-answer"})
 NOBODY: Final = "PACS-GATEWAY-CANARY"  # the patient, where the PACS is asked by Patient Root
 ROWS: Final = 10
+CT_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.2"
+OUT_OF_RESOURCES: Final = 0xA700
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,13 @@ class Canary:
         """What it answers. Raises Retry and Refused: a sentence that says what to do, for each way to be a stranger there."""
         study, series = _uid(), _uid()
         model = MODELS[self.pacs.query_model]
-        with Scu(self.pacs, self.calling_ae, deadlines=self.deadlines, model=model) as scu:
+        storing = Storing((CT_IMAGE,), _unable, self.pacs) if self._by_get else None
+        with Scu(self.pacs, self.calling_ae, deadlines=self.deadlines, model=model, storing=storing) as scu:
             scu.echo()
             self._find(scu, study)
             status = self._move(scu, study, series)
+        if self._by_get:
+            return f"answers C-ECHO, C-FIND and C-GET (0x{status:04X})"
         unsaid = f"only a move of something shows whether {self.calling_ae} is a destination there"
         return f"answers C-ECHO, C-FIND and C-MOVE (0x{status:04X}: {unsaid})"
 
@@ -62,15 +69,25 @@ class Canary:
         """Nothing can come of it, for the list was empty. dcmqrscp calls that a success before it looks for a destination."""
         keys = identifier("SERIES", scu.keys(NOBODY, StudyInstanceUID=study, SeriesInstanceUID=series))
         try:
-            status = scu.move(keys, self.calling_ae, watch=MoveWatch(_nothing, SILENCE, TOTAL, bool)).status
+            watch = MoveWatch(_nothing, SILENCE, TOTAL, bool)
+            answer = scu.get(keys, watch=watch) if self._by_get else scu.move(keys, self.calling_ae, watch=watch)
         except Retry as err:
             if err.reason in DROPPED:
-                raise self._stranger("it answers C-FIND, but drops the link at C-MOVE") from None
-            raise Refused(err.reason, f"it answers C-FIND, but not C-MOVE: {err.detail}") from None
-        failure = move_failure(status)
+                raise self._stranger(f"it answers C-FIND, but drops the link at {self._verb}") from None
+            raise Refused(err.reason, f"it answers C-FIND, but not {self._verb}: {err.detail}") from None
+        failure = move_failure(answer.status)
         if failure.whose is Whose.CONFIG:
-            raise Refused(failure.reason, f"C-MOVE is answered 0x{status:04X}: {self._why(failure.reason)}")
-        return status
+            told = f"{self._verb} is answered 0x{answer.status:04X}"
+            raise Refused(failure.reason, f"{told}: {self._why(failure.reason)}")
+        return answer.status
+
+    @property
+    def _by_get(self) -> bool:
+        return self.pacs.retrieve == "get"
+
+    @property
+    def _verb(self) -> str:
+        return "C-GET" if self._by_get else "C-MOVE"
 
     def _why(self, reason: str) -> str:
         if reason == "move.unknown-destination":
@@ -88,3 +105,8 @@ def _uid() -> str:
 
 def _nothing() -> float:
     return 0.0
+
+
+def _unable(_incoming: Incoming) -> int:
+    """Whatever it sends all the same."""
+    return OUT_OF_RESOURCES
