@@ -24,7 +24,8 @@ MODE: Final = 0o640
 TAIL: Final = 1 << 16  # bytes; no line is as long
 BEGINNING: Final = ""
 FIELDS: Final = frozenset({
-    "node", "user", "project", "pseudonym", "patient", "withdrawal", "sink", "files", "series", "requests", "outcome", "lines", "patients",
+    "node", "user", "project", "pseudonym", "patient", "withdrawal", "sink", "files", "series", "requests", "outcome", "lines",
+    "patients",
 })  # fmt: skip
 """What a line may say besides its number, time, event and chain. Add a name only for what identifies nobody."""
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeAlias
 
+from gateway.accession import vanished
 from gateway.accession.optout import COLUMN, OptOut
 from gateway.accession.sql import SqlSource
-from gateway.run import broker, wiring
+from gateway.run import broker, telling, wiring
 from gateway.run.broker import Desk
 from gateway.run.wiring import State, Told
-from gateway.settings import Settings
+from gateway.settings import Settings, read_key
+from gateway.state.listed import Listed
 
 Job: TypeAlias = tuple[str, str, Callable[[], object]]
 """Name, schedule, what is done."""
@@ -22,12 +25,31 @@ def jobs(settings: Settings, state: State, told: Told, stop: threading.Event, in
     """`stop`: a long poll ends after the batch in hand. `in_turn`: for what one node does for all; each has its own outbox."""
     desk = broker.make_desk(settings, state)
     polls = wiring.make_polls(settings, state, told, stop)
+    gone = [(f"vanished-{p.project}", vanished.EVERY, p.run) for p in _vanished(settings, state, stop)]
     shared: list[Job] = [
+        *gone,
         *((f"poll-{name}", schedule, _opt_out_first(settings, name, desk, poll.run)) for name, schedule, poll in polls),
         ("broker", broker.EVERY, broker.Rounds(desk).step),
     ]
     turns = [(name, schedule, in_turn(name, job)) for name, schedule, job in shared]
-    return [*turns, ("withdrawn", broker.EVERY, desk.clear)]
+    return [*turns, ("withdrawn", broker.EVERY, desk.clear), *_told(settings, desk)]
+
+
+def _told(settings: Settings, desk: Desk) -> list[Job]:
+    """Each node tells its own trail."""
+    if settings.audit is None:
+        return []
+    told = telling.Telling(settings.audit, desk.node, desk.trail, desk.broker, time.monotonic)
+    return [("audit", telling.EVERY, told.step)]
+
+
+def _vanished(settings: Settings, state: State, stop: threading.Event) -> list[vanished.Vanished]:
+    listed = Listed(state.database, read_key(settings))
+    return [
+        vanished.Vanished(p.name, wiring.make_sql_source(settings, p.name), listed, time.time, stop)
+        for p in settings.project
+        if p.source is not None and p.source.vanished == "cancel"
+    ]
 
 
 def _opt_out_first(settings: Settings, name: str, desk: Desk, poll: Callable[[], object]) -> Callable[[], object]:

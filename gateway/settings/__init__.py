@@ -16,6 +16,7 @@ from gateway.settings.certificates import check_certificates
 from gateway.settings.cron import Cron, read_schedule
 from gateway.settings.loading import load
 from gateway.settings.schema import (
+    Audit,
     Bytes,
     Deidentify,
     DicomSink,
@@ -40,6 +41,7 @@ from gateway.settings.secret import read_key, read_password, secret, secret_path
 from gateway.settings.window import Window, read_window
 
 __all__ = [
+    "Audit",
     "Bytes",
     "Cron",
     "Deidentify",

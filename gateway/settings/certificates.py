@@ -21,16 +21,23 @@ from gateway.settings.secret import Fault, private_fault, secret, secret_path
 
 MAX_BUNDLE: Final = 16 * 2**20  # bytes of a file of authorities
 PEM: Final = "a PEM file that begins with -----BEGIN CERTIFICATE-----"
-PLACES: Final = ("receiver.tls", "pacs.*.tls")
+PLACES: Final = ("receiver.tls", "pacs.*.tls", "audit.tls")
 
 
 def half_certificates(raw: Raw) -> Iterator[Finding]:
-    """The receiver is mutual: it needs all three. A PACS needs its authority, and a certificate of ours only with its key."""
+    """The receiver is mutual: it needs all three. A PACS needs its authority, and a certificate of ours only with its key.
+
+    An audit record repository may be known by the authorities of this machine.
+    """
     for place, tls in entries(raw, "receiver.tls"):
         yield from _missing(place, tls, ("certificate", "key", "ca"))
     for place, tls in entries(raw, "pacs.*.tls"):
         ours = isinstance(tls, Mapping) and ("certificate" in tls or "key" in tls)
         yield from _missing(place, tls, ("certificate", "key", "ca") if ours else ("ca",))
+
+    for place, tls in entries(raw, "audit.tls"):
+        if isinstance(tls, Mapping) and ("certificate" in tls or "key" in tls):
+            yield from _missing(place, tls, ("certificate", "key"))
 
 
 def _missing(place: Place, tls: object, wanted: tuple[str, ...]) -> Iterator[Finding]:

@@ -24,7 +24,8 @@ MODIFIED_DATES: Final = "retain-longitudinal-modified-dates"
 def contradictions(raw: Raw) -> Iterator[Finding]:
     """Every finding about settings that do not fit together."""
     checks: tuple[Callable[[Raw], Iterator[Finding]], ...] = (
-        _names_twice, _unknown_pacs, _unknown_ris, _cursors, _opt_outs, _rechecks, _dates, _kept_dates, _crosswalks, _elements,
+        _names_twice, _unknown_pacs, _unknown_ris, _cursors, _opt_outs, _rechecks, _dates, _kept_dates, _crosswalks,
+        _elements, _plain_audit,
         _replacements, _no_delivery, _delivery_paths, _same_port, _no_server,
     )  # fmt: skip
     for check in checks:
@@ -96,6 +97,12 @@ def _opt_outs(raw: Raw) -> Iterator[Finding]:
             )
         if not selects(query, "patient_id"):
             yield Finding(place, "the query has no column patient_id", "such as: select patient_id from opt_out")
+
+
+def _plain_audit(raw: Raw) -> Iterator[Finding]:
+    for place, audit in entries(raw, "audit"):
+        if isinstance(audit, Mapping) and audit.get("protocol") == "udp" and "tls" in audit:
+            yield Finding((*place, "tls"), 'tls together with protocol = "udp"', "one of the two")
 
 
 def _rechecks(raw: Raw) -> Iterator[Finding]:

@@ -87,6 +87,15 @@ class MetricsEndpoint(Part):
     port: kinds.Port = 9110
 
 
+class Audit(Part):
+    """Where the audit trail is also told: an audit record repository (PS3.15 A.5)."""
+
+    host: kinds.Host
+    port: kinds.Port = 6514
+    protocol: Literal["tls", "udp"] = "tls"
+    tls: Tls | None = None  # absent: the authorities of this machine, and no certificate of ours
+
+
 class Pacs(Part):
     name: kinds.Name
     ae_title: kinds.AeTitle
@@ -209,6 +218,7 @@ class Settings(Part):
     receiver: Receiver = Receiver()
     health: Health = Health()
     metrics: MetricsEndpoint = MetricsEndpoint()
+    audit: Audit | None = None
     pacs: Annotated[tuple[Pacs, ...], Field(min_length=1)]
     ris: tuple[Ris, ...] = ()
     project: Annotated[tuple[Project, ...], Field(min_length=1)]

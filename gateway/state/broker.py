@@ -18,6 +18,7 @@ from gateway.state.sealed import Seal
 from gateway.state.withdrawn import Order, Pending, Withdrawal
 
 AUDIT_MARK: Final = "/audit/"
+SENT_MARK: Final = "/audit-sent/"
 """In the table of cursors, where no project can have such a name."""
 
 
@@ -74,6 +75,15 @@ class Broker:
         """Number and hash of that line; (0, "") when there is none."""
         with self._db.read() as c:
             return _head(plans.saved_cursor(c, self._seal, f"{AUDIT_MARK}{node}"))
+
+    def keep_sent(self, node: str, number: int) -> None:
+        """The last line of it that was told on."""
+        with self._db.write() as c:
+            plans.save_cursor(c, self._seal, f"{SENT_MARK}{node}", f"{number} ")
+
+    def sent(self, node: str) -> int:
+        with self._db.read() as c:
+            return _head(plans.saved_cursor(c, self._seal, f"{SENT_MARK}{node}"))[0]
 
     def withdraw(self, order: Order, *, now: float) -> Withdrawal:
         with self._db.write() as c:

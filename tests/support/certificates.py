@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -45,17 +46,19 @@ class Authority:
         self.path = folder / "ca.pem"
         self.path.write_bytes(self._certificate.public_bytes(Encoding.PEM))
 
-    def issue(self, name: str, *, key: PrivateKey | None = None, days: tuple[int, int] = (-1, 30)) -> Identity:
-        """`days`: from when to when, counted from today."""
+    def issue(
+        self, name: str, *, key: PrivateKey | None = None, days: tuple[int, int] = (-1, 30), address: str = ""
+    ) -> Identity:
+        """`days`: from when to when, counted from today. `address`: an IP address that it is for."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         certificate, secret = self._folder / f"{name}.pem", self._folder / f"{name}.key"
-        certificate.write_bytes(self._made(_name(name), key, days=days).public_bytes(Encoding.PEM))
+        certificate.write_bytes(self._made(_name(name), key, days=days, address=address).public_bytes(Encoding.PEM))
         secret.touch(0o600)
         secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return Identity(certificate, secret, self.path)
 
     def _made(
-        self, subject: x509.Name, key: PrivateKey, *, days: tuple[int, int], ca: bool = False
+        self, subject: x509.Name, key: PrivateKey, *, days: tuple[int, int], ca: bool = False, address: str = ""
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         made = (
@@ -64,6 +67,9 @@ class Authority:
             .not_valid_before(now + days[0] * DAY).not_valid_after(now + days[1] * DAY)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )  # fmt: skip
+        if address:
+            names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+            made = made.add_extension(names, critical=False)
         return made.sign(self._key, SHA256())
 
 

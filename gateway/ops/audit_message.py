@@ -1,0 +1,80 @@
+"""A line of the audit trail as a DICOM audit message (PS3.15 A.5): XML, for the hospital's audit record repository.
+
+Look-ups, withdrawals and removals are Patient Record messages (A.5.3.11), the patient being a pseudonym or a keyed hash; that
+somebody verified the trail is an Audit Log Used message (A.5.3.2).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Final
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+PROGRAM: Final = "pacs-gateway"
+CODES: Final = {"Patient Record": "110110", "Audit Log Used": "110101", "Application": "110150"}  # PS3.16 CID 400, 402
+OWN: Final = "99PACSGATEWAY"
+READ, DELETE = "R", "D"
+ACTIONS: Final = {"reidentified": READ, "verified": READ}  # anything else takes something away
+SUCCESS, MINOR_FAILURE = "0", "4"
+FAILED: Final = frozenset({("listed", ""), ("verified", "failed"), ("reidentified", "unknown")})
+"""(event, outcome) of what did not come to what was wanted."""
+
+
+def message(line: Mapping[str, Any]) -> bytes:
+    """UTF-8, without a declaration of it in front."""
+    event = str(line["event"])
+    root = Element("AuditMessage")
+    failed = {(event, ""), (event, str(line.get("outcome", "")))} & FAILED
+    happened = SubElement(
+        root, "EventIdentification", EventActionCode=ACTIONS.get(event, DELETE), EventDateTime=str(line["at"]),
+        EventOutcomeIndicator=MINOR_FAILURE if failed else SUCCESS,
+    )  # fmt: skip
+    log = event == "verified"
+    _code(happened, "EventID", "Audit Log Used" if log else "Patient Record")
+    SubElement(happened, "EventTypeCode", {"csd-code": event, "codeSystemName": OWN, "originalText": event})
+    _who(root, line)
+    source = SubElement(root, "AuditSourceIdentification", AuditSourceID=str(line.get("node", "")))
+    SubElement(source, "AuditSourceTypeCode", {"csd-code": "4"})
+    _log_file(root) if log else _patient(root, line)
+    return tostring(root)
+
+
+def _who(root: Element, line: Mapping[str, Any]) -> None:
+    """The person or list that asked for it, and the program."""
+    if line.get("user"):
+        SubElement(root, "ActiveParticipant", UserID=str(line["user"]), UserIsRequestor="true")
+    program = SubElement(root, "ActiveParticipant", UserID=PROGRAM, UserIsRequestor="false")
+    _code(program, "RoleIDCode", "Application")
+
+
+def _patient(root: Element, line: Mapping[str, Any]) -> None:
+    """Person, in the role of the patient, by number (RFC 3881 5.5)."""
+    named = str(line.get("pseudonym") or line.get("patient") or line.get("withdrawal") or "")
+    patient = SubElement(
+        root, "ParticipantObjectIdentification", ParticipantObjectID=named, ParticipantObjectTypeCode="1",
+        ParticipantObjectTypeCodeRole="1",
+    )  # fmt: skip
+    number = {"csd-code": "2", "codeSystemName": "RFC-3881", "originalText": "Patient Number"}
+    SubElement(patient, "ParticipantObjectIDTypeCode", number)
+    SubElement(patient, "ParticipantObjectName").text = named
+    for name in ("project", "withdrawal", "sink", "files", "series", "requests", "patients", "outcome"):
+        if name in line:
+            told = base64.b64encode(str(line[name]).encode()).decode()
+            SubElement(patient, "ParticipantObjectDetail", type=name, value=told)
+
+
+def _log_file(root: Element) -> None:
+    """System object, in the role of a security resource, by URI."""
+    log = SubElement(
+        root, "ParticipantObjectIdentification", ParticipantObjectID="audit.jsonl", ParticipantObjectTypeCode="2",
+        ParticipantObjectTypeCodeRole="13",
+    )  # fmt: skip
+    SubElement(
+        log, "ParticipantObjectIDTypeCode", {"csd-code": "12", "codeSystemName": "RFC-3881", "originalText": "URI"}
+    )
+    SubElement(log, "ParticipantObjectName").text = "Security Audit Log"
+
+
+def _code(parent: Element, name: str, meaning: str) -> None:
+    SubElement(parent, name, {"csd-code": CODES[meaning], "codeSystemName": "DCM", "originalText": meaning})
