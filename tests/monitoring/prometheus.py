@@ -55,7 +55,7 @@ class Prometheus(Peer):
         found = self.query('count_over_time(ALERTS{alertstate="firing"}[1h])')
         return {one["metric"]["alertname"] for one in found}
 
-    def wait(self, reached: Callable[[], bool], told: Callable[[], object], deadline: float = 60.0) -> None:
+    def wait(self, reached: Callable[[], bool], told: Callable[[], object], deadline: float = 120.0) -> None:
         """Polls; fails with what is `told` when the deadline passes."""
         until = time.monotonic() + deadline
         while not reached():

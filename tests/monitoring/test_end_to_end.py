@@ -46,7 +46,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         hospital.open()
         hospital.daemon.start()
         with Prometheus(tmp_path_factory.mktemp("prometheus") / "it", hospital.metrics) as prometheus:
-            hospital.daemon.wait_ready()
+            hospital.daemon.wait_ready(120)
             prometheus.wait_fired(*STANDING)
             hospital.daemon.wait_until(lambda: confirmed(hospital) >= 6, 60)
             yield Watched(hospital, prometheus, begun)
@@ -121,12 +121,11 @@ def everything_is_mended(hospital: Hospital, prometheus: Prometheus) -> None:
     assert command(config, "held", "discard", *held).returncode == 0
     listed = json.loads(command(config, "requests", "list", "--project", "knee", "--json").stdout)
     assert command(config, "requests", "cancel", *(one["key"] for one in listed)).returncode == 0
-    hospital.configure(days=30)
-    hospital.daemon.signal(signal.SIGHUP)
-    prometheus.wait_quiet()
+    prometheus.wait_quiet("CertificateExpiring", "CertificateExpired")
 
 
 def the_disk_fills(hospital: Hospital, prometheus: Prometheus) -> None:
+    """And certificates are renewed by the same reload."""
     hospital.configure(days=30, min_free="900000 TiB")
     hospital.daemon.signal(signal.SIGHUP)
     prometheus.wait_fired("DiskLow", "ReceiverPaused")
@@ -139,7 +138,7 @@ def the_daemon_dies(hospital: Hospital, prometheus: Prometheus) -> None:
     hospital.daemon.kill_group()
     prometheus.wait_fired("Down")
     hospital.daemon.start()
-    hospital.daemon.wait_ready()
+    hospital.daemon.wait_ready(120)
     prometheus.wait_fired("Restarting")
     hospital.admit("main", PLAIN)
     prometheus.wait_quiet()
