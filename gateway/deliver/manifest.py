@@ -86,10 +86,13 @@ class Manifests:
         self._archive, self._root, self._layout = root, root / FOLDER, layout
         self._encoders = {".csv": as_csv, **encoders}
 
-    def add(self, files: Sequence[Delivered], *, day: str) -> None:
-        """The instances of one series, on top of those that are there. `day`: YYYYMMDD. Raises Refused, Retry as `header.read`."""
+    def add(self, files: Sequence[Delivered], *, day: str) -> frozenset[str]:
+        """The instances of one series, on top of those that are there. `day`: YYYYMMDD. Returns the patient IDs.
+
+        Raises Refused, Retry as `header.read` does.
+        """
         if not files:
-            return
+            return frozenset()
         if not self._archive.is_dir():
             raise FileNotFoundError(errno.ENOENT, "the archive's root is missing")
         found = [(one, header.read(one.file, self._layout.keywords.union(READ))) for one in files]
@@ -102,6 +105,7 @@ class Manifests:
                 "Size": str(one.size), "SHA256": one.sha256, "Profile": one.profile, "Day": path.parent.name,
             }  # fmt: skip
         self._write(path, INSTANCE, sorted(rows.values(), key=lambda row: row["SOPInstanceUID"]))
+        return frozenset(values["PatientID"] for _, values in found)
 
     def bring_up(self) -> int:
         """The days whose series have changed since. Returns how many."""

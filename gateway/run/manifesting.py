@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.deliver.layout import Layout
 from gateway.deliver.manifest import Delivered, Manifests, encoders
+from gateway.errors import Retry
 from gateway.model import LedgerLine, Outcome
 from gateway.settings import DirectorySink, Project
 from gateway.state.outbox import Outbox
@@ -35,15 +36,36 @@ class Manifested:
 
     def remove(self, series: str, files: Sequence[Path]) -> bool:
         """Raises OSError."""
-        if files:
-            delivered = _delivered(self.outbox.ledger(series), files)
-            for one in self.manifests:
-                one.add(delivered, day=time.strftime("%Y%m%d", time.gmtime(self.clock())))
+        day = time.strftime("%Y%m%d", time.gmtime(self.clock()))
+        delivered = _delivered(self.outbox.ledger(series), files)
+        for one in self.manifests:
+            patients = one.add(delivered, day=day)
+            if not all(
+                file.exists() for file in files
+            ):  # withdrawn just now: the outbox is cleared before the archives are
+                for patient in patients:
+                    one.forget(patient)
         return self.outbox.remove(series, files)
 
-    def bring_up(self) -> int:
-        """The days' manifests. Raises OSError."""
-        return sum(one.bring_up() for one in self.manifests)
+
+@dataclass(frozen=True)
+class Days:
+    """The manifests of days, made anew where something came."""
+
+    manifests: Sequence[Manifests]
+
+    def step(self) -> bool:
+        """Raises Retry("sink.unwritable")."""
+        try:
+            return sum(one.bring_up() for one in self.manifests) > 0
+        except OSError as err:
+            raise Retry("sink.unwritable", f"a manifest cannot be written ({err.strerror})", charge=False) from None
+
+
+def make_days(project: Project) -> Days | None:
+    """None where no directory asks for manifests."""
+    manifests = make_manifests(project)
+    return Days(manifests) if manifests else None
 
 
 def make_manifests(project: Project) -> list[Manifests]:

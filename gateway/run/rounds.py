@@ -10,7 +10,7 @@ from typing import TypeAlias
 from gateway.accession import vanished
 from gateway.accession.optout import COLUMN, OptOut
 from gateway.accession.sql import SqlSource
-from gateway.run import broker, telling, wiring
+from gateway.run import broker, manifesting, telling, wiring
 from gateway.run.broker import Desk
 from gateway.run.wiring import State, Told
 from gateway.settings import Settings, read_key
@@ -30,6 +30,11 @@ def jobs(settings: Settings, state: State, told: Told, stop: threading.Event, in
         *gone,
         *((f"poll-{name}", schedule, _opt_out_first(settings, name, desk, poll.run)) for name, schedule, poll in polls),
         ("broker", broker.EVERY, broker.Rounds(desk).step),
+        *(
+            (f"manifests-{p.name}", manifesting.EVERY, days.step)
+            for p in settings.project
+            if (days := manifesting.make_days(p))
+        ),
     ]
     turns = [(name, schedule, in_turn(name, job)) for name, schedule, job in shared]
     return [*turns, ("withdrawn", broker.EVERY, desk.clear), *_told(settings, desk)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +10,12 @@ from pathlib import Path
 import pydicom
 
 from gateway.cstore.receive import Receive
-from gateway.deliver.confirm import ConfirmStep
-from gateway.deliver.courier import DeliverStep
 from gateway.dicom.part10 import read_file
 from gateway.dicom.server import Incoming
 from gateway.model import AccessionNumber, FoundSeries, Plan, PlannedSeries, Verdict, Wanted
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
-from gateway.run import wiring
+from gateway.run import delivering, wiring
 from gateway.run.keeping import without_withdrawn
 from gateway.state.rows import Added, RequestClaim, SeriesClaim, tally
 from tests.run.command_line import Place
@@ -43,10 +42,9 @@ class Site:
         self.settings = wiring.load_settings(place.config)
         self.state = wiring.open_state(self.settings)
         self.counts = Metrics()
-        sinks = {p.name: wiring.make_sinks(self.settings, p.name) for p in self.settings.project}
-        parts = {"store": self.state.store, "outbox": self.state.outbox, "sinks": sinks, "clock": time.time}
-        self.deliver = DeliverStep(count=self.counts, board=Board(), **parts)  # type: ignore[arg-type]
-        self.confirm = ConfirmStep(count=self.counts, board=Board(), **parts)  # type: ignore[arg-type]
+        told = wiring.Told(self.counts, Board())
+        steps = delivering.make_steps(self.settings, self.state, lambda _: told, threading.Event())
+        self.deliver, self.confirm = (step for _, step in steps)  # of the one archive there is
         self.receive = self.receiver()
 
     def close(self) -> None:
