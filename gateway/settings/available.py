@@ -16,7 +16,6 @@ NOTHING: Final[tuple[object, ...]] = ()
 
 WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
     "project.*.deidentify.options.*": tuple(o for o in OPTIONS if o != "clean-recognizable-visual-features"),
-    "project.*.deliver.*.type": ("directory",),
 })  # fmt: skip
 """Setting -> the values of it that work in this version; every other value is refused."""
 

@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 from gateway.errors import BadConfiguration
+from gateway.settings.archives import bad_archive_files, bad_archives
 from gateway.settings.available import not_available
 from gateway.settings.certificates import bad_certificates, half_certificates
 from gateway.settings.cross import contradictions
@@ -35,6 +36,6 @@ def _checked(raw: Raw, *, files: bool) -> tuple[Settings | None, list[Finding]]:
     """The settings, if they are valid, and what was found. A place the schema complains about is not complained about twice."""
     settings, findings = validated(raw)
     told = {finding.place for finding in findings}
-    on_disk = (*missing_secrets(raw), *bad_certificates(raw)) if files else ()
-    more = [*not_available(raw), *contradictions(raw), *half_certificates(raw), *on_disk]
+    on_disk = (*missing_secrets(raw), *bad_certificates(raw), *bad_archive_files(raw)) if files else ()
+    more = [*not_available(raw), *contradictions(raw), *half_certificates(raw), *bad_archives(raw), *on_disk]
     return settings, findings + [finding for finding in more if finding.place not in told]

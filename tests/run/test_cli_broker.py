@@ -97,7 +97,7 @@ def test_in_the_middle_of_a_retrieval(site: Site, anna: StudyFacts) -> None:
 def test_while_the_courier_is_at_work_on_it(site: Site, anna: StudyFacts, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the courier puts after the archive was cleared would stay: so it is cleared when the courier has let go."""
     site.retrieved(anna)
-    (sink,) = site.deliver.sinks[PROJECT]
+    sink = site.deliver._way.sink
     arrived, go_on = threading.Event(), threading.Event()
     put = sink.put
 

@@ -165,7 +165,6 @@ def test_all_mistakes_at_once_in_the_order_of_lines(tmp_path: Path) -> None:
         (37, "deidentify.patient_id"),
         (39, "deliver[0].ae_title"),
         (39, "deliver[0].host"),
-        (40, "deliver[0].type"),
         (41, "deliver[0].path"),
         (42, "deliver[0].layout"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ PACS = '[[pacs]]\nname = "main"'
 SOURCE = 'project "chest-ct": source.'
 DEID = 'project "chest-ct": deidentify'
 DELIVER = 'project "chest-ct": deliver[0].'
+DIRECTORY = 'type = "directory"\npath = "/srv/research/chest-ct"\nlayout = "{PatientID}/{SOPInstanceUID}.dcm"'
+DICOM = 'type = "dicom"\nae_title = "A"\nhost = "h"\n'
+DICOMWEB = 'type = "dicomweb"\nurl = "https://h/w"\n'
 LAYOUT = 'layout = "{PatientID}/{SOPInstanceUID}.dcm"'
 QUERY = 'query = "select accession_number, changed_at from v where changed_at >= :since"'
 TEMPLATE = 'patient_id = "CHEST-{pseudonym}"'
@@ -147,6 +151,11 @@ TABLE = [
     ("[receiver]", 'secret = "hunter2"\n[receiver]', "secret", "a secret written inline"),
     ("[receiver]", 'database_password_file = "hunter2"\n[receiver]', "database_password_file", "found text; the absolute path"),
     ("[receiver]", 'database_password_file = "/p"\n[receiver]', "database_password_file", "leave it out"),
+    # ---- the audit record repository
+    ("[receiver]", '[audit]\nport = 514\n[receiver]', "audit.host", "missing"),
+    ("[receiver]", '[audit]\nhost = "arr"\nprotocol = "tcp"\n[receiver]', "audit.protocol", '"tls"'),
+    ("[receiver]", '[audit]\nhost = "arr"\nprotocol = "udp"\ntls = { ca = "/c" }\n[receiver]', "audit.tls", "one of the two"),
+    ("[receiver]", '[audit]\nhost = "arr"\ntls = { certificate = "/c" }\n[receiver]', "audit.tls.key", "missing"),
     # ---- several nodes
     ("[receiver]", 'node_lease = "5s"\n[receiver]', "node_lease", 'at least "6s"'),
     # ---- not in this version
@@ -156,21 +165,27 @@ TABLE = [
     ('cursor = "changed_at"', 'cursor = "changed_at"\nopt_out = "delete from b"', SOURCE + "opt_out", "one statement that reads"),
     (TEMPLATE, 'options = ["clean-descriptors", "clean-recognizable-visual-features"]', DEID + ".options[1]",
      'not available in this version; allowed now: "retain-longitudinal-full-dates", "retain-longitudinal-modified-dates", '),
-    ('type = "directory"\npath = "/srv/research/chest-ct"\n' + LAYOUT,
-     'type = "s3"\nurl = "s3://b/p"\nendpoint = "https://s3.example"\ncredentials_file = "/c"', DELIVER + "type", "not available"),
-    ('type = "directory"\npath = "/srv/research/chest-ct"\n' + LAYOUT,
-     'type = "dicom"\nae_title = "A"\nhost = "h"\nport = 104\nstorage_commitment = true', DELIVER + "type", "not available"),
-    ('type = "directory"\npath = "/srv/research/chest-ct"\n' + LAYOUT,
-     'type = "dicomweb"\nurl = "https://h/w"\nuser = "u"\npassword_file = "/p"', DELIVER + "type", 'allowed now: "directory"'),
+    # ---- archives
+    (DIRECTORY, 'type = "s3"\nurl = "s3:/b"', DELIVER + "url", "a URL such as s3://bucket/prefix"),
+    (DIRECTORY, DICOMWEB + 'user = "u"', DELIVER + "user", "user without password_file; both of them"),
+    (DIRECTORY, DICOMWEB + 'password_file = "/p"', DELIVER + "password_file", "password_file without user"),
+    (DIRECTORY, DICOMWEB + 'token_file = "/t"\nuser = "u"\npassword_file = "/p"', DELIVER + "user", "token_file together"),
+    (DIRECTORY, 'type = "dicomweb"\ntoken_file = "/t"\nurl = "http://h/w"', DELIVER + "url", "in the clear; https://"),
+    (DIRECTORY, DICOMWEB + 'tls = { certificate = "/c" }', DELIVER + "tls.key", "missing; certificate, key"),
+    (DIRECTORY, DICOM + 'tls = { certificate = "/c", key = "/k" }', DELIVER + "tls.ca", "missing; ca, certificate, key"),
+    (DIRECTORY, DICOM + "report_port = 11112", DELIVER + "report_port", "11112 is taken by another setting"),
+    (DIRECTORY, DICOM + "report_port = 9110", DELIVER + "report_port", "9110 is taken by another setting"),
+    (DIRECTORY, DICOM + 'commitment_timeout = "0s"', DELIVER + "commitment_timeout", "more than nothing"),
+    (DIRECTORY, DICOM + "[[project.deliver]]\n" + DICOM, 'project "chest-ct": deliver[1].ae_title', "another delivery goes there"),
 ]  # fmt: skip
 
 
 def told_line(text: str, new: str, where: str) -> int:
     """The line that must be told: where the last key of `where` stands in the new piece, or else the piece's first line."""
-    key = where.rpartition(": ")[2].split("[")[0].split(".")[-1]
+    keys = re.sub(r"\[\d+\]", "", where.rpartition(": ")[2]).split(".")
     start = text.index(new) if new else text.index(QUERY)
-    inside = [n for n, line in enumerate(new.split("\n")) if line.startswith(f"{key} =")]
-    return text[:start].count("\n") + 1 + (inside[0] if inside else 0)
+    inside = [n for key in keys for n, line in enumerate(new.split("\n")) if line.startswith(f"{key} =")]
+    return text[:start].count("\n") + 1 + (inside[-1] if inside else 0)
 
 
 @pytest.mark.parametrize(("old", "new", "where", "fragment"), TABLE)
