@@ -88,6 +88,7 @@ class Wanted:
     patient_id: str = field(default="", repr=False)
     study_date: str = field(default="", repr=False)  # DA, YYYYMMDD, or ""
     modality: str = ""
+    issuer: str = field(default="", repr=False)  # of the accession number: the same at two sites is two examinations
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ Leaves:     requests, idempotent on (project, accession number); a row that cann
             reason: accession.null, .blank, .too-long, .wildcard, .control-character, .encoding (broken characters),
             .not-text (a number has lost its leading zeros: cast the column in the view, where it is still text), or
             csv.columns (more cells than column names).
-Settings:   [[ris]] name, url, password_file; [project.source] ris, schedule, query, cursor, overlap.
+            A row that is known and says something else changes its request (state.listed); one that is gone cancels it,
+            once a day, where `vanished = "cancel"`: never more than half of them, nor any for an empty view.
+Settings:   [[ris]] name, url, password_file; [project.source] ris, schedule, query, cursor, overlap, vanished.
             `:since` in the query is the newest cursor value stored, less the overlap: a duration for times (also
             when written as ISO text or YYYYMMDDHHMMSS), as many numbers for an integer cursor, nothing for other
             text. The first poll, and the first after a change of query or cursor, starts at the earliest value there

@@ -32,9 +32,18 @@ class Requests(Protocol):
     ) -> Added: ...
 
 
+class Listed(Protocol):
+    """What is told of rows that are known already (state.listed.Listed)."""
+
+    def note(self, wanted: Sequence[Wanted], *, now: float) -> int: ...
+
+
 @dataclass(frozen=True)
 class Poll:
-    """The poll of one project. `ris`: its name on the board. `cursor`: column name. `overlap`: seconds."""
+    """The poll of one project. `ris`: its name on the board. `cursor`: column name. `overlap`: seconds.
+
+    `listed`: is told each row as it is now, for one that is known may have changed (R4).
+    """
 
     project: str
     ris: str
@@ -45,6 +54,7 @@ class Poll:
     count: Count
     board: Board
     clock: Callable[[], float]
+    listed: Listed | None = None
     stop: threading.Event = field(default_factory=threading.Event)  # set: ends after the batch under way
 
     def run(self) -> Added:
@@ -63,8 +73,8 @@ class Poll:
         mark = self.source.fingerprint
         stored = progress.from_text(self.store.cursor(self.project), mark)
         newest, total, seen = stored, Added(0, 0, 0), set[str]()
-        with closing(_batches(self.source.rows(progress.start(stored, self.overlap)))) as batches:
-            for batch in batches:
+        with closing(batches(self.source.rows(progress.start(stored, self.overlap)))) as read:
+            for batch in read:
                 if self.stop.is_set():
                     raise Retry(
                         "poll.stopped", "the daemon stops; the next poll starts at the same place", charge=False
@@ -83,7 +93,10 @@ class Poll:
 
     def _store(self, batch: Sequence[Row], seen: set[str], cursor: str | None) -> Added:
         rows = sort_out((admit(self.project, row) for row in batch), seen)
-        return self.store.add_requests(rows.wanted, rows.aside, project=self.project, cursor=cursor, now=self.clock())
+        added = self.store.add_requests(rows.wanted, rows.aside, project=self.project, cursor=cursor, now=self.clock())
+        if rows.wanted and self.listed:
+            self.listed.note(rows.wanted, now=self.clock())
+        return added
 
     def _tell(self, added: Added, newest: CursorValue | None) -> None:
         now = self.clock()
@@ -99,7 +112,7 @@ class Poll:
             log.info("poll.added", project=self.project, new=added.new, known=added.known, aside=added.aside)
 
 
-def _batches(rows: Iterator[Row]) -> Generator[list[Row], None, None]:
+def batches(rows: Iterator[Row]) -> Generator[list[Row], None, None]:
     """Lists of up to BATCH rows; closing it closes `rows`."""
     batch: list[Row] = []
     try:

@@ -38,6 +38,7 @@ from gateway.run.nodes import open_database
 from gateway.run.receiving import make_commitments, make_push, share
 from gateway.settings import Project, Select, Settings
 from gateway.state.db import Database
+from gateway.state.listed import Listed
 from gateway.state.outbox import OWN, Outbox
 from gateway.state.store import Store
 from gateway.state.views import Views
@@ -133,6 +134,7 @@ def _make_poll(settings: Settings, found: Project, state: State, told: Told, sto
         count=told.count,
         board=told.board,
         clock=told.clock,
+        listed=Listed(state.database, configuration.read_key(settings)),
     )
 
 

@@ -130,6 +130,7 @@ class Source(Part):
     push: bool = False
     push_quiet: kinds.Wait = 60.0  # a pushed study is whole when nothing of it has come for so long
     opt_out: kinds.Query | None = None
+    vanished: Literal["keep", "cancel"] = "keep"  # what becomes of a request whose row is no longer in the view
 
 
 class Select(Part):

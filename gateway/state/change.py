@@ -38,15 +38,15 @@ def retry(c: Connection, *, keys: Sequence[str], state: str | None, project: str
 def cancel(c: Connection, keys: Sequence[str], now: float) -> int:
     chosen = and_(request.c.key.in_(keys), request.c.state.in_(CANCELLABLE))
     rows = c.execute(select(request).where(chosen).order_by(request.c.id)).all()
-    return sum(_cancel(c, r, now) for r in rows)
+    return sum(cancel_one(c, r, Step("cancelled", now, "by-hand")) for r in rows)
 
 
-def _cancel(c: Connection, r: Row[Any], now: float) -> bool:
-    done = settle.move(c, At(request, r.id, r.state), Step("cancelled", now, "by-hand"))
+def cancel_one(c: Connection, r: Row[Any], step: Step) -> bool:
+    """A request, with its planned series that no other asked for."""
+    done = settle.move(c, At(request, r.id, r.state), step)
     if done:
         for waiting in _only_mine(c, r.id):
-            step = Step("excluded", now, "request.cancelled")
-            settle.move(c, At(series, waiting, "planned"), step)
+            settle.move(c, At(series, waiting, "planned"), Step("excluded", step.now, "request.cancelled"))
             settle.forget(c, waiting)
     return done
 

@@ -81,6 +81,7 @@ def _request(seal: Seal, r: Row[tuple[object, ...]], owner: str, decided: dict[s
         state=r.state,
         owner=owner,
         decided=decided,
+        issuer=opened.get("issuer", ""),
     )
 
 

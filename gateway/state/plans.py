@@ -28,9 +28,14 @@ def add_requests(c: Connection, seal: Seal, wanted: Sequence[Wanted], now: float
     """Inserts what is not known yet: idempotent on (project, accession number). Returns how many were new."""
     by_hash: dict[tuple[str, str], Wanted] = {}
     for w in wanted:
-        by_hash.setdefault((w.project, seal.hash("accession", w.accession.value)), w)
+        by_hash.setdefault((w.project, accession_hash(seal, w)), w)
     rows = list(by_hash.items())
     return sum(_add_some(c, seal, dict(rows[at : at + AT_ONCE]), now) for at in range(0, len(rows), AT_ONCE))
+
+
+def accession_hash(seal: Seal, w: Wanted) -> str:
+    """By which a request is known within its project (R5: with the issuer, where the RIS names one)."""
+    return seal.hash("accession", w.accession.value, *((w.issuer,) if w.issuer else ()))
 
 
 def _add_some(c: Connection, seal: Seal, some: Mapping[tuple[str, str], Wanted], now: float) -> int:
@@ -53,9 +58,12 @@ def _add_some(c: Connection, seal: Seal, some: Mapping[tuple[str, str], Wanted],
 
 
 def _new_request(seal: Seal, digest: str, w: Wanted, now: float) -> dict[str, Any]:
-    key = short_key("R", seal.hash("request", w.project, w.accession.value))
+    issued = (w.issuer,) if w.issuer else ()
+    key = short_key("R", seal.hash("request", w.project, w.accession.value, *issued))
     own = {"accession": w.accession.value, "patient_id": w.patient_id, "study_date": w.study_date}
+    own |= {"issuer": w.issuer} if w.issuer else {}
     return {
+        "number_hash": seal.hash("accession", w.accession.value) if w.issuer else "",
         "key": key,
         "project": w.project,
         "accession_hash": digest,

@@ -34,6 +34,7 @@ class RequestClaim:
     state: str
     owner: str
     decided: Mapping[str, str] = field(default_factory=dict)  # keyed hash of a study -> what a person said of it
+    issuer: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ class Expected:
     """One (project, series) of a study we asked for. `own`: values of the request that no output may hold.
 
     `patient`: the PatientID that C-FIND told of it, as long as it is known.
-    `again`: it was pushed and nothing of it was kept, which the next instance may change. `patient`: the PatientID that C-FIND told,
-    as long as it is known.
+    `again`: it was pushed and nothing of it was kept, which the next instance may change.
     """
 
     series_hash: str

@@ -19,7 +19,10 @@ Steps = Mapping[int, str | tuple[str, ...]]
 STEPS: dict[int, str | tuple[str, ...]] = {
     2: "ALTER TABLE series ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
     3: "SELECT count(*) FROM committed",  # a new table, which is made as all of them are
-    4: "SELECT count(*) FROM evidence",  # a new table
+    4: (  # and a new table
+        "ALTER TABLE request ADD COLUMN listed INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE request ADD COLUMN number_hash VARCHAR NOT NULL DEFAULT ''",
+    ),
     5: "SELECT count(*) FROM withdrawn",  # new tables
     6: "SELECT count(*) FROM progress",  # a new table
     7: (

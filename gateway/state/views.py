@@ -115,7 +115,8 @@ class Views:
         """The requests (one a project) of a typed accession number."""
         digest = self._seal.hash("accession", strip_invisible(text))
         with self._db.read() as c:
-            chosen = select(request).where(request.c.accession_hash == digest).order_by(request.c.project)
+            same = or_(request.c.accession_hash == digest, request.c.number_hash == digest)
+            chosen = select(request).where(same).order_by(request.c.project, request.c.id)
             return [_request(c, r) for r in c.execute(chosen).all()]
 
     def set_aside(self, text: str) -> list[AsideView]:

@@ -1,0 +1,97 @@
+"""What the RIS says now of requests that it asked for before: rows that changed, and rows that are gone.
+
+A row changes what is not over: a request that found nothing, or that is held, is asked for again by what the row says now.
+A request whose row is gone is cancelled, and asked for again when the row is back. What was planned, delivered or came by
+another way (`requests add`, a push) stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.engine import Connection
+
+from gateway.model import Wanted, known_modality
+from gateway.state import change, machine, plans, settle
+from gateway.state.db import Database, request
+from gateway.state.sealed import Seal
+from gateway.state.settle import At, Step
+
+GONE: Final = "ris.vanished"
+CHANGED: Final = "ris.changed"
+ASKED_AGAIN: Final = {"new": "again", "empty": "again", "held": "retried"}
+"""State -> event, where a row that changed may change what is found."""
+OPEN: Final = tuple(state for state, events in machine.REQUEST.items() if "cancelled" in events)
+AT_ONCE: Final = 500
+
+
+class Listed:
+    """`key`: the 32-byte master key."""
+
+    def __init__(self, database: Database, key: bytes) -> None:
+        self._db = database
+        self._seal = Seal(key)
+
+    def note(self, wanted: Sequence[Wanted], *, now: float) -> int:
+        """Rows as they are now, of requests that there are. Returns how many say something else than before."""
+        with self._db.write() as c:
+            return sum(self._note(c, list(some), now) for some in _some(wanted))
+
+    def waiting(self, project: str) -> set[str]:
+        """Keyed hashes of the accession numbers that the RIS asked for and that are not over."""
+        mine = (request.c.project == project, request.c.listed == 1, request.c.state.in_(OPEN))
+        with self._db.read() as c:
+            return {r.accession_hash for r in c.execute(select(request.c.accession_hash).where(*mine))}
+
+    def hash(self, wanted: Wanted) -> str:
+        return plans.accession_hash(self._seal, wanted)
+
+    def vanish(self, project: str, hashes: Collection[str], *, now: float) -> int:
+        """Cancels those requests, as far as they are not over by now. Returns how many."""
+        with self._db.write() as c:
+            return sum(self._vanish(c, project, list(some), now) for some in _some(sorted(hashes)))
+
+    def _vanish(self, c: Connection, project: str, hashes: list[str], now: float) -> int:
+        mine = (request.c.project == project, request.c.accession_hash.in_(hashes), request.c.state.in_(OPEN))
+        rows = c.execute(select(request).where(*mine).order_by(request.c.id)).all()
+        return sum(change.cancel_one(c, r, Step("cancelled", now, GONE)) for r in rows)
+
+    def _note(self, c: Connection, wanted: list[Wanted], now: float) -> int:
+        by_hash = {(w.project, self.hash(w)): w for w in wanted}
+        same = request.c.accession_hash.in_({digest for _, digest in by_hash})
+        rows = [
+            r for r in c.execute(select(request).where(same).order_by(request.c.id)).all()
+            if (r.project, r.accession_hash) in by_hash
+        ]  # fmt: skip
+        new = [r.id for r in rows if not r.listed]
+        if new:
+            c.execute(update(request).where(request.c.id.in_(new)).values(listed=1))
+        return sum(self._take(c, r, by_hash[r.project, r.accession_hash], now) for r in rows)
+
+    def _take(self, c: Connection, r: Row[Any], w: Wanted, now: float) -> bool:
+        """True: the row says something else than before."""
+        told = self._seal.open_up(r.sealed, owner=r.key)
+        facts = {"patient_id": w.patient_id, "study_date": w.study_date}
+        changed = bool(told) and (
+            {k: told.get(k, "") for k in facts} != facts or r.modality != known_modality(w.modality)
+        )
+        if changed:
+            values = {
+                "sealed": self._seal.close_up({**told, **facts}, owner=r.key),
+                "modality": known_modality(w.modality),
+            }
+            c.execute(update(request).where(request.c.id == r.id).values(**values))
+        back = r.state == "cancelled" and r.reason == GONE and bool(told)
+        event = "retried" if back else ASKED_AGAIN.get(r.state, "")
+        if event and (changed or back):
+            fresh = {"attempts": 0, "empties": 0, "not_before": now}
+            settle.move(c, At(request, r.id, r.state), Step(event, now, CHANGED), fresh)
+        elif changed:
+            settle.note(c, At(request, r.id, r.state), Step("changed", now, CHANGED), r.state)
+        return changed
+
+
+def _some(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (items[at : at + AT_ONCE] for at in range(0, len(items), AT_ONCE))

@@ -1,0 +1,165 @@
+"""R4: a row that changed changes its request, a row that is gone cancels it, and an empty view takes nothing away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.accession.poll import Poll
+from gateway.accession.vanished import Vanished
+from gateway.errors import Retry
+from gateway.model import AccessionNumber, Plan, Wanted
+from gateway.ops.health import Board
+from gateway.state.db import Database
+from gateway.state.listed import Listed
+from gateway.state.store import Store
+from gateway.state.views import RequestView, Views
+from tests.accession.conftest import NOW, Hospital
+from tests.dicom.serving import Counts
+from tests.state.conftest import plan
+
+KEY, P = bytes(32), "chest"
+
+
+class Ris:
+    """A real RIS on SQLite, polled into a real store."""
+
+    def __init__(self, hospital: Hospital, folder: Path) -> None:
+        self.hospital, self.now = hospital, NOW
+        self.database = Database(folder / "state.sqlite")
+        self.store, self.views = Store(self.database, KEY, node="gw1"), Views(self.database, KEY)
+        self.listed = Listed(self.database, KEY)
+        hospital.build()
+
+    def poll(self) -> None:
+        Poll(
+            project=P, ris="ris", source=self.hospital.source(), cursor="changed_at", overlap=7200.0, store=self.store,
+            count=Counts(), board=Board(), clock=lambda: self.now, listed=self.listed,
+        ).run()  # fmt: skip
+        self.now += 1
+
+    def reconcile(self, stop: threading.Event | None = None) -> int:
+        self.now += 1
+        return Vanished(P, self.hospital.source(), self.listed, lambda: self.now, stop or threading.Event()).run()
+
+    def forget(self, *accessions: str) -> None:
+        for accession in accessions:
+            self.hospital.do(f"delete from exam where accession_number = '{accession}'")
+
+    def request(self, accession: str) -> RequestView:
+        (found,) = self.views.by_accession(accession)
+        return found
+
+    def events(self, accession: str) -> list[tuple[str, str]]:
+        return [(e.event, e.reason) for e in self.views.history(self.request(accession).key)]
+
+
+@pytest.fixture
+def ris(sqlite: Hospital, tmp_path: Path) -> Iterator[Ris]:
+    made = Ris(sqlite, tmp_path)
+    yield made
+    made.database.close()
+
+
+@pytest.mark.catalogue("R4")
+def test_r4_a_row_that_changed_is_asked_for_again_by_what_it_says_now(ris: Ris) -> None:
+    ris.hospital.add("A", "B", "C")
+    ris.poll()
+    a, b, c = ris.store.claim_requests(projects=[P], limit=3, lease=60, now=ris.now)
+    ris.store.settle_empty(a, not_before=ris.now + 1e6, now=ris.now)
+    ris.store.hold_request(b, Plan(doubt="evidence.patient"), now=ris.now)
+    ris.store.settle_found(c, plan("1.1"), now=ris.now)
+    ris.hospital.do("update exam set patient_id = 'SYN-PID-9'")
+    ris.poll()
+    assert {x: ris.request(x).state for x in "ABC"} == {"A": "new", "B": "new", "C": "planned"}
+    assert ris.request("A").empties == 0
+    assert ris.events("C")[-1] == ("changed", "ris.changed"), "what is planned goes on, and it is told"
+    again = ris.store.claim_requests(projects=[P], limit=3, lease=60, now=ris.now)
+    assert {claim.patient_id for claim in again} == {"SYN-PID-9"}
+
+
+@pytest.mark.catalogue("R4")
+def test_r4_what_is_asked_for_this_moment_is_asked_for_again(ris: Ris) -> None:
+    """The answer to the old question is not believed."""
+    ris.hospital.add("A")
+    ris.poll()
+    (claim,) = ris.store.claim_requests(projects=[P], limit=1, lease=60, now=ris.now)
+    ris.hospital.do("update exam set patient_id = 'SYN-PID-9'")
+    ris.poll()
+    assert not ris.store.settle_found(claim, plan("1.1"), now=ris.now)
+    assert ris.request("A").state == "new"
+
+
+@pytest.mark.catalogue("R4")
+def test_r4_rows_as_they_were_change_nothing(ris: Ris) -> None:
+    ris.hospital.add("A")
+    ris.poll()
+    before = ris.events("A")
+    ris.poll()
+    assert ris.events("A") == before
+
+
+@pytest.mark.catalogue("R4")
+def test_r4_a_row_that_is_gone_cancels_its_request_and_one_that_is_back_asks_again(ris: Ris) -> None:
+    ris.hospital.add("A", "B")
+    ris.store.add_requests([Wanted(P, AccessionNumber("CSV"))], (), project=P, cursor=None, now=ris.now)
+    ris.poll()
+    for claim in ris.store.claim_requests(projects=[P], limit=3, lease=0, now=ris.now):
+        if claim.accession.value == "A":
+            ris.store.settle_found(claim, plan("1.1"), now=ris.now)
+    ris.forget("A")
+    assert ris.reconcile() == 1
+    assert {x: ris.request(x).state for x in ("A", "B", "CSV")} == {"A": "cancelled", "B": "new", "CSV": "new"}
+    assert ("cancelled", "ris.vanished") in ris.events("A")
+    assert [s.state for s in ris.views.series(ris.request("A").key)] == ["excluded"]
+    ris.hospital.add("A")
+    ris.poll()
+    assert ris.request("A").state == "new"
+
+
+@pytest.mark.catalogue("R4")
+def test_r4_what_a_person_cancelled_stays_so(ris: Ris) -> None:
+    ris.hospital.add("A")
+    ris.poll()
+    ris.store.cancel(keys=[ris.request("A").key], now=ris.now)
+    ris.poll()
+    assert ris.request("A").state == "cancelled"
+
+
+@pytest.mark.catalogue("R4", "R10")
+@pytest.mark.parametrize(("there", "gone", "cancelled"), [(3, 3, 0), (30, 15, 15), (30, 16, 0), (12, 10, 10)])
+def test_r4_an_empty_view_takes_nothing_away(ris: Ris, there: int, gone: int, cancelled: int) -> None:
+    names = [f"A{n}" for n in range(there)]
+    ris.hospital.add(*names)
+    ris.poll()
+    ris.forget(*names[:gone])
+    assert ris.reconcile() == cancelled
+    states = [r.state for r in ris.views.requests()]
+    assert (states.count("cancelled"), states.count("new")) == (cancelled, there - cancelled)
+
+
+def test_a_view_that_cannot_be_read_takes_nothing_away(ris: Ris) -> None:
+    ris.hospital.add("A", "B")
+    ris.poll()
+    ris.hospital.do("drop view research_view")
+    with pytest.raises(Retry, match="ris"):
+        ris.reconcile()
+    stopped = threading.Event()
+    stopped.set()
+    ris.hospital.build()
+    assert ris.reconcile(stopped) == 0
+    assert {r.state for r in ris.views.requests()} == {"new"}
+
+
+def test_what_is_over_is_left_alone(ris: Ris) -> None:
+    ris.hospital.add("A", "B")
+    ris.poll()
+    claim, _ = ris.store.claim_requests(projects=[P], limit=2, lease=60, now=ris.now)
+    ris.store.settle_found(claim, plan("1.1", keep=False), now=ris.now)
+    ris.forget("A")
+    ris.hospital.do("update exam set patient_id = 'SYN-PID-9'")
+    assert ris.reconcile() == 0
+    assert ris.request("A").state == "done"
