@@ -1,7 +1,7 @@
 """Builds what a release consists of: sdist, wheel, Debian package, RPM.
 
     make packages                                   into dist/
-    python packaging/make_packages.py --dist DIR [--python /usr/bin/python3] [--revision 1] [--quick]
+    python packaging/make_packages.py --dist DIR [--python /usr/bin/python3] [--revision 1]
 
 The packages hold a virtual environment below /usr/lib/pacs-gateway: the wheel and what requirements/run.txt pins, hashes checked,
 installed for `--python`, which must be the one of the distribution (compiled wheels bind a package to one minor version).
@@ -30,7 +30,9 @@ HOME: Final = "usr/lib/pacs-gateway"
 MAINTAINER: Final = (
     f"{os.environ.get('DEBFULLNAME', 'pacs-gateway')} <{os.environ.get('DEBEMAIL', 'pacs-gateway@example.org')}>"
 )
-SOURCES: Final = ("gateway", "pyproject.toml", "README.md", "LICENSE")
+SOURCES: Final = (
+    "gateway", "docs", "etc", "systemd", "requirements", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in",
+)  # fmt: skip
 # Of the installed: other programs' commands, C headers, tests and the installer itself. Nothing of it is imported by the daemon.
 UNUSED: Final = ("include", "lib64", "share")
 UNUSED_FOLDERS: Final = ("tests", "test_files", "charset_files", "__pycache__")
@@ -40,13 +42,13 @@ COMMAND: Final = f"#!/{HOME}/bin/python -P\nimport sys\n\nfrom gateway.run.cli i
 
 @dataclass(frozen=True)
 class Wanted:
-    """Where to, for which Python, which version; `quick`: little compressed, for tests."""
+    """Where to, for which Python, which version."""
 
     dist: Path
     python: Path
     version: str
     revision: str
-    quick: bool
+    compression: str
 
 
 def version() -> str:
@@ -203,7 +205,7 @@ def pack(wanted: Wanted, work: Path, kinds: Sequence[str]) -> list[Path]:
     major, minor = _minor(wanted.python)
     for name, value in {
         "VERSION": wanted.version, "REVISION": wanted.revision, "PYTHON": f"{major}.{minor}", "NEXT": f"{major}.{minor + 1}",
-        "SOURCE": str(ROOT), "MAINTAINER": MAINTAINER, "COMPRESSION": "zstd:fastest" if wanted.quick else "xz",
+        "SOURCE": str(ROOT), "MAINTAINER": MAINTAINER, "COMPRESSION": wanted.compression,
     }.items():  # fmt: skip
         text = text.replace(f"@{name}@", value)
     (work / "nfpm.yaml").write_text(text)
@@ -229,11 +231,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", default=version(), help="that the packages bear")
     parser.add_argument("--revision", default="1")
     parser.add_argument("--only", choices=["deb", "rpm"], action="append", help="packages to build; both by default")
-    parser.add_argument("--quick", action="store_true", help="little compressed, for tests")
+    parser.add_argument(
+        "--compression", default="xz", help="of the Debian package; zstd:fastest is that, lintian knows it not"
+    )
     given = parser.parse_args(argv)
     dist = given.dist.resolve()
     dist.mkdir(parents=True, exist_ok=True)
-    wanted = Wanted(dist, given.python, given.version, given.revision, given.quick)
+    wanted = Wanted(dist, given.python, given.version, given.revision, given.compression)
     with tempfile.TemporaryDirectory(prefix="packages-") as folder:
         work = (given.work or Path(folder) / "work").resolve()
         if not (work / "root").is_dir():

@@ -21,6 +21,7 @@ from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
 from tests.support.installed import (
     ARCHIVE,
     CONFIG,
+    QUICK,
     RIS,
     Built,
     asked,
@@ -132,7 +133,7 @@ def test_an_upgrade_keeps_configuration_key_and_data(machine: Booted, built: Bui
     running = show(machine, "MainPID")
     with (built.work / "etc/gateway.toml").open("a") as shipped:
         shipped.write("# of the next version\n")
-    make(built, "--only", "deb", "--version", NEXT, "--dist", str(built.dist / "next"))
+    make(built, "--only", "deb", "--version", NEXT, "--dist", str(built.dist / "next"), *QUICK)
     machine.run("sh", "-c", "dpkg --force-confold --install /mnt/next/*.deb")
     assert machine.say("dpkg-query", "-W", "-f", "${Version}", "pacs-gateway") == f"{NEXT}-1"
     assert show(machine, "ActiveState") == "active" and show(machine, "MainPID") != running

@@ -73,8 +73,8 @@ class Booted:
         words = [str(self._folder / "room"), str(tree), self._name, *hidden, *bound]
         with (self._folder / "console").open("wb") as console:
             self._nspawn = subprocess.Popen(
-                # whatever becomes of the tests, it ends with them
-                ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "sh", "-c", LAUNCH, "boot",
+                # whatever becomes of the tests, it ends with them: nspawn passes SIGTERM on as an order to halt
+                ["setpriv", "--pdeathsig", "TERM", "unshare", "--mount", "--propagation", "private", "sh", "-c", LAUNCH, "boot",
                  *words],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True, env={"PATH": PATH},
             )  # fmt: skip

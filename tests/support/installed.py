@@ -20,6 +20,7 @@ UNIT: Final = "pacs-gateway.service"
 HEALTH: Final = "/run/pacs-gateway/health.sock"
 CONFIG: Final = "/etc/pacs-gateway/gateway.toml"
 ARCHIVE: Final = "/srv/research/chest-ct"
+QUICK: Final = ("--compression", "zstd:fastest")
 KEPT: Final = "PACS_GATEWAY_PACKAGES"
 """Names a folder in which what was built is left, and found again: for whoever works on these tests."""
 
@@ -118,14 +119,13 @@ def build(factory: pytest.TempPathFactory) -> Built:
     with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not list(built.dist.glob("*.deb")):
-            make(built, "--only", "deb")
+            make(built, "--only", "deb", *QUICK)
     return built
 
 
 def make(built: Built, *words: str) -> None:
-    argv = [sys.executable, "packaging/make_packages.py", "--quick", "--work", str(built.work), *words]
-    if "--dist" not in words:
-        argv += ["--dist", str(built.dist)]
+    """`words`: more options; a later one counts."""
+    argv = [sys.executable, "packaging/make_packages.py", "--work", str(built.work), "--dist", str(built.dist), *words]
     done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
 

@@ -1,0 +1,81 @@
+"""sdist and wheel: whole, the same thing, and enough to do the whole job without the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.booted import REPOSITORY
+from tests.support.installed import Built, build
+
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(tmp_path_factory)
+
+
+def sources() -> set[str]:
+    """What belongs into the wheel: every file of the package that git knows."""
+    argv = ["git", "ls-files", "-z", "--cached", "gateway"]
+    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=30)
+    return {name for name in done.stdout.split("\0") if name and (REPOSITORY / name).is_file()}
+
+
+def test_the_wheel_has_every_file_of_the_package_and_nothing_of_an_earlier_build(built: Built) -> None:
+    with zipfile.ZipFile(next(built.dist.glob("*.whl"))) as wheel:
+        names = {name for name in wheel.namelist() if not name.split("/")[0].endswith(".dist-info")}
+        (entry,) = [n for n in wheel.namelist() if n.endswith("entry_points.txt")]
+        assert "pacs-gateway = gateway.run.cli:main" in wheel.read(entry).decode()
+    here = {str(p.relative_to(REPOSITORY)) for p in (REPOSITORY / "gateway").rglob("*") if p.is_file()}
+    assert sources() <= names
+    assert names <= {name for name in here if "__pycache__" not in name}
+
+
+def test_the_sdist_has_what_the_document_installs_from_it(built: Built) -> None:
+    with tarfile.open(next(built.dist.glob("*.tar.gz"))) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert sources() <= names
+    units = {f"systemd/pacs-gateway.{kind}" for kind in ("service", "socket", "sysusers", "tmpfiles")}
+    assert {"README.md", "LICENSE", "docs/install.md", "etc/gateway.toml", "requirements/run.txt", *units} <= names
+
+
+def test_the_wheel_alone_does_the_whole_job(built: Built, tmp_path: Path) -> None:
+    """The demo, from an environment that has the wheel and, of the package's tree, what run.txt names."""
+    home = tmp_path / "environment"
+    subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", str(home)], check=True, timeout=60)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(home / "bin/python"),
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-index",
+    ]
+    subprocess.run([*pip, str(next(built.dist.glob("*.whl")))], check=True, timeout=60, capture_output=True)
+    (own,) = home.glob("lib/python3.*/site-packages")
+    (others,) = built.root.glob("usr/lib/pacs-gateway/lib/python3.*/site-packages")
+    (own / "requirements.pth").write_text(f"{others}\n")
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
+    }
+    origin = [str(home / "bin/python"), "-c", "import gateway; print(gateway.__file__)"]
+    told = subprocess.run(origin, capture_output=True, text=True, check=True, timeout=60, env=environment, cwd=tmp_path)
+    assert told.stdout.strip() == str(own / "gateway/__init__.py")
+    argv = [str(home / "bin/pacs-gateway"), "demo", "--keep-dir", str(tmp_path / "demo")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=200, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert list((tmp_path / "demo/archive").rglob("*.dcm"))
