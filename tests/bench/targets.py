@@ -119,18 +119,20 @@ def _listener() -> socket.socket:
 
 
 def planned(folder: Path, study: StudyFacts) -> str:
-    """Makes the state of a request for the study, just planned. Returns the series' key."""
+    """Makes the state of a request for the study, just planned. Returns the key of its first series."""
     database = Database(folder / "state.sqlite")
     store = Store(database, KEY, node="bench")
     wanted = Wanted(PROJECT, AccessionNumber(study.patient["accession"]), patient_id=study.patient["patient_id"])
     store.add_requests([wanted], (), project=PROJECT, cursor=None, now=time.time())
     (claim,) = store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=time.time())
-    found = FoundSeries(study.StudyInstanceUID, study.series[0].SeriesInstanceUID, {"Modality": "CT"}, study.instances)
-    plan = Plan(series=(PlannedSeries("main", found, Verdict(True)),), studies=1)
+    found = [
+        FoundSeries(study.StudyInstanceUID, s.SeriesInstanceUID, {"Modality": "CT"}, len(s.files)) for s in study.series
+    ]
+    plan = Plan(series=tuple(PlannedSeries("main", one, Verdict(True)) for one in found), studies=1)
     assert store.settle_found(claim, plan, now=time.time())
-    (row,) = store.expected(study.StudyInstanceUID)
+    key = store.expected(study.StudyInstanceUID)[0].key
     database.close()
-    return row.key
+    return key
 
 
 def end(children: list[subprocess.Popen[bytes]]) -> None:

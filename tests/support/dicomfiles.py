@@ -106,8 +106,9 @@ def make_study(
 
 
 def _uid(rng: random.Random) -> str:
-    """A UUID-derived UID (PS3.5 B.2) of always 43 characters."""
-    return f"{ROOT}{rng.randrange(10**37, 9 * 10**37)}"
+    """A UUID-derived UID (PS3.5 B.2) of always 43 characters, in which no placeholder is."""
+    uid = f"{ROOT}{rng.randrange(10**37, 9 * 10**37)}"
+    return _uid(rng) if NUMBER_MARK in uid else uid
 
 
 def _identifiers(patient: Patient) -> set[str]:
