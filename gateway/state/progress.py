@@ -94,7 +94,9 @@ class Progress:
         return row
 
     def _due(self, c: Connection, stage: Stage, route: Route, taken: Lease) -> SeriesRow | None:
-        here = and_(series.c.node == self._node, series.c.project == route.project, series.c.state.in_(_states(stage)))
+        here = and_(
+            series.c.node == self._node, series.c.project == route.project, series.c.state.in_(machine.UNDER_WAY)
+        )
         joined = series.outerjoin(progress, and_(progress.c.series_id == series.c.id, progress.c.sink == route.sink))
         free = or_(progress.c.claimed_by.is_(None), progress.c.lease_until < taken.now)
         due = and_(progress.c.stage == stage, progress.c.not_before <= taken.now, free)
@@ -225,10 +227,6 @@ class Progress:
         except Retry:
             self._left.add(owner)
             raise
-
-
-def _states(stage: Stage) -> Sequence[str]:
-    return ("retrieved",) if stage is Stage.WAITING else sorted(machine.UNDER_WAY)
 
 
 def _of(row: SeriesRow, sink: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

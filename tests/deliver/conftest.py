@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from gateway.deliver.care import Way
 from gateway.deliver.confirm import ConfirmStep
@@ -51,6 +51,11 @@ class Rows:
         with self.state.database.write() as c:
             number = c.execute(select(series.c.id).where(series.c.key == key)).scalar()
             c.execute(insert(progress).values(series_id=number, sink=sink, stage=stage))
+
+    def withdraw(self, key: str) -> None:
+        """As the broker does: the claim stays with who has it."""
+        with self.state.database.write() as c:
+            c.execute(update(series).where(series.c.key == key).values(state="withdrawn"))
 
     def _ask(self, chosen: Any) -> list[Any]:
         with self.state.database.read() as c:
