@@ -9,13 +9,14 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench
+.PHONY: help install demo test check bench packages
 
 help:
 	@echo "make demo      the whole way on this machine: embedded PACS and RIS, the real daemon, a filled archive"
 	@echo "make test      everything needed to test, then the whole suite"
 	@echo "make install   $(BIN)/pacs-gateway"
 	@echo "make check     format, lint, types, import contracts, docs"
+	@echo "make packages  dist/: Debian package, RPM, wheel, sdist"
 	@echo "make bench     receive throughput beside Orthanc's, de-identification beside other tools'"
 
 install: .venv/.installed
@@ -33,6 +34,9 @@ check: .venv/.ready-for-tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q tests/architecture
+
+packages: .venv/.ready-for-tests
+	$(BIN)/python packaging/make_packages.py
 
 bench: .venv/.ready-for-tests .venv-bench/.ready
 	packaging/peers

@@ -35,7 +35,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     booted.run("/usr/lib/pacs-gateway/bin/pacs-gateway", "key", "init")
     booted.run("install", "-d", "-o", "pacs-gateway", "/srv/research/chest-ct")
     booted.run("/usr/bin/python3", "-c", RIS, stdin="SYN1,P1")
-    booted.run("systemd-tmpfiles", "--create", "pacs-gateway.conf")
+    booted.run("chown", "pacs-gateway:", "/etc/pacs-gateway/pseudonym.key")
     booted.write(DROP_IN, "[Service]\nWatchdogSec=3s\nRestartSec=100ms\n")
     booted.run("systemctl", "daemon-reload")
     yield booted
