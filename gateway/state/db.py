@@ -19,7 +19,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     UniqueConstraint,
@@ -31,13 +30,18 @@ from sqlalchemy.engine import Connection
 from gateway.state import engines
 from gateway.state.schema import STEPS as STEPS
 from gateway.state.schema import bring_up
+from gateway.state.sharing import metadata as metadata
+from gateway.state.sharing import node as node
+from gateway.state.sharing import population as population
+from gateway.state.sharing import turn as turn
 
 SCHEMA_VERSION = 7
 
 ASKABLE: Final = "state IN ('new', 'empty')"
 """As it stands in the index of what is due, and in the question: word for word, else the index is of no use."""
-
-metadata = MetaData()
+PENDING: Final = "(state IN ('new', 'planned') OR (state = 'empty' AND not_before IS NOT NULL))"
+"""A request that is not over: the same."""
+CLAIMED: Final = "claimed_by IS NOT NULL"
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
 
@@ -63,6 +67,8 @@ request = Table(
     Column("number_hash", String, nullable=False, default="", server_default="", index=True),  # where accession_hash has an issuer
     UniqueConstraint("project", "accession_hash"),
     Index("request_due", "project", "not_before", "id", sqlite_where=text(ASKABLE), postgresql_where=text(ASKABLE)),
+    Index("request_pending", "project", "created", sqlite_where=text(PENDING), postgresql_where=text(PENDING)),
+    Index("request_claimed", "claimed_by", sqlite_where=text(CLAIMED), postgresql_where=text(CLAIMED)),
 )
 
 series = Table(
@@ -94,6 +100,7 @@ series = Table(
     UniqueConstraint("project", "series_hash"),
     Index("series_turn", "state", "pacs", "project", "not_before", "id"),
     Index("series_here", "node", "state", "not_before", "id"),
+    Index("series_claimed", "claimed_by", sqlite_where=text(CLAIMED), postgresql_where=text(CLAIMED)),
 )
 
 asked = Table(
@@ -214,24 +221,6 @@ cursor = Table(
     metadata,
     Column("project", String, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
-)
-
-
-node = Table(
-    "node",  # the nodes that share this state (since schema 7)
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("home", String, nullable=False),  # names its state_dir
-    Column("lease_until", Float, nullable=False),
-    Column("since", Float, nullable=False),  # since when it has never let its lease end
-)
-
-turn = Table(
-    "turn",  # what one node at a time does (since schema 7)
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("owner", String, nullable=False),  # a node's name
-    Column("until", Float, nullable=False),
 )
 
 

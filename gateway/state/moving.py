@@ -17,7 +17,7 @@ from gateway.state.db import Database, metadata
 
 AT_ONCE: Final = 2000
 """Rows in one statement."""
-STAYS: Final = frozenset({"schema_version", "node", "turn"})
+STAYS: Final = frozenset({"schema_version", "node", "turn", "population"})
 """Tables that every database has of its own."""
 
 

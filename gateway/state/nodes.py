@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.errors import Fatal
 from gateway.state import claim, settle
-from gateway.state.db import insert_new, node, series, turn
+from gateway.state.db import insert_new, node, progress, series, turn
 from gateway.state.settle import At, Step
 
 ORPHANED: Final = ("retrieved", "delivered", "held")
@@ -97,11 +97,13 @@ def plan_again(c: Connection, name: str, now: float) -> int:
     lost = and_(series.c.node == name, series.c.state.in_(ORPHANED), series.c.pacs != "", series.c.sealed.is_not(None))
     chosen = select(series.c.id, series.c.state).where(lost).order_by(series.c.id).limit(AT_ONCE)
     rows = c.execute(claim.locked(chosen)).all()
+    c.execute(delete(progress).where(progress.c.series_id.in_([r.id for r in rows])))  # every archive begins anew
     fresh = {"attempts": 0, "not_before": now, "node": ""}
     return sum(settle.move(c, At(series, r.id, r.state), Step("orphaned", now, GONE), fresh) for r in rows)
 
 
 def adopt(c: Connection, name: str) -> int:
     """A state that nobody shares belongs to its node, whatever that was called before."""
-    strange = and_(series.c.node != name, or_(series.c.node != "", series.c.state.in_(ORPHANED), series.c.pacs == ""))
+    pushed = and_(series.c.state == "planned", series.c.pacs == "")
+    strange = and_(series.c.node != name, or_(series.c.state.in_(ORPHANED), pushed))
     return c.execute(update(series).where(strange).values(node=name)).rowcount

@@ -9,6 +9,7 @@ from sqlalchemy import MetaData, insert, select, text, update
 from sqlalchemy.engine import Connection
 
 from gateway.errors import Fatal
+from gateway.state import population
 
 BRING_UP_LOCK: Final = 0x7061637367  # any number, the same in every version
 
@@ -43,6 +44,7 @@ def bring_up(c: Connection, metadata: MetaData, steps: Steps) -> None:
     found = c.execute(select(version.c.version)).scalar()
     if found is None:
         c.execute(insert(version).values(version=ours))
+        population.begin(c)
     elif found > ours:
         raise Fatal(
             "state.schema",
@@ -50,6 +52,7 @@ def bring_up(c: Connection, metadata: MetaData, steps: Steps) -> None:
         )
     elif found < ours:
         _step_up(c, metadata, [steps[number] for number in range(found + 1, ours + 1)])
+        population.begin(c)
         c.execute(update(version).values(version=ours))
 
 

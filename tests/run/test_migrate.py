@@ -19,7 +19,7 @@ from tests.support.peers import PASSWORD, Postgres
 
 pytestmark = pytest.mark.real
 ACCESSIONS = [f"SYNACC{n:04d}" for n in range(5)]
-OURS = {"schema_version", "node", "turn"}
+OURS = {"schema_version", "node", "turn", "population"}
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from gateway.model import (
     Verdict,
     Wanted,
 )
-from gateway.state.db import Database, metadata
+from gateway.state.db import Database, metadata, request, series
 from gateway.state.store import Store
 from gateway.state.views import Views
 from tests.support.peers import PASSWORD, Postgres
@@ -85,9 +85,24 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
 
 @pytest.fixture
 def state(place: Path | str) -> Iterator[Opened]:
+    """Whatever a test did, the numbers that the database keeps are those of its rows."""
     opened = Opened(place)
     yield opened
+    kept, there = opened.views.counts(), counted(opened.database)
     opened.database.close()
+    assert ({**kept.requests}, {**kept.series}) == there
+
+
+def counted(database: Database) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], int]]:
+    """Requests and series by project and state, one by one."""
+    with database.read() as c:
+        return tuple(  # type: ignore[return-value]
+            {
+                (r[0], r[1]): r[2]
+                for r in c.execute(sa.select(t.c.project, t.c.state, sa.func.count()).group_by(t.c.project, t.c.state))
+            }
+            for t in (request, series)
+        )
 
 
 def stored(state: Opened) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.state.db import SCHEMA_VERSION, STEPS, Database
 from gateway.state.rows import Tally
-from tests.state.conftest import PROJECT, Opened
+from tests.state.conftest import PROJECT, Opened, counted
 
 OLD = Path(__file__).with_name("schema1.sql")
 
@@ -61,6 +61,14 @@ def test_brought_up_it_looks_like_a_new_one_and_has_lost_nothing(old: Path, tmp_
         more = {"series": {"held": 0, "node": ""}, "request": {"listed": 0, "number_hash": ""}}.get(table, {})
         expected = [{**row, **more} for row in kept]
         assert rows(old, table) == expected, table
+
+
+def test_what_it_holds_is_counted(old: Path) -> None:
+    state = Opened(old)
+    counts = state.views.counts()
+    assert ({**counts.requests}, {**counts.series}) == counted(state.database)
+    assert sum(counts.requests.values()) == len(rows(old, "request")) > 0
+    state.database.close()
 
 
 def test_a_second_time_changes_nothing(old: Path) -> None:

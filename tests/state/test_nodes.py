@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.errors import Fatal, Retry
 from gateway.model import AccessionNumber
 from gateway.state import nodes
+from gateway.state.db import progress
 from gateway.state.fellowship import Fellowship
 from gateway.state.nodes import Node
 from gateway.state.rows import Pushed, Tally
@@ -132,6 +134,19 @@ def test_what_a_dead_node_had_in_hand_is_free(state: Opened, two: tuple[Fellow, 
     other.retrieve(now=201)
     assert not one.store.settle_row(courier, "delivered", now=202), "it was only slow, and overwrites nothing"
     assert states(state, request) == ["retrieved"]
+
+
+def test_an_archive_that_a_dead_node_had_filled_is_asked_anew(state: Opened, two: tuple[Fellow, Fellow]) -> None:
+    one, other = two
+    state.ask("A1")
+    state.plan("1.2.3.1")
+    one.retrieve(now=101)
+    with state.database.write() as c:
+        c.execute(sa.insert(progress).values(series_id=1, sink="directory", stage="delivered"))
+    live(other, until=200)
+    other.node.take_over(now=200)
+    with state.database.read() as c:
+        assert c.execute(sa.select(progress)).all() == []
 
 
 def test_after_the_database_was_away_nobody_is_taken_for_dead(state: Opened, two: tuple[Fellow, Fellow]) -> None:
