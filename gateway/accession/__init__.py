@@ -1,7 +1,8 @@
 """Accession: what the RIS, or a person with a list, wants becomes requests.
 
 Takes:      rows of a RIS query (`sql`), or a CSV file (`csvfile`): `accession_number`, and where there is
-            `patient_id`, `study_date`, `modality` and the cursor column. Other columns are ignored.
+            `patient_id`, `study_date`, `modality`, `accession_issuer` (whose number it is, where two sites number alike) and the
+            cursor column. Other columns are ignored.
 Leaves:     requests, idempotent on (project, accession number); a row that cannot become one is set aside with a
             reason: accession.null, .blank, .too-long, .wildcard, .control-character, .encoding (broken characters),
             .not-text (a number has lost its leading zeros: cast the column in the view, where it is still text), or

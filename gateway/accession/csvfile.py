@@ -43,7 +43,7 @@ def read(project: str, file: IO[str] | IO[bytes]) -> Listed:
     """
     content = file.read()
     text = _decode(content) if isinstance(content, bytes) else content.removeprefix("\ufeff")
-    wanted: dict[str, Wanted] = {}
+    wanted: dict[tuple[str, str], Wanted] = {}
     bad: list[BadLine] = []
     lines = 0
     for line, one in _admitted(project, text):
@@ -51,7 +51,7 @@ def read(project: str, file: IO[str] | IO[bytes]) -> Listed:
             bad.append(BadLine(line, one))
         else:
             lines += 1
-            wanted.setdefault(one.accession.value, one)
+            wanted.setdefault((one.accession.value, one.issuer), one)
     return Listed(tuple(wanted.values()), tuple(bad), repeated=lines - len(wanted))
 
 

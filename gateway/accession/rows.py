@@ -16,7 +16,7 @@ from gateway.errors import Refused
 from gateway.model import AccessionNumber, SetAside, Wanted, strip_invisible
 
 COLUMN: Final = "accession_number"
-OPTIONAL: Final = ("patient_id", "study_date", "modality")
+OPTIONAL: Final = ("patient_id", "study_date", "modality", "accession_issuer")
 
 # What a spreadsheet or a float column makes of a long number: the digits behind are gone.
 SCIENTIFIC: Final = re.compile(r"\d([.,]\d+)?[eE]\+\d+", re.ASCII)
@@ -49,6 +49,7 @@ def admit(project: str, row: Row) -> Wanted | SetAside:
         patient_id=identifier(row.get("patient_id")),
         study_date=study_date(row.get("study_date")),
         modality=_modality(row.get("modality")),
+        issuer=identifier(row.get("accession_issuer")),
     )
 
 
@@ -76,7 +77,7 @@ def sort_out(admitted: Iterable[Wanted | SetAside], seen: set[str]) -> Sorted:
     """Collapses duplicates: joins in a view repeat rows. `seen` remembers from one batch of a poll to the next."""
     wanted, aside = [], []
     for one in admitted:
-        mark = f"+{one.accession.value}" if isinstance(one, Wanted) else f"-{one.reason} {one.text}"
+        mark = f"+{one.accession.value}\\{one.issuer}" if isinstance(one, Wanted) else f"-{one.reason} {one.text}"
         if mark in seen:
             continue
         seen.add(mark)

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from pydicom.dataset import Dataset
 
-from gateway.dicom.identifier import integer, text, value
+from gateway.cfind.question import ISSUED_BY, ISSUER
+from gateway.dicom.identifier import integer, nested, text, value
 from gateway.model import AccessionNumber, FoundSeries, FoundStudy
 
 
@@ -46,8 +47,9 @@ def _studies(
         if not uid or not is_about(row):
             dropped += 1
             continue
-        attributes = _merged(_attributes(row, keywords), found[uid].attributes if uid in found else {})
-        found[uid] = FoundStudy(uid, attributes)
+        issuers = [issuer for keyword in ISSUED_BY if (issuer := nested(row, ISSUER, keyword))]
+        told = _attributes(row, keywords) | ({ISSUER: issuers} if issuers else {})
+        found[uid] = FoundStudy(uid, _merged(told, found[uid].attributes if uid in found else {}))
     return list(found.values()), dropped
 
 

@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from gateway.cfind.accession_forms import alike
+from gateway.cfind.question import ISSUER
 from gateway.model import Agreement, Candidate, Evidence, FoundStudy, Wanted
 
 AGREES, DIFFERS, UNKNOWN = Agreement.AGREES, Agreement.DIFFERS, Agreement.UNKNOWN
@@ -50,6 +51,8 @@ class Seen:
     def conflict(self) -> str:
         """The fact that speaks against it; "" when none does. Words for modalities differ too much to outweigh the patient."""
         told = self.evidence
+        if told.accession is DIFFERS and self.form != PATIENT_DATE:
+            return "issuer"
         if told.patient is DIFFERS:
             return "patient"
         if told.date is DIFFERS:
@@ -80,7 +83,9 @@ def compare(study: FoundStudy, ris: Wanted | None, form: str) -> Evidence:
     if ris is None:
         return Evidence(AGREES, UNKNOWN, UNKNOWN, UNKNOWN)
     return Evidence(
-        accession=_accession(told.get("AccessionNumber"), ris) if form == PATIENT_DATE else AGREES,
+        accession=_accession(told.get("AccessionNumber"), ris)
+        if form == PATIENT_DATE
+        else _issued(told.get(ISSUER), ris),
         patient=_same(told.get("PatientID"), ris.patient_id),
         date=_near(told.get("StudyDate"), ris.study_date),
         modality=_among(_modalities(study), ris.modality),
@@ -103,7 +108,7 @@ def judge(seen: Sequence[Seen], decided: Decided = undecided) -> Judged:
     rejected = tuple(s.judged("left", REJECTED) for s in seen if decided(s.uid) == REJECTED)
     fine = [s for s in rest if not s.conflict]
     odd = [s for s in rest if s.conflict]
-    sure = accepted or any(s.agrees for s in fine)
+    sure = accepted or any(s.agrees for s in fine) or (fine and all(s.conflict == "issuer" for s in odd))
     doubt = "" if sure or not odd else odd[0].conflict
     if not accepted and not doubt and _several_patients(fine):
         doubt = "several-patients"
@@ -162,6 +167,12 @@ def _several_patients(seen: Iterable[Seen]) -> bool:
     """Whether studies of different patients are among them, and the RIS names none."""
     unknown = [s for s in seen if s.evidence.patient is UNKNOWN]
     return len({s.study.attributes.get("PatientID") for s in unknown} - {None, ""}) > 1
+
+
+def _issued(told: object, ris: Wanted) -> Agreement:
+    """The number is the one asked for; another site's is another examination (R5)."""
+    named = told if isinstance(told, list) and ris.issuer else []
+    return DIFFERS if named and ris.issuer not in named else AGREES
 
 
 def _accession(told: object, ris: Wanted) -> Agreement:

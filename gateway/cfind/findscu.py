@@ -182,6 +182,7 @@ class Finder:
 
     def _studies(self, form: Form, about: _About) -> tuple[list[Seen], int]:
         asked = question.studies(form.accession, self._keys, self._patient(about.ris))
+        asked = question.with_issuer(asked) if about.ris and about.ris.issuer else asked
         rows = self._all(whole.studies(self._parts(STUDY_CAP, about.beat), asked), STUDY_CAP)
         found, dropped = answer.studies(rows, form.accession, self._keys.study)
         seen, lost = self._seen(found, form.template, about)

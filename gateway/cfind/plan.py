@@ -177,7 +177,9 @@ class FindStep:
 
     def _ask_one(self, claim: RequestClaim, name: str, down: dict[str, Retry]) -> Found:
         finder = self._finders[name]
-        ris = Wanted(claim.project, claim.accession, claim.patient_id, claim.study_date, claim.modality)
+        ris = Wanted(
+            claim.project, claim.accession, claim.patient_id, claim.study_date, claim.modality, claim.issuer
+        )  # fmt: skip
         try:
             finder.prove(ris=ris, beat=self._clock)
             found = finder.find(claim.accession, ris=ris, look=self._look(claim), beat=self._clock)

@@ -14,7 +14,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from gateway.dicom.identifier import askable, identifier
+from gateway.dicom.identifier import askable, identifier, with_sequence
 from gateway.model import AccessionNumber
 
 NO_PARENTS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -22,6 +22,8 @@ STUDY_KEYS: Final = frozenset({
     "StudyInstanceUID", "AccessionNumber", "PatientID", "StudyDate", "StudyTime", "StudyDescription",
     "ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
 })  # fmt: skip
+ISSUER: Final = "IssuerOfAccessionNumberSequence"
+ISSUED_BY: Final = ("LocalNamespaceEntityID", "UniversalEntityID")
 SERIES_KEYS: Final = frozenset({
     "SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "BodyPartExamined",
     "NumberOfSeriesRelatedInstances",
@@ -56,6 +58,11 @@ def keys_for(keywords: frozenset[str]) -> Keys:
 def studies(accession: AccessionNumber, keys: Keys, parents: Mapping[str, str] = NO_PARENTS) -> Dataset:
     """`parents`, here and below: unique keys of the levels above, where the model has them."""
     return identifier("STUDY", {**parents, "AccessionNumber": accession.value}, keys.study)
+
+
+def with_issuer(asked: Dataset) -> Dataset:
+    """The same question, which also wants to know whose the accession number is (PS3.3 C.7.2.1)."""
+    return with_sequence(asked, ISSUER, *ISSUED_BY)
 
 
 def searchable(patient_id: str) -> bool:

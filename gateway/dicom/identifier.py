@@ -62,6 +62,25 @@ def _put(ds: Dataset, keyword: str, value: str) -> None:
     ds.add(DataElement(tag, vr, value, validation_mode=config.IGNORE))
 
 
+def with_sequence(keys: Dataset, sequence: str, *keywords: str) -> Dataset:
+    """The same question, which also wants these of a sequence's items (PS3.4 C.2.2.2.6)."""
+    item = Dataset()
+    for keyword in keywords:
+        _put(item, keyword, "")
+    ds = narrowed(keys)
+    setattr(ds, sequence, [item])
+    return ds
+
+
+def nested(row: Dataset, sequence: str, keyword: str) -> str:
+    """`text` of the sequence's first item; "" when there is none, or none that can be read."""
+    try:
+        items = row.get(sequence)
+        return text(items[0], keyword) if items else ""
+    except (ValueError, TypeError, EOFError, NotImplementedError, struct.error):
+        return ""
+
+
 def text(row: Dataset, keyword: str) -> str:
     """The element's text without padding; "" when it is absent, empty or of no use."""
     raw = _raw(row, keyword)

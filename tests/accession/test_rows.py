@@ -181,3 +181,11 @@ def test_a_study_uid_of_the_ris_is_not_believed() -> None:
     """Nor any other column beyond the known ones: they are never asked for, stored or shown."""
     row: dict[str, object] = {"accession_number": "SYN-1", "study_date": "20240503"}
     assert admit("chest", {**row, "study_instance_uid": "1.2.3.4", "StudyInstanceUID": 7}) == admit("chest", row)
+
+
+@pytest.mark.catalogue("R5")
+def test_r5_the_issuer_tells_two_sites_apart() -> None:
+    rows = [{"accession_number": "4711", "accession_issuer": issuer} for issuer in (" NORTH ", "SOUTH", None, "NORTH")]
+    wanted = sort_out((admit("p", row) for row in rows), set()).wanted
+    assert [w.issuer for w in wanted] == ["NORTH", "SOUTH", ""]
+    assert "NORTH" not in repr(wanted)

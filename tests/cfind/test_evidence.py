@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
 
 from gateway.cfind.evidence import ACCEPTED, Seen, compare, days, judge, judge_by_day
 from gateway.model import AccessionNumber, Agreement, FoundSeries, FoundStudy, Wanted
 from gateway.state.evidence import Decision
 from tests.cfind.archive import DAY, archive, ask, searching, study
-from tests.state.conftest import Opened
+from tests.state.conftest import PROJECT, Opened
+from tests.support.dicomfiles import SeriesSpec, make_study
+from tests.support.peers import Dcmqrscp, Orthanc
 from tests.support.scripted_pacs import ScriptedPacs
 
 RIS = Wanted("p", AccessionNumber("4711"), "PID-1", DAY, "CT")
@@ -198,3 +202,60 @@ def test_d6_the_receiver_is_told_whose_series_it_is(state: Opened) -> None:
     (expected,) = state.store.expected("1.1")
     assert expected.patient == "PID-1"
     assert "PID-1" not in repr(expected)
+
+
+# ---- whose accession number it is
+
+
+def issued(uid: str, patient: str, issuer: str, keyword: str = "LocalNamespaceEntityID") -> Dataset:
+    one = study(uid, "4711", patient)
+    item = Dataset()
+    setattr(item, keyword, issuer)
+    one.IssuerOfAccessionNumberSequence = [item]
+    return one
+
+
+@pytest.mark.catalogue("R5")
+def test_r5_the_same_number_at_two_sites_is_two_examinations(state: Opened) -> None:
+    wanted = [Wanted(PROJECT, AccessionNumber("4711"), issuer=issuer) for issuer in ("NORTH", "1.2.3.99")]
+    state.store.add_requests(wanted, (), project=PROJECT, cursor=None, now=100.0)
+    studies = [issued("1.1", "PID-1", "NORTH"), issued("1.2", "PID-2", "1.2.3.99", "UniversalEntityID")]
+    with ScriptedPacs(find=archive(*studies)) as pacs:
+        assert searching(state, pacs).step(1000.0)
+        assert all("IssuerOfAccessionNumberSequence" in q for q in pacs.questions("STUDY")[1:])
+    requests = state.views.by_accession("4711")
+    assert [r.state for r in requests] == ["planned", "planned"] and requests[0].key != requests[1].key
+    assert [len(state.views.series(r.key)) for r in requests] == [1, 1]
+    told = [sorted((c.standing, c.reason) for c in state.views.candidates(r.key)) for r in requests]
+    assert told == [[("left", "evidence.issuer"), ("taken", "")]] * 2
+
+
+@pytest.mark.catalogue("R5")
+@pytest.mark.parametrize(("issuer", "then"), [("", "planned"), ("NORTH", "planned"), ("SOUTH", "held")])
+def test_r5_what_another_site_alone_has_is_held(state: Opened, issuer: str, then: str) -> None:
+    """A RIS that names no issuer, and a PACS that tells none, say nothing."""
+    state.store.add_requests(
+        [Wanted(PROJECT, AccessionNumber("4711"), issuer=issuer)], (), project=PROJECT, cursor=None, now=100.0
+    )
+    with ScriptedPacs(find=archive(issued("1.1", "PID-1", "NORTH"))) as pacs:
+        assert searching(state, pacs).step(1000.0)
+        asked = [q for q in pacs.questions("STUDY") if "IssuerOfAccessionNumberSequence" in q]
+        assert bool(asked) is bool(issuer), "asked for only where it is needed"
+    assert [r.state for r in state.views.requests()] == [then]
+
+
+@pytest.mark.real
+@pytest.mark.catalogue("R5")
+@pytest.mark.parametrize("kind", [Orthanc, Dcmqrscp])
+def test_r5_real_pacs_take_the_question(state: Opened, kind: type[Orthanc | Dcmqrscp], tmp_path: Path) -> None:
+    """Neither tells the issuer: nothing speaks against the study."""
+    made = make_study(
+        tmp_path / "in", patient_id="SYN-PID-1", name="Synthetic^Anna", birth_date="19500102", accession="4711",
+        study_date=DAY, series=[SeriesSpec("CT", "Thorax", 1)],
+    )  # fmt: skip
+    wanted = Wanted(PROJECT, AccessionNumber("4711"), "SYN-PID-1", DAY, issuer="NORTH")
+    state.store.add_requests([wanted], (), project=PROJECT, cursor=None, now=100.0)
+    with kind() as pacs:
+        pacs.upload(made.files)
+        assert searching(state, pacs).step(1000.0)
+    assert [r.state for r in state.views.requests()] == ["planned"]
