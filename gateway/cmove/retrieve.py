@@ -87,7 +87,10 @@ class MoveStep:
             with self._connection() as scu:
                 if leave.probe:
                     self._probe(scu)
-                return self._batch(scu)
+                done = self._batch(scu)
+            if leave.probe and not done:  # nothing that could fail is due
+                self._board.up("pacs", self._pacs.name, now=self._clock())
+            return done
         except Retry as err:
             if not err.reason.startswith("state."):
                 self._gate.failed(err)

@@ -79,15 +79,16 @@ def test_m20_compressed_images_come_as_they_are(
     rig: Rig, peer: PacsPeer, study: StudyFacts, tool: str, proposed: str, tmp_path: Path
 ) -> None:
     """What is proposed uncompressed alone comes back as a success with nothing sent, or decompressed."""
-    smaller = [tmp_path / path.name for path in study.series[0].files]
-    for before, after in zip(study.series[0].files, smaller, strict=True):
+    some = study.series[0].files[:3]
+    smaller = [tmp_path / path.name for path in some]
+    for before, after in zip(some, smaller, strict=True):
         convert(tool, before, after)
     there = ["-aec", peer.ae_title, peer.host, str(peer.port)]
     run([program("storescu"), "-R", proposed, *there, *map(str, smaller)], timeout=60)
     rig.plan(study.series[0].SeriesInstanceUID, study=study.StudyInstanceUID)
     taken = Taken(rig)
     assert rig.step(peer, patience=PATIENT, take=taken).step()
-    assert (rig.only().state, rig.only().excluded) == ("excluded", 12)
+    assert (rig.only().state, rig.only().excluded) == ("excluded", 3)
     assert len({syntax for _, syntax in taken.came} & set(COMPRESSED)) == 1
 
 

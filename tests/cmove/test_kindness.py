@@ -176,6 +176,19 @@ def test_after_failures_nobody_asks_until_one_echo_is_answered(rig: Rig) -> None
     assert rig.only().state == "excluded"
 
 
+def test_an_echo_alone_says_that_the_pacs_is_up_when_nothing_is_due(rig: Rig) -> None:
+    with ScriptedPacs() as peer:
+        gate = gate_of(rig, peer)
+        gate.failed(Retry("move.unknown-destination", after=300.0, charge=False))
+        rig.board.down("pacs", "main", "move.unknown-destination", now=rig.now)
+        rig.now += 301.0
+        assert not rig.step(peer, gate=gate).step()
+        assert (peer.associations, peer.asked) == (1, [])
+        assert rig.board.states("pacs") == {"main": True}
+        assert not rig.step(peer, gate=gate).step()
+        assert peer.associations == 1, "once"
+
+
 def test_an_echo_that_is_not_answered_asks_nothing_else(rig: Rig) -> None:
     rig.plan(SERIES[0])
     with ScriptedPacs(find=lists) as peer:

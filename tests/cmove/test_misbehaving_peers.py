@@ -98,6 +98,25 @@ def test_a2_dcmqrscp_has_no_room_for_us_and_is_asked_less(rig: Rig, study: Study
     assert (rig.only().state, rig.only().excluded) == ("excluded", 3)
 
 
+@pytest.mark.catalogue("O1", "A4")
+def test_o1_killed_left_alone_and_used_again_when_it_is_back(rig: Rig, study: StudyFacts) -> None:
+    planned(rig, study)
+    with Dcmqrscp(destinations={"RESEARCH": (HOST, rig.receiver.port)}) as pacs:
+        pacs.upload(study.files)
+        gate = rig.gate(rig.pacs(pacs, max_moves=2))
+        pacs.kill()
+        for _ in range(3):
+            rig.now += 16.0
+            with pytest.raises(Retry, match=r"pacs\.unreachable"):
+                rig.step(pacs, gate=gate).step()
+        assert not rig.step(pacs, gate=gate).step(), "for fifteen seconds nobody tries"
+        pacs.start()
+        assert not rig.step(pacs, gate=gate).step()
+        rig.now += 16.0
+        assert rig.step(pacs, patience=PATIENT, gate=gate).step(), "C-ECHO, and then the series"
+    assert (rig.only().state, rig.only().excluded) == ("excluded", 3)
+
+
 @pytest.mark.catalogue("M2", "M6")
 def test_m2_a_receiver_that_cannot_be_reached_is_not_the_series_fault(rig: Rig, study: StudyFacts) -> None:
     planned(rig, study)

@@ -76,6 +76,8 @@ def test_open_time_only_is_counted() -> None:
     assert NIGHTS.after(at("2026-11-26 12:00"), 12 * 3600.0) == at("2026-11-27 20:00")
     assert NIGHTS.after(at("2026-11-26 20:00"), 0.0) == at("2026-11-26 20:00")
     assert made("Mon 00:00-00:01").after(at("2026-11-26 12:00"), 86400.0) is None
+    never = Calendar(b"\0" * (7 * 1440 + 15), partial(datetime.fromtimestamp, tz=UTC))
+    assert never.after(0.0, 1.0) is None
 
 
 def test_nothing_begins_that_the_end_would_cut_short() -> None:
