@@ -1,0 +1,106 @@
+"""How far each archive of a series is: on SQLite and on PostgreSQL, and when two of them end at once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select
+
+from gateway.state.db import history, series
+from gateway.state.outbox import Outbox
+from gateway.state.progress import Progress, Route, Stage
+from gateway.state.rows import SeriesRow
+from tests.state.conftest import PROJECT, Opened
+
+SINKS = ("one", "two")
+ONE, TWO = (Route(PROJECT, sink, SINKS) for sink in SINKS)
+
+
+@pytest.fixture
+def progress(state: Opened, tmp_path: Path) -> Progress:
+    return Progress(state.database, state.store, Outbox(tmp_path / "outbox"), node="gw1")
+
+
+def add(state: Opened, *keys: str) -> None:
+    facts = {"project": PROJECT, "state": "retrieved", "pacs": "main", "node": "gw1", "created": 1.0, "updated": 1.0}
+    with state.database.write() as c:
+        for key in keys:
+            c.execute(insert(series).values(**facts, key=key, series_hash=key, study_hash=key))
+
+
+def states(state: Opened) -> dict[str, str]:
+    with state.database.read() as c:
+        return {r.key: r.state for r in c.execute(select(series.c.key, series.c.state).order_by(series.c.id))}
+
+
+def claimed(progress: Progress, stage: Stage, route: Route, now: float = 100.0) -> SeriesRow:
+    row = progress.claim(stage, route, lease=60, now=now)
+    assert row is not None
+    return row
+
+
+def test_each_archive_claims_for_itself_the_oldest_first(state: Opened, progress: Progress) -> None:
+    add(state, "S-1", "S-2")
+    assert [claimed(progress, Stage.WAITING, route).key for route in (ONE, TWO, ONE)] == ["S-1", "S-1", "S-2"]
+    assert progress.claim(Stage.WAITING, ONE, lease=60, now=159) is None
+    assert claimed(progress, Stage.WAITING, ONE, now=161).key == "S-1", "its lease is over"
+    assert progress.free() == 3
+    assert claimed(progress, Stage.WAITING, ONE).key == "S-1"
+
+
+def test_another_nodes_series_are_left_to_it(state: Opened, progress: Progress, tmp_path: Path) -> None:
+    add(state, "S-1")
+    other = Progress(state.database, state.store, Outbox(tmp_path / "other"), node="gw2")
+    assert other.claim(Stage.WAITING, ONE, lease=60, now=100) is None
+    claimed(progress, Stage.WAITING, ONE)
+    assert other.free() == 0
+
+
+def test_given_back_it_waits_and_a_lost_claim_settles_nothing(state: Opened, progress: Progress) -> None:
+    add(state, "S-1")
+    row = claimed(progress, Stage.WAITING, ONE)
+    assert progress.release(row, ONE, reason="x", not_before=200, charge=True)
+    assert progress.claim(Stage.WAITING, ONE, lease=60, now=199) is None
+    again = claimed(progress, Stage.WAITING, ONE, now=200)
+    assert again.attempts == 1
+    assert not progress.release(row, ONE, reason="x", not_before=300, charge=True)
+    assert not progress.delivered(row, ONE, now=201)
+    assert progress.delivered(again, ONE, now=201)
+    assert states(state) == {"S-1": "retrieved"}
+
+
+def test_a_failure_ends_the_series_and_its_rows(state: Opened, progress: Progress) -> None:
+    add(state, "S-1")
+    row, other = claimed(progress, Stage.WAITING, ONE), claimed(progress, Stage.WAITING, TWO)
+    assert progress.failed(row, reason="deliver.conflict", now=101)
+    assert states(state) == {"S-1": "failed"}
+    assert not progress.delivered(other, TWO, now=102)
+    assert progress.free() == 0
+
+
+def test_two_that_end_at_once_leave_no_series_behind(state: Opened, progress: Progress) -> None:
+    keys = [f"S-{n}" for n in range(20)]
+    add(state, *keys)
+
+    def both_ways(route: Route, start: threading.Barrier) -> None:
+        for _ in keys:
+            row = claimed(progress, Stage.WAITING, route)
+            start.wait(30)
+            assert progress.delivered(row, route, now=101)
+        for _ in keys:
+            row = claimed(progress, Stage.DELIVERED, route)
+            start.wait(30)
+            assert progress.confirmed(row, route, files=["a.dcm"], now=102)
+
+    start = threading.Barrier(2)
+    threads = [threading.Thread(target=both_ways, args=(route, start)) for route in (ONE, TWO)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert states(state) == dict.fromkeys(keys, "confirmed")
+    with state.database.read() as c:
+        events = [r.event for r in c.execute(select(history.c.event))]
+    assert [events.count(e) for e in ("delivered", "receipt", "confirmed")] == [20, 20, 20]
