@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -17,7 +17,7 @@ UNREADABLE: Final = (InvalidDicomError, BytesLengthException, EOFError, ValueErr
 """What pydicom raises on a torn file."""
 
 
-def read(file: Path, keywords: Collection[str]) -> dict[str, str]:
+def read(file: Path | BinaryIO, keywords: Collection[str]) -> dict[str, str]:
     """keyword -> text, "" when absent. Raises Refused("deliver.unreadable") or Retry("outbox.unreadable").
 
     Elements with a text VR only. What is not ASCII comes as latin-1, whatever the character set: one value, one text.

@@ -29,10 +29,12 @@ class Removes(Protocol):
     @property
     def name(self) -> str: ...
 
+    def close(self) -> None: ...
+
     def remove(self, PatientID: str) -> int:
         """Everything of that pseudonymous patient, for good. Twice is once. Returns how many instances went.
 
-        Raises `Retry(charge=False)` when the archive is in trouble; what went until then is gone.
+        Raises `Retry(charge=False)` when the archive is in trouble, what went until then is gone; `Refused` when it cannot delete.
         """
         ...
 

@@ -18,6 +18,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from fnmatch import fnmatchcase
+from io import BytesIO
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -50,6 +53,7 @@ OWN: Final = ".pacs-gateway"  # the folder of what nobody should see
 ONE_REQUEST: Final = 32 * 2**20  # bytes; it is in memory meanwhile
 PART: Final = 8 * 2**20
 PARTS_AT_ONCE: Final = 4
+HEAD: Final = 1 << 16  # bytes in which a patient ID is looked for
 CONNECT, SILENCE, WHOLE = timedelta(seconds=10), timedelta(seconds=60), timedelta(seconds=900)
 ABSENT: Final = (NotFoundError, FileNotFoundError)  # it raises Python's own
 FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "507 ")
@@ -104,17 +108,32 @@ class S3Sink:
             told = f"{self._name}: the server ignores If-None-Match, so that objects could be overwritten"
             raise Retry("sink.unsafe", told, after=CONFIG_PAUSE, charge=False)
 
+    def remove(self, PatientID: str) -> int:
+        """As `remove.Removes`, also what a killed put left behind. Raises Retry sink.*; a bucket with versions keeps those."""
+        *above, name = self._layout.patterns({"PatientID": PatientID})
+        known = list(takewhile(lambda part: "*" not in part, above))
+        pattern = self._whole("/".join((*above, name)))
+        with self._told() as store:
+            placed = {k: n for k, n in _sizes(store, self._whole("/".join(known))).items() if fnmatchcase(k, pattern)}
+            own = _sizes(store, self._own)
+            mine = [key for key, size in {**placed, **own}.items() if _is_of(store, key, size, PatientID)]
+            for key in mine:
+                obstore.delete(store, key)
+        return len(set(mine) - own.keys())
+
     def close(self) -> None:
         """The next call reads the credentials again."""
         self._store = None
 
     @property
     def _own(self) -> str:
-        return f"{self._prefix}/{OWN}" if self._prefix else OWN
+        return self._whole(OWN)
 
     def _place(self, file: Path) -> str:
-        place = str(self._layout.place(header.read(file, self._layout.keywords)))
-        return f"{self._prefix}/{place}" if self._prefix else place
+        return self._whole(str(self._layout.place(header.read(file, self._layout.keywords))))
+
+    def _whole(self, place: str) -> str:
+        return "/".join(part for part in (self._prefix, place) if part)
 
     def _try_once(self) -> None:
         if not self._tried:
@@ -232,6 +251,22 @@ def read_credentials(text: str) -> S3Config:
     if token := section.get("aws_session_token"):
         found["session_token"] = token
     return found
+
+
+def _sizes(store: S3Store, prefix: str) -> dict[str, int]:
+    """Key -> bytes, below a prefix that ends where a part of a path ends."""
+    return {found["path"]: found["size"] for page in obstore.list(store, prefix or None) for found in page}
+
+
+def _is_of(store: S3Store, key: str, size: int, PatientID: str) -> bool:
+    """By its own header: nothing is removed by its name alone."""
+    if not size:
+        return False
+    try:
+        head = obstore.get_range(store, key, start=0, end=min(size, HEAD)).to_bytes()
+        return header.read(BytesIO(head), ["PatientID"])["PatientID"].strip() == PatientID
+    except (Refused, *ABSENT):
+        return False
 
 
 def _opened(file: Path) -> tuple[int, bytes]:

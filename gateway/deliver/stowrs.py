@@ -17,6 +17,7 @@ from typing import Final
 from gateway.deliver import header
 from gateway.deliver.multipart import Envelope, boundary_of, same_data_set
 from gateway.deliver.sink import Receipt
+from gateway.deliver.unstow import Unstow
 from gateway.deliver.verdict import DUPLICATE, failure
 from gateway.deliver.web import Answer, Web, unexpected
 from gateway.errors import Refused, Retry
@@ -43,6 +44,7 @@ class StowSink:
         self._name = f"dicomweb:{settings.url}"
         self._web = Web(settings, self._name)
         self._read_back = settings.read_back
+        self._unstow = Unstow(self._web, self._name, orthanc=settings.delete == "orthanc")
 
     @property
     def name(self) -> str:
@@ -78,6 +80,10 @@ class StowSink:
         answer = self._web.call("GET", "/studies?limit=1", headers=JSON)
         if answer.status not in (200, 204):
             raise unexpected(answer, self._name)
+
+    def remove(self, PatientID: str) -> int:
+        """As `remove.Removes`. Raises Refused("sink.no-delete") where it cannot."""
+        return self._unstow.remove(PatientID)
 
     def close(self) -> None:
         self._web.close()

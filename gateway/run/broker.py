@@ -143,8 +143,12 @@ class Desk:
             return self._told(Outcome(*told, LISTED, pseudonyms=one.pseudonyms))
         try:
             removed = sum(sink.remove(pseudonym) for pseudonym in one.pseudonyms)
+        except Refused:  # it turns out that it cannot
+            return self._told(Outcome(*told, LISTED, pseudonyms=one.pseudonyms))
         except Retry as err:
             return Outcome(*told, LATER, reason=err.reason)
+        finally:
+            sink.close()
         return self._told(Outcome(*told, REMOVED, removed, pseudonyms=one.pseudonyms))
 
     def _told(self, outcome: Outcome) -> Outcome:

@@ -177,6 +177,7 @@ class DicomWebSink(Part):
     password_file: kinds.SecretFile | None = None
     tls: Tls | None = None
     read_back: bool = True  # by WADO-RS; false for an archive that changes what it stores
+    delete: Literal["dicomweb", "orthanc"] = "dicomweb"  # how withdrawn patients are taken out: no standard says
     max_rate: kinds.Rate | None = None
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.deliver.directory import DirectorySink
+from gateway.errors import Refused
 from gateway.ops.health import Board
 from gateway.run import broker, deciding, wiring
 from gateway.run.rounds import jobs
@@ -179,6 +181,22 @@ def test_an_archive_out_of_reach_is_told_and_seen_to_later(site: Site, anna: Stu
     (site.place.folder / "unmounted").rename(archive)
     assert broker.Rounds(broker.make_desk(site.settings, site.state)).step()
     assert site.archive() == []
+
+
+def test_an_archive_that_cannot_delete_is_told_with_the_patient(
+    site: Site, anna: StudyFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.delivered(anna)
+    (pseudonym,) = site.pseudonyms()
+
+    def never(sink: DirectorySink, PatientID: str) -> int:
+        raise Refused("sink.no-delete", "it does not delete")
+
+    monkeypatch.setattr(DirectorySink, "remove", never)
+    told = site.place.say("withdraw", "--project", PROJECT, "--patient-id", ANNA, "--reason", "x")
+    assert told.code == 1 and f"patient ID in the archives: {pseudonym}" in told.out and "a person must" in told.out
+    assert [(line["event"], line["pseudonym"]) for line in audit(site)][-1] == ("listed", pseudonym)
+    assert not broker.Rounds(broker.make_desk(site.settings, site.state)).step()  # told once
 
 
 def test_twice_is_once(site: Site, anna: StudyFacts) -> None:
