@@ -19,7 +19,7 @@ from gateway.settings import DicomWebSink, Tls, check_certificates, read_passwor
 
 try:
     import urllib3
-    from urllib3.exceptions import HTTPError, SSLError
+    from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
     from urllib3.response import BaseHTTPResponse
 except ImportError:  # an extra; wiring asks for it by making a sink
     raise Fatal("deliver.missing", "urllib3 is not installed: pip install 'pacs-gateway[dicomweb]'") from None
@@ -94,6 +94,8 @@ class Web:
                 response.close()  # a connection whose answer was not read to its end is of no more use
         except SSLError:
             raise Retry("sink.tls", f"{self._name}: no TLS with it", after=CONFIG_PAUSE, charge=False) from None
+        except NewConnectionError:  # which urllib3 takes for a time-out
+            raise Retry("sink.unreachable", f"{self._name} cannot be reached", charge=False) from None
         except (urllib3.exceptions.TimeoutError, TimeoutError):
             raise Retry("sink.timeout", f"{self._name} does not answer in time", charge=False) from None
         except (HTTPError, OSError):

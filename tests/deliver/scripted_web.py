@@ -1,0 +1,88 @@
+"""An HTTP archive that misbehaves on demand: a real server on loopback that answers what a test has written down."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Said:
+    """One answer. `silent`: nothing is said until the test is over; `length`: what is announced, where it is a lie."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    silent: bool = False
+    length: int | None = None
+
+
+@dataclass(frozen=True)
+class Heard:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Script = Callable[[Heard], Said]
+
+
+class Site:
+    """`script` may be exchanged while it runs."""
+
+    def __init__(self, script: Script) -> None:
+        self.script, self.heard, self.over = script, list[Heard](), threading.Event()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def scripted(script: Script) -> Iterator[Site]:
+    site = Site(script)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            heard = Heard(self.command, self.path, dict(self.headers), body)
+            site.heard.append(heard)
+            said = site.script(heard)
+            if said.silent:
+                site.over.wait(60)
+                self.close_connection = True
+                return
+            self.send_response(said.status)
+            for name, value in said.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(said.body) if said.length is None else said.length))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(said.body)
+            if said.length is not None:
+                self.close_connection = True
+
+        do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = answer
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    site.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        site.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
