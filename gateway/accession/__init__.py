@@ -9,7 +9,10 @@ Leaves:     requests, idempotent on (project, accession number); a row that cann
             csv.columns (more cells than column names).
             A row that is known and says something else changes its request (state.listed); one that is gone cancels it,
             once a day, where `vanished = "cancel"`: never more than half of them, nor any for an empty view.
+            Who is on the opt-out list is withdrawn before the poll (`optout`); rows of the withdrawn are set aside:
+            patient.withdrawn.
 Settings:   [[ris]] name, url, password_file; [project.source] ris, schedule, query, cursor, overlap, vanished.
+            opt_out, a query of patient IDs.
             `:since` in the query is the newest cursor value stored, less the overlap: a duration for times (also
             when written as ISO text or YYYYMMDDHHMMSS), as many numbers for an integer cursor, nothing for other
             text. The first poll, and the first after a change of query or cursor, starts at the earliest value there

@@ -12,5 +12,7 @@ Fails how:  full, unwritable, unreadable sink: the series waits, uncharged, and 
             to 1 h (`care`). Another content under the same name: `failed`, `deliver.conflict`; nothing is ever
             overwritten. Gone again after delivery: put again, a few times, then `failed`, `deliver.lost`. Killed
             anywhere: see `confirm`.
+            A withdrawn patient is taken out where the archive can delete (`remove`, `unstow`). Beside the files of a
+            directory, where it asks for them, tables of what lies there (`manifest`, `parquet`).
 Standard:   PS3.10 files as they come out of the outbox, byte for byte; link(2), fsync(2) for what "there" means.
 """
