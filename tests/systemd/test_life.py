@@ -36,7 +36,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     booted.run("install", "-d", "-o", "pacs-gateway", "/srv/research/chest-ct")
     booted.run("/usr/bin/python3", "-c", RIS, stdin="SYN1,P1")
     booted.run("chown", "pacs-gateway:", "/etc/pacs-gateway/pseudonym.key")
-    booted.write(DROP_IN, "[Service]\nWatchdogSec=3s\nRestartSec=100ms\n")
+    booted.write(DROP_IN, "[Service]\nWatchdogSec=5s\nRestartSec=100ms\n")
     booted.run("systemctl", "daemon-reload")
     yield booted
     booted.down()
@@ -155,3 +155,14 @@ def test_it_drains_and_stops_by_itself(machine: Booted) -> None:
         "inactive",
     )
     assert machine.say("pgrep", "-u", "pacs-gateway") == ""
+
+
+def test_a_mistake_in_the_configuration_is_no_reason_to_try_again(machine: Booted) -> None:
+    machine.write(CONFIG, "nonsense = 1\n")
+    machine.run("systemctl", "reset-failed", UNIT, check=False)
+    assert machine.run("systemctl", "start", UNIT, check=False).returncode != 0
+    assert (show(machine, "ActiveState"), show(machine, "ExecMainStatus"), show(machine, "NRestarts")) == (
+        "failed",
+        "2",
+        "0",
+    )
