@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from gateway.model import AccessionNumber, Agreement, Candidate, Evidence, Plan, Wanted
 from gateway.run import wiring
 from gateway.run.wiring import State
-from tests.run.command_line import Place, Told
+from tests.cfind.archive import archive, study
+from tests.run.command_line import Place, Told, furnish
+from tests.support.scripted_pacs import ScriptedPacs
 
 SECRETS = ("SYNACC0001", "SYNPATIENT7", "1.2.826.0.1.99")
 FACTS = Evidence(Agreement.AGREES, Agreement.DIFFERS, Agreement.AGREES, Agreement.UNKNOWN)
@@ -109,3 +112,17 @@ def test_it_is_not_under_way(waiting: Waiting) -> None:
     """It would raise the alarm of what waits for too long; that is not the daemon's fault."""
     assert waiting.state.views.under_way() == 0
     assert waiting.state.views.counts().oldest_pending == {}
+
+
+def test_find_tells_that_several_patients_have_the_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], own_process: None
+) -> None:
+    studies = [study(f"1.2.826.0.1.99.{n}", "SYNACC0001", f"SYNPATIENT{n}") for n in range(2)]
+    with ScriptedPacs(find=archive(*studies)) as pacs:
+        furnish(tmp_path, pacs=pacs.port, ae=pacs.ae_title)
+        place = Place(tmp_path, capsys)
+        told = place.say("find", "--project", "chest", "SYNACC0001", "--json")
+        (answer,) = told.json["answers"]
+        shown = place.say("find", "--project", "chest", "SYNACC0001").out
+    assert (told.code, answer["held"], answer["series"], answer["pacs"]) == (0, "evidence.several-patients", [], "main")
+    assert "held" in shown and "evidence.several-patients" in shown and "SYNPATIENT" not in shown + told.out

@@ -96,11 +96,14 @@ def _answer(text: str, number: AccessionNumber, asking: Asking) -> Document:
 
 
 def _found(number: AccessionNumber, asking: Asking) -> tuple[str | None, Found]:
+    """Nothing is known of a RIS row here: a study is held only where several patients have the number."""
+    doubtful: tuple[str | None, Found] = (None, Found())
     for name, finder in asking.finders:
         found = _asked(name, finder, number)
         if found.series:
             return name, found
-    return None, Found()
+        doubtful = (name, found) if found.doubt and not doubtful[0] else doubtful
+    return doubtful
 
 
 def _asked(name: str, finder: Finder, number: AccessionNumber) -> Found:
@@ -122,7 +125,7 @@ def _document(text: str, pacs: str | None, answer: Plan) -> Document:
         for i, s in enumerate(answer.series, start=1)
     ]  # fmt: skip
     head = {"accession": text, "pacs": pacs, "studies": answer.studies, "dropped_rows": answer.dropped_rows}
-    return {**head, "error": "", "series": series}
+    return {**head, "error": "", "held": answer.doubt, "series": series}
 
 
 def _modality(attributes: Mapping[str, object]) -> str:
@@ -132,7 +135,9 @@ def _modality(attributes: Mapping[str, object]) -> str:
 
 def _rows(answer: Document) -> Iterator[tuple[object, ...]]:
     if not answer["series"]:
-        yield answer["accession"], "", "", "", "", "", "failed" if answer["error"] else "not found", answer["error"]
+        reason = answer["error"] or answer["held"]
+        verdict = "failed" if answer["error"] else "held" if reason else "not found"
+        yield answer["accession"], answer["pacs"] or "", "", "", "", "", verdict, reason
     for s in answer["series"]:
         verdict = "keep" if s["keep"] else "exclude"
         where = (answer["accession"], answer["pacs"], s["study"], s["series"])
