@@ -27,9 +27,9 @@ ANNA, BERT = "SYNPID4711", "SYNPID4712"
 SERIES = (SeriesSpec("CT", "Thorax", 3, rows=8, columns=8), SeriesSpec("CT", "Thorax late", 2, rows=8, columns=8))
 
 
-def study(folder: Path, patient: str = ANNA, number: int = 1) -> StudyFacts:
+def study(folder: Path, patient: str = ANNA, number: int = 1, *, series: Sequence[SeriesSpec] = SERIES) -> StudyFacts:
     return make_study(
-        folder / "in", series=SERIES, seed=number, patient_id=patient, name=f"Testperson{patient[-2:]}^Synthia",
+        folder / "in", series=series, seed=number, patient_id=patient, name=f"Testperson{patient[-2:]}^Synthia",
         birth_date="19501110", accession=f"SYNACC{patient[-4:]}{number}", study_date="20240503",
     )  # fmt: skip
 

@@ -13,11 +13,13 @@ import pytest
 from gateway.deliver.directory import DirectorySink
 from gateway.errors import Refused
 from gateway.ops.health import Board
-from gateway.run import broker, deciding, wiring
+from gateway.run import broker, wiring
 from gateway.run.rounds import jobs
+from tests.deliver.peers import orthanc
 from tests.run.broker_site import ANNA, BERT, PROJECT, Site, study
 from tests.run.command_line import Place, Told
-from tests.support.dicomfiles import StudyFacts
+from tests.support.dicomfiles import SeriesSpec, StudyFacts
+from tests.support.leaks import leaks
 
 OPT_OUT = 'select accession_number, patient_id from research_view"\nopt_out = "select patient_id from opt_out"'
 
@@ -206,66 +208,6 @@ def test_twice_is_once(site: Site, anna: StudyFacts) -> None:
     assert (again.code, again.json["series"], again.json["archives"][0]["files"]) == (0, 0, 0)
 
 
-def test_reidentify(site: Site, anna: StudyFacts) -> None:
-    site.delivered(anna)
-    (pseudonym,) = site.pseudonyms()
-    told = site.place.say("reidentify", "--project", PROJECT, pseudonym, "--json")
-    assert told.code == 0 and told.json["withdrawn"] is None
-    (found,) = told.json["found"]
-    assert found["patient_id"] == ANNA
-    uids = {(anna.StudyInstanceUID, s.SeriesInstanceUID) for s in anna.series}
-    assert {(s["StudyInstanceUID"], s["SeriesInstanceUID"]) for s in found["series"]} == uids
-    assert ANNA in site.place.say("reidentify", "--project", PROJECT, pseudonym).out
-    assert site.traces(facts=anna) == []  # the crosswalk is sealed
-    line = audit(site)[0]
-    told_of = {k: line[k] for k in ("event", "user", "project", "pseudonym", "outcome", "node")}
-    assert told_of == {
-        "event": "reidentified", "user": deciding.user(), "project": PROJECT, "pseudonym": pseudonym, "outcome": "found",
-        "node": "gw1",
-    }  # fmt: skip
-
-
-def test_reidentify_of_nobody_and_of_who_was_withdrawn(site: Site, anna: StudyFacts) -> None:
-    site.delivered(anna)
-    (pseudonym,) = site.pseudonyms()
-    assert site.place.say("reidentify", "--project", PROJECT, "Testperson11^Synthia").code == 1
-    withdraw(site, "--pseudonym", pseudonym)
-    told = site.place.say("reidentify", "--project", PROJECT, pseudonym, "--json")
-    assert (told.code, told.json["found"]) == (1, []) and told.json["withdrawn"]
-    assert "Testperson" not in (site.place.folder / "state" / "audit.jsonl").read_text()
-
-
-def test_what_is_no_pseudonym_withdraws_nobody(site: Site) -> None:
-    told = withdraw(site, "--pseudonym", "CHEST-TYPO")
-    assert told.code == 1 and "withdraw.unknown" in told.err
-    assert withdraw(site).code == withdraw(site, "--pseudonym", "CHEST-X", "--patient-id", "X").code == 2
-
-
-def test_the_trail_is_verified(site: Site, anna: StudyFacts) -> None:
-    site.delivered(anna)
-    withdraw(site, "--patient-id", ANNA)
-    told = site.place.say("audit", "verify", "--json")
-    assert told.code == 0 and told.json["faults"] == [] and told.json["lines"] == 3
-    assert [line["event"] for line in audit(site)] == ["withdraw-ordered", "withdrawn", "removed", "verified"]
-    trail = site.place.folder / "state" / "audit.jsonl"
-    trail.write_text("".join(trail.read_text().splitlines(keepends=True)[:-1]))
-    told = site.place.say("audit", "verify", "--json")
-    assert told.code == 1 and [f["why"] for f in told.json["faults"]] == ["cut-off"]
-
-
-def test_without_a_trail_nothing_is_done_or_shown(site: Site, anna: StudyFacts) -> None:
-    site.delivered(anna)
-    (pseudonym,) = site.pseudonyms()
-    (site.place.folder / "state" / "audit.jsonl").mkdir()
-    for words in (
-        ("reidentify", "--project", PROJECT, pseudonym),
-        ("withdraw", "--project", PROJECT, "--patient-id", ANNA, "--reason", "x"),
-    ):
-        told = site.place.say(*words)
-        assert told.code == 1 and "audit.unwritable" in told.err and ANNA not in told.out + told.err
-    assert len(site.archive()) == 5 and site.states() == ["confirmed", "confirmed"]
-
-
 def test_the_opt_out_list_withdraws_before_the_poll(site: Site, anna: StudyFacts, tmp_path: Path) -> None:
     """By the daemon's own job: the first poll asks for both, then one of them is on the list."""
     ris = sqlite3.connect(site.place.folder / "ris.sqlite", isolation_level=None)
@@ -296,3 +238,42 @@ def test_the_opt_out_list_withdraws_before_the_poll(site: Site, anna: StudyFacts
     poll()
     assert site.requests() == ["done", "new"]
     ris.close()
+
+
+def test_held_for_a_person(site: Site, tmp_path: Path) -> None:
+    """What shows a name in its pixels waits for a decision: nobody has to make one any more."""
+    specs = (SeriesSpec("CT", "Thorax", 3, rows=8, columns=8, burned_in="YES"),)
+    shown = study(tmp_path, series=specs)
+    site.retrieved(shown)
+    assert site.states() == ["held"]
+    folder = site.place.folder / "state" / "held"
+    assert sum(p.suffix == ".dcm" for p in folder.rglob("*")) == 3
+    assert withdraw(site, "--patient-id", ANNA).json["series"] == 1
+    assert list(folder.iterdir()) == [] and site.states() == ["withdrawn"]
+    no_trace(site, shown, "CHEST-")
+
+
+@pytest.mark.real
+def test_after_delivery_to_orthanc(site: Site, anna: StudyFacts) -> None:
+    """No byte is left in its storage; in its index the database may keep what it has deleted."""
+    peer, rest = orthanc()
+    rest.clear()
+    here = site.place.folder / "archive"
+    url = f'type = "dicomweb"\nurl = "http://127.0.0.1:{peer.http_port}/dicom-web"\ndelete = "orthanc"'
+    site.close()
+    site.place.change(f'type = "directory"\npath = "{here}"', url)
+    again = Site(site.place)
+    again.delivered(anna)
+    stored = [raw for p in rest.database.rglob("*") if p.is_file() and (raw := p.read_bytes())[128:132] == b"DICM"]
+    assert len(stored) == len(rest.instances()) == 5
+    told = withdraw(again, "--patient-id", ANNA)
+    assert told.code == 0, told.err
+    assert told.json["archives"][0]["files"] == 5 and rest.instances() == {}
+    (pseudonym,) = told.json["pseudonyms"]
+    assert any(pseudonym.encode() in raw for raw in stored)
+    left = [
+        (p.name, p.read_bytes()) for p in rest.database.rglob("*") if p.is_file() and not p.name.startswith("index")
+    ]
+    assert leaks({pseudonym}, left) == []
+    no_trace(again, anna, pseudonym)
+    again.close()

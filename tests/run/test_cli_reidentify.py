@@ -1,0 +1,97 @@
+"""`reidentify` and `audit verify`: who asks is written down first, and nobody can take that back unseen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.run import broker, deciding
+from tests.run.broker_site import ANNA, PROJECT, Site, study
+from tests.run.command_line import Place, Told
+from tests.support.dicomfiles import StudyFacts
+
+
+@pytest.fixture
+def site(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(broker, "SETTLES", 0.0)
+    made = Site(place)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def anna(tmp_path: Path) -> StudyFacts:
+    return study(tmp_path)
+
+
+def withdraw(site: Site, *words: str) -> Told:
+    return site.place.say(
+        "withdraw", "--project", PROJECT, "--reason", "asked us to, Testperson^Synthia", *words, "--json"
+    )
+
+
+def audit(site: Site) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (site.place.folder / "state" / "audit.jsonl").read_text().splitlines()]
+
+
+def test_reidentify(site: Site, anna: StudyFacts) -> None:
+    site.delivered(anna)
+    (pseudonym,) = site.pseudonyms()
+    told = site.place.say("reidentify", "--project", PROJECT, pseudonym, "--json")
+    assert told.code == 0 and told.json["withdrawn"] is None
+    (found,) = told.json["found"]
+    assert found["patient_id"] == ANNA
+    uids = {(anna.StudyInstanceUID, s.SeriesInstanceUID) for s in anna.series}
+    assert {(s["StudyInstanceUID"], s["SeriesInstanceUID"]) for s in found["series"]} == uids
+    assert ANNA in site.place.say("reidentify", "--project", PROJECT, pseudonym).out
+    assert site.traces(facts=anna) == []  # the crosswalk is sealed
+    line = audit(site)[0]
+    told_of = {k: line[k] for k in ("event", "user", "project", "pseudonym", "outcome", "node")}
+    assert told_of == {
+        "event": "reidentified", "user": deciding.user(), "project": PROJECT, "pseudonym": pseudonym, "outcome": "found",
+        "node": "gw1",
+    }  # fmt: skip
+
+
+def test_reidentify_of_nobody_and_of_who_was_withdrawn(site: Site, anna: StudyFacts) -> None:
+    site.delivered(anna)
+    (pseudonym,) = site.pseudonyms()
+    assert site.place.say("reidentify", "--project", PROJECT, "Testperson11^Synthia").code == 1
+    withdraw(site, "--pseudonym", pseudonym)
+    told = site.place.say("reidentify", "--project", PROJECT, pseudonym, "--json")
+    assert (told.code, told.json["found"]) == (1, []) and told.json["withdrawn"]
+    assert "Testperson" not in (site.place.folder / "state" / "audit.jsonl").read_text()
+
+
+def test_what_is_no_pseudonym_withdraws_nobody(site: Site) -> None:
+    told = withdraw(site, "--pseudonym", "CHEST-TYPO")
+    assert told.code == 1 and "withdraw.unknown" in told.err
+    assert withdraw(site).code == withdraw(site, "--pseudonym", "CHEST-X", "--patient-id", "X").code == 2
+
+
+def test_the_trail_is_verified(site: Site, anna: StudyFacts) -> None:
+    site.delivered(anna)
+    withdraw(site, "--patient-id", ANNA)
+    told = site.place.say("audit", "verify", "--json")
+    assert told.code == 0 and told.json["faults"] == [] and told.json["lines"] == 3
+    assert [line["event"] for line in audit(site)] == ["withdraw-ordered", "withdrawn", "removed", "verified"]
+    trail = site.place.folder / "state" / "audit.jsonl"
+    trail.write_text("".join(trail.read_text().splitlines(keepends=True)[:-1]))
+    told = site.place.say("audit", "verify", "--json")
+    assert told.code == 1 and [f["why"] for f in told.json["faults"]] == ["cut-off"]
+
+
+def test_without_a_trail_nothing_is_done_or_shown(site: Site, anna: StudyFacts) -> None:
+    site.delivered(anna)
+    (pseudonym,) = site.pseudonyms()
+    (site.place.folder / "state" / "audit.jsonl").mkdir()
+    for words in (
+        ("reidentify", "--project", PROJECT, pseudonym),
+        ("withdraw", "--project", PROJECT, "--patient-id", ANNA, "--reason", "x"),
+    ):
+        told = site.place.say(*words)
+        assert told.code == 1 and "audit.unwritable" in told.err and ANNA not in told.out + told.err
+    assert len(site.archive()) == 5 and site.states() == ["confirmed", "confirmed"]
