@@ -124,6 +124,10 @@ RETRIEVAL: Final = Board("retrieval", "From the RIS to the C-MOVE: what is asked
         line("Held back", "Share of the time that responses waited for max_rate.", "percentunit",
              per_second(f"{P}rate_delay_seconds_total", "pacs")),
         line("Associations", "Open now, by direction.", "short", gauge("sum", "direction", "associations")),
+        line("Retrievals at once", "Running, and how many may.", "short",
+             gauge("sum", "pacs", "moves_running", "{{pacs}} running"), gauge("sum", "pacs", "moves_allowed", "{{pacs}} allowed")),
+        line("Window and breaker", "1 while bulk retrieval may run; 1 while the PACS is left alone after failures.", "none",
+             gauge("max", "pacs", "window_open", "{{pacs}} window"), gauge("max", "pacs", "breaker_open", "{{pacs}} left alone")),
     )),
 ))  # fmt: skip
 

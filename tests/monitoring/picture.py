@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ ROUNDS = 8
 
 def main() -> int:
     sys.path.insert(0, str(MONITORING))
-    from drawn import drawn
+    drawn = import_module("drawn").drawn
 
     with tempfile.TemporaryDirectory(prefix="picture-") as folder:
         hospital = Hospital(Path(folder))
