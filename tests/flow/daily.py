@@ -199,7 +199,8 @@ def _study(h: Holding) -> Dataset:
     return row(
         QueryRetrieveLevel="STUDY", StudyInstanceUID=h.study.StudyInstanceUID, AccessionNumber=h.exam.accession,
         PatientID=h.study.patient["patient_id"], StudyDate=day(h.exam), StudyTime="101112",
-        ModalitiesInStudy=[h.facts.spec.modality], NumberOfStudyRelatedSeries="1", NumberOfStudyRelatedInstances=str(len(h.messages)),
+        ModalitiesInStudy=[h.facts.spec.modality], NumberOfStudyRelatedSeries="1",
+        NumberOfStudyRelatedInstances=str(len(h.messages)),
     )  # fmt: skip
 
 

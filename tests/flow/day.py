@@ -205,17 +205,25 @@ def _wrong(folder: Path, balance: Balance, wanted: Sequence[Exam], holdings: Seq
         yield f"{len(left)} series are left in the outbox"
 
 
-def days(folder: Path, count: int, *, kills: int, number: int) -> list[Day]:
+def days(folder: Path, count: int, *, kills: int, number: int) -> Iterator[Day]:
     """So many days of the same hospital; a later archive that differs from the first is wrong."""
     wanted = daily.exams(count)
     holdings = daily.hospital(folder / "hospital", wanted)
-    lived: list[Day] = []
+    first: Mapping[str, str] | None = None
     for n in range(number):
         one = live(folder / f"day{n}", wanted, holdings, kills=kills, seed=n)
-        if lived and one.files != lived[0].files:
+        if first is not None and one.files != first:
             one.wrong = [*one.wrong, "not the archive of the first day"]
-        lived.append(one)
-    return lived
+        first = first or one.files
+        yield one
+
+
+def told(day: Day) -> str:
+    parts = {part: number for part in PARTS if (number := day.balance.total(part))}
+    return (
+        f"asked {day.balance.asked} = {parts}; adds up: {day.balance.adds_up}; {len(day.files)} files; {day.moves} moves, "
+        f"failed {dict(day.failed)}; delivered at each kill {day.killed_at}; {day.seconds:.0f} s; wrong: {day.wrong}"
+    )
 
 
 def main() -> int:
@@ -223,16 +231,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--days", type=int, default=2)
-    words = parser.parse_args()
+    words, wrong = parser.parse_args(), False
     with tempfile.TemporaryDirectory(prefix="day-") as name:
-        lived = days(Path(name), words.count, kills=words.kills, number=words.days)
-    for day in lived:
-        parts = {part: day.balance.total(part) for part in PARTS if day.balance.total(part)}
-        print(f"asked {day.balance.asked} = {parts}; adds up: {day.balance.adds_up}; files {len(day.files)}")
-        print(
-            f"  moves {day.moves}, failed {dict(day.failed)}; killed at {day.killed_at}; {day.seconds:.0f} s; wrong: {day.wrong}"
-        )
-    return 1 if any(day.wrong for day in lived) else 0
+        for day in days(Path(name), words.count, kills=words.kills, number=words.days):
+            print(told(day), flush=True)
+            wrong = wrong or bool(day.wrong)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
