@@ -30,6 +30,7 @@ from tests.support.installed import (
     echo,
     journal,
     make,
+    processes,
     show,
 )
 from tests.support.process import Process, new_folder, program
@@ -148,7 +149,7 @@ def test_removal_keeps_everything_and_purge_never_takes_the_key(machine: Booted)
     key, images = machine.run("sha256sum", KEY).stdout, archive(machine)
     machine.write("/var/lib/pacs-gateway/notes", "written by hand")
     machine.run("apt-get", "remove", "-y", "pacs-gateway")
-    assert machine.say("pgrep", "-u", "pacs-gateway") == ""
+    assert processes(machine) == ""
     assert machine.say("ls", CONFIG, "/var/lib/pacs-gateway/state.sqlite").splitlines() == [
         CONFIG,
         "/var/lib/pacs-gateway/state.sqlite",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import tarfile
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.booted import REPOSITORY
-from tests.support.installed import Built, build
+from tests.support.installed import CONFIGURATION, Built, build
 
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
 
@@ -47,8 +47,8 @@ def test_the_sdist_has_what_the_document_installs_from_it(built: Built) -> None:
     assert {"README.md", "LICENSE", "docs/install.md", "etc/gateway.toml", "requirements/run.txt", *units} <= names
 
 
-def test_the_wheel_alone_does_the_whole_job(built: Built, tmp_path: Path) -> None:
-    """The demo, from an environment that has the wheel and, of the package's tree, what run.txt names."""
+def test_the_wheel_works_without_the_checkout(built: Built, tmp_path: Path) -> None:
+    """In an environment that has the wheel and, of the package's tree, what run.txt names: code, tables and words are in it."""
     home = tmp_path / "environment"
     subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", str(home)], check=True, timeout=60)
     pip = [
@@ -66,16 +66,21 @@ def test_the_wheel_alone_does_the_whole_job(built: Built, tmp_path: Path) -> Non
     (own,) = home.glob("lib/python3.*/site-packages")
     (others,) = built.root.glob("usr/lib/pacs-gateway/lib/python3.*/site-packages")
     (own / "requirements.pth").write_text(f"{others}\n")
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "LANG": "C.UTF-8",
-        "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
-    }
-    origin = [str(home / "bin/python"), "-c", "import gateway; print(gateway.__file__)"]
-    told = subprocess.run(origin, capture_output=True, text=True, check=True, timeout=60, env=environment, cwd=tmp_path)
-    assert told.stdout.strip() == str(own / "gateway/__init__.py")
-    argv = [str(home / "bin/pacs-gateway"), "demo", "--keep-dir", str(tmp_path / "demo")]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=200, env=environment, cwd=tmp_path)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    assert list((tmp_path / "demo/archive").rglob("*.dcm"))
+    key, config = tmp_path / "pseudonym.key", tmp_path / "gateway.toml"
+    config.write_text(CONFIGURATION.format(key=key, port=11112, pacs=4242, processes=1))
+
+    def said(*argv: str) -> str:
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=90, env=environment, cwd=tmp_path, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    assert said(str(home / "bin/python"), "-c", "import gateway; print(gateway.__file__)").strip() == str(
+        own / "gateway/__init__.py"
+    )
+    command = str(home / "bin/pacs-gateway")
+    assert "made" in said(command, "key", "init", str(key))
+    profile = json.loads(said(command, "profile", "--project", "chest-ct", "--config", str(config), "--json"))
+    assert len(profile) > 5 and "PatientName" in json.dumps(profile)

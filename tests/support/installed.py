@@ -144,6 +144,11 @@ def journal(machine: Booted) -> str:
     return machine.say("journalctl", "-u", UNIT, "--no-pager", "-o", "cat")
 
 
+def processes(machine: Booted) -> str:
+    """Of the daemon's user."""
+    return machine.run("find", "/proc", "-maxdepth", "1", "-user", "pacs-gateway").stdout.strip()
+
+
 def echo(machine: Booted, port: int) -> bool:
     """A C-ECHO by DCMTK, a program of this machine in the network of that one."""
     argv = [program("echoscu"), "-aet", "HOSPITALPACS", "-aec", "RESEARCH", "-to", "20", "127.0.0.1", str(port)]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.architecture.test_unit import EXPOSURE
 from tests.support.booted import REPOSITORY, Booted
-from tests.support.installed import CONFIG, RIS, UNIT, asked, build, configure, echo, journal, show
+from tests.support.installed import CONFIG, RIS, UNIT, asked, build, configure, echo, journal, processes, show
 
 pytestmark = [pytest.mark.systemd, pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -105,15 +105,8 @@ def test_a_hung_daemon_is_killed_and_comes_back(machine: Booted) -> None:
     told = journal(machine)
     assert "Watchdog timeout" in told
     assert "most recent call first" in told, "the stacks of all threads"
-
-
-def test_a_killed_daemon_comes_back(machine: Booted) -> None:
     machine.run("rm", DROP_IN)
-    machine.run("systemctl", "daemon-reload")
-    before = main_pid(machine)
-    machine.run("kill", "-KILL", str(before))
-    machine.wait_until(lambda: replaced(machine, before), "restarted", 60)
-    assert echo(machine, 11112)
+    machine.run("systemctl", "daemon-reload")  # the watchdog's time of a running service follows
 
 
 def test_a_reload_with_mistakes_fails_and_changes_nothing(machine: Booted) -> None:
@@ -122,7 +115,7 @@ def test_a_reload_with_mistakes_fails_and_changes_nothing(machine: Booted) -> No
     assert machine.run("systemctl", "reload", UNIT, check=False).returncode != 0
     assert "nonsense" in journal(machine)
     assert (main_pid(machine), show(machine, "ActiveState")) == (before, "active")
-    machine.write(CONFIG, good.replace("processes = 1", "processes = 2"))
+    machine.write(CONFIG, good + "# changed\n")
     machine.run("systemctl", "reload", UNIT)
     machine.wait_until(lambda: "daemon.reloaded" in journal(machine), "reloaded", 60)
     assert main_pid(machine) == before and echo(machine, 11112)
@@ -154,7 +147,7 @@ def test_it_drains_and_stops_by_itself(machine: Booted) -> None:
         "0",
         "inactive",
     )
-    assert machine.say("pgrep", "-u", "pacs-gateway") == ""
+    assert processes(machine) == ""
 
 
 def test_a_mistake_in_the_configuration_is_no_reason_to_try_again(machine: Booted) -> None:
