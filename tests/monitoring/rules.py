@@ -48,14 +48,14 @@ def metric_names(expr: str) -> Iterator[str]:
 
 SHORTER: Final = (
     (r"\[7d\] offset 6h", "[60s] offset 5s"),
+    (r"(changes\(.*)\[1h\]\) > 2$", r"\1[60s]) > 0"),
     (r"\[(?:1h|15m|6h)\]", "[5s]"),
     (r"> 3 \* 86400", "> 3"),
-    (r"> 26 \* 3600", "> 4"),
+    (r"> 26 \* 3600", "> 8"),
     (r"> 50$", "> 3"),
     (r"> 20$", "> 0"),
     (r"> 10\) > 0\.2", "> 0) > 0.2"),
     (r"> 5$", "> 2"),
-    (r"\[5s\]\) > 2$", "[5s]) > 0"),
     (r"for: \w+", "for: 1s"),
 )
 """The same rules for a day that takes a minute: what was written for hours, for seconds."""
