@@ -14,7 +14,6 @@ from __future__ import annotations
 import configparser
 import contextlib
 import hashlib
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -50,6 +49,8 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config
 
 OWN: Final = ".pacs-gateway"  # the folder of what nobody should see
+PROBE: Final = b"pacs-gateway write probe\n"
+TRIES: Final = 3
 ONE_REQUEST: Final = 32 * 2**20  # bytes; it is in memory meanwhile
 PART: Final = 8 * 2**20
 PARTS_AT_ONCE: Final = 4
@@ -94,16 +95,12 @@ class S3Sink:
         return all(self._same(file, self._place(file)) for file in files)
 
     def probe(self) -> None:
-        """Writes and removes an object of its own; a second writing must be refused. Raises Retry sink.*"""
-        key = f"{self._own}/probe-{secrets.token_hex(8)}"
+        """Writes and removes an object of its own; writing it anew must be refused. Raises Retry sink.*"""
+        key = f"{self._own}/probe"
         with self._told() as store:
-            obstore.put(store, key, b"pacs-gateway write probe\n", mode="create")
-            try:
-                obstore.put(store, key, b"pacs-gateway must not overwrite\n", mode="create")
-            except (AlreadyExistsError, PreconditionError):
-                self._tried = True
-            finally:
-                obstore.delete(store, key)
+            obstore.put(store, key, PROBE)
+            self._tried = any(_refused(store, key) for _ in range(TRIES))
+            obstore.delete(store, key)
         if not self._tried:
             told = f"{self._name}: the server ignores If-None-Match, so that objects could be overwritten"
             raise Retry("sink.unsafe", told, after=CONFIG_PAUSE, charge=False)
@@ -233,6 +230,15 @@ class S3Sink:
         except (Fatal, ValueError) as err:
             told = err.detail if isinstance(err, Fatal) else "credentials_file is no text"
             raise Retry("sink.secret", told, after=CONFIG_PAUSE, charge=False) from None
+
+
+def _refused(store: S3Store, key: str) -> bool:
+    """Whether what is there stays. It is not there any more when another one of us has just tried: so this is asked again."""
+    try:
+        obstore.put(store, key, PROBE, mode="create")
+    except (AlreadyExistsError, PreconditionError):
+        return True
+    return False
 
 
 def read_credentials(text: str) -> S3Config:

@@ -22,6 +22,8 @@ class Said:
 
 @dataclass(frozen=True)
 class Heard:
+    """`headers`: by their names in small letters."""
+
     method: str
     path: str
     headers: dict[str, str]
@@ -52,7 +54,7 @@ def scripted(script: Script) -> Iterator[Site]:
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            heard = Heard(self.command, self.path, dict(self.headers), body)
+            heard = Heard(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
             site.heard.append(heard)
             said = site.script(heard)
             if said.silent:

@@ -52,7 +52,7 @@ class Archive:
         if heard.method == "POST":
             if self.to_post:
                 return self.to_post
-            boundary = boundary_of(heard.headers["Content-Type"])
+            boundary = boundary_of(heard.headers["content-type"])
             file = heard.body.split(b"\r\n\r\n", 1)[1].rpartition(b"\r\n" + boundary)[0]
             if not self.loses:
                 self.kept[UID] = file
@@ -199,7 +199,7 @@ def test_who_we_are_is_read_afresh(site: Site, tmp_path: Path) -> None:
     token.write_text("SYN-TOKEN-2\n")
     sink.probe()
     sink_to(site, user="gateway", password_file=password).probe()
-    told = [h.headers.get("Authorization") for h in site.heard]
+    told = [h.headers.get("authorization") for h in site.heard]
     assert told == ["Bearer SYN-TOKEN-1", "Bearer SYN-TOKEN-2", "Basic Z2F0ZXdheTpTWU4tUEFTU1dPUkQ="]
     token.unlink()
     with pytest.raises(Retry, match=r"^sink\.secret"):
