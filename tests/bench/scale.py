@@ -1,0 +1,194 @@
+"""What a poll, a claim, `status` and `explain` cost with ten thousand requests in the state, and with many more.
+
+    python -m tests.bench.scale --count 1000000 [--database sqlite|postgresql]
+
+`--count`: requests; each has three series, nine in ten are confirmed, and the rest is at every step of the way. Every figure is the
+median of `ROUNDS` calls in milliseconds, each on rows of its own, and the ratio to the small state is what is promised (2 at most).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from gateway.keys import short_key
+from gateway.model import AccessionNumber, Wanted
+from gateway.state import db
+from gateway.state.db import Database
+from gateway.state.sealed import Seal
+from gateway.state.store import Store
+from gateway.state.views import Views
+from tests.support.peers import PASSWORD, Postgres
+from tests.support.process import new_folder
+
+KEY: Final = bytes(range(32))
+SMALL: Final = 10_000
+ROUNDS: Final = 21
+PROJECTS: Final = ("chest", "knee", "brain")
+AT_ONCE: Final = 10_000
+NOW: Final = 1e9
+PROMISED: Final = 2.0
+REQUESTS: Final = ("done",) * 16 + ("empty", "empty", "new", "planned")
+"""The states of twenty requests in a row."""
+SERIES: Final = {
+    "done": ("confirmed", "confirmed", "excluded"), "planned": ("planned", "retrieved", "delivered"), "new": (), "empty": (),
+}  # fmt: skip
+
+
+class Crowd:
+    """A state full of rows, numbered from 0."""
+
+    def __init__(self, database: Database, count: int) -> None:
+        self.store, self.views = Store(database, KEY, node="gw1"), Views(database, KEY)
+        self._seal, self._count, self._next = Seal(KEY), count, count
+        for first in range(0, count, AT_ONCE):
+            self._fill(database, range(first, min(first + AT_ONCE, count)))
+
+    def _fill(self, database: Database, numbers: range) -> None:
+        requests = [self._request(n) for n in numbers]
+        series = [s for n in numbers for s in self._series(n)]
+        asked = [{"request_id": s["id"] // 3 + 1, "series_id": s["id"]} for s in series]
+        lines = [{"request_id": r["id"], "at": NOW, "event": "asked", "before": "", "after": "new"} for r in requests]
+        lines += [{"series_id": s["id"], "at": NOW, "event": "found", "before": "", "after": "planned"} for s in series]
+        with database.long_write() as c:
+            for table, rows in ((db.request, requests), (db.series, series), (db.asked, asked)):
+                c.execute(sa.insert(table), rows)
+            for some in ([x for x in lines if "request_id" in x], [x for x in lines if "series_id" in x]):
+                c.execute(sa.insert(db.history), some)
+
+    def _request(self, n: int) -> dict[str, Any]:
+        project, state, key = PROJECTS[n % 3], REQUESTS[n // 3 % 20], short_key("R", f"{n:032x}")
+        return {
+            "id": n + 1, "key": key, "project": project, "accession_hash": self._seal.hash("accession", accession(n)),
+            "sealed": self._seal.close_up({"accession": accession(n)}, owner=key), "modality": "CT", "state": state,
+            "reason": "", "not_before": NOW - n % 1000, "created": NOW - n % 1000, "updated": NOW,
+        }  # fmt: skip
+
+    def _series(self, n: int) -> Iterator[dict[str, Any]]:
+        for k, state in enumerate(SERIES[REQUESTS[n // 3 % 20]]):
+            number = 3 * n + k
+            key = short_key("S", f"{number:032x}")
+            yield {
+                "id": number, "key": key, "project": PROJECTS[n % 3], "series_hash": f"{number:032x}", "study_hash": f"{n:032x}",
+                "sealed": self._seal.close_up({"study": "1.2", "series": f"1.2.{number}"}, owner=key), "pacs": "main",
+                "modality": "CT", "state": state, "not_before": NOW - n % 1000, "created": NOW, "updated": NOW, "node": "gw1",
+            }  # fmt: skip
+
+    # ---- what is measured
+
+    def poll(self) -> None:
+        """A batch of 500 rows of a RIS, one in ten of them new."""
+        first = self._next
+        self._next += 50
+        known = (i * 7919 % self._count for i in range(first, first + 450))
+        numbers = [*range(first, first + 50), *known]
+        wanted = [Wanted("chest", AccessionNumber(accession(n))) for n in numbers]
+        self.store.add_requests(wanted, (), project="chest", cursor=f"{first}", now=NOW)
+
+    def claim_requests(self) -> None:
+        assert len(self.store.claim_requests(projects=PROJECTS, limit=50, lease=1e6, now=NOW + 1)) == 50
+
+    def claim_series(self) -> None:
+        assert self.store.claim_series(pacs="main", projects=PROJECTS, lease=1e6, now=NOW + 1)
+
+    def claim_delivery(self) -> None:
+        assert self.store.claim_rows("retrieved", projects=PROJECTS, lease=1e6, now=NOW + 1)
+
+    def status(self) -> None:
+        assert self.views.counts().oldest_pending
+        assert self.views.planned()
+
+    def explain(self) -> None:
+        """What the command asks for."""
+        (found,) = self.views.by_accession(accession(self._next * 7919 % self._count // 60 * 60))
+        self._next += 1
+        assert self.views.history(found.key)
+        assert self.views.series(found.key)
+        assert not self.views.set_aside("no such row")
+
+    def start(self) -> None:
+        """What a daemon asks when it begins."""
+        self.store.free_node()
+        self.store.held_series()
+
+
+MEASURED: Final = ("poll", "claim_requests", "claim_series", "claim_delivery", "status", "explain", "start")
+
+
+def accession(n: int) -> str:
+    return f"SYN{n:09d}"
+
+
+@contextmanager
+def fresh(kind: str) -> Iterator[Callable[[], Database]]:
+    """Makes empty states."""
+    if kind == "sqlite":
+        folder = new_folder("scale")
+        names = (Path(folder) / f"{n}.sqlite" for n in range(10))
+        yield lambda: Database(next(names))
+        return
+    with Postgres(["shared_buffers=512MB", "maintenance_work_mem=256MB", "max_wal_size=4GB"]) as server:
+        admin = sa.create_engine(server.open_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        numbers = iter(range(10))
+
+        def make() -> Database:
+            name = f"scale{next(numbers)}"
+            with admin.connect() as c:
+                c.exec_driver_sql(f"create database {name}")
+            return Database(server.url.replace("/postgres", f"/{name}"), lambda: PASSWORD)
+
+        yield make
+        admin.dispose()
+
+
+def measure(database: Database, count: int) -> dict[str, float]:
+    """Milliseconds by what is measured."""
+    started = time.monotonic()
+    crowd = Crowd(database, count)
+    analyse(database)
+    print(f"{count} requests made in {time.monotonic() - started:.0f} s", flush=True)
+    return {name: median(getattr(crowd, name)) for name in MEASURED}
+
+
+def analyse(database: Database) -> None:
+    """As PostgreSQL's autovacuum does by itself some time after so many rows."""
+    if database.shared:
+        with database.long_write() as c:
+            c.exec_driver_sql("ANALYZE")
+
+
+def median(step: Callable[[], None]) -> float:
+    step()
+    return statistics.median(timed(step) for _ in range(ROUNDS)) * 1000
+
+
+def timed(step: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    step()
+    return time.perf_counter() - started
+
+
+def table(small: dict[str, float], large: dict[str, float]) -> Sequence[str]:
+    rows = [f"{'':16}{'small':>10}{'large':>10}{'ratio':>8}"]
+    return [*rows, *(f"{n:16}{small[n]:>8.2f}ms{large[n]:>8.2f}ms{large[n] / small[n]:>8.2f}" for n in MEASURED)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1_000_000, help="requests in the large state")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    options = parser.parse_args()
+    with fresh(options.database) as make:
+        found = [measure(make(), count) for count in (SMALL, options.count)]
+    print("\n".join(table(found[0], found[1])))
+
+
+if __name__ == "__main__":
+    main()
