@@ -11,7 +11,7 @@ Fails how:  incomplete or refused: charged to the series, back-off from 30 s to 
             does not answer costs no series an attempt: given back, and Retry(charge=False) makes the worker wait. Stopping:
             C-CANCEL, 10 s, abort; given back uncharged; so at the end of a window.
             What all moves of a PACS share is its `gate`: `windows` (when), `pressure` (how many), `breaker` (left alone).
-Standard:   PS3.4 C.4.2 (C-MOVE), C.6.2 (Study Root); IMAGE-level C-FIND for the list.
+Standard:   PS3.4 C.4.2 (C-MOVE), C.4.3 (C-GET), C.6.1 and C.6.2 (Patient and Study Root); IMAGE-level C-FIND for the list.
 
 Status and counters of the PACS are hints in both directions: what counts is its IMAGE-level list less our ledger.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.model import LedgerLine, Outcome
 from gateway.state import rows
@@ -53,6 +54,19 @@ def is_kept(wanted: Wanted, ledger: Ledger) -> bool:
     it is sent again."""
     whole = wanted.missing(ledger) == 0 and not wanted.is_short(ledger)
     return whole and all(line.outcome in (Outcome.KEPT, Outcome.HELD) for line in ledger.values())
+
+
+FEW: Final = 50
+"""Instances that are asked for one by one: as many operations."""
+
+
+def singly(missing: int, listed: int, attempts: int) -> bool:
+    """Whether what is missing is asked for one by one: little of a series of which the rest is here (M5).
+
+    Every other retry asks for the whole again: a PACS may not know the IMAGE level, or not say so.
+    """
+    some_is_here = 0 < missing < listed
+    return some_is_here and missing <= FEW and (attempts == 0 or attempts % 2 == 1)
 
 
 def tally(wanted: Wanted, ledger: Ledger) -> Tally:

@@ -1,11 +1,9 @@
-"""The two questions of a retrieval, asked over one association: what is in the series, and send it to us."""
+"""What is in a series: the question before its retrieval, over the same association."""
 
 from __future__ import annotations
 
 from gateway.dicom.association import Scu
-from gateway.dicom.identifier import identifier
 from gateway.dicom.listing import list_images
-from gateway.dicom.moving import MoveAnswer, MoveWatch
 from gateway.errors import Retry
 from gateway.state.rows import SeriesClaim
 
@@ -27,8 +25,7 @@ def list_series(scu: Scu, claim: SeriesClaim, *, limit: int = 0) -> list[str] | 
         raise
 
 
-def move_series(scu: Scu, claim: SeriesClaim, destination: str, watch: MoveWatch) -> MoveAnswer:
-    """C-MOVE of the series to our own AE. Raises what `Scu.move` raises."""
+def keys_of(scu: Scu, claim: SeriesClaim) -> dict[str, str]:
+    """The unique keys of the series, with the patient where the model wants it."""
     uids = {"StudyInstanceUID": claim.StudyInstanceUID, "SeriesInstanceUID": claim.SeriesInstanceUID}
-    keys = scu.keys(claim.PatientID, **uids)
-    return scu.move(identifier("SERIES", keys), destination, watch=watch)
+    return scu.keys(claim.PatientID, **uids)

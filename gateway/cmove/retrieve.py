@@ -11,18 +11,15 @@ from gateway.cmove import nearline
 from gateway.cmove.ends import CLOSED, CROWDED, LOST, OURS, PAUSED, STOPPED
 from gateway.cmove.ends import Patience as Patience
 from gateway.cmove.gate import Gate
-from gateway.cmove.getscu import Getting
-from gateway.cmove.limits import Arrivals, Wanted, is_complete, is_kept, wanted
-from gateway.cmove.movescu import list_series, move_series
+from gateway.cmove.limits import Arrivals, Wanted, is_complete, is_kept, singly, wanted
+from gateway.cmove.movescu import list_series
 from gateway.cmove.parts import Board, Count, Ledgers, Planned
 from gateway.cmove.settling import Settling
+from gateway.cmove.transfer import Transfer
 from gateway.dicom.association import Scu
-from gateway.dicom.getting import Storing
 from gateway.dicom.incoming import Incoming
-from gateway.dicom.models import MODELS
-from gateway.dicom.moving import MoveAnswer, MoveWatch
 from gateway.dicom.patience import MAX_ATTEMPTS, REFUSED_ONE, Suspicion, back_off
-from gateway.dicom.status import SUCCESS, get_failure, move_failure
+from gateway.dicom.status import SUCCESS, move_failure
 from gateway.errors import GatewayError, Retry
 from gateway.state.rows import SeriesClaim
 
@@ -65,7 +62,6 @@ class MoveStep:
         self._outbox = outbox
         self._gate, self._pacs = gate, gate.pacs
         self._projects = projects
-        self._our_ae = calling_ae
         self._count = count
         self._board = board
         self._clock = clock
@@ -73,7 +69,7 @@ class MoveStep:
         self._settling = Settling(store, outbox, clock)
         self._patience = patience or Patience()
         self._suspicion = Suspicion()
-        self._getting = Getting(self._pacs, self._connection, take) if take else None
+        self._transfer = Transfer(self._pacs, calling_ae, count, self._patience, self._ended, take)
 
     def step(self) -> bool:
         """Retrieves what is due, up to a batch, over one association. False: nothing is due, or nothing may be asked now.
@@ -84,7 +80,7 @@ class MoveStep:
         if leave is None:
             return False
         try:
-            with self._connection() as scu:
+            with self._transfer.connection() as scu:
                 if leave.probe:
                     self._probe(scu)
                 done = self._batch(scu)
@@ -154,7 +150,7 @@ class MoveStep:
         want = wanted(hashes, claim.instances)
         if not self._is_here(claim, want):
             try:
-                self._move(scu, claim, want)
+                self._move(scu, claim, want, self._singly(claim, listed or ()))
             except Retry as err:
                 if listed == [] and err.reason == INCOMPLETE and not self._settling.arrived(claim):
                     raise Retry(NOT_LISTED, "the PACS lists no instance of it and sent none") from None
@@ -166,6 +162,12 @@ class MoveStep:
         self._board.success("move", now=now)
         return want
 
+    def _singly(self, claim: SeriesClaim, listed: Sequence[str]) -> Sequence[str]:
+        """The instances to be asked for one by one: those that some project has not, where they are few."""
+        ledgers = [self._outbox.ledger(row.key).keys() for row in claim.rows]
+        missing = [uid for uid in listed if not all(self._store.instance_hash(uid) in ledger for ledger in ledgers)]
+        return missing if singly(len(missing), len(listed), claim.attempts) else ()
+
     def _is_here(self, claim: SeriesClaim, want: Wanted) -> bool:
         """All of it is kept, or comes by itself: a move that we gave up may go on (M10), and is not asked for twice."""
         if all(is_kept(want, self._outbox.ledger(row.key)) for row in claim.rows):
@@ -175,12 +177,12 @@ class MoveStep:
         self._let_settle(claim, want)
         return self._is_complete(claim, want, success=False)
 
-    def _move(self, scu: Scu, claim: SeriesClaim, want: Wanted) -> None:
-        """One C-MOVE, counted. However it ended, the ledger is looked at before it is called a failure."""
+    def _move(self, scu: Scu, claim: SeriesClaim, want: Wanted, missing: Sequence[str]) -> None:
+        """One retrieval, counted. However it ended, the ledger is looked at before it is called a failure."""
         start, result, crowded = time.monotonic(), "failed", self._crowded()
         try:
             with self._gate.moving():
-                failure = self._failure(scu, claim)
+                failure = self._transfer.failure(scu, claim, missing, self._signs_of(claim))
             success = failure is None
             reported = failure or move_failure(SUCCESS).error()
             if reported.charge:
@@ -196,31 +198,6 @@ class MoveStep:
         finally:
             self._count.observe("move_seconds", time.monotonic() - start, pacs=self._pacs.name)
             self._count.add("move_total", pacs=self._pacs.name, result=result)
-
-    def _connection(self, storing: Storing | None = None) -> Scu:
-        model, deadlines = MODELS[self._pacs.query_model], self._patience.deadlines
-        return Scu(self._pacs, self._our_ae, count=self._count, deadlines=deadlines, model=model, storing=storing)
-
-    def _failure(self, scu: Scu, claim: SeriesClaim) -> Retry | None:
-        """None: the PACS says 0x0000, which is no proof. Refused and a lost lease are raised at once."""
-        watch = MoveWatch(self._signs_of(claim), self._pacs.response_timeout, self._patience.longest, self._ended)
-        try:
-            answer = self._transfer(scu, claim, watch)
-        except Retry as err:
-            if err.reason in (LOST, PAUSED):
-                raise
-            return Retry(self._ended(), charge=False) if self._ended() else err
-        if answer.status == SUCCESS:
-            return None
-        if self._ended():
-            return Retry(self._ended(), charge=False)
-        why = get_failure if self._getting else move_failure
-        return why(answer.status).error(f"status 0x{answer.status:04X}")
-
-    def _transfer(self, scu: Scu, claim: SeriesClaim, watch: MoveWatch) -> MoveAnswer:
-        if self._getting:
-            return self._getting.get_series(scu, claim, watch)
-        return move_series(scu, claim, self._our_ae, watch)
 
     def _ended(self) -> str:
         """Why a move under way has to end now, or ""."""

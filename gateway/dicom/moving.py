@@ -19,7 +19,10 @@ from gateway.errors import Refused, Retry
 
 ONE_UID: Final = re.compile(r"[^\s*?\\\x00-\x1f\x7f]{1,128}")
 ONE_PATIENT: Final = re.compile(r"(?=.*\S)[^*?\\\x00-\x1f\x7f]{1,64}")
-MOVE_KEYS: Final = frozenset({"QueryRetrieveLevel", "StudyInstanceUID", "SeriesInstanceUID"})
+MOVE_KEYS: Final = {
+    "SERIES": frozenset({"StudyInstanceUID", "SeriesInstanceUID"}),
+    "IMAGE": frozenset({"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"}),
+}
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,15 @@ class MoveAnswer:
 def refuse_unsafe(identifier: Dataset) -> None:
     """A C-MOVE without a key, or by accession number, moves other patients' studies or the whole archive (M12).
 
-    Raises Refused("move.unsafe-keys") unless it is SERIES level with one StudyInstanceUID and one SeriesInstanceUID, and, in the
-    Patient Root, one PatientID.
+    Raises Refused("move.unsafe-keys") unless it is SERIES level with one StudyInstanceUID and one SeriesInstanceUID, or IMAGE level
+    with one SOPInstanceUID besides, and, in the Patient Root, one PatientID.
     """
-    uids = [identifier.get(keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID")]
-    level = identifier.get("QueryRetrieveLevel")
+    wanted = MOVE_KEYS.get(str(identifier.get("QueryRetrieveLevel")), frozenset())
+    uids = [identifier.get(keyword) for keyword in wanted]
     single = all(isinstance(uid, str) and ONE_UID.fullmatch(uid) for uid in uids)
     patient = identifier.get("PatientID", "P")
     single = single and isinstance(patient, str) and ONE_PATIENT.fullmatch(patient) is not None
-    if not single or level != "SERIES" or {e.keyword for e in identifier} - {"PatientID"} != MOVE_KEYS:
+    if not wanted or not single or {e.keyword for e in identifier} - {"PatientID", "QueryRetrieveLevel"} != wanted:
         raise Refused("move.unsafe-keys", "a move names exactly one study and one series")
 
 

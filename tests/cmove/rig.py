@@ -45,6 +45,7 @@ class Rig:
         self.counts, self.board, self.stop = Counts(), Board(), threading.Event()
         self.outcome, self.lose = Outcome.EXCLUDED, set[str]()
         self.receiver: Serving
+        self.stored = 0  # C-STOREs
 
     def plan(
         self, *series: str, project: str = "p", study: str = STUDY, instances: int | None = None, pacs: str = "main"
@@ -57,6 +58,7 @@ class Rig:
         assert self.store.settle_found(claim, Plan(tuple(found), studies=1), now=self.now)
 
     def on_store(self, incoming: Incoming) -> int:
+        self.stored += 1
         if incoming.SOPInstanceUID in self.lose:
             return 0xA700
         ids = peek(incoming.data, incoming.transfer_syntax)

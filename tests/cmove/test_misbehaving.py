@@ -157,7 +157,10 @@ def test_m10_a_move_that_stopped_is_asked_for_again(rig: Rig) -> None:
         assert rig.step(pacs, response_timeout=0.5).step()
         rig.now += 60.0
         assert rig.step(pacs).step()
-        assert moved(pacs) == [SERIES, SERIES]
+        asked = [
+            (str(k.QueryRetrieveLevel), str(k.get("SOPInstanceUID", ""))) for what, k in pacs.asked if what == "move"
+        ]
+        assert asked == [("SERIES", ""), *(("IMAGE", uid) for uid in uids(SERIES, 4)[2:])], "the two that are missing"
     assert (rig.only().state, rig.only().excluded) == ("excluded", 4)
 
 

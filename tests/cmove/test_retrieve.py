@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -160,7 +162,7 @@ def test_m8_instances_after_the_final_from_another_ae(rig: Rig) -> None:
     rig.plan(SERIES)
     late = script.sends(rig.receiver.port, IMAGES, then=SUCCESS, delay=0.2, late=True, calling="PACS_NODE2")
     with pacs(LIST, late) as peer:
-        assert rig.step(peer).step()
+        assert rig.step(peer, patience=replace(QUICK, quiet=10.0)).step()
     assert (rig.only().state, rig.only().excluded) == ("excluded", 4)
 
 

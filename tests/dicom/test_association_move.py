@@ -114,6 +114,10 @@ def unsafe() -> Iterator[Dataset]:
     yield identifier("SERIES", {"SeriesInstanceUID": SERIES})
     yield identifier("STUDY", KEYS)
     yield identifier("STUDY", {"AccessionNumber": AN})
+    yield identifier("IMAGE", KEYS)
+    yield identifier("IMAGE", {"SOPInstanceUID": "1.2.3"})
+    yield identifier("SERIES", {**KEYS, "SOPInstanceUID": "1.2.3"})
+    yield identifier("IMAGE", {**KEYS, "SOPInstanceUID": "1.2.3\\1.2.4"})
     yield identifier("SERIES", {**KEYS, "AccessionNumber": AN})
     for bad in ("", " ", "*", "1.2.*", "1.2?", f"{STUDY}\\1.2.4", "1.2\n.3", "1 2", "1" * 200):
         yield identifier("SERIES", {**KEYS, "StudyInstanceUID": bad})
