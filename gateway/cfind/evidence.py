@@ -8,9 +8,10 @@ studies of other hospitals are assigned anew (F5), so that nobody but a person c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from gateway.cfind.accession_forms import alike
@@ -25,6 +26,8 @@ WINDOW: Final = 1
 SAME: Final = (frozenset({"CR", "DX", "RG"}),)
 """Modalities that a RIS and a PACS name each in its own way."""
 
+Aliases = Mapping[str, str]
+NOBODY_MERGED: Final[Aliases] = MappingProxyType({})
 ACCEPTED: Final = "accepted"
 REJECTED: Final = "rejected"
 Decided = Callable[[str], str]
@@ -33,6 +36,21 @@ Decided = Callable[[str], str]
 
 def undecided(_uid: str) -> str:
     return ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a project looks. `by_day`: by patient and day too, when no form finds it. `decided`: what a person said before.
+
+    `aliases`: patient ID -> the one that it was merged into.
+    """
+
+    by_day: bool = False
+    decided: Decided = undecided
+    aliases: Aliases = field(default_factory=dict)
+
+
+PLAIN: Final = Look()
 
 
 @dataclass(frozen=True)
@@ -77,8 +95,11 @@ class Judged:
     doubt: str = ""
 
 
-def compare(study: FoundStudy, ris: Wanted | None, form: str) -> Evidence:
-    """`study`: as C-FIND told it, with or without its series. `ris` None: nothing but the accession number is known."""
+def compare(study: FoundStudy, ris: Wanted | None, form: str, aliases: Aliases = NOBODY_MERGED) -> Evidence:
+    """`study`: as C-FIND told it, with or without its series. `ris` None: nothing but the accession number is known.
+
+    `aliases`: patient ID -> the one that it was merged into (R12).
+    """
     told = study.attributes
     if ris is None:
         return Evidence(AGREES, UNKNOWN, UNKNOWN, UNKNOWN)
@@ -86,7 +107,7 @@ def compare(study: FoundStudy, ris: Wanted | None, form: str) -> Evidence:
         accession=_accession(told.get("AccessionNumber"), ris)
         if form == PATIENT_DATE
         else _issued(told.get(ISSUER), ris),
-        patient=_same(told.get("PatientID"), ris.patient_id),
+        patient=_same(told.get("PatientID"), ris.patient_id, aliases),
         date=_near(told.get("StudyDate"), ris.study_date),
         modality=_among(_modalities(study), ris.modality),
     )
@@ -181,10 +202,16 @@ def _accession(told: object, ris: Wanted) -> Agreement:
     return AGREES if alike(told, ris.accession.value) else DIFFERS
 
 
-def _same(told: object, wanted: str) -> Agreement:
+def _same(told: object, wanted: str, aliases: Aliases) -> Agreement:
     if not isinstance(told, str) or not told or not wanted:
         return UNKNOWN
-    return AGREES if told == wanted else DIFFERS
+    return AGREES if aliases.get(told, told) == aliases.get(wanted, wanted) else DIFFERS
+
+
+def names_of(patient_id: str, aliases: Aliases) -> list[str]:
+    """All patient IDs that the patient has or had, the RIS's own first."""
+    survivor = aliases.get(patient_id, patient_id)
+    return list(dict.fromkeys([patient_id, survivor, *(old for old, new in aliases.items() if new == survivor)]))
 
 
 def _near(told: object, wanted: str) -> Agreement:

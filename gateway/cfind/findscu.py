@@ -16,16 +16,17 @@ from gateway.cfind.accession_forms import Form, forms
 from gateway.cfind.evidence import (
     ACCEPTED,
     PATIENT_DATE,
-    Decided,
+    PLAIN,
     Judged,
+    Look,
     Seen,
     compare,
     days,
     judge,
     judge_by_day,
     merged,
-    undecided,
-)
+    names_of,
+)  # fmt: skip
 from gateway.cfind.select import EXACT_FORM, Found
 from gateway.cfind.whole import Part, Whole
 from gateway.dicom.association import Deadlines, Scu
@@ -47,17 +48,6 @@ LEAST_LIMIT: Final = 20
 """Rows. No PACS cuts an answer off below that without a word: there the number of series that it told was wrong."""
 IDLE_SECONDS: Final = 5.0
 """An association that nobody needs is a slot of the PACS and a thread of ours (A6, B1)."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a project looks. `by_day`: by patient and day too, when no form finds it. `decided`: what a person said before."""
-
-    by_day: bool = False
-    decided: Decided = undecided
-
-
-PLAIN: Final = Look()
 
 
 @dataclass(frozen=True)
@@ -195,21 +185,25 @@ class Finder:
         window = days(ris.study_date) if ris else None
         if ris is None or window is None or not question.searchable(ris.patient_id):
             return Judged(), 0
-        asked = question.studies_of_patient(ris.patient_id, window, self._keys)
-        rows = self._all(whole.studies(self._parts(STUDY_CAP, about.beat), asked), STUDY_CAP)
-        found, dropped = answer.studies_of_patient(rows, ris.patient_id, window, self._keys.study)
-        seen, lost = self._seen(found, PATIENT_DATE, about)
-        return judge_by_day(seen, ris, about.look.decided), dropped + lost
+        seen, dropped = list[Seen](), 0
+        for patient in filter(question.searchable, names_of(ris.patient_id, about.look.aliases)):
+            asked = question.studies_of_patient(patient, window, self._keys)
+            rows = self._all(whole.studies(self._parts(STUDY_CAP, about.beat), asked), STUDY_CAP)
+            found, odd = answer.studies_of_patient(rows, patient, window, self._keys.study)
+            more, lost = self._seen(found, PATIENT_DATE, about)
+            seen, dropped = seen + more, dropped + odd + lost
+        return judge_by_day(seen, ris, about.look.decided), dropped
 
     def _seen(self, studies: Iterable[FoundStudy], form: str, about: _About) -> tuple[list[Seen], int]:
         """Each with its series, but those of another patient or day: of them no more is asked, unless a person wants them."""
         seen, dropped = [], 0
         for study in studies:
-            one = Seen(study, form, compare(study, about.ris, form))
+            one = Seen(study, form, compare(study, about.ris, form, about.look.aliases))
             if not one.conflict or about.look.decided(one.uid) == ACCEPTED:
                 series, lost = self._series(study, about.beat)
-                whole = answer.completed(study, series)
-                one, dropped = Seen(whole, form, compare(whole, about.ris, form)), dropped + lost
+                filled = answer.completed(study, series)
+                one = Seen(filled, form, compare(filled, about.ris, form, about.look.aliases))
+                dropped += lost
             seen.append(one)
         return seen, dropped
 

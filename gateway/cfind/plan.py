@@ -6,14 +6,13 @@ One bad accession number delays no other; a PACS that is down costs none of them
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import structlog
 
 from gateway.cfind import growth
-from gateway.cfind.evidence import without_doubt
-from gateway.cfind.findscu import Look
+from gateway.cfind.evidence import Look, without_doubt
 from gateway.cfind.select import CompiledSelect, Found, plan
 from gateway.dicom.patience import MAX_ATTEMPTS, REFUSED_ONE, Suspicion, back_off
 from gateway.errors import GatewayError, Retry
@@ -31,7 +30,7 @@ SUSPECT_PAUSE: Final = 30.0  # the request in hand when a PACS fell silent comes
 class FindProject:
     """`pacs`: names, asked in this order until one has an answer. `recheck`: seconds until an empty one is asked again.
 
-    `by_day`: looked for by patient and day too, where a PACS does not know the accession number.
+    `by_day`: looked for by patient and day too, where a PACS does not know the accession number. `aliases`: merged patients.
     """
 
     name: str
@@ -39,6 +38,7 @@ class FindProject:
     select: CompiledSelect
     recheck: tuple[float, ...] = ()
     by_day: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 class Asks(Protocol):
@@ -204,7 +204,8 @@ class FindStep:
         def decided(uid: str) -> str:
             return claim.decided.get(self._store.study_hash(uid), "") if claim.decided else ""
 
-        return Look(self._projects[claim.project].by_day, decided)
+        project = self._projects[claim.project]
+        return Look(project.by_day, decided, project.aliases)
 
     def _empty(self, claim: RequestClaim, left: Sequence[Candidate]) -> None:
         """Asked again on the widening schedule; after its last time closed for good."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import structlog
@@ -27,6 +28,7 @@ REMEMBERED: Final = 1.0
 
 LEAK: Final = "verify."
 PATIENT_DIFFERS: Final = "patient.differs"
+NOBODY_MERGED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
 
 
 class Store(Protocol):
@@ -95,7 +97,10 @@ class Receive:
         count: Count,
         clock: Callable[[], float],
         unasked: Unasked | None = None,
+        aliases: Mapping[str, Mapping[str, str]] = NOBODY_MERGED,
     ) -> None:
+        """`aliases`: by project, patient ID -> the one that it was merged into."""
+        self._aliases = aliases
         self._store, self._outbox, self._cleaners, self._count = store, outbox, cleaners, count
         self._unasked = unasked
         self._expected: Recent[str, Sequence[Row]] = Recent(store.expected, seconds=REMEMBERED, clock=clock)
@@ -159,7 +164,7 @@ class Receive:
         if dropped is None and claim.row is not None:
             result = self._clean(claim.row, arrival)
             if isinstance(result, Kept | Held):
-                self._keep(claim.row, arrival, of_its_patient(result, claim.row, arrival))
+                self._keep(claim.row, arrival, self._of_its_patient(result, claim.row, arrival))
                 return
             dropped = result
         if dropped is not None:
@@ -204,6 +209,15 @@ class Receive:
             self._outbox.note(row.key, noted)
         self._tell(row.project, Outcome.DUPLICATE, series=row.key, reason="instance.duplicate")
 
+    def _of_its_patient(self, clean: Kept | Held, row: Row, arrival: Arrival) -> Kept | Held:
+        """Held where its header names another patient than C-FIND did (D6): whose it is, a person decides."""
+        merged, told = self._aliases.get(row.project, {}), (row.patient, arrival.patient)
+        one, other = (merged.get(patient, patient) for patient in told)
+        if not row.patient or one == other or not all(text.isascii() for text in told):
+            return clean
+        reason = f"{PATIENT_DIFFERS}.{clean.reason}" if isinstance(clean, Held) else PATIENT_DIFFERS
+        return Held(clean.parts, clean.SOPInstanceUID, clean.profile, reason)
+
     def _where(self, clean: Kept | Held) -> tuple[Files, Outcome, str]:
         if isinstance(clean, Kept):
             return self._outbox, Outcome.KEPT, ""
@@ -229,15 +243,6 @@ class Receive:
         self._count.add("instances_received_total", project=project, result="deferred")
         self._log.error("instance.deferred", project=project, reason=reason)
         return OUT_OF_RESOURCES
-
-
-def of_its_patient(clean: Kept | Held, row: Row, arrival: Arrival) -> Kept | Held:
-    """Held where its header names another patient than C-FIND did (D6): whose it is, a person decides."""
-    told = (row.patient, arrival.patient)
-    if not row.patient or row.patient == arrival.patient or not all(text.isascii() for text in told):
-        return clean
-    reason = f"{PATIENT_DIFFERS}.{clean.reason}" if isinstance(clean, Held) else PATIENT_DIFFERS
-    return Held(clean.parts, clean.SOPInstanceUID, clean.profile, reason)
 
 
 def _is_decided(line: LedgerLine) -> bool:

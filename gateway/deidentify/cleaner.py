@@ -18,6 +18,7 @@ from pydicom.datadict import keyword_for_tag
 
 from gateway import keys
 from gateway.deidentify.actions import PATIENT_ID
+from gateway.deidentify.aliases import NO_ALIASES, as_encoded
 from gateway.deidentify.encoding import DEFLATED, Codec, Malformed, codec_of
 from gateway.deidentify.filter import SOP_CLASS, judge, watched_by
 from gateway.deidentify.harvest import Harvest, harvest, tag_search
@@ -214,17 +215,19 @@ class Cleaner:
         return Held(*told, risk) if risk else Kept(*told)
 
 
-def make_cleaner(
+def make_cleaner(  # noqa: PLR0913  what makes a project's cleaner
     *,
     project: str,
     deidentify: Deidentify,
     instance_rule: SelectionRule | None,
     key: bytes,
     crosswalk: Mapping[bytes, bytes] | None = None,
+    aliases: Mapping[str, str] = NO_ALIASES,
 ) -> Cleaner:
-    """`key`: the master key; the project's own is derived from it. `crosswalk`: as of `read_crosswalk`. Raises BadProfile."""
+    """`key`: the master key; the project's own is derived from it. `crosswalk`, `aliases`: as read. Raises BadProfile."""
     own_key = keys.derive(key, "pseudonym", project)
-    return Cleaner(compile_profile(deidentify), instance_rule, Pseudonyms(own_key, deidentify.patient_id, crosswalk))
+    pseudonyms = Pseudonyms(own_key, deidentify.patient_id, crosswalk, as_encoded(aliases))
+    return Cleaner(compile_profile(deidentify), instance_rule, pseudonyms)
 
 
 def troubled(trouble: Mapping[int, bool], leak: str) -> Mapping[int, bool] | None:

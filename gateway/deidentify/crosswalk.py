@@ -79,15 +79,15 @@ def _lines(text: str) -> tuple[list[Line], list[Fault]]:
 
 def _illegal(lines: list[Line]) -> Iterator[Fault]:
     for line in lines:
-        if not _is_legal(line.patient):
+        if not is_legal(line.patient):
             yield Fault(
                 line.number, PATIENT, "no legal patient ID", f"1 to {LONGEST} printable characters, no backslash"
             )
-        if not _is_legal(line.pseudonym) or not line.pseudonym.isascii():
+        if not is_legal(line.pseudonym) or not line.pseudonym.isascii():
             yield Fault(line.number, PSEUDONYM, "no legal pseudonym", f"1 to {LONGEST} printable ASCII, no backslash")
 
 
-def _is_legal(text: str) -> bool:
+def is_legal(text: str) -> bool:
     return 0 < len(text) <= LONGEST and text.isprintable() and "\\" not in text
 
 

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 from gateway.deidentify.dates import offset_days
 from gateway.deidentify.defaults import is_well_known
@@ -19,13 +20,24 @@ CACHED = 1 << 16
 """Values remembered per kind; a 4000-frame object has about 8000 UIDs. About 15 MiB at the most."""
 
 
+NOBODY: Mapping[bytes, bytes] = MappingProxyType({})
+
+
 class Pseudonyms:
     """The mapping of one project. `key`: 32 bytes, derived for the project. `patient_id`: template with {pseudonym}.
 
     `crosswalk`: patient ID as encoded -> pseudonym, in place of the template; None where there is none.
+    `aliases`: patient ID as encoded -> the one that it was merged into, whose pseudonym and shift of dates it gets.
     """
 
-    def __init__(self, key: bytes, patient_id: str, crosswalk: Mapping[bytes, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        patient_id: str,
+        crosswalk: Mapping[bytes, bytes] | None = None,
+        aliases: Mapping[bytes, bytes] = NOBODY,
+    ) -> None:
+        self._aliases = aliases
         self._key = key
         self._template = patient_id
         self._crosswalk = crosswalk
@@ -43,11 +55,15 @@ class Pseudonyms:
 
     def knows(self, PatientID: bytes) -> bool:
         """Whether this patient has a pseudonym: everybody has, but where there is a crosswalk only those in it."""
-        return self._crosswalk is None or PatientID.strip(PADDING) in self._crosswalk
+        return self._crosswalk is None or self._survivor(PatientID) in self._crosswalk
+
+    def _survivor(self, PatientID: bytes) -> bytes:
+        text = PatientID.strip(PADDING)
+        return self._aliases.get(text, text)
 
     def _days(self, PatientID: bytes, StudyInstanceUID: bytes) -> int:
         """Days to add to every date of the patient; of the study, where no patient ID tells whose it is."""
-        text = PatientID.strip(PADDING)
+        text = self._survivor(PatientID)
         return offset_days(self._key, text or b"\1study" + StudyInstanceUID.strip(PADDING))
 
     def _uids(self, value: bytes) -> bytes:
@@ -62,7 +78,7 @@ class Pseudonyms:
 
         Who is not in the crosswalk (`knows`) but named somewhere, as another patient, gets a keyed hash like anybody.
         """
-        text = PatientID.strip(PADDING)
+        text = self._survivor(PatientID)
         if self._crosswalk and text in self._crosswalk:
             return self._crosswalk[text]
         letters = (

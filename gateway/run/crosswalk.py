@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.deidentify.aliases import as_encoded, read_aliases
 from gateway.deidentify.crosswalk import read_crosswalk
 from gateway.deidentify.pseudonym import Pseudonyms
 from gateway.errors import BadConfiguration, Mistake
 from gateway.keys import derive
-from gateway.settings import Project, Settings
+from gateway.settings import Deidentify, Project, Settings
 
 MAX_SIZE = 256 * 1024 * 1024
 """Bytes: some ten million patients."""
@@ -31,6 +32,20 @@ def load_crosswalk(path: Path | None) -> dict[bytes, bytes] | None:
         found = f"cannot be read ({err.strerror})"
     allowed = "a CSV file of mode 0640 or stricter, patient_id,pseudonym in its first line"
     raise BadConfiguration((Mistake(str(path), 0, "crosswalk", found, allowed),))
+
+
+def load_aliases(path: Path | None) -> dict[str, str]:
+    """Patient ID -> the one it was merged into; none where no file is named. Raises BadConfiguration."""
+    if path is None:
+        return {}
+    try:
+        found = _fault(path.stat())
+        if not found:
+            return read_aliases(str(path), path.read_bytes())
+    except OSError as err:
+        found = f"cannot be read ({err.strerror})"
+    allowed = "a CSV file of mode 0640 or stricter, patient_id,survivor in its first line"
+    raise BadConfiguration((Mistake(str(path), 0, "aliases", found, allowed),))
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,8 @@ class Names:
 def make_names(project: Project, key: bytes) -> Names:
     """`key`: the master key, of which the project's own is derived, as for its cleaner. Raises BadConfiguration."""
     crosswalk = load_crosswalk(project.deidentify.crosswalk)
-    made = Pseudonyms(derive(key, "pseudonym", project.name), project.deidentify.patient_id, crosswalk)
+    aliases = as_encoded(load_aliases(project.deidentify.aliases))
+    made = Pseudonyms(derive(key, "pseudonym", project.name), project.deidentify.patient_id, crosswalk, aliases)
     return Names(made, crosswalk or {}, project.deidentify.patient_id)
 
 
@@ -92,22 +108,23 @@ def checked(settings: Settings) -> Settings:
 
     Raises BadConfiguration with the mistakes of all.
     """
-    mistakes = [m for project in settings.project for m in _mistakes(project.deidentify.crosswalk)]
+    mistakes = [m for project in settings.project for m in _mistakes(project.deidentify)]
     if mistakes:
         raise BadConfiguration(tuple(dict.fromkeys(mistakes)))
     return settings
 
 
 def _anchored(project: Project, folder: Path) -> Project:
-    if project.deidentify.crosswalk is None:
-        return project
-    deidentify = project.deidentify.model_copy(update={"crosswalk": folder / project.deidentify.crosswalk})
+    told = project.deidentify
+    files = {"crosswalk": told.crosswalk, "aliases": told.aliases}
+    deidentify = told.model_copy(update={name: path and folder / path for name, path in files.items()})
     return project.model_copy(update={"deidentify": deidentify})
 
 
-def _mistakes(path: Path | None) -> tuple[Mistake, ...]:
+def _mistakes(told: Deidentify) -> tuple[Mistake, ...]:
     try:
-        load_crosswalk(path)
+        load_aliases(told.aliases)
+        load_crosswalk(told.crosswalk)
     except BadConfiguration as err:
         return err.mistakes
     return ()

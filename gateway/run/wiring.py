@@ -32,7 +32,7 @@ from gateway.errors import BadConfiguration, Fatal, Mistake
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
 from gateway.run import delivering
-from gateway.run.crosswalk import anchored, checked, load_crosswalk
+from gateway.run.crosswalk import anchored, checked, load_aliases, load_crosswalk
 from gateway.run.keeping import without_withdrawn
 from gateway.run.nodes import open_database
 from gateway.run.receiving import make_commitments, make_push, share
@@ -173,6 +173,7 @@ def _make_find_step(settings: Settings, state: State, pacs_name: str, told: Told
                 make_select(p.select),
                 p.source.recheck if p.source else (),
                 by_day=bool(p.source and "patient-date" in p.source.fallback),
+                aliases=load_aliases(p.deidentify.aliases),
             )
             for p in mine
         ],
@@ -192,6 +193,7 @@ def make_cleaner(settings: Settings, project_name: str) -> Cleaner:
         instance_rule=_rule("instance", found.select.instance),
         key=configuration.read_key(settings),
         crosswalk=load_crosswalk(found.deidentify.crosswalk),
+        aliases=load_aliases(found.deidentify.aliases),
     )
 
 
@@ -244,6 +246,7 @@ def make_intake(settings: Settings, state: State, count: Count, page: Page, stop
     receive = Receive(
         store=state.store, outbox=state.outbox, cleaners=cleaners, count=count, clock=time.time,
         unasked=make_push(settings, state.store),
+        aliases={p.name: load_aliases(p.deidentify.aliases) for p in settings.project},
     )  # fmt: skip
     room = WhileRoom(
         receive.store, folder=settings.state_dir, minimum=settings.receiver.min_free_disk, count=count,

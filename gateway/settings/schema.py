@@ -143,6 +143,7 @@ class Deidentify(Part):
     options: tuple[Annotated[str, AfterValidator(_option)], ...] = ()
     patient_id: kinds.PatientId = "{pseudonym}"
     crosswalk: kinds.AnyPath | None = None
+    aliases: kinds.AnyPath | None = None  # merged patients
     keep: tuple[Element, ...] = ()
     remove: tuple[Element, ...] = ()
     replace: dict[str, str] = Field(default_factory=dict)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset
 
+from gateway.cfind.evidence import NOBODY_MERGED
 from gateway.cfind.findscu import Finder
 from gateway.cfind.plan import FindProject, FindStep
 from gateway.cfind.select import CompiledSelect
@@ -93,6 +94,7 @@ def searching(
     *peers: PacsPeer | ScriptedPacs,
     by_day: bool = False,
     recheck: Sequence[float] = (60.0, 600.0),
+    aliases: Mapping[str, str] = NOBODY_MERGED,
     **more: Any,
 ) -> Clocked:
     """A find step over real connections; PACS are called main, second ... `more`: of their settings."""
@@ -101,7 +103,7 @@ def searching(
         Pacs(name=n, ae_title=p.ae_title, host=p.host, port=p.port, **more) for n, p in zip(names, peers, strict=True)
     ]
     finders = {pacs.name: Finder(pacs, "RESEARCH", Counts(), deadlines=QUICK) for pacs in told}
-    project = FindProject(PROJECT, tuple(names), CompiledSelect(), tuple(recheck), by_day=by_day)
+    project = FindProject(PROJECT, tuple(names), CompiledSelect(), tuple(recheck), by_day=by_day, aliases=aliases)
     now = [1000.0]
 
     def step(at: float) -> bool:

@@ -259,3 +259,27 @@ def test_r5_real_pacs_take_the_question(state: Opened, kind: type[Orthanc | Dcmq
         pacs.upload(made.files)
         assert searching(state, pacs).step(1000.0)
     assert [r.state for r in state.views.requests()] == ["planned"]
+
+
+# ---- merged patients
+
+
+@pytest.mark.catalogue("R12")
+@pytest.mark.parametrize(("aliases", "then"), [({}, "held"), ({"PID-1": "PID-9"}, "planned"), ({"X": "PID-9"}, "held")])
+def test_r12_a_patient_who_was_merged_is_the_same_patient(state: Opened, aliases: dict[str, str], then: str) -> None:
+    """The RIS has the new identifier, the PACS still the old one."""
+    ask(state, "4711", "PID-9", DAY)
+    with ScriptedPacs(find=archive(study("1.1", "4711", "PID-1"))) as pacs:
+        assert searching(state, pacs, aliases=aliases).step(1000.0)
+    assert [r.state for r in state.views.requests()] == [then]
+
+
+@pytest.mark.catalogue("R12")
+def test_r12_by_patient_and_day_all_identifiers_are_asked_for(state: Opened) -> None:
+    ask(state, "4711", "PID-9", DAY, "CT")
+    merged = {"PID-1": "PID-9", "PID-2": "PID-9", "PID-7": "PID-8"}
+    with ScriptedPacs(find=archive(study("1.1", "", "PID-2"), study("1.2", "", "PID-7"))) as pacs:
+        assert searching(state, pacs, by_day=True, aliases=merged).step(1000.0)
+        asked = [str(q.PatientID) for q in pacs.questions("STUDY") if str(q.StudyDate or "")]
+    assert asked == ["PID-9", "PID-1", "PID-2"]
+    assert standings(state) == [("taken", "")]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cfind.findscu import Look
+from gateway.cfind.evidence import Look
 from gateway.cfind.plan import BATCH_SECONDS, FindProject, FindStep
 from gateway.cfind.select import CompiledSelect, Found
 from gateway.dicom.patience import MAX_ATTEMPTS

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cstore.receive import Receive
 from gateway.model import Buffer, Held, Outcome
 from gateway.state import holding
 from gateway.state.outbox import OWN, Outbox
@@ -56,3 +57,20 @@ def test_d6_no_screening_lets_it_go_and_a_person_does(tmp_path: Path, cleaner: F
     line = rig.line()
     assert line and line.outcome is Outcome.KEPT and len(rig.files()) == 1
     assert list(holding.holdings(rig.outbox)) == [] and rig.results("duplicate") == 1
+
+
+@pytest.mark.catalogue("R12", "D6")
+@pytest.mark.parametrize(
+    ("aliases", "outcome"), [({"SYN-PID": "SYN-PID-2"}, Outcome.KEPT), ({"SYN-PID": "X"}, Outcome.HELD)]
+)
+def test_r12_a_header_with_the_identifier_before_the_merge(
+    tmp_path: Path, aliases: dict[str, str], outcome: Outcome
+) -> None:
+    rig = rig_of(tmp_path, "SYN-PID-2")
+    rig.receive = Receive(
+        store=rig.store, outbox=rig.outbox, cleaners=rig.cleaners, count=rig.counts, clock=lambda: rig.now,
+        aliases={"chest": aliases},
+    )  # fmt: skip
+    assert rig.send() == 0x0000
+    line = rig.line()
+    assert line and line.outcome is outcome
