@@ -33,6 +33,7 @@ check: .venv/.ready-for-tests
 	$(BIN)/ruff check gateway tests packaging
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/site
 	$(BIN)/python -m pytest -q tests/architecture
 
 packages: .venv/.ready-for-tests

@@ -39,6 +39,10 @@ The dashboards in packaging/monitoring/dashboards are imported into Grafana as t
 
 ![The overview with values of a real run](../pictures/overview.svg)
 
+The overview, and the [receiver](../pictures/receiver.svg), during a minute in which an archive was away. Drawn from the
+dashboard and from what a real Prometheus had scraped from the real daemon; by packaging/monitoring/drawn.py, for there is no
+Grafana where this is made: it shows the same panels with its own look.
+
 ## Alerts
 
 critical: nothing arrives, or nothing may; somebody looks now. warning: it will be that, or something waits for a person; today.
