@@ -106,19 +106,19 @@ class Running:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.daemon = folder, Daemon(folder, level="info")
-        self._database = Database(folder / "state" / "state.sqlite")
-        self._views = Views(self._database, KEY)
+        self.database = Database(folder / "state" / "state.sqlite")
+        self._views = Views(self.database, KEY)
 
     def close(self) -> None:
         self.daemon.kill_group()
-        self._database.close()
+        self.database.close()
 
     def balance(self) -> Balance:
         return self._views.balances()[0]
 
     def left(self) -> int:
         """Requests that are not over yet. Hours go by."""
-        with contextlib.suppress(Retry), self._database.write() as c:
+        with contextlib.suppress(Retry), self.database.write() as c:
             c.execute(update(series).where(series.c.state == "planned").values(not_before=0.0))
         return self.balance().total("in progress")
 
