@@ -17,7 +17,7 @@ help:
 	@echo "make install   $(BIN)/pacs-gateway"
 	@echo "make check     format, lint, types, import contracts, docs"
 	@echo "make packages  dist/: Debian package, RPM, wheel, sdist"
-	@echo "make bench     receive throughput beside Orthanc's, de-identification beside other tools'"
+	@echo "make bench     receiving beside Orthanc's, finding and retrieving beside DCMTK's, de-identification beside other tools'"
 
 install: .venv/.installed
 
@@ -42,6 +42,8 @@ packages: .venv/.ready-for-tests
 bench: .venv/.ready-for-tests .venv-bench/.ready
 	packaging/peers
 	$(BIN)/python -m tests.bench.receive
+	$(BIN)/python -m tests.bench.find
+	$(BIN)/python -m tests.bench.move
 	$(BIN)/python -m tests.bench.deid
 
 # ---- .venv: a stamp for each step, so that a second call has nothing to do
