@@ -7,15 +7,17 @@ another transaction, or from another AE, is not taken.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
 from gateway.dicom.association import SYNTAXES, Deadlines
 from gateway.dicom.commitment import PUSH_INSTANCE, PUSH_MODEL, RESOURCES, SUCCESS, Asked, Reference, information
@@ -28,6 +30,7 @@ from gateway.dicom.tls import acceptor
 from gateway.errors import Retry
 
 NOT_OURS: Final = 0x0110  # processing failure, PS3.7 annex C
+CLOSING: Final = 4.0  # seconds for the end of what is under way
 LOOK: Final = 0.25  # seconds between signs of life while we wait
 
 
@@ -46,6 +49,7 @@ class Waiting:
         self.transaction, self._archive_ae = transaction, archive_ae
         self._came = threading.Event()
         self.report: Report | None = None
+        self.on: Association | None = None  # which it came on
 
     def handlers(self, deadlines: Deadlines) -> list[evt.EventHandlerType]:
         return [(evt.EVT_N_EVENT_REPORT, self._on_report), (evt.EVT_CONN_OPEN, _hurry(deadlines))]
@@ -55,6 +59,7 @@ class Waiting:
         if text(told, "TransactionUID") != self.transaction or not self._is_archive(event.assoc):
             return NOT_OURS, None
         self.report = Report(_uids(told, "ReferencedSOPSequence"), _uids(told, "FailedSOPSequence"))
+        self.on = event.assoc
         self._came.set()
         return SUCCESS, None
 
@@ -93,13 +98,30 @@ def commit(
             archive, asking.calling_ae, [build_context(PUSH_MODEL, [*SYNTAXES])], deadlines=asking.deadlines,
             handlers=[(evt.EVT_N_EVENT_REPORT, waiting.handlers(asking.deadlines)[0][1])],
         )  # fmt: skip
+        left = _answers(assoc)
         try:
             _ask(assoc, waiting.transaction, references)
-            return waiting.wait(asking.seconds, alive)
+            report = waiting.wait(asking.seconds, alive)
+            if waiting.on is assoc:
+                left.wait(CLOSING)
+            return report
         finally:
             if assoc.is_established:
                 assoc.acse_timeout = asking.deadlines.release
-                assoc.release()
+                assoc.acse.negotiate_release()  # `release` would pause the reactor, and wait for one that has ended
+
+
+def _answers(assoc: Association) -> threading.Event:
+    """Set when our response to a report is on its way: the association must not be released before (see `commitment`)."""
+    left, plain = threading.Event(), assoc.dimse.send_msg
+
+    def send(primitive: Any, context_id: int) -> None:
+        plain(primitive, context_id)
+        if isinstance(primitive, N_EVENT_REPORT):
+            left.set()
+
+    assoc.dimse.send_msg = send  # type: ignore[method-assign]
+    return left
 
 
 def _ask(assoc: Association, transaction: str, references: Sequence[Reference]) -> None:
@@ -137,6 +159,9 @@ def _listening(archive: Archive, waiting: Waiting, asking: Asking) -> Iterator[N
     try:
         yield
     finally:
+        until = time.monotonic() + CLOSING
+        while server is not None and server.active_associations and time.monotonic() < until:
+            time.sleep(0.05)  # the archive ends what it began
         if server is not None:
             server.shutdown()
 

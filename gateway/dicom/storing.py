@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +100,7 @@ class StoreScu:
         try:
             return self._store(instance)
         except Retry as err:
-            if not reused or err.reason not in ("sink.aborted", "sink.timeout"):
+            if not reused or err.reason != "sink.aborted":
                 raise
         return self._store(instance)
 
@@ -118,6 +119,7 @@ class StoreScu:
 
     def _store(self, instance: Instance) -> int:
         assoc = self._ready((instance.SOPClassUID, instance.transfer_syntax))
+        start = time.monotonic()
         taken = {(c.abstract_syntax, c.transfer_syntax[0]) for c in assoc.accepted_contexts}
         try:
             if (instance.SOPClassUID, instance.transfer_syntax) in taken:
@@ -132,9 +134,8 @@ class StoreScu:
         except OSError:
             raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
         if "Status" not in status:
-            lost = not assoc.is_established
             self.abort()
-            reason = "sink.aborted" if lost else "sink.timeout"
+            reason = "sink.timeout" if time.monotonic() - start >= STORED else "sink.aborted"
             raise Retry(reason, "no answer to C-STORE", charge=False)
         return int(status.Status)
 
