@@ -161,8 +161,9 @@ def _one_copy(folder: Path) -> None:
 def _settle(home: Path, python: Path) -> None:
     """At home below /usr/lib: one command, no trace of where it was built; compiled, for the daemon may write nothing there."""
     for path in (home / "bin").iterdir():
-        if not path.name.startswith("python"):
-            path.unlink()
+        path.unlink()
+    # by its minor version: elsewhere than on Debian, python3 may be an older one beside it
+    (home / "bin" / "python").symlink_to("/usr/bin/python{}.{}".format(*_minor(python)))
     command = home / "bin" / "pacs-gateway"
     command.write_text(COMMAND)
     command.chmod(0o755)
