@@ -26,7 +26,6 @@ RESULTS: Final = {
     "deliveries_total": ("delivered", "duplicate", "refused", "failed", "confirmed", "lost"),
     "instances_received_total": (*(outcome.value for outcome in Outcome), "deferred"),
 }
-SCREENED: Final = "clean-pixel-data"
 REJECTED: Final = ("calling-ae", "called-ae", "limit", "connections", "plain", "tls", "disk", "outbox")
 AGAIN: Final = 3600.0
 """Seconds after which a certificate's file is read again: one that was renewed is in use after a reload."""
@@ -40,9 +39,8 @@ def begin_at_zero(count: Count, settings: Settings, sinks: Iterable[str]) -> Non
     for project in settings.project:
         count.add("leaks_blocked_total", 0, project=project.name)
         count.add("received_bytes_total", 0, project=project.name)
-        if SCREENED in project.deidentify.options:
-            for result in ("released", "held", "failed"):
-                count.add("screened_total", 0, project=project.name, result=result)
+        for result in ("released", "held", "failed"):
+            count.add("screened_total", 0, project=project.name, result=result)
     for pacs in settings.pacs:
         count.add("rate_delay_seconds_total", 0, pacs=pacs.name)
     for role in _roles(settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -61,6 +62,15 @@ def test_bash_takes_the_completion() -> None:
     script = REFERENCE / "completion" / "pacs-gateway.bash"
     assert subprocess.run(["bash", "-n", str(script)], check=False, timeout=20).returncode == 0
     assert "_PACS_GATEWAY_COMPLETE=bash_complete" in script.read_text()
+
+
+def test_the_command_completes() -> None:
+    asked = {"_PACS_GATEWAY_COMPLETE": "bash_complete", "COMP_WORDS": "pacs-gateway s", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.run.cli"], env={**os.environ, **asked}, cwd=REPOSITORY, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["plain,status", "plain,support-bundle"]
 
 
 def test_the_manual_page_is_clean() -> None:

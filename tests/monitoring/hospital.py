@@ -81,8 +81,6 @@ ris = "ris"
 schedule = "1s"
 query = "select accession_number, patient_id, changed_at from exam where pacs = 'strange' and changed_at >= :since"
 cursor = "changed_at"
-[project.deidentify]
-options = ["clean-pixel-data"]
 [[project.deliver]]
 type = "directory"
 path = "{folder}/archive2"
