@@ -45,7 +45,7 @@ def _copy(here: Connection, there: Connection, table: Table, told: Callable[[str
         there.execute(insert(table), rows)
         count += len(rows)
         told(table.name, count)
-    _go_on_numbering(there, table)
+    go_on_numbering(there, table)
     return count
 
 
@@ -55,7 +55,7 @@ def _pages(here: Connection, table: Table) -> Iterator[Sequence[Mapping[str, Any
         yield [dict(row) for row in page]
 
 
-def _go_on_numbering(there: Connection, table: Table) -> None:
+def go_on_numbering(there: Connection, table: Table) -> None:
     """PostgreSQL numbers new rows itself, and must begin after those that came."""
     if "id" not in table.c or not isinstance(table.c.id.type, Integer):
         return
