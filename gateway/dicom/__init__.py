@@ -3,6 +3,7 @@
 Takes:      a PACS's address and a query or move (association, qrscp); a listening socket and two callables (server). What follows
             an acceptance: `lean` reads it, `pdu` and `dimse` tell what it is (pure), `gather` puts data sets together.
             Before it: `tls` makes handshakes, `turnstile` tells a crowd to come again. `commitment` takes N-ACTIONs.
+            `storing` and `committing` are the other way round: C-STORE to an archive, and its word that it holds it.
 Leaves:     C-FIND rows, C-MOVE answers; each arriving C-STORE as `Incoming`, undecoded, to `on_store`.
 Settings:   receiver.ae_title, receiver.max_associations, receiver.tls; pacs.host, pacs.port, pacs.ae_title, pacs.tls,
             pacs.response_timeout.
