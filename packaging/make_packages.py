@@ -192,9 +192,19 @@ def _documents(share: Path, wanted: Wanted) -> None:
     overrides = share / "lintian" / "overrides"
     overrides.mkdir(parents=True)
     shutil.copy(PARTS / "lintian-overrides", overrides / "pacs-gateway")
-    for page in sorted((ROOT / "docs" / "man").glob("*.1")):
-        (share / "man" / "man1").mkdir(parents=True, exist_ok=True)
-        (share / "man" / "man1" / f"{page.name}.gz").write_bytes(gzip.compress(page.read_bytes(), mtime=0))
+    shutil.copytree(
+        ROOT / "packaging" / "monitoring", doc / "monitoring", ignore=shutil.ignore_patterns("*.py", "__pycache__")
+    )
+    made = ROOT / "packaging" / "reference"
+    page = (made / "pacs-gateway.1").read_bytes()
+    for place, content in {
+        "man/man1/pacs-gateway.1.gz": gzip.compress(page, mtime=0),
+        "bash-completion/completions/pacs-gateway": (made / "completion/pacs-gateway.bash").read_bytes(),
+        "zsh/vendor-completions/_pacs-gateway": (made / "completion/_pacs-gateway").read_bytes(),
+        "fish/vendor_completions.d/pacs-gateway.fish": (made / "completion/pacs-gateway.fish").read_bytes(),
+    }.items():
+        (share / place).parent.mkdir(parents=True)
+        (share / place).write_bytes(content)
 
 
 # ---- the packages
