@@ -15,7 +15,6 @@ from gateway.cfind.select import CompiledSelect
 from gateway.model import AccessionNumber, Wanted
 from gateway.ops.health import Board
 from gateway.settings import Pacs
-from tests.cfind.test_findscu import QUICK
 from tests.dicom.serving import Counts
 from tests.state.conftest import PROJECT, Opened
 from tests.support import scripted_pacs as script
@@ -102,7 +101,7 @@ def searching(
     told = [
         Pacs(name=n, ae_title=p.ae_title, host=p.host, port=p.port, **more) for n, p in zip(names, peers, strict=True)
     ]
-    finders = {pacs.name: Finder(pacs, "RESEARCH", Counts(), deadlines=QUICK) for pacs in told}
+    finders = {pacs.name: Finder(pacs, "RESEARCH", Counts()) for pacs in told}
     project = FindProject(PROJECT, tuple(names), CompiledSelect(), tuple(recheck), by_day=by_day, aliases=aliases)
     now = [1000.0]
 
