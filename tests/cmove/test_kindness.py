@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -78,16 +77,15 @@ def test_m18_the_end_of_the_window_cancels_what_runs_and_begins_nothing_else(rig
     rig.outcome = Outcome.KEPT
     with ScriptedPacs(find=lists, move=script.in_turn(until_six, sends_it(rig))) as peer:
         step = rig.step(peer, response_timeout=60.0, gate=gate_of(rig, peer, windows=NIGHT))
-        start = time.monotonic()
         assert step.step()
-        assert time.monotonic() - start < 5.0
         assert heard == [True], "by C-CANCEL"
         assert [s.state for s in rig.all_series()] == ["planned", "planned"]
         assert rig.board.states("pacs") == {}, "nobody is to blame"
         assert not step.step()
         rig.now = THURSDAY + 43 * 3600
         assert step.step(), "and goes on in the next one"
-        assert len([1 for what, _ in peer.asked if what == "move"]) == 3
+        levels = [str(keys.QueryRetrieveLevel) for what, keys in peer.asked if what == "move"]
+        assert sorted(levels) == ["IMAGE", "IMAGE", "SERIES", "SERIES"], "two are here already"
     assert {(s.state, s.kept) for s in rig.all_series()} == {("retrieved", 4)}
     assert rig.moves("stopped") == 1
 
