@@ -17,7 +17,7 @@ import structlog
 from gateway import __version__
 from gateway.cstore.page import Page
 from gateway.dicom.quiet import silence
-from gateway.errors import Fatal
+from gateway.errors import Fatal, Retry
 from gateway.ops import log as logs
 from gateway.ops.core import forbid_core_dumps
 from gateway.ops.health import Board
@@ -238,7 +238,7 @@ class Life:
             successor = Life(renewed, self.systemd, self.signals, level=self._level)
             successor.page.pause(self.page.reason)
             successor.receive()
-        except Fatal as err:
+        except (Fatal, Retry) as err:
             log = structlog.get_logger()
             log.error("daemon.reload.refused", reason=err.reason, detail=err.detail)
             if renewed.listener is not self.current.listener:

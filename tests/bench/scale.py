@@ -22,6 +22,7 @@ from gateway.keys import short_key
 from gateway.model import AccessionNumber, Wanted
 from gateway.state import db
 from gateway.state.db import Database
+from gateway.state.moving import go_on_numbering
 from gateway.state.sealed import Seal
 from gateway.state.store import Store
 from gateway.state.views import Views
@@ -32,7 +33,6 @@ KEY: Final = bytes(range(32))
 SMALL: Final = 10_000
 ROUNDS: Final = 21
 PROJECTS: Final = ("chest", "knee", "brain")
-AT_ONCE: Final = 10_000
 NOW: Final = 1e9
 PROMISED: Final = 2.0
 REQUESTS: Final = ("done",) * 16 + ("empty", "empty", "new", "planned")
@@ -42,14 +42,19 @@ SERIES: Final = {
 }  # fmt: skip
 
 
+MANY: Final = Path(__file__).with_suffix(".sql")
+
+
 class Crowd:
     """A state full of rows, numbered from 0."""
 
     def __init__(self, database: Database, count: int) -> None:
         self.store, self.views = Store(database, KEY, node="gw1"), Views(database, KEY)
-        self._seal, self._count, self._next = Seal(KEY), count, count
-        for first in range(0, count, AT_ONCE):
-            self._fill(database, range(first, min(first + AT_ONCE, count)))
+        self._seal, self._next = Seal(KEY), count
+        self._fill(database, range(min(SMALL, count)))
+        with database.long_write() as c:
+            for statement in MANY.read_text().split(";\n")[:-1] if count > SMALL else ():
+                c.execute(sa.text(statement), {"first": SMALL, "last": count - 1, "now": NOW})
 
     def _fill(self, database: Database, numbers: range) -> None:
         requests = [self._request(n) for n in numbers]
@@ -64,21 +69,21 @@ class Crowd:
                 c.execute(sa.insert(db.history), some)
 
     def _request(self, n: int) -> dict[str, Any]:
-        project, state, key = PROJECTS[n % 3], REQUESTS[n // 3 % 20], short_key("R", f"{n:032x}")
+        project, state, key = PROJECTS[n % 3], REQUESTS[n // 3 % 20], short_key("R", self._seal.hash("request", str(n)))
         return {
             "id": n + 1, "key": key, "project": project, "accession_hash": self._seal.hash("accession", accession(n)),
             "sealed": self._seal.close_up({"accession": accession(n)}, owner=key), "modality": "CT", "state": state,
-            "reason": "", "not_before": NOW - n % 1000, "created": NOW - n % 1000, "updated": NOW,
+            "reason": "", "not_before": NOW - 100 - n % 1000, "created": NOW - 100 - n % 1000, "updated": NOW,
         }  # fmt: skip
 
     def _series(self, n: int) -> Iterator[dict[str, Any]]:
         for k, state in enumerate(SERIES[REQUESTS[n // 3 % 20]]):
             number = 3 * n + k
-            key = short_key("S", f"{number:032x}")
+            key = short_key("S", self._seal.hash("key", str(number)))
             yield {
                 "id": number, "key": key, "project": PROJECTS[n % 3], "series_hash": f"{number:032x}", "study_hash": f"{n:032x}",
                 "sealed": self._seal.close_up({"study": "1.2", "series": f"1.2.{number}"}, owner=key), "pacs": "main",
-                "modality": "CT", "state": state, "not_before": NOW - n % 1000, "created": NOW, "updated": NOW, "node": "gw1",
+                "modality": "CT", "state": state, "not_before": NOW - 100 - n % 1000, "created": NOW, "updated": NOW, "node": "gw1",
             }  # fmt: skip
 
     # ---- what is measured
@@ -87,7 +92,7 @@ class Crowd:
         """A batch of 500 rows of a RIS, one in ten of them new."""
         first = self._next
         self._next += 50
-        known = (i * 7919 % self._count for i in range(first, first + 450))
+        known = (i * 7919 % SMALL for i in range(first, first + 450))
         numbers = [*range(first, first + 50), *known]
         wanted = [Wanted("chest", AccessionNumber(accession(n))) for n in numbers]
         self.store.add_requests(wanted, (), project="chest", cursor=f"{first}", now=NOW)
@@ -107,7 +112,7 @@ class Crowd:
 
     def explain(self) -> None:
         """What the command asks for."""
-        (found,) = self.views.by_accession(accession(self._next * 7919 % self._count // 60 * 60))
+        (found,) = self.views.by_accession(accession(self._next * 7919 % SMALL // 60 * 60))
         self._next += 1
         assert self.views.history(found.key)
         assert self.views.series(found.key)
@@ -158,9 +163,11 @@ def measure(database: Database, count: int) -> dict[str, float]:
 
 
 def analyse(database: Database) -> None:
-    """As PostgreSQL's autovacuum does by itself some time after so many rows."""
+    """As PostgreSQL's autovacuum does by itself some time after so many rows; and new rows are numbered after those."""
     if database.shared:
         with database.long_write() as c:
+            for table in (db.request, db.series, db.history):
+                go_on_numbering(c, table)
             c.exec_driver_sql("ANALYZE")
 
 
