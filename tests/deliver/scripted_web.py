@@ -45,38 +45,41 @@ class Site:
         return f"http://127.0.0.1:{self.port}"
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Of one site, which a subclass names."""
+
+    protocol_version = "HTTP/1.1"
+    site: Site
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        heard = Heard(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+        self.site.heard.append(heard)
+        said = self.site.script(heard)
+        if said.silent:
+            self.site.over.wait(60)
+            self.close_connection = True
+            return
+        self.send_response(said.status)
+        for name, value in said.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(said.body) if said.length is None else said.length))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(said.body)
+        if said.length is not None:
+            self.close_connection = True
+
+    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = answer
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing."""
+
+
 @contextmanager
 def scripted(script: Script) -> Iterator[Site]:
     site = Site(script)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            heard = Heard(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-            site.heard.append(heard)
-            said = site.script(heard)
-            if said.silent:
-                site.over.wait(60)
-                self.close_connection = True
-                return
-            self.send_response(said.status)
-            for name, value in said.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(said.body) if said.length is None else said.length))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(said.body)
-            if said.length is not None:
-                self.close_connection = True
-
-        do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = answer
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfSite", (Handler,), {"site": site}))
     server.daemon_threads = True
     site.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
