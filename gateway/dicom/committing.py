@@ -160,8 +160,8 @@ def _listening(archive: Archive, waiting: Waiting, asking: Asking) -> Iterator[N
         yield
     finally:
         until = time.monotonic() + CLOSING
-        while server is not None and server.active_associations and time.monotonic() < until:
-            time.sleep(0.05)  # the archive ends what it began
+        for assoc in server.active_associations if server is not None else ():
+            assoc.join(max(0.0, until - time.monotonic()))  # the archive ends what it began
         if server is not None:
             server.shutdown()
 

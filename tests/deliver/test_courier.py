@@ -13,6 +13,7 @@ from gateway.deliver.breaker import FIRST_WAIT, LONGEST_WAIT, wait
 from gateway.deliver.care import MAX_ATTEMPTS
 from gateway.errors import Retry
 from gateway.ops.declared import PREFIX
+from gateway.ops.metrics import Metrics
 from tests.deliver.clean import clean_bytes, directory_archive
 from tests.deliver.conftest import KEY, Bench, Moody
 from tests.ops.test_metrics import samples
@@ -21,8 +22,13 @@ FULL = Retry("sink.full", "first cannot be written", charge=False)
 
 
 def deliveries(bench: Bench, sink: str = "first") -> dict[str, float]:
+    return deliveries_of(bench.metrics, sink)
+
+
+def deliveries_of(metrics: Metrics, sink: str) -> dict[str, float]:
+    """By result."""
     start = f'{PREFIX}deliveries_total{{result="'
-    shown = samples(bench.metrics)
+    shown = samples(metrics)
     return {k[len(start) :].split('"')[0]: v for k, v in shown.items() if k.startswith(start) and f'sink="{sink}"' in k}
 
 
