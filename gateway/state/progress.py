@@ -126,6 +126,7 @@ class Progress:
 
         `confirmed` with the last archive, if the others have shown the same files.
         """
+        instances = self._instances.pop(row.owner, [])
         covers = hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()
         with self._under(row.owner) as c:
             state = _state(c, row)
@@ -139,11 +140,12 @@ class Progress:
             if stale:
                 return self._again(c, row, stale, now)
             self._settle(c, row, Step("confirmed", now), state)
-            receipts.note(c, row.id, self._instances.pop(row.owner, []))
+            receipts.note(c, row.id, instances)
             return "confirmed"
 
     def lost(self, row: SeriesRow, route: Route, *, most: int, now: float) -> bool:
         """What was put is not there: it is put again, at most `most` times, then the series has failed."""
+        self._instances.pop(row.owner, None)
         with self._under(row.owner) as c:
             state = _state(c, row)
             if not _settled(c, row, route.sink, stage=Stage.WAITING, lost=progress.c.lost + 1):
@@ -158,11 +160,13 @@ class Progress:
 
     def failed(self, row: SeriesRow, *, reason: str, now: float) -> bool:
         """An archive will never take it: that ends the series."""
+        self._instances.pop(row.owner, None)
         with self._under(row.owner) as c:
             return self._settle(c, row, Step("failed", now, reason), _state(c, row))
 
     def release(self, row: SeriesRow, route: Route, *, reason: str, not_before: float, charge: bool) -> bool:
         """Gives it back for later."""
+        self._instances.pop(row.owner, None)
         later = {"reason": reason, "not_before": not_before, "attempts": progress.c.attempts + (1 if charge else 0)}
         with self._under(row.owner) as c:
             mine = (*_of(row, route.sink), progress.c.claimed_by == row.owner)
@@ -191,18 +195,6 @@ class Progress:
                     update(progress).where(*first).values(stage=Stage.DELIVERED)
                 )  # shown once more, and so settled
         return len(rows)
-
-    def waiting(self, route: Route) -> int:
-        """Series that this archive has not confirmed yet."""
-        there = and_(
-            progress.c.series_id == series.c.id, progress.c.sink == route.sink, progress.c.stage == Stage.CONFIRMED
-        )
-        mine = and_(
-            series.c.node == self._node, series.c.project == route.project, series.c.state.in_(machine.UNDER_WAY)
-        )
-        missing = ~select(progress.c.sink).where(there).exists()
-        with self._db.read() as c:
-            return c.execute(select(func.count()).select_from(series).where(mine, missing)).scalar() or 0
 
     def _again(self, c: Connection, row: SeriesRow, stale: Sequence[str], now: float) -> str:
         these = and_(progress.c.series_id == row.id, progress.c.sink.in_(stale))

@@ -21,7 +21,7 @@ from gateway.model import AccessionNumber, Buffer, Dropped, Held, Kept, Outcome
 from gateway.rules import SelectionRule
 from gateway.state.db import request
 from gateway.state.outbox import LEDGER, OWN, Outbox
-from gateway.state.receipted import Receipted
+from gateway.state.progress import Progress, Route, Stage
 from tests.dicom.serving import Counts
 from tests.state.conftest import Opened
 
@@ -251,14 +251,16 @@ def test_what_a_power_cut_took_from_the_ledger_is_still_counted(tmp_path: Path) 
 
 def test_an_instance_that_comes_after_the_confirmation_is_kept_and_one_that_comes_again_is_not(tmp_path: Path) -> None:
     site = Site(tmp_path)
-    store, archives = site.state.store, Receipted(site.state.store, site.outbox)
+    store, route = site.state.store, Route("chest", "one", ("one",))
+    archives = Progress(site.state.database, store, site.outbox, node="gw1")
     assert site.send(1) == 0
     site.now += QUIET
     assert site.settle.step()
     (key,) = site.series()
-    for state, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = archives.claim_rows(state, projects=["chest"], lease=60, now=site.now)
-        assert row is not None and archives.settle_row(row, event, now=site.now)
+    row = archives.claim(Stage.WAITING, route, lease=60, now=site.now)
+    assert row is not None and archives.delivered(row, route, now=site.now)
+    row = archives.claim(Stage.DELIVERED, route, lease=60, now=site.now)
+    assert row is not None and archives.confirmed(row, route, files=["2.25.1.dcm"], now=site.now) == "confirmed"
     assert site.outbox.remove(key, site.outbox.files(key)) and site.states() == [("confirmed", "")]
     site.now += 2
     assert site.send(1) == 0 and site.outbox.files(key) == []

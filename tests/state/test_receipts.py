@@ -6,14 +6,16 @@ from pathlib import Path
 
 from gateway.model import LedgerLine, Outcome
 from gateway.state.outbox import OWN, Outbox
-from gateway.state.receipted import Receipted
+from gateway.state.progress import Progress, Route, Stage
 from gateway.state.rows import tally
 from tests.state.conftest import PROJECT, Opened
+
+ROUTE = Route(PROJECT, "one", ("one",))
 
 
 def test_instances_of_a_confirmed_series(state: Opened, tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox", Outbox(tmp_path / "held", modes=OWN))
-    store = Receipted(state.store, outbox)
+    store = Progress(state.database, state.store, outbox, node="gw1")
     kept, excluded, late = (state.store.instance_hash(f"1.2.3.{n}") for n in range(3))
     state.ask("AN1")
     state.plan("1.2.3.3")
@@ -24,22 +26,22 @@ def test_instances_of_a_confirmed_series(state: Opened, tmp_path: Path) -> None:
     outbox.note(key, LedgerLine(kept, Outcome.KEPT, file=stored.path.name))
     outbox.note(key, LedgerLine(excluded, Outcome.EXCLUDED, "select.instance"))
     assert state.store.settle_retrieved(claim.rows[0], tally(outbox.ledger(key)), now=201)
-    for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = store.claim_rows(before, projects=[PROJECT], lease=60, now=202)
-        assert row is not None
-        outbox.note(key, LedgerLine(late, Outcome.KEPT, file=outbox.keep(key, "2.25.2", [b"clean"]).path.name))
-        assert state.store.committed([kept, excluded, late]) == frozenset()
-        assert store.settle_row(row, event, now=203)
+    row = store.claim(Stage.WAITING, ROUTE, lease=60, now=202)
+    assert row is not None and store.delivered(row, ROUTE, now=202)
+    row = store.claim(Stage.DELIVERED, ROUTE, lease=60, now=202)
+    outbox.note(key, LedgerLine(late, Outcome.KEPT, file=outbox.keep(key, "2.25.2", [b"clean"]).path.name))
+    assert state.store.committed([kept, excluded, late]) == frozenset()
+    assert row is not None and store.confirmed(row, ROUTE, files=[stored.path.name], now=203) == "confirmed"
     assert state.store.committed([kept, excluded]) == {kept}
     assert store.late(key, now=204)
-    row = store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=205)
-    assert row is not None and store.release_row(row, reason="x", not_before=206, charge=False, now=205)
+    row = store.claim(Stage.WAITING, ROUTE, lease=60, now=205)
+    assert row is not None and store.release(row, ROUTE, reason="x", not_before=206, charge=False)
     assert state.store.committed([kept]) == {kept}, "it is in the archive all the same"
 
 
 def test_what_arrives_while_it_is_read_back_is_not_committed_yet(state: Opened, tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox", Outbox(tmp_path / "held", modes=OWN))
-    store = Receipted(state.store, outbox)
+    store = Progress(state.database, state.store, outbox, node="gw1")
     state.ask("AN1")
     state.plan("1.2.3.3")
     claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=200)
@@ -47,11 +49,11 @@ def test_what_arrives_while_it_is_read_back_is_not_committed_yet(state: Opened, 
     key, late = claim.rows[0].key, state.store.instance_hash("1.2.3.9")
     outbox.note(key, LedgerLine("00" * 16, Outcome.KEPT, file=outbox.keep(key, "2.25.1", [b"clean"]).path.name))
     assert state.store.settle_retrieved(claim.rows[0], tally(outbox.ledger(key)), now=201)
-    row = store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=202)
-    assert row is not None and store.settle_row(row, "delivered", now=203)
-    row = store.claim_rows("delivered", projects=[PROJECT], lease=60, now=204)
+    row = store.claim(Stage.WAITING, ROUTE, lease=60, now=202)
+    assert row is not None and store.delivered(row, ROUTE, now=203)
+    row = store.claim(Stage.DELIVERED, ROUTE, lease=60, now=204)
     outbox.note(key, LedgerLine(late, Outcome.KEPT, file=outbox.keep(key, "2.25.2", [b"clean"]).path.name))
-    assert row is not None and store.settle_row(row, "confirmed", now=205)
+    assert row is not None and store.confirmed(row, ROUTE, files=["2.25.1.dcm"], now=205) == "confirmed"
     assert state.store.committed([late, "00" * 16]) == {"00" * 16}
 
 

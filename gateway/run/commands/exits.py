@@ -11,7 +11,7 @@ UNREACHABLE: Final = 3
 
 NOBODY_THERE: Final = frozenset({
     "daemon.unreachable", "pacs.unreachable", "pacs.no-answer", "pacs.aborted", "pacs.busy", "find.timeout", "ris.down", "ris.slow",
-    "state.busy", "state.unreachable",
+    "state.busy", "state.unreachable", "sink.unreachable", "sink.no-answer", "sink.timeout", "sink.aborted", "sink.busy",
 })  # fmt: skip
 MISCONFIGURED: Final = (
     "key.file",
@@ -19,6 +19,8 @@ MISCONFIGURED: Final = (
     "password.",
     "csv.",
     "project.",
+    "deliver.missing",
+    "s3.",
     "tls.",
     "ris.url",
     "ris.query",
