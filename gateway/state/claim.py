@@ -139,6 +139,6 @@ def free_node(c: Connection, node: str) -> int:
     """Frees what an earlier life of this node held (one daemon a node: a lock on the state directory sees to it)."""
     freed = 0
     for table in (request, series):
-        held = table.c.claimed_by.startswith(f"{node}/", autoescape=True)
+        held = and_(table.c.claimed_by.is_not(None), table.c.claimed_by.startswith(f"{node}/", autoescape=True))
         freed += c.execute(update(table).where(held).values(claimed_by=None, lease_until=0.0)).rowcount
     return freed

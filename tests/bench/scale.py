@@ -3,7 +3,7 @@
     python -m tests.bench.scale --count 1000000 [--database sqlite|postgresql]
 
 `--count`: requests; each has three series, nine in ten are confirmed, and the rest is at every step of the way. Every figure is the
-fastest of `ROUNDS` calls in milliseconds, each on rows of its own: what else the machine does makes a call slower, never faster. The
+fastest of `ROUNDS` calls in milliseconds, each on rows of its own: what else the machine does makes it slower, never faster. The
 ratio to the small state is what is promised (2 at most). On a busy disk, TMPDIR on a tmpfs measures the search and not the disk.
 """
 

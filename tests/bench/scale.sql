@@ -6,7 +6,7 @@ WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :l
 SELECT i + 1, 'R-' || i, CASE i % 3 WHEN 0 THEN 'chest' WHEN 1 THEN 'knee' ELSE 'brain' END,
   'a' || i, 'CT',
   CASE WHEN i / 3 % 20 < 16 THEN 'done' WHEN i / 3 % 20 < 18 THEN 'empty' WHEN i / 3 % 20 = 18 THEN 'new' ELSE 'planned' END,
-  '', 0, 0, :now - i % 10, 0, :now - i % 10, :now
+  '', 0, 0, CAST(:now AS FLOAT) - i % 10, 0, CAST(:now AS FLOAT) - i % 10, CAST(:now AS FLOAT)
 FROM n;
 
 INSERT INTO series (
@@ -18,7 +18,7 @@ SELECT 3 * i + k, 'S-' || (3 * i + k), CASE i % 3 WHEN 0 THEN 'chest' WHEN 1 THE
   's' || (3 * i + k), 't' || i, 'main', 'CT',
   CASE WHEN i / 3 % 20 < 16 THEN CASE k WHEN 2 THEN 'excluded' ELSE 'confirmed' END
     ELSE CASE k WHEN 0 THEN 'planned' WHEN 1 THEN 'retrieved' ELSE 'delivered' END END,
-  '', 0, :now - i % 10, 0, 3, 0, 0, 0, '{}', :now, :now, 'gw1'
+  '', 0, CAST(:now AS FLOAT) - i % 10, 0, 3, 0, 0, 0, '{}', CAST(:now AS FLOAT), CAST(:now AS FLOAT), 'gw1'
 FROM n CROSS JOIN (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2) AS three
 WHERE i / 3 % 20 NOT BETWEEN 16 AND 18;
 
@@ -30,11 +30,11 @@ WHERE i / 3 % 20 NOT BETWEEN 16 AND 18;
 
 INSERT INTO history (request_id, at, event, before, after, reason)
 WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last)
-SELECT i + 1, :now, 'asked', '', 'new', ''
+SELECT i + 1, CAST(:now AS FLOAT), 'asked', '', 'new', ''
 FROM n;
 
 INSERT INTO history (series_id, at, event, before, after, reason)
 WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i < :last)
-SELECT 3 * i + k, :now, 'found', '', 'planned', ''
+SELECT 3 * i + k, CAST(:now AS FLOAT), 'found', '', 'planned', ''
 FROM n CROSS JOIN (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2) AS three
 WHERE i / 3 % 20 NOT BETWEEN 16 AND 18;

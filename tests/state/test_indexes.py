@@ -1,0 +1,107 @@
+"""What is asked again and again is found by index, however many rows there are: nothing of it reads a large table from end to end.
+
+How long it takes is measured by `python -m tests.bench.scale`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.model import AccessionNumber, Wanted
+from gateway.state.rows import Tally
+from tests.state.conftest import PROJECT, Opened
+
+LARGE = ("request", "series", "asked", "history", "committed")
+WHOLE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
+
+
+def poll(state: Opened) -> None:
+    wanted = [Wanted(PROJECT, AccessionNumber(f"N{n}")) for n in range(20)]
+    state.store.add_requests(wanted, (), project=PROJECT, cursor="c", now=100)
+
+
+def claim_requests(state: Opened) -> None:
+    assert state.store.claim_requests(projects=[PROJECT, "other"], limit=5, lease=60, now=100)
+
+
+def work(state: Opened) -> None:
+    """A series on its way, to the end."""
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT, "other"], lease=60, now=101)
+    assert claim is not None
+    assert state.store.extend_series(claim, lease=60, now=101)
+    assert state.store.settle_retrieved(claim.rows[0], WHOLE, now=101)
+    for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
+        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=102)
+        assert row is not None
+        assert state.store.settle_row(row, event, now=102)
+
+
+def receive(state: Opened) -> None:
+    assert state.store.expected("1.2.3")
+
+
+def status(state: Opened) -> None:
+    assert state.views.counts().oldest_pending
+    assert state.views.planned()
+
+
+def explain(state: Opened) -> None:
+    (found,) = state.views.by_accession("A0")
+    assert state.views.history(found.key)
+    assert state.views.series(found.key)
+    state.views.set_aside("A0")
+
+
+def start(state: Opened) -> None:
+    state.store.free_node()
+    state.store.held_series()
+
+
+def asked_while(state: Opened, step: Callable[[Opened], None]) -> list[tuple[str, Any]]:
+    seen: list[tuple[str, Any]] = []
+
+    def note(*said: Any) -> None:
+        _, _, statement, parameters, *_ = said
+        seen.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
+
+    engines = (state.database._writer, state.database._reader)
+    for engine in engines:
+        sa.event.listen(engine, "before_cursor_execute", note)
+    step(state)
+    for engine in engines:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    return [(s, p) for s, p in seen if re.match(r"(SELECT|UPDATE|DELETE)\b", s)]
+
+
+def whole_tables(state: Opened, statement: str, parameters: Any) -> list[str]:
+    """The tables that it reads from end to end. PostgreSQL with few rows would, and is told that it costs too much."""
+    with state.database.read() as c:
+        if c.dialect.name == "sqlite":
+            plan = "\n".join(r[-1] for r in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters))
+            return [t for t in re.findall(r"SCAN (\w+)", plan) if t in LARGE]
+        c.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        plan = "\n".join(
+            r[0] for r in c.exec_driver_sql(f"EXPLAIN {re.sub(' FOR NO KEY.*', '', statement)}", parameters)
+        )
+        return [t for t in re.findall(r"Seq Scan on (\w+)", plan) if t in LARGE]
+
+
+@pytest.mark.parametrize(
+    "step", [poll, claim_requests, work, receive, status, explain, start], ids=lambda f: f.__name__
+)
+def test_no_large_table_is_read_from_end_to_end(state: Opened, step: Callable[[Opened], None]) -> None:
+    state.ask(*(f"A{n}" for n in range(10)))
+    state.plan("1.2.3.1", "1.2.3.2")
+    said = asked_while(state, step)
+    assert said
+    assert {s: found for s, p in said if (found := whole_tables(state, s, p))} == {}
+
+
+def test_one_that_does_is_seen(state: Opened) -> None:
+    state.ask("A1")
+    assert whole_tables(state, "SELECT id FROM request WHERE reason = ''", ()) == ["request"]
