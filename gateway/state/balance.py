@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import case, func, select
 from sqlalchemy.engine import Connection
 
-from gateway.state import machine
+from gateway.state import machine, settle
 from gateway.state.db import aside, asked, request, series
 from gateway.state.withdrawn import REASON as WITHDRAWN
 
@@ -116,7 +116,7 @@ def place(row: Mapping[str, Any]) -> tuple[str, str]:
     if state == "cancelled":
         return ("withdrawn", "") if row["reason"] == WITHDRAWN else ("cancelled", row["reason"])
     if state == "failed":
-        return "failed", (row["lost"] if row["reason"] == "series.failed" else None) or row["reason"]
+        return "failed", (row["lost"] if row["reason"] == settle.LOST else None) or row["reason"]
     if going:  # a series that two requests share is fetched again for one of them: so it is for the other
         return "in progress", going
     if row["held"]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, delete, insert, select, update
+from sqlalchemy import Select, and_, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.schema import Table
@@ -19,6 +19,8 @@ from gateway.state.rows import RequestClaim, SeriesRow, Tally
 MACHINES: Mapping[str, Mapping[str, Mapping[str, str]]] = {"request": machine.REQUEST, "series": machine.SERIES}
 YOUNG: Final = "study.young"
 """Of a request that is asked once more when all of it is done: the study may still grow (M15)."""
+LOST: Final = "series.failed"
+"""Of a request that failed because a series of it did."""
 FREE: Mapping[str, Any] = {"claimed_by": None, "lease_until": 0.0}
 
 
@@ -148,19 +150,31 @@ def forget(c: Connection, series_id: int) -> None:
 
 
 def close_requests(c: Connection, series_id: int, now: float) -> None:
-    """Ends each planned request that asked for this series and has nothing else under way."""
-    mine = and_(request.c.id.in_(asking(series_id)), request.c.state == "planned")
-    for request_id, reason in c.execute(
-        select(request.c.id, request.c.reason).where(mine).order_by(request.c.id)
-    ).all():
-        states = series_states(c, request_id)
-        event = machine.request_end(frozenset(states))
-        if event == "completed" and reason == YOUNG:  # its not_before says when
-            move(c, At(request, request_id, "planned"), Step("again", now, YOUNG))
-        elif event:
-            lost = "failed" in states
-            dropped = {} if lost else {"sealed": None}
-            move(c, At(request, request_id, "planned"), Step(event, now, "series.failed" if lost else ""), dropped)
+    """Ends each planned request that asked for this series and has nothing else under way.
+
+    So it does with one that failed for a series which came after all, when another request asked for it.
+    """
+    open_ones = or_(request.c.state == "planned", and_(request.c.state == "failed", request.c.reason == LOST))
+    mine = and_(request.c.id.in_(asking(series_id)), open_ones)
+    chosen = select(request.c.id, request.c.state, request.c.reason).where(mine).order_by(request.c.id)
+    for request_id, state, reason in c.execute(chosen).all():
+        event = machine.request_end(frozenset(series_states(c, request_id)))
+        if state == "failed":
+            if event != "completed":
+                continue
+            move(c, At(request, request_id, "failed"), Step("resumed", now, "series.came"))
+        _close(c, request_id, event, now, young=reason == YOUNG)
+
+
+def _close(c: Connection, request_id: int, event: str | None, now: float, *, young: bool) -> None:
+    """`event`: how a planned request ends; None: not yet. `young`: it is asked once more, its not_before says when."""
+    planned = At(request, request_id, "planned")
+    if event == "completed" and young:
+        move(c, planned, Step("again", now, YOUNG))
+    elif event == "completed":
+        move(c, planned, Step(event, now), {"sealed": None})
+    elif event:
+        move(c, planned, Step(event, now, LOST))
 
 
 def asking(series_id: int) -> Select[tuple[int]]:

@@ -165,6 +165,8 @@ class Model:
                 self.series[series].go(SERIES, "withdrawn")
                 if keeps:
                     self.series[series].owner, self.series[series].until = writing, until
+                for asking in self.asks(series):
+                    self._close(asking)
 
     # ---- series
 
@@ -183,9 +185,14 @@ class Model:
             self._close(request)
 
     def _close(self, request: Request) -> None:
+        """A request that failed for a series which came after all, for another one, ends too."""
         states = {self.series[s].state for s in request.series}
-        if request.state != "planned" or not states <= OVER:
+        lost = request.state == "failed" and request.fate != "find"
+        if not states <= OVER or not (request.state == "planned" or (lost and "failed" not in states)):
             return
+        if lost:
+            request.go(REQUEST, "resumed")
+            request.young = False
         if "failed" in states:
             request.go(REQUEST, "failed")
         else:

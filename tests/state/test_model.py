@@ -38,3 +38,15 @@ def test_a_series_that_another_request_excludes_ends_what_waited_for_it(pair: Pa
     assert pair.model.requests[first.name].state == "done"
     carry_through(pair)
     check_history(pair)
+
+
+def test_what_came_for_one_request_ends_the_other_that_had_failed_for_it(pair: Pair) -> None:
+    pair.add("p", ["A1", "A2"])
+    for held in pair.claim_requests(2):
+        pair.found(held, {"1.2.1": (True, 3)})
+    for held in pair.claim_series():
+        pair.retrieved(held, "refused")
+    pair.retry([("p", "A1")])
+    carry_through(pair)
+    check_history(pair)
+    assert [request.state for request in pair.model.requests.values()] == ["done", "done"]
