@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
 from pydicom.dataset import Dataset
@@ -13,7 +14,7 @@ from pydicom.sequence import Sequence
 
 from gateway.cstore import withdrawn
 from gateway.cstore.withdrawn import UNREADABLE, WITHDRAWN, WithoutWithdrawn
-from gateway.deidentify.cleaner import make_cleaner
+from gateway.deidentify.cleaner import Cleaner, make_cleaner
 from gateway.dicom.part10 import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE
 from gateway.model import Buffer, Dropped, Held, Kept, Outcome
 from gateway.settings import Deidentify
@@ -72,11 +73,15 @@ def encoded(ds: Dataset, syntax: str = EXPLICIT_LE) -> bytes:
     return deflater.compress(raw) + deflater.flush()
 
 
+@cache
+def cleaner() -> Cleaner:
+    """Made once: compiling a profile takes longer than any test here."""
+    deidentify = Deidentify(patient_id="CHEST-{pseudonym}")
+    return make_cleaner(project="chest", deidentify=deidentify, instance_rule=None, key=KEY)
+
+
 def gate(crosswalk: Crosswalk) -> WithoutWithdrawn:
-    cleaner = make_cleaner(
-        project="chest", deidentify=Deidentify(patient_id="CHEST-{pseudonym}"), instance_rule=None, key=KEY
-    )
-    return WithoutWithdrawn("chest", cleaner, crosswalk, lambda: 7.0)
+    return WithoutWithdrawn("chest", cleaner(), crosswalk, lambda: 7.0)
 
 
 @pytest.mark.parametrize("pixels", [64, 1 << 17])
