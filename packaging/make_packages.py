@@ -251,11 +251,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = Wanted(dist, given.python, given.version, given.revision, given.compression)
     with tempfile.TemporaryDirectory(prefix="packages-") as folder:
         work = (given.work or Path(folder) / "work").resolve()
-        if not (work / "root").is_dir():
-            for old in (*dist.glob("*.whl"), *dist.glob("*.tar.gz")):
-                old.unlink()
+        if not (work / "staged").exists():
+            for old in (
+                *dist.glob("*.whl"),
+                *dist.glob("*.tar.gz"),
+                *(work / name for name in ("root", "etc", "systemd")),
+            ):
+                _remove(old)
             work.mkdir(parents=True, exist_ok=True)
             stage(wanted, build_python(dist, Path(folder)), work)
+            (work / "staged").touch()  # what was interrupted is begun again
         made = pack(wanted, work, given.only or ["deb", "rpm"])
     for path in sorted({*made, *dist.glob("*.whl"), *dist.glob("*.tar.gz")}):
         print(f"{path.stat().st_size / 1e6:8.1f} MB  {path}")

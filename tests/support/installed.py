@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -118,8 +119,11 @@ def build(factory: pytest.TempPathFactory) -> Built:
     built = Built(place / "work", place / "dist")
     with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not list(built.dist.glob("*.deb")):
+        whole = place / "whole"  # a build that was interrupted is not
+        if not whole.exists():
+            shutil.rmtree(built.work, ignore_errors=True)
             make(built, "--only", "deb", *QUICK)
+            whole.touch()
     return built
 
 
