@@ -20,7 +20,7 @@ from pynetdicom import AE, StoragePresentationContexts, evt
 from gateway.cstore.page import Page
 from gateway.dicom.reactor import steady
 from gateway.ops.health import Board
-from gateway.run import wiring
+from gateway.run import delivering, wiring
 from gateway.run.receiving import make_settle_step
 from gateway.settings import (
     Deidentify,
@@ -85,7 +85,7 @@ class Site:
         settle = make_settle_step(self.settings, self.state.store, self.state.outbox, time.time)
         assert settle is not None and eventually(settle.step, 20)
         told = wiring.Told(self.counts, Board([]))
-        for _, step in wiring.make_deliver_steps(self.settings, self.state, lambda _: told):
+        for _, step in delivering.make_steps(self.settings, self.state, lambda _: told, threading.Event()):
             while step.step():
                 continue
         return sum(p.is_file() for p in self.archive.rglob("*"))
