@@ -13,7 +13,7 @@ from gateway.errors import Refused
 from tests.deliver.clean import Archive, Putting, clean_bytes, clean_file, directory_archive
 from tests.deliver.peers import dicom_archive, dicomweb_archive, s3_archive
 
-KILLS = 6
+KILLS = 4
 ARCHIVES: dict[str, Callable[[Path], Archive]] = {
     "directory": directory_archive, "dicom": dicom_archive, "dicomweb": dicomweb_archive, "s3": s3_archive,
 }  # fmt: skip
