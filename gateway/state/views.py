@@ -202,8 +202,9 @@ def _by_state(c: Connection, subject: str) -> dict[tuple[str, str], int]:
 
 
 def _oldest(c: Connection, project: str) -> float | None:
-    """When its oldest request still under way was made."""
-    pending = select(request.c.created).where(request.c.project == project, text(PENDING))
+    """When its oldest request under way was made; one that only waits to be asked again does not age. PENDING: by its index."""
+    under_way = request.c.state.in_(("new", "planned"))
+    pending = select(request.c.created).where(request.c.project == project, text(PENDING), under_way)
     created: float | None = c.execute(pending.order_by(request.c.created).limit(1)).scalar()
     return created
 
