@@ -289,17 +289,3 @@ def test_a_peer_that_takes_tiny_pdus_gets_its_answer_in_tiny_pdus() -> None:
             assert kind == 4 and len(body) <= 40
             command, control = command + body[6:], body[5]
         assert wire.parsed(b"\0" * 6 + command)[0x0900] == b"\0\0"
-
-
-@pytest.mark.parametrize("cut", [3, 7])
-def test_a_header_in_two_pieces_after_a_silence_has_its_own_time(cut: int) -> None:
-    """The silence before it is another one's: more of it is allowed than a PDU may take."""
-    with serving(limits=Limits(pdu=1.0, idle=30.0, drain=1.0)) as rig, wire.associate(rig.port) as sock:
-        sock.sendall(wire.echo())
-        assert wire.status(sock) == 0
-        time.sleep(1.2)
-        echo = wire.echo(number=2)
-        sock.sendall(echo[:cut])
-        time.sleep(0.1)
-        sock.sendall(echo[cut:])
-        assert wire.status(sock) == 0

@@ -1,4 +1,4 @@
-"""What a key stands for (docs/adr/0017-keys.md): the same one gives the same archive, another project another, and no other key is taken."""
+"""What a key stands for (docs/adr/0017-keys.md): one gives one archive, another project another, and no other key is taken."""
 
 from __future__ import annotations
 
