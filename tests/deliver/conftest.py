@@ -20,6 +20,7 @@ from gateway.ops.metrics import Metrics
 from gateway.state.db import history, progress, series
 from gateway.state.outbox import Outbox
 from gateway.state.progress import Progress, Route
+from tests.deliver import peers
 from tests.deliver.clean import clean_bytes, directory_archive
 from tests.state.conftest import Opened
 
@@ -187,3 +188,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.state.database.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def archives_end() -> Iterator[None]:
+    """What a test started, none outlives."""
+    yield
+    peers.end()

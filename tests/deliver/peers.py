@@ -187,3 +187,11 @@ def s3_archive(folder: Path) -> Archive:
 
 def void(_: object) -> None:
     """For calls that are made for what they do."""
+
+
+def end() -> None:
+    """Of this process's archives: workers of xdist end without the clean-up of Python's."""
+    if orthanc.cache_info().currsize:
+        orthanc()[0].stop()
+    if s3_server.cache_info().currsize:
+        s3_server().stop()
