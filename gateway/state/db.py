@@ -63,8 +63,12 @@ request = Table(
     Column("lease_until", Float, nullable=False, default=0.0),
     Column("created", Float, nullable=False),
     Column("updated", Float, nullable=False),
-    Column("listed", Integer, nullable=False, default=0, server_default="0"),  # 1: by the RIS (this and the next: schema 4)
-    Column("number_hash", String, nullable=False, default="", server_default="", index=True),  # where accession_hash has an issuer
+    Column(
+        "listed", Integer, nullable=False, default=0, server_default="0"
+    ),  # 1: by the RIS (this and the next: schema 4)
+    Column(
+        "number_hash", String, nullable=False, default="", server_default="", index=True
+    ),  # where accession_hash has an issuer
     UniqueConstraint("project", "accession_hash"),
     Index("request_due", "project", "not_before", "id", sqlite_where=text(ASKABLE), postgresql_where=text(ASKABLE)),
     Index("request_pending", "project", "created", sqlite_where=text(PENDING), postgresql_where=text(PENDING)),

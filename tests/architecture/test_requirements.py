@@ -64,7 +64,9 @@ def test_what_is_not_pinned_is_seen(line: str) -> None:
 
 
 def test_run_txt_holds_what_the_product_asks_for() -> None:
-    assert set(asked("postgresql", "mysql", "dicomweb", "s3", "parquet")) <= set(pinned(REPOSITORY / "requirements" / "run.txt"))
+    assert set(asked("postgresql", "mysql", "dicomweb", "s3", "parquet")) <= set(
+        pinned(REPOSITORY / "requirements" / "run.txt")
+    )
     assert set(asked("mssql", "oracle")) - set(asked()) <= set(pinned(REPOSITORY / "requirements" / "drivers.txt"))
 
 
