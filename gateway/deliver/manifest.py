@@ -25,6 +25,8 @@ from typing import Final
 
 from gateway.deliver import copy, header
 from gateway.deliver.layout import Layout, safe
+from gateway.dicom.bulk import find_pixels
+from gateway.dicom.part10 import read_file
 from gateway.errors import Fatal
 
 FOLDER: Final = "manifests"
@@ -32,7 +34,7 @@ READ: Final = (
     "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality", "StudyDate", "SeriesDate",
     "InstanceNumber",
 )  # fmt: skip
-INSTANCE: Final = (*READ, "File", "Size", "SHA256", "Profile", "Day")
+INSTANCE: Final = (*READ, "File", "Size", "SHA256", "PixelsSHA256", "Profile", "Day")
 SERIES: Final = (
     "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "StudyDate", "SeriesDate", "Instances", "Size", "SHA256",
     "Profile", "Day",
@@ -79,6 +81,19 @@ def as_csv(columns: Sequence[str], rows: Sequence[Row]) -> bytes:
     return text.getvalue().encode()
 
 
+def pixels_digest(file: Path) -> str:
+    """SHA-256 (hex) of the pixel data's value; "" where there is none, or it is deflated. Twins under two UIDs have the same.
+
+    Raises Refused("file.not-dicom"), OSError.
+    """
+    data, syntax = read_file(file)
+    found = find_pixels(data, syntax)
+    if found is None:
+        return ""
+    start, run = found
+    return sha256(data[start : start + run.take(data[start:])]).hexdigest()
+
+
 class Manifests:
     """Of one archive. `encoders`: suffix -> how; `.csv` is always among them, and what is read back. Raises OSError."""
 
@@ -102,7 +117,8 @@ class Manifests:
         for one, values in found:
             rows[values["SOPInstanceUID"]] = {
                 **{column: _shown(column, values[column]) for column in READ}, "File": str(self._layout.place(values)),
-                "Size": str(one.size), "SHA256": one.sha256, "Profile": one.profile, "Day": path.parent.name,
+                "Size": str(one.size), "SHA256": one.sha256, "PixelsSHA256": pixels_digest(one.file), "Profile": one.profile,
+                "Day": path.parent.name,
             }  # fmt: skip
         self._write(path, INSTANCE, sorted(rows.values(), key=lambda row: row["SOPInstanceUID"]))
         return frozenset(values["PatientID"] for _, values in found)

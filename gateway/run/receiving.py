@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from gateway.cstore.admission import within
@@ -18,14 +19,25 @@ from gateway.settings import Pacs, Project, Receiver, Settings
 from gateway.state.outbox import Outbox
 from gateway.state.store import Store
 
+WAITING: Final = frozenset({"retrieved", "delivered", "held"})
+"""States of series that have come."""
 SETTLE_EVERY: Final = "2s"
 """How often is looked whether something pushed has become quiet."""
 
 
-def make_room(settings: Settings, outbox: Outbox, page: Page) -> Room:
+def make_room(settings: Settings, store: Store, outbox: Outbox, page: Page) -> Room:
     """What the daemon decides by whether anything may be taken."""
     bounds = Bounds(settings.receiver.min_free_disk, settings.receiver.max_outbox)
-    return Room(folder=settings.state_dir, bounds=bounds, size=outbox.size, page=page, clock=time.monotonic)
+    size = partial(waiting, store, outbox)
+    return Room(folder=settings.state_dir, bounds=bounds, size=size, page=page, clock=time.monotonic)
+
+
+def waiting(store: Store, outbox: Outbox) -> int:
+    """Bytes in the outbox. 0 where all are of series that are still coming: none of them leaves before it is whole, so to pause
+    would be for ever."""
+    total = outbox.size()
+    states = store.series_states(outbox.series()) if total else {}
+    return total if WAITING.intersection(states.values()) else 0
 
 
 def push_projects(settings: Settings) -> list[PushProject]:

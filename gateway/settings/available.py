@@ -12,8 +12,6 @@ from typing import Final
 from gateway.settings.finding import Finding, Raw, entries, shown
 from gateway.settings.schema import OPTIONS
 
-NOTHING: Final[tuple[object, ...]] = ()
-
 WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
     "project.*.deidentify.options.*": tuple(o for o in OPTIONS if o != "clean-recognizable-visual-features"),
 })  # fmt: skip

@@ -14,7 +14,7 @@ from pydicom import dcmread
 
 from gateway.deliver.directory import DirectorySink
 from gateway.deliver.layout import Layout
-from gateway.deliver.manifest import INSTANCE, SERIES, Delivered, Manifests
+from gateway.deliver.manifest import INSTANCE, SERIES, Delivered, Manifests, pixels_digest
 from gateway.deliver.parquet import as_parquet
 from gateway.settings import DirectorySink as Settings
 from tests.deliver.clean import LAYOUT, clean_file
@@ -66,6 +66,17 @@ def delivered(file: Path) -> Delivered:
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
+
+
+@pytest.mark.catalogue("D5")
+def test_one_instance_under_two_uids_is_told_by_its_pixels(site: Site) -> None:
+    site.deliver(1)
+    site.deliver(2, series=2)
+    (one,), (twin,) = (site.table(f"series/2026-11-26/2.25.8{number}.csv") for number in (1, 2))
+    assert one["SOPInstanceUID"] != twin["SOPInstanceUID"] and one["SHA256"] != twin["SHA256"]
+    pixels = bytes(dcmread(site.root / one["File"]).PixelData)
+    assert one["PixelsSHA256"] == twin["PixelsSHA256"] == hashlib.sha256(pixels).hexdigest()
+    assert pixels_digest(clean_file(site.folder / "other", 3, fill=9)) != one["PixelsSHA256"]
 
 
 def test_each_line_of_a_series_says_what_its_file_says(site: Site) -> None:
