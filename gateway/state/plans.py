@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
@@ -41,10 +41,11 @@ def accession_hash(seal: Seal, w: Wanted) -> str:
 def _add_some(c: Connection, seal: Seal, some: Mapping[tuple[str, str], Wanted], now: float) -> int:
     """`some`: by project and keyed hash. What another node adds at the same time is left to it."""
     by_hash = request.c.accession_hash.in_({digest for _, digest in some})
-    known = {
-        (r.project, r.accession_hash)
-        for r in c.execute(select(request.c.project, request.c.accession_hash).where(by_hash))
-    }
+    gone = and_(request.c.sealed.is_(None), request.c.state == "failed").label("gone")
+    there = select(request.c.id, request.c.key, request.c.project, request.c.accession_hash, gone).where(by_hash)
+    known = {(r.project, r.accession_hash): r for r in c.execute(there)}
+    for place in [place for place, r in known.items() if r.gone and place in some]:
+        _seal_again(c, seal, known[place], some[place])
     rows = [
         _new_request(seal, digest, w, now) for (project, digest), w in some.items() if (project, digest) not in known
     ]
@@ -57,17 +58,25 @@ def _add_some(c: Connection, seal: Seal, some: Mapping[tuple[str, str], Wanted],
     return len(made)
 
 
+def _seal_again(c: Connection, seal: Seal, row: Row[Any], w: Wanted) -> None:
+    """A request that was done, and failed for what came late, knows its number no more: without it, it cannot be retried."""
+    c.execute(update(request).where(request.c.id == row.id).values(sealed=seal.close_up(_own(w), owner=row.key)))
+
+
+def _own(w: Wanted) -> dict[str, str]:
+    own = {"accession": w.accession.value, "patient_id": w.patient_id, "study_date": w.study_date}
+    return own | ({"issuer": w.issuer} if w.issuer else {})
+
+
 def _new_request(seal: Seal, digest: str, w: Wanted, now: float) -> dict[str, Any]:
     issued = (w.issuer,) if w.issuer else ()
     key = short_key("R", seal.hash("request", w.project, w.accession.value, *issued))
-    own = {"accession": w.accession.value, "patient_id": w.patient_id, "study_date": w.study_date}
-    own |= {"issuer": w.issuer} if w.issuer else {}
     return {
         "number_hash": seal.hash("accession", w.accession.value) if w.issuer else "",
         "key": key,
         "project": w.project,
         "accession_hash": digest,
-        "sealed": seal.close_up(own, owner=key),
+        "sealed": seal.close_up(_own(w), owner=key),
         "modality": known_modality(w.modality),
         "state": machine.REQUEST_START,
         "not_before": now,

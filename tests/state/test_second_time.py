@@ -70,3 +70,20 @@ def test_files_of_a_confirmed_series_are_resumed_but_not_while_it_is_being_remov
     assert upkeep.resume_outbox(opened, 200, quiet=600) == 0
     assert upkeep.resume_outbox(opened, 701, quiet=600) == 1
     assert state.views.series(key)[0].state == "retrieved"
+
+
+def test_a_request_that_failed_for_what_came_late_can_be_retried_once_the_ris_names_it_again(state: Opened) -> None:
+    """When it was done its number was dropped."""
+    state.ask("A1")
+    key = state.plan("1.1")
+    confirm(state, 101)
+    (series,) = [e.key for e in state.store.expected("1.2.3")]
+    assert state.store.late(series, now=102)
+    row = state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=103)
+    assert row is not None and state.store.settle_row(row, "failed", reason="sink.refused", now=104)
+    view = state.views.request(key)
+    assert view is not None and view.state == "failed" and state.store.retry(keys=[key], now=105) == 0
+    state.ask("A1")
+    assert state.store.retry(keys=[key], now=106) == 1
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=107)
+    assert (claim.key, claim.accession.value) == (key, "A1")
