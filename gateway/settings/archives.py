@@ -91,8 +91,8 @@ def _twice(raw: Raw) -> Iterator[Finding]:
 
 def _ports(raw: Raw) -> Iterator[Finding]:
     """Each archive brings its reports to a port of its own."""
-    used = {(name, port) for name in ("receiver", "metrics") for _, port in entries(raw, f"{name}.port")}
-    ports = {port for _, port in used}
+    used = [(name, port) for name in ("receiver", "metrics") for _, port in entries(raw, f"{name}.port")]
+    ports = {port for _, port in used if isinstance(port, int)}
     given = {name for name, _ in used}
     ports |= {Settings.model_fields[name].default.port for name in ("receiver", "metrics") if name not in given}
     for place, port in entries(raw, f"{EVERY}.report_port"):
@@ -100,4 +100,5 @@ def _ports(raw: Raw) -> Iterator[Finding]:
             yield Finding(
                 place, f"{shown(port)} is taken by another setting", "a port that nothing else here listens on"
             )
-        ports.add(port)
+        elif isinstance(port, int):
+            ports.add(port)

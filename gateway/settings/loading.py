@@ -37,5 +37,7 @@ def _checked(raw: Raw, *, files: bool) -> tuple[Settings | None, list[Finding]]:
     settings, findings = validated(raw)
     told = {finding.place for finding in findings}
     on_disk = (*missing_secrets(raw), *bad_certificates(raw), *bad_archive_files(raw)) if files else ()
-    more = [*not_available(raw), *contradictions(raw), *half_certificates(raw), *bad_archives(raw), *on_disk]
-    return settings, findings + [finding for finding in more if finding.place not in told]
+    more = [*not_available(raw), *contradictions(raw), *half_certificates(raw), *bad_archives(raw)]
+    findings += [finding for finding in more if finding.place not in told]
+    told |= {finding.place for finding in more}
+    return settings, findings + [finding for finding in on_disk if finding.place not in told]

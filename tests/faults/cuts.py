@@ -26,6 +26,7 @@ from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
 
 ASSOCIATIONS: Final = 4
 LONGEST: Final = 0.5  # seconds under load before the cut
+MOST_WAITS: Final = 1000  # hundredths of a second
 AGAIN: Final = 5  # instances that are sent again although they were acknowledged
 
 
@@ -56,6 +57,9 @@ def corpus(folder: Path, studies: int = 3) -> list[StudyFacts]:
     ]  # fmt: skip
 
 
+Moment = Callable[[threading.Event, "queue.SimpleQueue[Sent]"], object]
+
+
 class Cutting:
     """One site, cut again and again. `power`: a cut loses what is not on stable storage, and lets calls fail before it kills."""
 
@@ -78,7 +82,7 @@ class Cutting:
     def cut(self) -> None:
         """Start, load, SIGKILL at a random moment, and a look at what is there."""
         self._receivers.start()
-        self._load(lambda stop: stop.wait(self._rng.uniform(0.0, LONGEST * (3 if self._power else 1))))
+        self._load(self._moment)
         self.tally.cuts += 1
         self._look()
         if len(self._acknowledged) == len(self._all):
@@ -87,7 +91,7 @@ class Cutting:
     def finish(self) -> None:
         """What is left is sent; then all of it is there, once each."""
         self._receivers.start()
-        self._load(lambda stop: None, until_done=True)
+        self._load(lambda over, told: None, until_done=True)
         self._look()
         self.begin_anew()
 
@@ -107,7 +111,15 @@ class Cutting:
 
     # ---- the senders
 
-    def _load(self, moment: Callable[[threading.Event], object], *, until_done: bool = False) -> None:
+    def _moment(self, over: threading.Event, told: queue.SimpleQueue[Sent]) -> None:
+        """Any; the power, which goes seldom, goes when something was acknowledged, or that takes too long."""
+        waited = 0
+        while self._power and told.empty() and waited < MOST_WAITS:
+            over.wait(0.01)
+            waited += 1
+        over.wait(self._rng.uniform(0.0, LONGEST * (3 if self._power else 1)))
+
+    def _load(self, moment: Moment, *, until_done: bool = False) -> None:
         """Sends what is left from several associations until the moment comes, then cuts."""
         left = [one for one in self._all if one not in self._acknowledged]
         left += self._rng.sample(self._acknowledged, min(AGAIN, len(self._acknowledged)))
@@ -121,7 +133,7 @@ class Cutting:
         ]
         for sender in senders:
             sender.start()
-        moment(over)
+        moment(over, told)
         for sender in senders if until_done else ():
             sender.join()
         over.set()

@@ -150,7 +150,7 @@ def test_hostile_words_are_unknown_and_nothing_else(place: Place, words: tuple[s
     ("reason", "code"),
     [
         ("pacs.unreachable", 3), ("pacs.no-answer", 3), ("find.timeout", 3), ("ris.down", 3), ("daemon.unreachable", 3),
-        ("pacs.rejected", 1), ("ris.schema", 1), ("state.busy", 1), ("state.locked", 1), ("key.exists", 1),
+        ("pacs.rejected", 1), ("ris.schema", 1), ("state.busy", 3), ("state.locked", 1), ("key.exists", 1),
         ("key.file", 2), ("password.file", 2), ("csv.header", 2), ("ris.driver", 2),
     ],
 )  # fmt: skip

@@ -24,7 +24,7 @@ RULE = "series = \"Modality == 'CT'\""
 TABLE = [
     # ---- keys and types: what stood there, what stands there, where it is told, what is told
     ("port = 104", "prot = 104", 'pacs "main": prot', 'did you mean "port"?'),
-    ("[receiver]", 'colour = "red"\n[receiver]', "colour", 'unknown key "colour"; known here: database, database_password'),
+    ("[receiver]", 'colour = "red"\n[receiver]', "colour", 'unknown key "colour"; known here: audit, database, database_password'),
     ("[receiver]", "[reciever]", "reciever", 'did you mean "receiver"?'),
     ("[[ris]]", "[[riss]]", "riss", 'did you mean "ris"?'),
     (LAYOUT, 'pth = "/x"', DELIVER + "pth", 'did you mean "path"?'),
