@@ -2,7 +2,7 @@
 
 PYTHON    ?= python3
 # How many files of tests run at once, and what else pytest is told: make test PYTEST="-k flow"
-TEST_JOBS ?= 3
+TEST_JOBS ?= 2
 PYTEST    ?=
 
 BIN := .venv/bin

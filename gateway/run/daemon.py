@@ -79,7 +79,7 @@ class Life:
         self.watchdog = Watchdog(systemd, self.hearts, interval, time.monotonic)
         self.board, self.gates = Board(_peers(settings)), moving.make_gates(settings, self.metrics)
         self.state, self.page = wiring.open_state(settings), Page(len(settings.pacs))
-        self.room = receiving.make_room(settings, self.state.store, self.state.outbox, self.page)
+        self.room = receiving.make_room(settings, self.state.outbox, self.page)
         hear = Hear(self.metrics, self._beat, lambda line: self.meter.line(line, time.time()))
         self.receivers = Children(
             settings, receive_kind(settings.receiver, current.listener, self.page), hear, level=level

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from gateway.cstore.admission import within
@@ -19,25 +18,14 @@ from gateway.settings import Pacs, Project, Receiver, Settings
 from gateway.state.outbox import Outbox
 from gateway.state.store import Store
 
-WAITING: Final = frozenset({"retrieved", "delivered", "held"})
-"""States of series that have come."""
 SETTLE_EVERY: Final = "2s"
 """How often is looked whether something pushed has become quiet."""
 
 
-def make_room(settings: Settings, store: Store, outbox: Outbox, page: Page) -> Room:
+def make_room(settings: Settings, outbox: Outbox, page: Page) -> Room:
     """What the daemon decides by whether anything may be taken."""
     bounds = Bounds(settings.receiver.min_free_disk, settings.receiver.max_outbox)
-    size = partial(waiting, store, outbox)
-    return Room(folder=settings.state_dir, bounds=bounds, size=size, page=page, clock=time.monotonic)
-
-
-def waiting(store: Store, outbox: Outbox) -> int:
-    """Bytes in the outbox. 0 where all are of series that are still coming: none of them leaves before it is whole, so to pause
-    would be for ever."""
-    total = outbox.size()
-    states = store.series_states(outbox.series()) if total else {}
-    return total if WAITING.intersection(states.values()) else 0
+    return Room(folder=settings.state_dir, bounds=bounds, size=outbox.size, page=page, clock=time.monotonic)
 
 
 def push_projects(settings: Settings) -> list[PushProject]:

@@ -26,7 +26,7 @@ def answer(sock: socket.socket) -> tuple[int, bytes]:
 
 
 def test_of_five_hundred_at_once_as_many_as_allowed_are_served_and_all_others_told_to_come_again() -> None:
-    with serving(most=32, limits=Limits(drain=2)) as rig, contextlib.ExitStack() as crowd:
+    with serving(most=32, limits=Limits(acse=60, drain=2)) as rig, contextlib.ExitStack() as crowd:
         before = wire.associate(rig.port)
         crowd.enter_context(before)
         socks = [crowd.enter_context(socket.create_connection((HOST, rig.port), timeout=60)) for _ in range(500)]
