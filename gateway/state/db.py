@@ -35,12 +35,12 @@ from gateway.state.sharing import node as node
 from gateway.state.sharing import population as population
 from gateway.state.sharing import turn as turn
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 ASKABLE: Final = "state IN ('new', 'empty')"
 """As it stands in the index of what is due, and in the question: word for word, else the index is of no use."""
-PENDING: Final = "(state IN ('new', 'planned') OR (state = 'empty' AND not_before IS NOT NULL))"
-"""A request that is not over: the same."""
+PENDING: Final = "state IN ('new', 'planned')"
+"""A request that is under way: the same. One that only waits to be asked again is not, and there may be very many of them."""
 CLAIMED: Final = "claimed_by IS NOT NULL"
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
@@ -71,7 +71,7 @@ request = Table(
     ),  # where accession_hash has an issuer
     UniqueConstraint("project", "accession_hash"),
     Index("request_due", "project", "not_before", "id", sqlite_where=text(ASKABLE), postgresql_where=text(ASKABLE)),
-    Index("request_pending", "project", "created", sqlite_where=text(PENDING), postgresql_where=text(PENDING)),
+    Index("request_under_way", "project", "created", sqlite_where=text(PENDING), postgresql_where=text(PENDING)),
     Index("request_claimed", "claimed_by", sqlite_where=text(CLAIMED), postgresql_where=text(CLAIMED)),
 )
 

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Row, and_, func, or_, select, text
 from sqlalchemy.engine import Connection
 
+from gateway.keys import Keys
 from gateway.model import strip_invisible
-from gateway.state import balance, evidence
+from gateway.state import balance, evidence, ring
 from gateway.state.db import PENDING, Database, aside, asked, history, population, request, series
 from gateway.state.evidence import CandidateView
 from gateway.state.sealed import Seal
@@ -75,9 +76,9 @@ class Counts:
 class Views:
     """`key` only turns a typed accession number into its look-up hash."""
 
-    def __init__(self, database: Database, key: bytes) -> None:
+    def __init__(self, database: Database, key: bytes | Keys) -> None:
         self._db = database
-        self._seal = Seal(key)
+        self._seal = Seal(ring.keys_of(database, key))
 
     def counts(self) -> Counts:
         """From what the database keeps count of: it costs the same for a thousand rows and for millions."""
@@ -202,9 +203,8 @@ def _by_state(c: Connection, subject: str) -> dict[tuple[str, str], int]:
 
 
 def _oldest(c: Connection, project: str) -> float | None:
-    """When its oldest request under way was made; one that only waits to be asked again does not age. PENDING: by its index."""
-    under_way = request.c.state.in_(("new", "planned"))
-    pending = select(request.c.created).where(request.c.project == project, text(PENDING), under_way)
+    """When its oldest request under way was made; one that only waits to be asked again does not age. By the index of PENDING."""
+    pending = select(request.c.created).where(request.c.project == project, text(PENDING))
     created: float | None = c.execute(pending.order_by(request.c.created).limit(1)).scalar()
     return created
 
