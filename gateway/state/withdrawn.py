@@ -191,16 +191,16 @@ def _take_out(c: Connection, row: Row[Any], now: float) -> str:
     )  # fmt: skip
     settle.note(c, At(series, row.id, row.state), Step("withdrawn", now, REASON), state)
     settle.close_requests(c, row.id, now)
-    _forget_request(c, row.id)
+    _call_off(c, row.id, now)
     return str(row.key)
 
 
-def _forget_request(c: Connection, series_id: int) -> None:
-    """Accession numbers of requests that have nothing else left."""
+def _call_off(c: Connection, series_id: int, now: float) -> None:
+    """Requests that have nothing else left: one that waits to be asked again would ask for the patient once more."""
     asking = select(asked.c.request_id).where(asked.c.series_id == series_id)
-    for (number,) in c.execute(select(request.c.id).where(request.c.id.in_(asking))).all():
-        if set(settle.series_states(c, number)) <= {"withdrawn", "excluded"}:
-            c.execute(update(request).where(request.c.id == number).values(sealed=None))
+    for r in c.execute(select(request).where(request.c.id.in_(asking))).all():
+        if set(settle.series_states(c, r.id)) <= {"withdrawn", "excluded"}:
+            _cancel(c, r, now)
 
 
 def _forget(c: Connection, people: Sequence[int], ids: Sequence[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -100,6 +101,31 @@ def test_a_series_that_is_known_from_its_files_goes_too(state: Opened, broker: B
     key = state.views.series(state.plan("1.2.3.1"))[0].key
     assert broker.withdraw(order(ANNA, series=[key]), now=200).series == (key,)
     assert state.views.requests()[0].state == "done"
+
+
+def test_a_request_that_waits_to_be_asked_again_is_called_off(state: Opened, broker: Broker) -> None:
+    """The RIS named no patient, so only what came says whose it is; it would be asked for again without a number to ask for."""
+    wanted = [Wanted(PROJECT, AccessionNumber(a)) for a in ("A1", "B1")]
+    state.store.add_requests(wanted, (), project=PROJECT, cursor=None, now=100)
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+    assert state.store.settle_found(claim, replace(plan("1.2.3.1"), again=1000.0), now=100)
+    broker.enter(kept(), now=100)
+    deliver_all(state)
+    assert broker.withdraw(order(pseudonyms=[PSEUDONYM]), now=200).series
+    later = state.store.claim_requests(projects=[PROJECT], limit=50, lease=60, now=2000)
+    assert [c.accession.value for c in later] == ["B1"]
+    (sheet,) = state.views.balances()
+    assert sheet.adds_up and sheet.total("withdrawn") == 1
+
+
+def deliver_all(state: Opened) -> None:
+    """The one planned series is retrieved, delivered and confirmed."""
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101)
+    assert claim is not None
+    state.store.settle_retrieved(claim.rows[0], Tally(3, 3, 0, 0, {}), now=102)
+    for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
+        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=103)
+        assert row is not None and state.store.settle_row(row, event, now=103)
 
 
 def test_a_plan_made_meanwhile_changes_nothing(state: Opened, broker: Broker) -> None:
