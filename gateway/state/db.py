@@ -72,6 +72,7 @@ request = Table(
     UniqueConstraint("project", "accession_hash"),
     Index("request_due", "project", "not_before", "id", sqlite_where=text(ASKABLE), postgresql_where=text(ASKABLE)),
     Index("request_under_way", "project", "created", sqlite_where=text(PENDING), postgresql_where=text(PENDING)),
+    Index("request_listed", "project", "state", "updated", "id"),
     Index("request_claimed", "claimed_by", sqlite_where=text(CLAIMED), postgresql_where=text(CLAIMED)),
 )
 
@@ -180,6 +181,7 @@ progress = Table(
     Column("not_before", Float, nullable=False, default=0.0),
     Column("claimed_by", String),
     Column("lease_until", Float, nullable=False, default=0.0),
+    Index("progress_due", "sink", "stage", "not_before", "series_id"),
 )
 
 person = Table(

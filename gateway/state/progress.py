@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.errors import Retry
@@ -32,6 +32,7 @@ from gateway.state.settle import At, Step
 from gateway.state.store import Store
 
 FREE: dict[str, Any] = {"claimed_by": None, "lease_until": 0.0}
+WANTED: Final = (series.c.id, series.c.key, series.c.project, series.c.state)
 
 
 class Stage(StrEnum):
@@ -78,7 +79,7 @@ class Progress:
             return c.execute(update(progress).where(held).values(**FREE)).rowcount
 
     def claim(self, stage: Stage, route: Route, *, lease: float, now: float) -> SeriesRow | None:
-        """The oldest series of this node's outbox that is at `stage` for this archive."""
+        """A series of this node's outbox that is at `stage` for this archive: one that was tried before, then the oldest."""
         taken, left = leased(self._node, lease, now), frozenset(self._left)
         with self._under(taken.owner) as c:
             if left:
@@ -94,20 +95,24 @@ class Progress:
         return row
 
     def _due(self, c: Connection, stage: Stage, route: Route, taken: Lease) -> SeriesRow | None:
-        here = and_(
-            series.c.node == self._node, series.c.project == route.project, series.c.state.in_(machine.UNDER_WAY)
-        )
-        joined = series.outerjoin(progress, and_(progress.c.series_id == series.c.id, progress.c.sink == route.sink))
+        """By three questions that have an index each, and its order: asked in one, all that is under way would be sorted."""
         free = or_(progress.c.claimed_by.is_(None), progress.c.lease_until < taken.now)
-        due = and_(progress.c.stage == stage, progress.c.not_before <= taken.now, free)
-        untouched = progress.c.series_id.is_(None)
-        wanted = or_(untouched, due) if stage is Stage.WAITING else due
-        chosen = (
-            select(series.c.id, series.c.key, series.c.project, series.c.state, progress.c.attempts)
-            .select_from(joined).where(here, wanted).order_by(series.c.id).limit(1)
-        )  # fmt: skip
-        r = c.execute(chosen.with_for_update(of=series, skip_locked=True, key_share=True)).first()
-        return SeriesRow(r.id, r.key, r.project, r.state, r.attempts or 0, taken.owner) if r else None
+        due = and_(progress.c.sink == route.sink, progress.c.stage == stage, progress.c.not_before <= taken.now, free)
+        tried = select(*WANTED, progress.c.attempts).join(progress, progress.c.series_id == series.c.id).where(due)
+        tried = tried.where(series.c.state.in_(machine.UNDER_WAY))
+        chosen = [tried.order_by(progress.c.not_before, progress.c.series_id)]
+        touched = select(progress.c.series_id).where(progress.c.series_id == series.c.id, progress.c.sink == route.sink)
+        fresh = select(*WANTED, literal(0).label("attempts")).where(~touched.exists())
+        if stage is Stage.WAITING:
+            by_age = (series.c.not_before, series.c.id)
+            chosen += [fresh.where(series.c.state == state).order_by(*by_age) for state in sorted(machine.UNDER_WAY)]
+        here = (series.c.node == self._node, series.c.project == route.project)
+        for one in chosen:
+            first = one.where(*here).limit(1).with_for_update(of=series, skip_locked=True, key_share=True)
+            r = c.execute(first).first()
+            if r is not None:
+                return SeriesRow(r.id, r.key, r.project, r.state, r.attempts, taken.owner)
+        return None
 
     # ---- what became of it
 

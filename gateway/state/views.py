@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Row, and_, func, or_, select, text
+from sqlalchemy import Row, Select, and_, func, or_, select, text
 from sqlalchemy.engine import Connection
 
 from gateway.keys import Keys
@@ -16,6 +16,8 @@ from gateway.state import balance, evidence, ring
 from gateway.state.db import PENDING, Database, aside, asked, history, population, request, series
 from gateway.state.evidence import CandidateView
 from gateway.state.sealed import Seal
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -101,20 +103,17 @@ class Views:
             return {r[0]: int(r[1]) for r in c.execute(waiting.group_by(population.c.pacs)) if r[1]}
 
     def requests(self, *, state: str | None = None, project: str | None = None, limit: int = 200) -> list[RequestView]:
-        """Newest change first."""
-        wanted = []
-        if state:
-            wanted.append(request.c.state == state)
-        if project:
-            wanted.append(request.c.project == project)
+        """Newest change first. Project by project and state by state: so the index gives them in order."""
         with self._db.read() as c:
-            chosen = select(request).where(*wanted).order_by(request.c.updated.desc(), request.c.id).limit(limit)
-            return [_request(c, r) for r in c.execute(chosen).all()]
+            alike = [(p, s) for p, s in _by_state(c, "request") if state in (None, s) and project in (None, p)]
+            rows = [r for p, s in alike for r in c.execute(_newest(p, s, limit)).all()]
+            rows.sort(key=lambda r: (r.updated, r.id), reverse=True)
+            return _requests(c, rows[:limit])
 
     def request(self, key: str) -> RequestView | None:
         with self._db.read() as c:
             r = c.execute(select(request).where(request.c.key == key)).first()
-            return _request(c, r) if r else None
+            return _requests(c, [r])[0] if r else None
 
     def by_accession(self, text: str) -> list[RequestView]:
         """The requests (one a project) of a typed accession number."""
@@ -122,7 +121,7 @@ class Views:
         with self._db.read() as c:
             same = or_(request.c.accession_hash == digest, request.c.number_hash == digest)
             chosen = select(request).where(same).order_by(request.c.project, request.c.id)
-            return [_request(c, r) for r in c.execute(chosen).all()]
+            return _requests(c, c.execute(chosen).all())
 
     def set_aside(self, text: str) -> list[AsideView]:
         """RIS rows and CSV lines with this text that could not become a request."""
@@ -187,7 +186,7 @@ class Views:
             return c.execute(select(func.count()).select_from(request).where(wanted)).scalar() or 0
 
 
-def _hundreds(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+def _hundreds(keys: Sequence[T]) -> Iterator[Sequence[T]]:
     """A statement takes only so many values."""
     return (keys[at : at + 500] for at in range(0, len(keys), 500))
 
@@ -209,17 +208,29 @@ def _oldest(c: Connection, project: str) -> float | None:
     return created
 
 
-def _request(c: Connection, r: Row[Any]) -> RequestView:
-    by_state = (
-        select(series.c.state, func.count())
-        .join(asked, asked.c.series_id == series.c.id)
-        .where(asked.c.request_id == r.id)
-        .group_by(series.c.state)
-    )
-    states = {r[0]: r[1] for r in c.execute(by_state)}
-    return RequestView(
-        r.key, r.project, r.state, r.reason, r.attempts, r.empties, r.not_before, r.created, r.updated, states
-    )
+def _newest(project: str, state: str, limit: int) -> Select[Any]:
+    mine = (request.c.project == project, request.c.state == state)
+    return select(request).where(*mine).order_by(request.c.updated.desc(), request.c.id.desc()).limit(limit)
+
+
+def _requests(c: Connection, rows: Sequence[Row[Any]]) -> list[RequestView]:
+    """With how many of their series are in which state."""
+    states: dict[int, dict[str, int]] = {r.id: {} for r in rows}
+    for some in _hundreds(list(states)):
+        by_state = (
+            select(asked.c.request_id, series.c.state, func.count().label("number"))
+            .join(asked, asked.c.series_id == series.c.id)
+            .where(asked.c.request_id.in_(some))
+            .group_by(asked.c.request_id, series.c.state)
+        )
+        for r in c.execute(by_state):
+            states[r.request_id][r.state] = r.number
+    return [
+        RequestView(
+            r.key, r.project, r.state, r.reason, r.attempts, r.empties, r.not_before, r.created, r.updated, states[r.id]
+        )
+        for r in rows
+    ]
 
 
 def _series(r: Row[Any]) -> SeriesView:
