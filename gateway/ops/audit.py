@@ -38,6 +38,9 @@ class Head:
     mac: str = BEGINNING
 
 
+NONE: Final = Head()
+
+
 @dataclass(frozen=True)
 class Fault:
     """What is wrong with a trail. `line` counts from 1 in the file; 0: at its end. `why`: changed, missing, reordered, cut-off."""
@@ -53,13 +56,16 @@ class Trail:
     def __init__(self, path: Path, key: bytes) -> None:
         self.path, self._key = path, derive(key, "audit")
 
-    def append(self, event: str, *, at: float, **facts: str | int) -> Head:
-        """Returns when the line is on stable storage. Raises Fatal("audit.unwritable"), ValueError for what no line may say."""
+    def append(self, event: str, *, at: float, after: Head = NONE, **facts: str | int) -> Head:
+        """Returns when the line is on stable storage. Raises Fatal("audit.unwritable"), ValueError for what no line may say.
+
+        `after`: the last line as it was kept elsewhere. What is missing up to there stays missing, whatever is written behind it.
+        """
         if not facts.keys() <= FIELDS:
             raise ValueError(f"the audit trail has no field {sorted(facts.keys() - FIELDS)}")
         try:
             with self._locked() as fd:
-                return self._append(fd, {"at": _time(at), "event": event, **facts})
+                return self._append(fd, after, {"at": _time(at), "event": event, **facts})
         except OSError as err:
             raise Fatal(
                 "audit.unwritable", f"{self.path}: {err.strerror}; nothing is done without a line in it"
@@ -102,8 +108,9 @@ class Trail:
                 yield Fault(n, "changed", "the line before is another one")
             before = Head(line["seq"], line["mac"])
 
-    def _append(self, fd: int, told: Mapping[str, str | int]) -> Head:
+    def _append(self, fd: int, after: Head, told: Mapping[str, str | int]) -> Head:
         before, begun = _last(fd)
+        before = after if after.number >= before.number else before
         line = {"seq": before.number + 1, **told, "prev": before.mac}
         head = Head(before.number + 1, self._mac(line))
         raw = (b"\n" if begun else b"") + json.dumps({**line, "mac": head.mac}, separators=(",", ":")).encode() + b"\n"
@@ -146,7 +153,7 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
         line = json.loads(raw)
         whole = isinstance(line, dict) and isinstance(line["seq"], int) and isinstance(line["mac"], str)
         return {"prev": None, **line} if whole else None
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):  # the last: nested lists, which somebody else wrote
         return None
 
 

@@ -63,7 +63,7 @@ class Desk:
 
     def note(self, event: str, **facts: str | int) -> None:
         """A line in the audit trail, and its number where nobody can cut both. Raises Fatal("audit.unwritable")."""
-        head = self.trail.append(event, at=time.time(), node=self.node, **facts)
+        head = self.trail.append(event, at=time.time(), after=self.head(), node=self.node, **facts)
         self.broker.keep_head(self.node, head.number, head.mac)
 
     def head(self) -> Head:
@@ -111,7 +111,7 @@ class Desk:
 
     def opted_out(self, project: str, patients: Sequence[str]) -> int:
         """Withdraws those who are not yet; returns how many. Pseudonyms of whom nothing was ever kept are not worth a line each."""
-        new = frozenset(self.broker.opted_out(project, patients))
+        new = frozenset(self.broker.opted_out(project, patients, self.names[project].of))
         if new:
             order = self.order(project, patients=new, pseudonyms=frozenset(), reason=OPT_OUT)
             self.withdraw(replace(order, pseudonyms=frozenset()), user=OPT_OUT)

@@ -5,8 +5,8 @@ Raises `Retry("state.busy")` when the database does not answer for `db.BUSY_SECO
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeAlias
 
 from sqlalchemy import select
 
@@ -17,6 +17,8 @@ from gateway.state.persons import Kept, Known
 from gateway.state.sealed import Seal
 from gateway.state.withdrawn import Order, Pending, Withdrawal
 
+PseudonymsOf: TypeAlias = Callable[[str], Iterable[str]]
+"""Of a patient ID as text."""
 AUDIT_MARK: Final = "/audit/"
 SENT_MARK: Final = "/audit-sent/"
 """In the table of cursors, where no project can have such a name."""
@@ -54,12 +56,16 @@ class Broker:
             at: float | None = c.execute(found.where(barred.c.project == project, barred.c.hash == mark)).scalar()
             return at
 
-    def opted_out(self, project: str, patients: Sequence[str]) -> list[str]:
-        """Those of these patient IDs, as text, that are not withdrawn yet."""
+    def opted_out(self, project: str, patients: Sequence[str], pseudonyms_of: PseudonymsOf) -> list[str]:
+        """Those of these patient IDs, as text, that are not withdrawn yet, by the pseudonyms, too, that they have by now."""
         with self._db.read() as c:
             rows = c.execute(select(barred.c.hash).where(barred.c.project == project))
             known = {r.hash for r in rows}
-        return [p for p in patients if not persons.of_patient(self._seal, project, p) & known]
+        return [p for p in patients if not self._marks(project, p, pseudonyms_of) <= known]
+
+    def _marks(self, project: str, patient: str, pseudonyms_of: PseudonymsOf) -> frozenset[str]:
+        own = persons.of_patient(self._seal, project, patient)
+        return own | {persons.of_pseudonym(self._seal, project, p) for p in pseudonyms_of(patient)}
 
     def patient_mark(self, project: str, patient: str) -> str:
         """How the audit trail names a patient whose pseudonym it does not know."""

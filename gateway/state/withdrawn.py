@@ -94,7 +94,8 @@ def welcome(c: Connection, seal: Seal, wanted: Sequence[Wanted]) -> tuple[list[W
 def withdraw(c: Connection, seal: Seal, order: Order, now: float) -> Withdrawal:
     """All of it, but for files and archives."""
     marks = {mark for patient in order.patients for mark in persons.of_patient(seal, order.project, patient)}
-    marks |= {persons.of_pseudonym(seal, order.project, p) for p in order.pseudonyms}
+    names = order.pseudonyms.union(*map(order.pseudonyms_of, order.patients))  # of who was merged, too, by another ID
+    marks |= {persons.of_pseudonym(seal, order.project, p) for p in names}
     found = _everything_known(c, seal, order.project, marks)
     requests = _locked(c, _requests(c, seal, order, marks))
     pseudonyms = tuple(sorted(order.pseudonyms | {p.pseudonym for p in found}))

@@ -142,3 +142,17 @@ def test_no_trail_yet_is_well_unless_somebody_knows_better(tmp_path: Path) -> No
     none = Trail(tmp_path / "audit.jsonl", KEY)
     assert none.verify() == (0, []) and none.verify(Head()) == (0, [])
     assert [f.why for f in none.verify(Head(2, "00"))[1]] == ["cut-off"]
+
+
+def test_another_last_line_than_is_known_is_found_for_good(trail: Trail) -> None:
+    """A copy of the trail, written on by itself, is put in the place of the right one: one line of the same number."""
+    before = trail.path.read_bytes()
+    right = trail.append("reidentified", at=2000.0, user="root")
+    trail.path.write_bytes(before)
+    trail.append("reidentified", at=2001.0, user="nobody")
+    last = trail.append("reidentified", at=2002.0, after=right, user="root")
+    assert [(f.line, f.why) for f in trail.verify(last)[1]] == [(LINES + 2, "changed")]
+
+
+def test_a_line_that_is_nothing_but_brackets_is_passed_over(trail: Trail) -> None:
+    assert edited(trail, lambda ls: [*ls, "[" * 100_000]) == []

@@ -95,3 +95,18 @@ def test_without_a_trail_nothing_is_done_or_shown(site: Site, anna: StudyFacts) 
         told = site.place.say(*words)
         assert told.code == 1 and "audit.unwritable" in told.err and ANNA not in told.out + told.err
     assert len(site.archive()) == 5 and site.states() == ["confirmed", "confirmed"]
+
+
+def test_what_was_cut_off_stays_missed_whatever_is_written_after(site: Site, anna: StudyFacts) -> None:
+    """As many new lines as were taken away do not fill the gap: their numbers go on from the head that the state keeps."""
+    site.delivered(anna)
+    (pseudonym,) = site.pseudonyms()
+    for _ in range(3):
+        site.place.say("reidentify", "--project", PROJECT, pseudonym)
+    trail = site.place.folder / "state" / "audit.jsonl"
+    trail.write_text("".join(trail.read_text().splitlines(keepends=True)[:-2]))
+    for _ in range(4):
+        site.place.say("reidentify", "--project", PROJECT, pseudonym)
+    for _ in range(2):
+        told = site.place.say("audit", "verify", "--json")
+        assert told.code == 1 and ("missing", "lines 2 to 3") in [(f["why"], f["detail"]) for f in told.json["faults"]]
