@@ -15,6 +15,7 @@ import csv
 import errno
 import io
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ SERIES: Final = (
 NUMBERS: Final = frozenset({"InstanceNumber", "Size", "Instances"})
 DATES: Final = frozenset({"StudyDate", "SeriesDate", "Day"})  # as in a data set: YYYYMMDD; ISO in the tables
 
+WHOLE: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)  # and no more than 64 bits hold
 PARQUET: Final = "csv+parquet"
 SUFFIXES: Final = frozenset({".csv", ".parquet"})
 
@@ -196,7 +198,7 @@ def _shown(column: str, value: str) -> str:
     if column in DATES:
         return _iso(text)
     if column in NUMBERS:
-        return text if text.lstrip("+-").isdigit() and text.isascii() else ""
+        return text if WHOLE.fullmatch(text) else ""
     return text
 
 

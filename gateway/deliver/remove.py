@@ -7,6 +7,7 @@ says where a patient's files may be, and each file's own header whether it is on
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from gateway.deliver.manifest import Manifests
 from gateway.errors import Refused, Retry
 
 PART: Final = ".part"
+FOUND: Final = "lost+found"  # a file system's own, which is for root alone
 OWN: Final = frozenset({"PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"})
 """Keywords that make a folder one patient's: when it is empty, nobody else is about to write into it."""
 
@@ -40,34 +42,49 @@ class Removes(Protocol):
 
 
 def remove_files(root: Path, layout: Layout, manifests: Manifests, PatientID: str) -> int:
-    """As `Removes.remove`, in a folder. Raises Retry("sink.unwritable")."""
-    removed = 0
+    """As `Removes.remove`, in a folder. Raises Retry sink.unwritable, or sink.unreadable when all that can be read is out."""
+    removed, unread = 0, list[Path]()
     try:
         if not root.is_dir():
             raise FileNotFoundError(2, "the archive's root is missing")
         *above, name = layout.patterns({"PatientID": PatientID})
-        for folder in list(_folders(root, above)):
-            removed += _remove_from(folder, name, PatientID)
+        for folder in list(_folders(root, above, unread)):
+            removed += _remove_from(folder, name, PatientID, unread)
             _tidy(root, folder, layout)
         manifests.forget(PatientID)
     except OSError as err:
         raise Retry("sink.unwritable", f"directory:{root} cannot be changed ({err.strerror})", charge=False) from None
+    if unread:
+        told = f"directory:{root}: {len(unread)} files or folders that may be the patient's cannot be read"
+        raise Retry("sink.unreadable", told, charge=False)
     return removed
 
 
-def _folders(root: Path, patterns: list[str]) -> Iterator[Path]:
-    """Those that a file of the patient may be in. Links are followed nowhere."""
+def _folders(root: Path, patterns: list[str], unread: list[Path]) -> Iterator[Path]:
+    """Those that a file of the patient may be in. Links are followed nowhere, and no layout makes a hidden folder."""
     if not patterns:
         yield root
         return
-    for found in sorted(root.glob(patterns[0])):
-        if found.is_dir() and not found.is_symlink():
-            yield from _folders(found, patterns[1:])
+    for found in _named(root, patterns[0], unread):
+        if not found.name.startswith(".") and found.name != FOUND and found.is_dir() and not found.is_symlink():
+            yield from _folders(found, patterns[1:], unread)
 
 
-def _remove_from(folder: Path, pattern: str, PatientID: str) -> int:
+def _named(folder: Path, pattern: str, unread: list[Path]) -> list[Path]:
+    """What is in a folder under such a name. Not by Path.glob, for which a folder that may not be read is an empty one."""
+    try:
+        return [folder / name for name in sorted(fnmatch.filter(os.listdir(folder), pattern))]
+    except FileNotFoundError:
+        return []
+    except PermissionError:
+        unread.append(folder)
+        return []
+
+
+def _remove_from(folder: Path, pattern: str, PatientID: str, unread: list[Path]) -> int:
     """Files, and halves that a killed put left behind: nobody writes for a patient who is withdrawn."""
-    mine = [f for f in sorted(folder.glob(pattern)) if not f.name.startswith(".") and _is_of(f, PatientID)]
+    found = [f for f in _named(folder, pattern, unread) if not f.name.startswith(".")]
+    mine = [f for f in found if _is_of(f, PatientID, unread)]
     halves = [f for f in sorted(folder.glob(f".*{PART}")) if copy.abandoned(f)]
     for file in (*mine, *halves):
         file.unlink(missing_ok=True)
@@ -76,12 +93,15 @@ def _remove_from(folder: Path, pattern: str, PatientID: str) -> int:
     return len(mine)
 
 
-def _is_of(file: Path, PatientID: str) -> bool:
+def _is_of(file: Path, PatientID: str, unread: list[Path]) -> bool:
     if file.is_symlink() or not file.is_file():
         return False
     try:
         return header.read(file, ["PatientID"])["PatientID"].strip() == PatientID
-    except (Refused, Retry):  # no DICOM file, or gone meanwhile: none of ours
+    except Refused:  # no DICOM file: none of ours
+        return False
+    except Retry:
+        unread += [file] if file.exists() else []  # else it has gone meanwhile
         return False
 
 

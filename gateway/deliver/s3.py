@@ -55,6 +55,7 @@ ONE_REQUEST: Final = 32 * 2**20  # bytes; it is in memory meanwhile
 PART: Final = 8 * 2**20
 PARTS_AT_ONCE: Final = 4
 HEAD: Final = 1 << 16  # bytes in which a patient ID is looked for
+HEADS: Final = (1 << 22, 1 << 26)  # and where none is in there
 CONNECT, SILENCE, WHOLE = timedelta(seconds=10), timedelta(seconds=60), timedelta(seconds=900)
 ABSENT: Final = (NotFoundError, FileNotFoundError)  # it raises Python's own
 FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "507 ")
@@ -265,14 +266,18 @@ def _sizes(store: S3Store, prefix: str) -> dict[str, int]:
 
 
 def _is_of(store: S3Store, key: str, size: int, PatientID: str) -> bool:
-    """By its own header: nothing is removed by its name alone."""
-    if not size:
-        return False
-    try:
-        head = obstore.get_range(store, key, start=0, end=min(size, HEAD)).to_bytes()
-        return header.read(BytesIO(head), ["PatientID"])["PatientID"].strip() == PatientID
-    except (Refused, *ABSENT):
-        return False
+    """By its own header: nothing is removed by its name alone. Before the patient ID may be long lists of references."""
+    for end in (HEAD, *(HEADS if size > HEAD else ())):
+        try:
+            head = obstore.get_range(store, key, start=0, end=min(size, end)).to_bytes() if size else b""
+        except ABSENT:
+            return False
+        if head[128:132] != b"DICM":
+            return False
+        with contextlib.suppress(Refused):
+            if found := header.read(BytesIO(head), ["PatientID"])["PatientID"].strip():
+                return found == PatientID
+    return False
 
 
 def _opened(file: Path) -> tuple[int, bytes]:

@@ -8,6 +8,7 @@ Standard: PS3.18 10.4 (WADO-RS), 10.5 (STOW-RS), 10.6 (QIDO-RS); PS3.18 F.2 (DIC
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from gateway.settings import DicomWebSink as Settings
 JSON: Final = {"Accept": "application/dicom+json"}
 FILE: Final = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
 UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+CODE: Final = re.compile(r"\d{1,5}", re.ASCII)
 REFERENCED, FAILED, REASON, INSTANCE = "00081199", "00081198", "00081197", "00081155"
 
 
@@ -154,12 +156,12 @@ def read_outcome(body: bytes) -> Outcome:
     """Every instance that the answer of a STOW-RS names (PS3.18 10.5.3, table I.2-1); nothing for what cannot be read."""
     try:
         answer = json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return Outcome(frozenset(), {})
     answer = answer[0] if isinstance(answer, list) and answer else answer  # some wrap it
     stored = frozenset(uid for item in _items(answer, REFERENCED) for uid in _values(item, INSTANCE))
     failed = {
-        uid: next((int(r) for r in _values(item, REASON) if r.isdigit()), 0x0110)
+        uid: next((int(r) for r in _values(item, REASON) if CODE.fullmatch(r)), 0x0110)
         for item in _items(answer, FAILED)
         for uid in _values(item, INSTANCE)
     }
@@ -169,7 +171,7 @@ def read_outcome(body: bytes) -> Outcome:
 def _rows(answer: Answer, name: str) -> list[object]:
     try:
         rows = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         rows = None
     if not isinstance(rows, list):
         raise Retry("sink.strange", f"{name} answers no DICOM JSON", charge=False)

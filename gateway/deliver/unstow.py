@@ -7,6 +7,7 @@ root. What is found by QIDO-RS is deleted, and asked for again until nothing is 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ from gateway.errors import Refused, Retry
 JSON: Final = {"Accept": "application/dicom+json"}
 PLAIN: Final = {"Accept": "application/json", "Content-Type": "text/plain"}
 PAGE: Final = 100
+COUNT: Final = re.compile(r"\d{1,9}", re.ASCII)
 ROUNDS: Final = 1000  # pages; an archive that finds for ever what it deleted is strange
 NO_DELETE: Final = frozenset({404, 405, 501})
 PATIENT, STUDY, INSTANCES = "00100020", "0020000D", "00201208"
@@ -54,14 +56,19 @@ class Unstow:
     def _studies(self, PatientID: str) -> Iterator[Found]:
         asked = f"/studies?PatientID={quote(PatientID, safe='')}&includefield={PATIENT}&includefield={INSTANCES}&limit={PAGE}"
         answer = self.web.call("GET", asked, headers=JSON)
-        if answer.status in (204, 404):
+        if answer.status == 204:
             return
-        if answer.status != 200:
+        if (
+            answer.status != 200
+        ):  # a 404 too: that is the archive somewhere else, and not a patient of whom nothing is there
             raise unexpected(answer, self.name)
-        for row in _rows(answer, self.name):
-            if _value(row, PATIENT) == PatientID:  # an archive may match more loosely than we asked
-                count = _value(row, INSTANCES)
-                yield Found(_value(row, STUDY), int(count) if count.isdigit() else 0)
+        rows = _rows(answer, self.name)
+        mine = [row for row in rows if _value(row, PATIENT) == PatientID]  # it may match more loosely than we asked
+        if not mine and (len(rows) >= PAGE or not all(_value(row, PATIENT) for row in rows)):
+            raise Retry("sink.strange", f"{self.name} does not say whose the studies are that it found", charge=False)
+        for row in mine:
+            count = _value(row, INSTANCES)
+            yield Found(_value(row, STUDY), int(count) if COUNT.fullmatch(count) else 0)
 
     def _delete(self, uid: str) -> None:
         if not uid or set(uid) - set("0123456789."):
@@ -90,7 +97,7 @@ class Unstow:
 def _rows(answer: Answer, name: str) -> list[object]:
     try:
         rows = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         rows = None
     if not isinstance(rows, list):
         raise Retry("sink.strange", f"{name} answers no list in JSON", charge=False)

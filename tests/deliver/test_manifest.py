@@ -14,7 +14,7 @@ from pydicom import dcmread
 
 from gateway.deliver.directory import DirectorySink
 from gateway.deliver.layout import Layout
-from gateway.deliver.manifest import INSTANCE, SERIES, Delivered, Manifests, pixels_digest
+from gateway.deliver.manifest import INSTANCE, SERIES, Delivered, Manifests, _shown, pixels_digest
 from gateway.deliver.parquet import as_parquet
 from gateway.settings import DirectorySink as Settings
 from tests.deliver.clean import LAYOUT, clean_file
@@ -190,3 +190,10 @@ def test_no_folder_is_made_where_no_archive_is(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         none.add([delivered(clean_file(tmp_path / "outbox"))], day=TODAY)
     assert none.bring_up() == 0 and not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("number", ["--5", "+-5", "9" * 20, "٥"])
+def test_what_is_no_whole_number_is_left_out(number: str) -> None:
+    """What a sender wrote into InstanceNumber must not keep a series from its manifest."""
+    assert _shown("InstanceNumber", number) == ""
+    assert as_parquet(("InstanceNumber",), [{"InstanceNumber": _shown("InstanceNumber", "-5")}])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from gateway.deliver import header
 from gateway.deliver.directory import DirectorySink
 from gateway.deliver.remove import Removes
 from gateway.errors import Retry
@@ -93,3 +95,42 @@ def test_an_archive_that_is_not_there_is_asked_again_later(tmp_path: Path) -> No
     sink = DirectorySink(Settings(path=tmp_path / "gone"))
     with pytest.raises(Retry, match=r"sink\.unwritable"):
         sink.remove(THEIRS)
+
+
+def test_what_cannot_be_read_is_not_taken_for_somebody_else_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file or folder that a data manager has locked: the others go, and the archive is asked again."""
+    sink = filled(tmp_path, "{Modality}/{PatientID}/{SOPInstanceUID}.dcm")
+    locked = tmp_path / "archive" / "CT" / THEIRS / "2.25.10001.dcm"
+    read = header.read
+
+    def refused(file: Path, keywords: Sequence[str]) -> dict[str, str]:
+        if file == locked:
+            raise Retry("outbox.unreadable", "")
+        return read(file, keywords)
+
+    monkeypatch.setattr(header, "read", refused)
+    with pytest.raises(Retry, match=r"sink\.unreadable"):
+        sink.remove(THEIRS)
+    monkeypatch.undo()
+    assert [p.name for p in locked.parent.iterdir()] == [locked.name]
+    assert sink.remove(THEIRS) == 1
+
+
+def test_a_folder_that_may_not_be_read_is_not_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system's own lost+found, which only root may read, holds nothing of ours."""
+    sink = filled(tmp_path, "{Modality}/{PatientID}/{SOPInstanceUID}.dcm")
+    for name in ("MR", "lost+found"):
+        (tmp_path / "archive" / name).mkdir()
+    listed = os.listdir
+
+    def locked(folder: str | Path) -> list[str]:
+        if Path(folder).name in ("MR", "lost+found"):
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(os, "listdir", locked)
+    with pytest.raises(Retry, match=r"sink\.unreadable"):
+        sink.remove(THEIRS)
+    assert len(files(tmp_path)) == 2
+    (tmp_path / "archive" / "MR").rmdir()
+    assert sink.remove(THEIRS) == 0

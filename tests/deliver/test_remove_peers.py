@@ -8,10 +8,13 @@ from pathlib import Path
 
 import obstore
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from gateway import settings
 from gateway.deliver.remove import Removes
-from gateway.deliver.s3 import OWN, S3Sink
+from gateway.deliver.s3 import HEAD, OWN, S3Sink
 from gateway.deliver.storescu import StoreSink
 from gateway.deliver.stowrs import StowSink
 from gateway.errors import Refused, Retry
@@ -94,3 +97,22 @@ def test_s3(tmp_path: Path, layout: str) -> None:
         made[3].read_bytes(), made[4].read_bytes(),
     }  # fmt: skip
     assert sink.remove(THEIRS) == 0
+
+
+def test_s3_where_much_stands_before_the_patient(tmp_path: Path) -> None:
+    """References to a thousand images of a study come before the patient ID: more than the first piece that is read."""
+    peer, bucket = s3_server(), f"research-{secrets.token_hex(8)}"
+    peer.make(bucket)
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[default]\naws_access_key_id = SYN-KEY\naws_secret_access_key = SYN-SECRET\n")
+    credentials.chmod(0o600)
+    sink = S3Sink(settings.S3Sink(url=f"s3://{bucket}/chest", endpoint=peer.url, credentials_file=credentials))
+    file = clean_file(tmp_path / "outbox", PatientID=THEIRS)
+    ds = dcmread(file)
+    image = Dataset()
+    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = ds.SOPClassUID, UID("2.25." + "1" * 39)
+    ds.ReferencedImageSequence = [image] * 1000
+    ds.save_as(file)
+    assert file.stat().st_size > HEAD
+    sink.put(file)
+    assert sink.remove(THEIRS) == 1 and names(peer.store(bucket)) == []

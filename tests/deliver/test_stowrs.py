@@ -257,3 +257,28 @@ def test_an_envelope_is_what_its_length_says(tmp_path: Path, size: int) -> None:
 @given(st.binary(max_size=400))
 def test_any_head_is_read(head: bytes) -> None:
     assert 0 <= data_set_start(head) <= 1 << 16
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Said(404),  # a proxy that knows nothing of the archive: not the same as a patient who is not there
+        Said(200, b"[" * 100_000),
+        Said(200, json.dumps([{"0020000D": {"vr": "UI", "Value": ["1.2"]}}]).encode()),
+        Said(200, json.dumps([{"00100020": {"vr": "LO", "Value": [f"X{n}"]}} for n in range(100)]).encode()),
+    ],
+)
+def test_a_patient_is_out_only_when_the_archive_says_so(site: Site, archive: Archive, said: Said) -> None:
+    archive.to_ask = said
+    with pytest.raises(Retry, match=r"^sink\.strange"):
+        sink_to(site).remove("CHEST-ABC")
+
+
+def test_no_answer_is_too_odd(site: Site, archive: Archive, tmp_path: Path) -> None:
+    file = clean_file(tmp_path)
+    archive.to_ask = Said(200, b"[" * 100_000)
+    assert trouble(sink_to(site), file).reason == "sink.strange"
+    archive.to_ask, archive.to_post = None, Said(200, b"[" * 100_000)
+    assert trouble(sink_to(site), file).reason == "sink.strange"
+    archive.to_post = Said(409, answer(failed={UID: "9" * 5000}), JSON)  # type: ignore[dict-item]
+    assert trouble(sink_to(site), file).reason == "deliver.failed"
