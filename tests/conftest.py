@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -20,3 +21,10 @@ def _fresh_log() -> Iterator[None]:
     """A test that configured the log (every command does) must not decide what the next one can see of it."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _what_was_left_open() -> Iterator[None]:
+    """A socket or file that a module left open in a cycle is told in that module, not in whichever runs when it is found."""
+    yield
+    gc.collect()

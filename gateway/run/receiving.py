@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.cstore.admission import within
@@ -12,6 +14,7 @@ from gateway.cstore.page import Page
 from gateway.cstore.push import Push, PushProject
 from gateway.cstore.settling import SettleStep
 from gateway.cstore.space import Bounds, Room
+from gateway.dicom.server import StorageServer
 from gateway.rules import SelectionRule
 from gateway.run.receivers import processes
 from gateway.settings import Pacs, Project, Receiver, Settings
@@ -20,6 +23,22 @@ from gateway.state.store import Store
 
 SETTLE_EVERY: Final = "2s"
 """How often is looked whether something pushed has become quiet."""
+
+
+@dataclass(frozen=True)
+class Reception:
+    """What a receive process runs. What it keeps goes through a journal as long as it serves."""
+
+    server: StorageServer
+    outbox: Outbox
+
+    def serve(self, stop: threading.Event) -> None:
+        """Until `stop` is set and every association has ended."""
+        self.outbox.open_journal()
+        try:
+            self.server.serve(stop)
+        finally:
+            self.outbox.close()
 
 
 def make_room(settings: Settings, outbox: Outbox, page: Page) -> Room:

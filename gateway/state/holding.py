@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gateway.keys import keyed_hash, short_key
 from gateway.model import Buffer, LedgerLine, Outcome
-from gateway.state.outbox import TRIES, Outbox, digest
+from gateway.state.outbox import TRIES, Outbox
+from gateway.state.writing import digest
 
 RELEASED = "held.released"
 DISCARDED = "held.discarded"

@@ -1,7 +1,8 @@
 """The outbox: clean files that wait for delivery, and the ledger of what arrived.
 
-`root/<series key>/<pseudonymous SOPInstanceUID>.dcm` and `root/<series key>/ledger`. A file appears by rename after fsync, so
-a visible file is whole; a second arrival of the same instance finds it and changes nothing. Nothing in here identifies anyone.
+`root/<series key>/<pseudonymous SOPInstanceUID>.dcm` and `root/<series key>/ledger`. A file appears by rename after fsync, or after
+it was entered into the journal of a receive process, so a visible file is whole; a second arrival of the same instance finds it and
+changes nothing. Nothing in here identifies anyone.
 
 Held files (header clean, pixels not proven clean) are in a second one, `Outbox.held`, for its owner alone. What is held has
 arrived, so its line is in the ledger here; the ledger there has one line for each that the screening leaves to a person.
@@ -10,7 +11,6 @@ arrived, so its line is in the ledger here; the ledger there has one line for ea
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -24,8 +24,12 @@ from typing import TypeVar
 
 from gateway.errors import Refused
 from gateway.model import Buffer, LedgerLine, Outcome
-from gateway.state.writing import write_synced
+from gateway.state.journal import QUIET, SEGMENT, Journal
+from gateway.state.recovery import Journals, recover
+from gateway.state.segment import Record
+from gateway.state.writing import sync_folder, write_synced
 
+JOURNAL = ".journal"
 LEDGER = "ledger"
 SUFFIX = ".dcm"
 PART = ".part"
@@ -56,32 +60,69 @@ class Outbox:
         self._rooted: dict[str, int] = {}  # folders whose own entry is on stable storage, by inode
         self._root_changed = 0  # when, as of the last sync of the root: an inode's number is used again
         self.held = held
+        self._journal: Journal | None = None
+        self._journals = Journals(root / JOURNAL)
         root.mkdir(mode=modes[0], parents=True, exist_ok=True)
 
-    def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored:
-        """Writes, syncs, renames, syncs the folder; only then returns. The same instance again changes nothing.
+    def open_journal(self, *, size: int = SEGMENT, quiet: float = QUIET) -> None:
+        """For a process that receives: what it keeps is entered into a journal and synced later. Ends with `close`."""
+        self._journal = Journal(self._root / JOURNAL, self._restore, size=size, quiet=quiet)
 
-        What is there was synced before it got its name. The name may be new, another process's, or its sync have failed.
+    def close(self) -> None:
+        """Nothing is kept any more; what was is on stable storage by itself."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored:
+        """Writes, syncs, renames, syncs the folder, or enters it into the journal and renames; only then returns.
+
+        The same instance again changes nothing. What is there may be in another process's journal only, or its sync have failed.
         """
         target = self.path(series, f"{_checked(SOPInstanceUID)}{SUFFIX}")
         with contextlib.suppress(FileNotFoundError), target.open("rb", buffering=0) as there:
+            os.fsync(there.fileno())
             self._sync(str(target.parent))
             return Stored(target, os.fstat(there.fileno()).st_size, file_digest(there, "sha256").hexdigest(), new=False)
         size, sha256 = self._in_folder(target.parent, lambda: self._appear(target, parts))
         return Stored(target, size, sha256, new=True)
 
-    def _appear(self, target: Path, parts: Sequence[Buffer]) -> tuple[int, str]:
-        folder = str(target.parent)
+    def _appear(self, target: Path, parts: Sequence[Buffer], *, journal: bool = True) -> tuple[int, str]:
+        folder, entry = str(target.parent), None
         part = f"{folder}/.{secrets.token_hex(8)}{PART}"
+
+        def enter(sha256: bytes) -> bool:
+            nonlocal entry
+            if journal and self._journal is not None:
+                entry = self._journal.enter(target.parent.name, target.name, parts, sha256)
+            return entry is not None
+
         try:
-            written = write_synced(part, parts, self._modes[1])
+            written = write_synced(part, parts, self._modes[1], otherwise=enter)
             os.rename(part, target)
         except OSError:
             with contextlib.suppress(OSError):
                 os.unlink(part)
             raise
-        self._sync(folder)
+        finally:
+            if entry is not None:
+                entry.named()
+        if entry is None:
+            self._sync(folder)
         return written
+
+    def _restore(self, record: Record, content: Callable[[], bytes | None], doubtful: bool) -> bool:
+        """What the journal tells of is there, and on stable storage."""
+        target = self.path(record.series, record.name)
+        if not doubtful:
+            with contextlib.suppress(FileNotFoundError), target.open("rb", buffering=0) as there:
+                if file_digest(there, "sha256").digest() == record.sha256:
+                    return False
+        raw = content()
+        if raw is None:
+            return False
+        self._in_folder(target.parent, lambda: self._appear(target, [raw], journal=False))
+        return True
 
     def _sync(self, folder: str) -> None:
         """The folder's entries, and its own in the root: somebody else may have made it just now and not got so far."""
@@ -153,6 +194,7 @@ class Outbox:
     def drop(self, series: str, name: str) -> None:
         """Removes one file, for good; it may be gone already."""
         path = self.path(series, name)
+        self._journals.void(series, frozenset({name}), wipe=True)
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
             sync_folder(path.parent)
@@ -165,6 +207,7 @@ class Outbox:
         """
         folder = self._folder(series)
         ledger = () if self.held is not None and self.held.files(series) else (folder / LEDGER,)
+        self._journals.void(series, frozenset(path.name for path in files))
         for path in (*files, *ledger):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty, or gone already
@@ -176,17 +219,22 @@ class Outbox:
 
         It is retrieved anew when asked again.
         """
+        self._journals.void(series, wipe=True)
         shutil.rmtree(self._folder(series), ignore_errors=True)
         if self.held is not None:
             self.held.clear(series)
 
     def series(self) -> list[str]:
         """Keys of the series that have a folder, here or in the held one."""
-        here = {p.name for p in self._root.iterdir() if p.is_dir()}
+        here = {p.name for p in self._root.iterdir() if p.is_dir() and p.name != JOURNAL}
         return sorted(here if self.held is None else here.union(self.held.series()))
 
     def sweep(self) -> int:
-        """Removes what a crash left half-written; only at start, before anything is received. Returns how many."""
+        """Only at start, before anything is received: removes what a crash left half-written, brings back what a power cut took.
+
+        Returns how many were removed. Raises OSError when what is in the journal cannot be brought back.
+        """
+        recover(self._root / JOURNAL, self._restore)
         parts = [p for suffix in (PART, TRIES) for p in self._root.glob(f"*/.*{suffix}")]
         for path in parts:
             path.unlink(missing_ok=True)
@@ -226,24 +274,6 @@ class Outbox:
 
     def _make(self, folder: Path) -> None:
         folder.mkdir(mode=self._modes[0], exist_ok=True)  # its entry is synced by `_sync`, before anybody is told
-
-
-def sync_folder(folder: Path | str) -> int:
-    """fsync of a directory: a rename in it is durable afterwards. Returns its inode."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-        return os.fstat(fd).st_ino
-    finally:
-        os.close(fd)
-
-
-def digest(parts: Sequence[Buffer]) -> str:
-    """SHA-256 in hex digits."""
-    h = hashlib.sha256()
-    for part in parts:
-        h.update(part)
-    return h.hexdigest()
 
 
 def _checked(name: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from gateway.model import Buffer
 
@@ -13,8 +14,13 @@ IOV = 512  # buffers a writev takes here; the kernel's limit is 1024
 CHUNK = 1 << 22  # bytes that are written at once; of a mapped source no more stay in memory
 
 
-def write_synced(path: str, parts: Sequence[Buffer], mode: int) -> tuple[int, str]:
-    """Size and SHA-256 of what is on stable storage then. The disk is at work while the digest is made."""
+def write_synced(
+    path: str, parts: Sequence[Buffer], mode: int, *, otherwise: Callable[[bytes], bool] = lambda _: False
+) -> tuple[int, str]:
+    """Size and SHA-256 of what is on stable storage then. The disk is at work while the digest is made.
+
+    `otherwise`: of the digest, whether what was written is safe already in another way, and is not to be synced.
+    """
     size, sha256 = 0, hashlib.sha256()
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
@@ -26,7 +32,8 @@ def write_synced(path: str, parts: Sequence[Buffer], mode: int) -> tuple[int, st
             for piece in pieces:
                 sha256.update(piece)
                 _forget(piece)
-        os.fsync(fd)
+        if not otherwise(sha256.digest()):
+            os.fsync(fd)
     finally:
         os.close(fd)
     return size, sha256.hexdigest()
@@ -70,3 +77,21 @@ def _forget(piece: Buffer) -> None:
     """The pages of a mapped file that was written from: they would count as our memory."""
     if isinstance(piece, memoryview) and isinstance(piece.obj, mmap.mmap):
         piece.obj.madvise(mmap.MADV_DONTNEED)
+
+
+def sync_folder(folder: Path | str) -> int:
+    """fsync of a directory: a rename in it is durable afterwards. Returns its inode."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+        return os.fstat(fd).st_ino
+    finally:
+        os.close(fd)
+
+
+def digest(parts: Sequence[Buffer]) -> str:
+    """SHA-256 in hex digits."""
+    h = hashlib.sha256()
+    for part in parts:
+        h.update(part)
+    return h.hexdigest()

@@ -23,6 +23,7 @@ from gateway.deidentify.meta import file_meta
 from gateway.dicom.quiet import silence
 from gateway.dicom.server import OUT_OF_RESOURCES, Incoming, StorageServer
 from gateway.ops import log
+from gateway.run.receiving import Reception
 from gateway.settings import Deidentify
 from gateway.state.db import Database
 from gateway.state.outbox import Outbox
@@ -53,7 +54,7 @@ def serve(listener: socket.socket, folder: Path, plain: Path | None, stop: threa
     )  # fmt: skip
     sys.stdout.buffer.write(READY)
     sys.stdout.flush()
-    server.serve(stop)
+    Reception(server, outbox).serve(stop)
 
 
 def whole(folder: Path, outbox: Outbox, count: Uncounted) -> Callable[[Incoming], int]:

@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.state.outbox import Outbox, digest
+from gateway.state.outbox import Outbox
+from gateway.state.writing import digest
 from tests.bench.memory import Senders, data_set, emptied, resident
 from tests.bench.receive import corpus
 from tests.bench.targets import Target, ours

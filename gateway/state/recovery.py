@@ -1,0 +1,117 @@
+"""Of all journals of an outbox: what is removed on purpose is never brought back, and what a power cut took is (ADR 19).
+
+Whoever removes a file from the outbox says so here first (`Journals.void`); `recover` runs before anything is received.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from gateway.state.segment import BLOCK, NEW, SUFFIX, Record, Segment
+
+LOCK: Final = "lock"
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def sync_file_system(fd: int) -> None:
+    """syncfs(2): all written so far is on stable storage. Raises OSError, also for what failed since `fd` was opened."""
+    if _libc.syncfs(fd):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """No other process begins or voids meanwhile."""
+    fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+Restore = Callable[[Record, Callable[[], bytes | None], bool], bool]
+"""Of one record, what reads its file, and whether the one there is doubtful: makes it durable where it is not. True: it was not."""
+
+
+@dataclass
+class _Seen:
+    """How far a segment has been walked by who removes."""
+
+    segment: Segment
+    generation: int = 0
+    at: int = BLOCK
+    records: dict[str, list[Record]] = field(default_factory=dict)
+
+
+class Journals:
+    """All journals of an outbox, for who removes files from it. Thread-safe."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: dict[Path, _Seen] = {}
+        self._lock = threading.Lock()
+
+    def void(self, series: str, names: frozenset[str] | None = None, *, wipe: bool = False) -> None:
+        """Those files of the series (None: all) are not brought back, durably. `wipe`: nor do their bytes stay. Raises OSError."""
+        if not self._folder.exists():
+            return
+        with self._lock, alone(self._folder):
+            for seen in self._all():
+                self._walk(seen)
+                found = [r for r in seen.records.get(series, ()) if names is None or r.name in names]
+                for record in found:
+                    seen.segment.void(record, seen.generation, wipe=wipe)
+                if found:
+                    seen.segment.flush()
+
+    def _all(self) -> list[_Seen]:
+        there = {path: path.stat().st_ino for path in self._folder.glob(f"*{SUFFIX}")}
+        for path, seen in list(self._seen.items()):
+            if there.get(path) != seen.segment.inode:
+                self._seen.pop(path).segment.close()
+        for path in there.keys() - self._seen.keys():
+            self._seen[path] = _Seen(Segment(path))
+        return list(self._seen.values())
+
+    @staticmethod
+    def _walk(seen: _Seen) -> None:
+        generation = seen.segment.generation()
+        if generation != seen.generation:
+            seen.generation, seen.at, seen.records = generation, BLOCK, {}
+        for record in seen.segment.records(generation, seen.at):
+            seen.records.setdefault(record.series, []).append(record)
+            seen.at = record.end
+
+
+def recover(folder: Path, restore: Restore) -> int:
+    """Brings back what a power cut took: how many. Only while nobody receives. Raises OSError, and forgets nothing then."""
+    if not folder.exists():
+        return 0
+    restored = 0
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    for path in paths:
+        with contextlib.closing(Segment(path)) as segment:
+            restored += restored_from(segment, restore)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync_file_system(fd)
+    finally:
+        os.close(fd)
+    for path in [*paths, *folder.glob(f"*{NEW}")]:
+        path.unlink()
+    return restored
+
+
+def restored_from(segment: Segment, restore: Restore, *, doubtful: bool = False) -> int:
+    records = [r for r in segment.records(segment.generation()) if r.live]
+    return sum(restore(r, partial(segment.content, r), doubtful) for r in records)
