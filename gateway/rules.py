@@ -13,6 +13,8 @@ from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
 from gateway.model import Verdict
 
+CANNOT_TELL = (rule_engine.errors.EngineError, TypeError, AttributeError, ArithmeticError, LookupError, ValueError)
+"""rule-engine's own, and what it lets through on null operands (`SeriesDescription.as_lower`) and on text that is no number."""
 NUMERIC = frozenset({"DS", "IS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"})
 
 
@@ -37,7 +39,7 @@ class SelectionRule:
         """`attributes`: DICOM keyword -> str, float, list of str, or None."""
         try:
             kept = self._rule.matches(attributes)
-        except (rule_engine.errors.EngineError, TypeError):  # TypeError: rule-engine's own, on null operands
+        except CANNOT_TELL:
             return Verdict(False, f"select.{self.level}.error")
         return Verdict(True) if kept else Verdict(False, f"select.{self.level}")
 

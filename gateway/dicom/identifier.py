@@ -15,8 +15,15 @@ from pydicom.charset import python_encoding
 from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 
 UTF8: Final = "ISO_IR 192"
+LARGEST: Final = 2**31 - 1
+"""What an IS may be at most (PS3.5 6.2); the state has no room for more."""
+UNREADABLE: Final = (
+    ValueError, TypeError, LookupError, AttributeError, OSError, EOFError, RuntimeError, struct.error, BytesLengthException,
+)  # fmt: skip
+"""What pydicom raises on converting what is no data set; RuntimeError: an unknown VR, and items in items without end."""
 _TEXT_NUMBERS: Final = frozenset({"DS", "IS"})
 _BINARY_NUMBERS: Final = {
     "US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "US or SS": "H",
@@ -77,7 +84,7 @@ def nested(row: Dataset, sequence: str, keyword: str) -> str:
     try:
         items = row.get(sequence)
         return text(items[0], keyword) if items else ""
-    except (ValueError, TypeError, EOFError, NotImplementedError, struct.error):
+    except UNREADABLE:
         return ""
 
 
@@ -108,9 +115,9 @@ def value(row: Dataset, keyword: str) -> object:
 
 
 def integer(row: Dataset, keyword: str) -> int | None:
-    """A whole number of zero or more, else None."""
+    """A whole number from zero to LARGEST, else None."""
     found = value(row, keyword)
-    return int(found) if isinstance(found, float) and found >= 0 and found == int(found) else None
+    return int(found) if isinstance(found, float) and 0 <= found <= LARGEST and found == int(found) else None
 
 
 def uid_list(found: object) -> tuple[str, ...]:
@@ -123,7 +130,8 @@ def uid_list(found: object) -> tuple[str, ...]:
 def _raw(row: Dataset, keyword: str) -> object:
     """The bytes as received, as long as nobody made pydicom convert them."""
     tag = tag_for_keyword(keyword)
-    element = row.get_item(tag) if tag is not None and tag in row else None
+    # deferred: else an empty element is converted, and one of an unknown VR raises
+    element = row.get_item(tag, keep_deferred=True) if tag is not None and tag in row else None
     return None if element is None else element.value
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 
-from gateway.dicom.identifier import uid_list
+from gateway.dicom.identifier import text, uid_list
 from gateway.errors import Refused, Retry
 
 ONE_UID: Final = re.compile(r"[^\s*?\\\x00-\x1f\x7f]{1,128}")
@@ -112,12 +112,12 @@ def final_answer(status: Dataset, detail: Dataset | None) -> MoveAnswer:
         value = status.get(f"NumberOf{of}Suboperations")
         return value if isinstance(value, int) else None
 
-    listed = detail.get("FailedSOPInstanceUIDList") if detail else None
+    listed = text(detail, "FailedSOPInstanceUIDList").split("\\") if detail else []
     return MoveAnswer(
         status_code(status),
         number("Completed"),
         number("Failed"),
         number("Warning"),
         number("Remaining"),
-        uid_list(listed),
+        uid_list([uid for uid in listed if uid]),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.cfind.select import CompiledSelect, Found, plan
 from gateway.model import FoundSeries, FoundStudy
 from gateway.rules import SelectionRule
@@ -44,6 +46,20 @@ def test_every_exclusion_keeps_its_reason() -> None:
         "1.2.1": "", "1.2.2": "select.series", "1.2.3": "select.series", "1.2.4": "select.series.error",
         "1.3.1": "select.study",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "attributes"),
+    [
+        ("SeriesDescription.as_lower == 'chest'", {}),
+        ("SeriesDescription.length > 3", {"SeriesDescription": None}),
+        ("SeriesDescription.to_flt > 3", {"SeriesDescription": "none"}),
+        ("PatientAge[9] == 'Y'", {"PatientAge": "044Y"}),
+        ("SliceThickness / NumberOfSeriesRelatedInstances > 1", {"SliceThickness": 1.0, "NumberOfSeriesRelatedInstances": 0.0}),
+    ],
+)  # fmt: skip
+def test_a_rule_that_cannot_be_evaluated_says_so_and_ends_nothing(rule: str, attributes: dict[str, object]) -> None:
+    assert SelectionRule("series", rule).verdict(attributes).reason == "select.series.error"
 
 
 def test_a_series_rule_may_look_at_its_study() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from io import BytesIO
 
@@ -9,7 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode, encode
 
-from gateway.dicom.identifier import askable, identifier, integer, text, uid_list, value
+from gateway.dicom.identifier import askable, identifier, integer, nested, text, uid_list, value
 from gateway.dicom.quiet import silence
 
 
@@ -91,12 +92,39 @@ def test_illegal_values_are_none_and_harm_nothing_else() -> None:
         assert value(row, "NoSuchKeyword") is None
 
 
+def explicit(group: int, number: int, vr: bytes, raw: bytes) -> bytes:
+    """An element in Explicit VR Little Endian; of a sequence with its long length."""
+    length = struct.pack("<HI", 0, len(raw)) if vr == b"SQ" else struct.pack("<H", len(raw))
+    return struct.pack("<HH", group, number) + vr + length + raw
+
+
+@pytest.mark.catalogue("F12")
+@pytest.mark.parametrize("vr", [b"ZZ", b"\0\0"])
+def test_an_empty_element_of_an_unknown_vr_is_empty(vr: bytes) -> None:
+    row = decode(BytesIO(explicit(8, 0x50, b"SH", b"A1") + explicit(0x20, 0xD, vr, b"")), False, True)
+    assert (text(row, "StudyInstanceUID"), value(row, "StudyInstanceUID")) == ("", None)
+    assert text(row, "AccessionNumber") == "A1"
+
+
+@pytest.mark.catalogue("F12")
+@pytest.mark.parametrize(
+    ("vr", "raw"),
+    [(b"SQ", b"\1\2\3\4\5\6\7\10\11"), (b"SQ", b"\xfe\xff\0\xe0\x40\0\0\0"), (b"FD", b"\1\2\3"), (b"ZZ", b"")],
+)
+def test_a_sequence_that_is_none_says_nothing(vr: bytes, raw: bytes) -> None:
+    row = decode(BytesIO(explicit(8, 0x51, vr, raw)), False, True)
+    assert nested(row, "IssuerOfAccessionNumberSequence", "LocalNamespaceEntityID") == ""
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
         (b"12", 12),
         (b" 12 ", 12),
         (b"0", 0),
+        (b"2147483647", 2147483647),
+        (b"2147483648", None),
+        (b"99999999999999999999", None),
         (b"-1", None),
         (b"1.5", None),
         (b"nan ", None),

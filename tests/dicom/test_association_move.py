@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from io import BytesIO
 
 import pytest
 from pydicom.dataset import Dataset
+from pynetdicom.dsutils import decode
 
 from gateway.dicom.association import Scu
 from gateway.dicom.identifier import identifier
-from gateway.dicom.moving import MoveWatch
+from gateway.dicom.moving import MoveWatch, final_answer
 from gateway.errors import Refused, Retry
 from tests.dicom.asking import AN, KEYS, QUESTION, QUICK, SERIES, STUDY, failing
 from tests.support import scripted_pacs as script
@@ -43,6 +46,17 @@ def test_m7_counters_are_reported_and_decide_nothing() -> None:
     assert (moved.status, moved.completed, moved.failed, moved.warning) == (0xB000, 3, 1, None)
     assert moved.failed_instances == ("1.2.9",), "M5: one UID is a list of one"
     assert "1.2.9" not in repr(moved)
+
+
+@pytest.mark.catalogue("M5")
+@pytest.mark.parametrize(
+    ("vr", "raw", "told"), [(b"UI", b"1.2.9\\1.2.10\0", ("1.2.9", "1.2.10")), (b"ZZ", b"1.2.9 ", ("1.2.9",)), (b"ZZ", b"", ())]
+)  # fmt: skip
+def test_m5_a_list_that_cannot_be_converted_does_not_end_the_move(vr: bytes, raw: bytes, told: tuple[str, ...]) -> None:
+    status = row()
+    status.Status = 0xB000
+    detail = decode(BytesIO(b"\x08\0\x58\0" + vr + struct.pack("<H", len(raw)) + raw), False, True)
+    assert final_answer(status, detail).failed_instances == told
 
 
 @pytest.mark.catalogue("M9")
