@@ -11,7 +11,8 @@ Fails how:  an item's failure (0xC0xx, too many rows, truncated) is charged to i
             `failed` after 8 attempts. A PACS that does not answer costs no item an attempt: the claims go back, and
             Retry(charge=False) makes the worker wait; a question that ends without an answer while others are
             answered is charged after all. A PACS that finds studies for an accession number that cannot exist does not
-            match by it and is asked nothing else (find.key-ignored).
+            match by it and is asked nothing else (find.key-ignored). A mistake of ours is charged to the request that brought it
+            to light (find.internal).
 Standard:   PS3.4 C.4.1, C.6.2 (Study Root, strict hierarchy STUDY -> SERIES -> IMAGE).
 
 An answer that is cut off is put together from narrower questions (`whole`), or is none: find.truncated.

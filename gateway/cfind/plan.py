@@ -23,6 +23,7 @@ BATCH: Final = 50
 BATCH_SECONDS: Final = 10.0  # a batch that takes longer is given back: stopping must not wait for it
 LEASE: Final = 900.0
 PEER_PAUSE: Final = 5.0  # seconds; the worker's own back-off comes on top while nothing else goes
+BUG: Final = "find.internal"  # of ours, which the request in hand brought to light: charged as any other failure
 SUSPECT_PAUSE: Final = 30.0  # the request in hand when a PACS fell silent comes after the others
 
 
@@ -106,15 +107,29 @@ class FindStep:
         self._clock = clock
         self._suspicion = Suspicion()
         self._refused: Retry | None = None  # the last refusal of a question in this batch
+        self._left: list[RequestClaim] = []  # claimed, and not settled yet
 
     def step(self) -> bool:
         """Claims and settles one batch. False: nothing is due. Raises Retry(charge=False) when nothing was answered."""
+        self._recover()
         claims = self._store.claim_requests(projects=list(self._projects), limit=BATCH, lease=LEASE, now=self._clock())
+        self._left = list(claims)
         try:
             return self._settle_all(claims)
+        except GatewayError:  # all are settled, or the database is away and the store frees them
+            self._left = []
+            raise
         finally:
             for finder in self._finders.values():  # no idle associations (A6): the next batch opens its own
                 finder.close()
+
+    def _recover(self) -> None:
+        """After a mistake of ours, which the worker has told: the others of that batch need not wait for their lease to end."""
+        left, self._left = self._left, []
+        for claim in left[:1]:
+            self._later(claim, Retry(BUG))
+        for claim in left[1:]:
+            self._release(claim, "find.postponed", after=0.0, charge=False)
 
     def _settle_all(self, claims: Sequence[RequestClaim]) -> bool:
         down: dict[str, Retry] = {}
@@ -125,6 +140,7 @@ class FindStep:
                 self._release(claim, "find.postponed", after=0.0, charge=False)
             else:
                 settled += self._settle(claim, down)
+            self._left = self._left[1:]
         trouble = next(iter(down.values()), self._refused)
         if trouble and not settled:
             raise trouble

@@ -118,6 +118,29 @@ def step(store: Requests, *finders: Answers, board: Board | None = None, clock: 
     )  # fmt: skip
 
 
+def test_a_mistake_of_ours_costs_one_request_and_stops_no_other(tmp_path: Path) -> None:
+    """Whatever it is, it comes with the same request each time, which is the oldest then and would be the first of every batch."""
+    database, clock = Database(tmp_path / "state.sqlite"), Clock()
+    store, views = Store(database, bytes(32), node="gw1"), Views(database, bytes(32))
+    numbers = ["OK1", "BAD", "OK2", "OK3"]
+    for number in numbers:
+        wanted = Wanted("p", AccessionNumber(number))
+        store.add_requests([wanted], (), project="p", cursor=None, now=clock.now)
+    finder = Answers({"BAD": ZeroDivisionError()}, otherwise=found())
+    project = FindProject("p", ("main",), CompiledSelect())
+    looks = FindStep(store=store, finders={"main": finder}, projects=[project], board=Board(), clock=clock)
+    for attempt in range(MAX_ATTEMPTS):
+        clock.now += 24 * 3600
+        with pytest.raises(ZeroDivisionError):
+            looks.step()
+        looks.step()
+        states = {number: views.by_accession(number)[0] for number in numbers}
+        assert {states[number].state for number in numbers if number != "BAD"} == {"planned"}
+        assert states["BAD"].attempts == attempt + 1 or attempt + 1 == MAX_ATTEMPTS
+    assert (states["BAD"].state, states["BAD"].reason) == ("failed", "find.internal")
+    database.close()
+
+
 def test_nothing_due() -> None:
     answers = Answers({})
     assert not step(Requests(), answers).step()
