@@ -1,12 +1,14 @@
 -- Rows beyond the first, made by the database itself for tests/bench/scale.py: alike in number and state, due later, and of no use
--- but to be in the way. first and last number requests, now is a time; the states are those of REQUESTS and SERIES there.
+-- but to be in the way: older, too, where they are over or only wait to be asked again. first and last number requests, now is a
+-- time; the states are those of REQUESTS and SERIES there.
 
 INSERT INTO request (id, key, project, accession_hash, modality, state, reason, attempts, empties, not_before, lease_until, created, updated)
 WITH RECURSIVE n(i) AS (SELECT CAST(:first AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < :last)
 SELECT i + 1, 'R-' || i, CASE i % 3 WHEN 0 THEN 'chest' WHEN 1 THEN 'knee' ELSE 'brain' END,
   'a' || i, 'CT',
   CASE WHEN i / 3 % 20 < 16 THEN 'done' WHEN i / 3 % 20 < 18 THEN 'empty' WHEN i / 3 % 20 = 18 THEN 'new' ELSE 'planned' END,
-  '', 0, 0, CAST(:now AS FLOAT) - i % 10, 0, CAST(:now AS FLOAT) - i % 10, CAST(:now AS FLOAT)
+  '', 0, 0, CAST(:now AS FLOAT) - i % 10, 0,
+  CAST(:now AS FLOAT) - CASE WHEN i / 3 % 20 < 18 THEN 9000 ELSE 0 END - i % 10, CAST(:now AS FLOAT) - 9000
 FROM n;
 
 INSERT INTO series (
