@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -18,6 +19,8 @@ USUAL: Final = tuple(f"1.2.840.10008.5.1.4.1.1.{n}" for n in (
     "66", "66.4", "11.1", "88.11", "88.22", "88.33", "88.59", "88.67", "104.1", "481.1", "481.2", "481.3", "481.5",
 ))  # fmt: skip
 """SOP classes of most of what a hospital has, for a PACS that does not list what it has."""
+A_CLASS: Final = re.compile(r"[0-9][0-9.]{0,63}", re.ASCII)
+"""What may be proposed: nothing else can be encoded (PS3.8 9.3.2.2)."""
 MOST: Final = 60
 """Classes of one series: there are one or two."""
 
@@ -41,5 +44,5 @@ def _classes(scu: Scu, keys: Mapping[str, str]) -> tuple[str, ...]:
         if not err.charge:
             raise
         rows = []
-    listed = dict.fromkeys(uid for uid in (text(row, "SOPClassUID") for row in rows) if uid)
+    listed = dict.fromkeys(uid for uid in (text(row, "SOPClassUID") for row in rows) if A_CLASS.fullmatch(uid))
     return tuple(listed)[:MOST] or USUAL

@@ -29,6 +29,7 @@ EXTEND_EVERY: Final = 30.0
 PEER_PAUSE: Final = 15.0
 LOOK: Final = 0.1  # seconds between looks at the ledger after the final response
 INCOMPLETE: Final = move_failure(SUCCESS).reason
+BUG: Final = "move.internal"  # of ours, which the series in hand brought to light: charged as any other failure
 NOT_LISTED: Final = "series.not-listed"  # deleted or merged since it was found (M16), or on its way to another archive
 
 
@@ -69,6 +70,7 @@ class MoveStep:
         self._settling = Settling(store, outbox, clock)
         self._patience = patience or Patience()
         self._suspicion = Suspicion()
+        self._in_hand: SeriesClaim | None = None
         self._transfer = Transfer(self._pacs, calling_ae, count, self._patience, self._ended, take)
 
     def step(self) -> bool:
@@ -76,6 +78,7 @@ class MoveStep:
 
         Raises Retry(charge=False). A series that the PACS refuses as such (F18) ends the batch only when it refuses all of them.
         """
+        self._recover()
         leave = self._gate.enter(self._clock())
         if leave is None:
             return False
@@ -88,11 +91,23 @@ class MoveStep:
                 self._board.up("pacs", self._pacs.name, now=self._clock())
             return done
         except Retry as err:
+            self._in_hand = None
             if not err.reason.startswith("state."):
                 self._gate.failed(err)
             raise
         finally:
             self._gate.leave()
+
+    def _recover(self) -> None:
+        """After a mistake of ours, which the worker has told."""
+        claim, self._in_hand = self._in_hand, None
+        if claim is None:
+            return
+        if claim.attempts + 1 >= MAX_ATTEMPTS:
+            self._settling.fail(claim, BUG)
+        else:
+            pause = back_off(claim.attempts, claim.rows[0].key)
+            self._settling.release(claim, BUG, after=pause, charge=True)
 
     def _probe(self, scu: Scu) -> None:
         """After failures: is it there again? One that has no C-ECHO answers by saying so."""
@@ -130,16 +145,19 @@ class MoveStep:
 
         Returns the refusal of one that may be at fault itself.
         """
+        refusal: Retry | None = None
+        self._in_hand = claim
         try:
             want = self._retrieve(scu, claim)
         except Retry as err:
             self._later(claim, err)
-            return err if err.reason in REFUSED_ONE else None
+            refusal = err if err.reason in REFUSED_ONE else None
         except GatewayError as err:  # Refused, Held: final for this series
             self._settling.fail(claim, err.reason)
         else:
             self._settling.settle(claim, want)
-        return None
+        self._in_hand = None
+        return refusal
 
     def _retrieve(self, scu: Scu, claim: SeriesClaim) -> Wanted:
         """Returns once every project's ledger is complete. Raises GatewayError when it is not."""

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from gateway.cmove.getscu import USUAL
+from gateway.cmove.getscu import USUAL, get
+from gateway.dicom.association import Scu
 from gateway.dicom.getting import COMPRESSED, PLAIN, ROOM, Storing
 from gateway.dicom.incoming import Incoming
+from gateway.dicom.moving import MoveWatch
 from gateway.errors import Retry
 from gateway.settings import Pacs
 from tests.cmove.rig import QUICK, STUDY, Rig, uids
@@ -56,6 +58,29 @@ class Taken:
     def __call__(self, incoming: Incoming) -> int:
         self.came.append((incoming.calling_ae, incoming.transfer_syntax))
         return self.rig.on_store(incoming)
+
+
+@pytest.mark.catalogue("M20")
+def test_m20_classes_that_cannot_be_proposed_are_left_out() -> None:
+    """One that is too long ends in ValueError, one that is no ASCII in the death of the thread that sends."""
+
+    def lists(reply: script.Reply) -> None:
+        for sop_class in (CT, "9" * 70, "1.2.\u4e2d", "1.2.3 4"):
+            reply.send(0xFF00, row(SOPInstanceUID=f"{SERIES}.1", SOPClassUID=sop_class))
+        reply.send(0x0000)
+
+    def connect(classes: tuple[str, ...]) -> Scu:
+        raise Retry("proposed", ",".join(classes))
+
+    with ScriptedPacs(find=lists) as pacs, Scu(pacs, "RESEARCH") as scu, pytest.raises(Retry) as told:
+        get(
+            scu,
+            {"StudyInstanceUID": STUDY, "SeriesInstanceUID": SERIES},
+            Dataset(),
+            MoveWatch(float, 1, 1, bool),
+            connect,
+        )
+    assert told.value.detail == CT
 
 
 @pytest.mark.real

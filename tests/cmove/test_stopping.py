@@ -1,4 +1,4 @@
-"""A move that is stopped, outlives its lease, or loses it."""
+"""A move that is stopped, outlives its lease, or loses it, or ends in a mistake of ours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 import pytest
 
 from gateway.cmove import retrieve
+from gateway.dicom.patience import MAX_ATTEMPTS
 from tests.cmove.rig import STUDY, Rig, uids
 from tests.support import scripted_pacs as script
 from tests.support.scripted_pacs import Script, ScriptedPacs, instance, row
@@ -70,3 +71,16 @@ def test_a_cancelled_series_stops_its_move(rig: Rig) -> None:
         assert rig.step(peer, response_timeout=4.0).step()
         assert time.monotonic() - start < 3.0
     assert rig.store.claim_series(pacs="main", projects=["p", "q"], lease=1.0, now=rig.now + 600.0) is None
+
+
+def test_a_mistake_of_ours_costs_the_series_an_attempt_and_ends(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.plan(SERIES)
+    monkeypatch.setattr(retrieve, "list_series", lambda *_, **__: 1 // 0)
+    with ScriptedPacs(find=LIST) as pacs:
+        step = rig.step(pacs)
+        for _ in range(MAX_ATTEMPTS):
+            with pytest.raises(ZeroDivisionError):
+                step.step()
+            assert not step.step(), "it waits"
+            rig.now += 24 * 3600.0
+    assert (rig.only().state, rig.only().reason) == ("failed", "move.internal")
