@@ -28,6 +28,7 @@ PIXEL_DATA: Final = b"\xe0\x7f\x10\x00"
 READ_SLOWLY: Final = DEFLATED | {EXPLICIT_BE}
 GLANCE, GLANCED = 8, 1 << 16  # parts, and bytes of each, that are searched
 HEAD: Final = 1 << 20  # bytes of a clean file in which the pseudonym is looked for
+NEVER: Final[frozenset[str]] = frozenset()
 REMEMBERED: Final = 1 << 12  # series of a process; as many of the outbox are never under way
 
 Whose: TypeAlias = tuple[bytes, bytes]
@@ -46,12 +47,16 @@ class Crosswalk(Protocol):
 
 @dataclass
 class WithoutWithdrawn:
-    """A project's cleaner that keeps nothing of who is withdrawn. Thread-safe. Raises Retry when the state is busy."""
+    """A project's cleaner that keeps nothing of who is withdrawn. Thread-safe. Raises Retry when the state is busy.
+
+    `formerly`: of patient ID and study, the pseudonyms under keys that the project had before: by them, too, one may be withdrawn.
+    """
 
     project: str
     cleaner: Cleaner
     crosswalk: Crosswalk
     clock: Callable[[], float]
+    formerly: Callable[[str, str], frozenset[str]] = lambda _patient, _study: NEVER
     _entered: OrderedDict[Whose, None] = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -73,7 +78,8 @@ class WithoutWithdrawn:
         ids = peek(dataset, transfer_syntax)
         patient = _raw(top_level(dataset, transfer_syntax, frozenset({PATIENT_ID})), PATIENT_ID)
         named = pseudonym.decode("latin-1"), patient.decode("latin-1")
-        return persons.Kept(self.project, *named, ids.StudyInstanceUID, ids.SeriesInstanceUID)
+        before = self.formerly(named[1], ids.StudyInstanceUID)
+        return persons.Kept(self.project, *named, ids.StudyInstanceUID, ids.SeriesInstanceUID, before)
 
     def _knows(self, whose: Whose) -> bool:
         with self._lock:

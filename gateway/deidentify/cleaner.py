@@ -220,12 +220,12 @@ def make_cleaner(  # noqa: PLR0913  what makes a project's cleaner
     project: str,
     deidentify: Deidentify,
     instance_rule: SelectionRule | None,
-    key: bytes,
+    key: bytes | keys.Keys,
     crosswalk: Mapping[bytes, bytes] | None = None,
     aliases: Mapping[str, str] = NO_ALIASES,
 ) -> Cleaner:
-    """`key`: the master key; the project's own is derived from it. `crosswalk`, `aliases`: as read. Raises BadProfile."""
-    own_key = keys.derive(key, "pseudonym", project)
+    """`key`: the master key, the project's own is derived from it; or all keys. `crosswalk`, `aliases`: read. Raises BadProfile."""
+    own_key = keys.keys_from(key).project(project)
     pseudonyms = Pseudonyms(own_key, deidentify.patient_id, crosswalk, as_encoded(aliases))
     return Cleaner(compile_profile(deidentify), instance_rule, pseudonyms)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.errors import Fatal
-from gateway.keys import derive, keyed_hash
+from gateway.keys import Keys, keyed_hash, keys_from
 
 MODE: Final = 0o640
 TAIL: Final = 1 << 16  # bytes; no line is as long
@@ -51,10 +51,10 @@ class Fault:
 
 
 class Trail:
-    """`key`: the 32-byte master key. Several processes append to the same file: each line under a lock."""
+    """`key`: the 32-byte master key, or all keys there are. Several processes append to the same file: each line under a lock."""
 
-    def __init__(self, path: Path, key: bytes) -> None:
-        self.path, self._key = path, derive(key, "audit")
+    def __init__(self, path: Path, key: bytes | Keys) -> None:
+        self.path, self._key = path, keys_from(key).audit
 
     def append(self, event: str, *, at: float, after: Head = NONE, **facts: str | int) -> Head:
         """Returns when the line is on stable storage. Raises Fatal("audit.unwritable"), ValueError for what no line may say.

@@ -23,7 +23,7 @@ from gateway.ops.audit import Head, Trail
 from gateway.run import wiring
 from gateway.run.crosswalk import Names, make_names
 from gateway.run.wiring import State
-from gateway.settings import Settings, read_key
+from gateway.settings import Settings
 from gateway.state.broker import Broker
 from gateway.state.persons import Known
 from gateway.state.withdrawn import Order, Pending, Withdrawal
@@ -164,13 +164,12 @@ class Desk:
 
 def make_desk(settings: Settings, state: State) -> Desk:
     """Raises BadConfiguration for a crosswalk's file."""
-    key = read_key(settings)
     return Desk(
         settings.node,
         state,
-        Broker(state.database, key),
-        Trail(settings.state_dir / TRAIL, key),
-        {p.name: make_names(p, key) for p in settings.project},
+        Broker(state.database, state.keys),
+        Trail(settings.state_dir / TRAIL, state.keys),
+        {p.name: make_names(p, state.keys) for p in settings.project},
         {p.name: wiring.make_sinks(settings, p.name) for p in settings.project},
     )
 

@@ -13,7 +13,7 @@ from gateway.deidentify.aliases import as_encoded, read_aliases
 from gateway.deidentify.crosswalk import read_crosswalk
 from gateway.deidentify.pseudonym import Pseudonyms
 from gateway.errors import BadConfiguration, Mistake
-from gateway.keys import derive
+from gateway.keys import Keys
 from gateway.settings import Deidentify, Project, Settings
 
 MAX_SIZE = 256 * 1024 * 1024
@@ -55,12 +55,19 @@ class Names:
     pseudonyms: Pseudonyms = field(repr=False)
     crosswalk: Mapping[bytes, bytes] = field(repr=False)
     template: str = "{pseudonym}"
+    former: tuple[Pseudonyms, ...] = field(default=(), repr=False)  # under keys that the project had before
 
     def of(self, patient: str) -> frozenset[str]:
-        """In whichever encoding the ID stands in a data set; none for an empty ID."""
+        """In whichever encoding the ID stands in a data set, under every key that the project ever had; none for an empty ID."""
         text = patient.strip(" \0")
         forms = {text.encode(code) for code in ("utf-8", "latin-1") if text and _fits(text, code)}
-        return frozenset(self.pseudonyms.patient_id(form, b"").decode("ascii", "replace") for form in forms)
+        every = (self.pseudonyms, *self.former)
+        return frozenset(made.patient_id(form, b"").decode("ascii", "replace") for form in forms for made in every)
+
+    def formerly(self, patient: str, study: str) -> frozenset[str]:
+        """Which a data set's patient got under keys that the project had before. Its ID as Latin-1 of its bytes, and its study."""
+        told = patient.encode("latin-1"), study.encode("latin-1", "replace")
+        return frozenset(made.patient_id(*told).decode("ascii", "replace") for made in self.former)
 
     def is_one(self, text: str) -> bool:
         """Whether it may be a pseudonym of this project: in the crosswalk's file, or made by the template."""
@@ -75,12 +82,14 @@ class Names:
         return frozenset(patient.decode("latin-1") for patient, made in self.crosswalk.items() if made == wanted)
 
 
-def make_names(project: Project, key: bytes) -> Names:
-    """`key`: the master key, of which the project's own is derived, as for its cleaner. Raises BadConfiguration."""
+def make_names(project: Project, keys: Keys) -> Names:
+    """As its cleaner makes them. Raises BadConfiguration."""
     crosswalk = load_crosswalk(project.deidentify.crosswalk)
     aliases = as_encoded(load_aliases(project.deidentify.aliases))
-    made = Pseudonyms(derive(key, "pseudonym", project.name), project.deidentify.patient_id, crosswalk, aliases)
-    return Names(made, crosswalk or {}, project.deidentify.patient_id)
+    template = project.deidentify.patient_id
+    every = (keys.project(project.name), *keys.former(project.name))
+    made, *former = (Pseudonyms(key, template, crosswalk, aliases) for key in every)
+    return Names(made, crosswalk or {}, template, tuple(former))
 
 
 def _fits(text: str, code: str) -> bool:

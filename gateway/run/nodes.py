@@ -12,10 +12,12 @@ from typing import Final
 import structlog
 
 from gateway.errors import Fatal, Retry
+from gateway.keys import Keys
 from gateway.run.schedule import Schedule
-from gateway.settings import Settings, read_password
+from gateway.settings import Settings, read_key, read_password
 from gateway.state.db import Database
 from gateway.state.fellowship import Fellowship
+from gateway.state.ring import keys_of
 from gateway.state.store import Store
 
 BEATS: Final = 6
@@ -25,18 +27,34 @@ MAX_SKEW: Final = 30.0
 IN_TURN: Final = ("poll-", "opt-out")
 """Jobs that ask the RIS. The others are about this node's own outbox, or may be done twice."""
 SQLITE: Final = "sqlite"
+FILE: Final = "state.sqlite"
 Job = Callable[[], object]
 
 
 def open_database(settings: Settings) -> Database:
     """Raises Fatal("state.unreachable") when PostgreSQL does not answer."""
     if settings.database == SQLITE:
-        return Database(settings.state_dir / "state.sqlite")
+        return Database(settings.state_dir / FILE)
     file = settings.database_password_file
     try:
         return Database(settings.database, (lambda: read_password(file)) if file else None)
     except Retry as err:
         raise Fatal("state.unreachable", f"{err.detail}: is it up, are host, user and password right?") from None
+
+
+def kept_keys(settings: Settings) -> Keys:
+    """All keys there are, for who needs nothing else of the state; where there is none yet, those of the key file.
+
+    Raises Fatal: "key.file", "state.key", "state.unreachable".
+    """
+    master = read_key(settings)
+    if settings.database == SQLITE and not (settings.state_dir / FILE).exists():
+        return Keys(master)
+    database = open_database(settings)
+    try:
+        return keys_of(database, master)
+    finally:
+        database.close()
 
 
 class Nodes:

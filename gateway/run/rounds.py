@@ -13,7 +13,7 @@ from gateway.accession.sql import SqlSource
 from gateway.run import broker, manifesting, telling, wiring
 from gateway.run.broker import Desk
 from gateway.run.wiring import State, Told
-from gateway.settings import Settings, read_key
+from gateway.settings import Settings
 from gateway.state.listed import Listed
 
 Job: TypeAlias = tuple[str, str, Callable[[], object]]
@@ -49,7 +49,7 @@ def _told(settings: Settings, desk: Desk) -> list[Job]:
 
 
 def _vanished(settings: Settings, state: State, stop: threading.Event) -> list[vanished.Vanished]:
-    listed = Listed(state.database, read_key(settings))
+    listed = Listed(state.database, state.keys)
     return [
         vanished.Vanished(p.name, wiring.make_sql_source(settings, p.name), listed, time.time, stop)
         for p in settings.project

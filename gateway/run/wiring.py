@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,12 +30,14 @@ from gateway.deidentify.cleaner import make_cleaner as build_cleaner
 from gateway.deliver.sink import Sink
 from gateway.dicom.server import Incoming, StorageServer
 from gateway.errors import BadConfiguration, Fatal, Mistake
+from gateway.keys import Keys
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
 from gateway.run import delivering
 from gateway.run.crosswalk import anchored, checked, load_aliases, load_crosswalk
 from gateway.run.keeping import without_withdrawn
-from gateway.run.nodes import open_database
+from gateway.run.locking import Use, use_state
+from gateway.run.nodes import kept_keys, open_database
 from gateway.run.receiving import make_commitments, make_push, share
 from gateway.settings import Project, Select, Settings
 from gateway.state.db import Database
@@ -55,9 +58,16 @@ class State:
     views: Views
     outbox: Outbox
     database: Database
+    in_use: Use | None = None  # see locking.use_state
+
+    @property
+    def keys(self) -> Keys:
+        return self.store.keys
 
     def close(self) -> None:
         self.database.close()
+        if self.in_use is not None:
+            self.in_use.close()
 
 
 @dataclass(frozen=True)
@@ -85,20 +95,19 @@ def project(settings: Settings, name: str) -> Project:
 
 def open_state(settings: Settings) -> State:
     """Opens the database and the outbox under `state_dir`. Raises Fatal when that is not possible."""
-    key = configuration.read_key(settings)
     try:
         settings.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
         outbox = Outbox(settings.state_dir / "outbox", Outbox(settings.state_dir / "held", modes=OWN))
     except OSError as err:
         raise Fatal("state.folder", f"{settings.state_dir}: {err.strerror}; it must be writable") from None
-    database = open_database(settings)
-    store = Store(database, key, node=settings.node)
-    try:
+    with ExitStack() as opened:
+        in_use = opened.enter_context(closing(use_state(settings)))
+        key = configuration.read_key(settings)
+        database = opened.enter_context(closing(open_database(settings)))
+        store = Store(database, key, node=settings.node)
         store.keep_to_key()
-    except Fatal:
-        database.close()
-        raise
-    return State(store, Views(database, key), outbox, database)
+        opened.pop_all()  # it stays open
+    return State(store, Views(database, store.keys), outbox, database, in_use)
 
 
 # ---- accession
@@ -134,7 +143,7 @@ def _make_poll(settings: Settings, found: Project, state: State, told: Told, sto
         count=told.count,
         board=told.board,
         clock=told.clock,
-        listed=Listed(state.database, configuration.read_key(settings)),
+        listed=Listed(state.database, state.keys),
     )
 
 
@@ -185,13 +194,14 @@ def _make_find_step(settings: Settings, state: State, pacs_name: str, told: Told
 # ---- cstore
 
 
-def make_cleaner(settings: Settings, project_name: str) -> Cleaner:
+def make_cleaner(settings: Settings, project_name: str, keys: Keys | None = None) -> Cleaner:
+    """`keys`: of the opened state; None: it is looked for, as it may have keys that the key file has not. Raises Fatal."""
     found = project(settings, project_name)
     return build_cleaner(
         project=found.name,
         deidentify=found.deidentify,
         instance_rule=_rule("instance", found.select.instance),
-        key=configuration.read_key(settings),
+        key=keys or kept_keys(settings),
         crosswalk=load_crosswalk(found.deidentify.crosswalk),
         aliases=load_aliases(found.deidentify.aliases),
     )
@@ -240,9 +250,8 @@ class Intake:
 
 def make_intake(settings: Settings, state: State, count: Count, page: Page, stop: threading.Event) -> Intake:
     """The one way in, by C-STORE and by C-GET. `page`: as the daemon made it, one number for each [[pacs]]."""
-    cleaners = without_withdrawn(
-        settings, state.database, {p.name: make_cleaner(settings, p.name) for p in settings.project}
-    )
+    made = {p.name: make_cleaner(settings, p.name, state.keys) for p in settings.project}
+    cleaners = without_withdrawn(settings, made, database=state.database, keys=state.keys)
     receive = Receive(
         store=state.store, outbox=state.outbox, cleaners=cleaners, count=count, clock=time.time,
         unasked=make_push(settings, state.store),

@@ -10,7 +10,8 @@ from typing import Final, TypeAlias
 
 from sqlalchemy import select
 
-from gateway.state import persons, plans, withdrawn
+from gateway.keys import Keys
+from gateway.state import persons, plans, ring, withdrawn
 from gateway.state.db import Database, series, withdrawal
 from gateway.state.db import withdrawn as barred
 from gateway.state.persons import Kept, Known
@@ -25,10 +26,10 @@ SENT_MARK: Final = "/audit-sent/"
 
 
 class Broker:
-    """`key`: the 32-byte master key. Safe to share among threads."""
+    """`key`: the 32-byte master key, or all keys there are. Safe to share among threads."""
 
-    def __init__(self, database: Database, key: bytes) -> None:
-        self._db, self._seal = database, Seal(key)
+    def __init__(self, database: Database, key: bytes | Keys) -> None:
+        self._db, self._seal = database, Seal(ring.keys_of(database, key))
 
     def enter(self, kept: Kept, *, now: float) -> bool:
         """Into the crosswalk, before anything of it is written. False: the patient is withdrawn."""

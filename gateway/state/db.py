@@ -6,7 +6,7 @@ Times are seconds since 1970 (float, UTC). A claim is `claimed_by` and `lease_un
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +35,7 @@ from gateway.state.sharing import node as node
 from gateway.state.sharing import population as population
 from gateway.state.sharing import turn as turn
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 ASKABLE: Final = "state IN ('new', 'empty')"
 """As it stands in the index of what is due, and in the question: word for word, else the index is of no use."""
@@ -275,6 +275,11 @@ class Database:
             if self.shared:
                 c.exec_driver_sql("SET LOCAL statement_timeout = 0")
             yield c
+
+    def scrub(self, tables: Iterable[str]) -> None:
+        """What was overwritten in these is in no file any more. Nobody else may have the database open."""
+        with engines.plain_errors():
+            engines.scrub(self._writer, self._reader, tables)
 
     def close(self) -> None:
         if self._patience:

@@ -11,7 +11,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -97,6 +97,22 @@ def _give_password(engine: Engine, password: Password) -> None:
             parameters["password"] = password()
         except Fatal as err:  # good at the start; a password that is being changed is no reason to end the daemon
             raise Retry("state.busy", f"database_password_file: {err.detail}", charge=False) from None
+
+
+def scrub(writer: Engine, reader: Engine, tables: Iterable[str]) -> None:
+    """What was overwritten goes: from SQLite's log (`secure_delete` has seen to the rest), from PostgreSQL's tables."""
+    for engine in (writer, reader):
+        engine.dispose()  # the log goes with the last connection
+    if writer.dialect.name == "postgresql":
+        _vacuum(writer, tables)
+
+
+def _vacuum(engine: Engine, tables: Iterable[str]) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
+        c.exec_driver_sql("SET statement_timeout = 0")
+        for table in tables:
+            c.exec_driver_sql(f"VACUUM (FULL) {table}")
+        c.invalidate()  # what was set for it goes with it
 
 
 @contextmanager

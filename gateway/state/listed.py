@@ -13,8 +13,9 @@ from typing import Any, Final
 from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
 
+from gateway.keys import Keys
 from gateway.model import Wanted, known_modality
-from gateway.state import change, machine, plans, settle
+from gateway.state import change, machine, plans, ring, settle
 from gateway.state.db import Database, request
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
@@ -28,11 +29,11 @@ AT_ONCE: Final = 500
 
 
 class Listed:
-    """`key`: the 32-byte master key."""
+    """`key`: the 32-byte master key, or all keys there are."""
 
-    def __init__(self, database: Database, key: bytes) -> None:
+    def __init__(self, database: Database, key: bytes | Keys) -> None:
         self._db = database
-        self._seal = Seal(key)
+        self._seal = Seal(ring.keys_of(database, key))
 
     def note(self, wanted: Sequence[Wanted], *, now: float) -> int:
         """Rows as they are now, of requests that there are. Returns how many say something else than before."""

@@ -23,13 +23,17 @@ PADDING: Final = " \0"
 
 @dataclass(frozen=True)
 class Kept:
-    """An instance that is about to be kept. `patient`: "" when the data set names none. Original UIDs."""
+    """An instance that is about to be kept. `patient`: "" when the data set names none. Original UIDs.
+
+    `formerly`: the pseudonyms that the patient had under keys that the project had before.
+    """
 
     project: str
     pseudonym: str
     patient: str = field(repr=False)
     StudyInstanceUID: str = field(repr=False)
     SeriesInstanceUID: str = field(repr=False)
+    formerly: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def of_pseudonym(seal: Seal, project: str, pseudonym: str) -> str:
 def marks_of(seal: Seal, kept: Kept) -> frozenset[str]:
     """The hashes by which its patient may be withdrawn."""
     patient = {seal.hash("patient", kept.project, kept.patient)} if kept.patient else set()
-    return frozenset({of_pseudonym(seal, kept.project, kept.pseudonym)} | patient)
+    return frozenset({of_pseudonym(seal, kept.project, p) for p in (kept.pseudonym, *kept.formerly)} | patient)
 
 
 def enter(c: Connection, seal: Seal, kept: Kept) -> None:
@@ -70,7 +74,7 @@ def enter(c: Connection, seal: Seal, kept: Kept) -> None:
     there = select(person_series).where(person_series.c.person_id == person_id, person_series.c.series_id == series_id)
     if c.execute(there).first() is None:
         uids = {"study": kept.StudyInstanceUID, "series": kept.SeriesInstanceUID}
-        once(c, person_series, {**link, "sealed": seal.close_up(uids, owner=_link(person_id, series_id))})
+        once(c, person_series, {**link, "sealed": seal.close_up(uids, owner=link_owner(person_id, series_id))})
 
 
 def _person(c: Connection, seal: Seal, kept: Kept) -> int:
@@ -104,7 +108,7 @@ def everybody(c: Connection, seal: Seal, project: str) -> list[Known]:
 def _known(c: Connection, seal: Seal, row: Row[tuple[object, ...]]) -> Known:
     opened = seal.open_up(row.sealed, owner=row.pseudonym_hash)
     links = c.execute(select(person_series).where(person_series.c.person_id == row.id)).all()
-    uids = [seal.open_up(link.sealed, owner=_link(row.id, link.series_id)) for link in links]
+    uids = [seal.open_up(link.sealed, owner=link_owner(row.id, link.series_id)) for link in links]
     return Known(row.id, opened["pseudonym"], opened["patient"], tuple((u["study"], u["series"]) for u in uids))
 
 
@@ -117,5 +121,5 @@ def once(c: Connection, table: Table, values: dict[str, object]) -> None:
         return
 
 
-def _link(person_id: int, series_id: int) -> str:
+def link_owner(person_id: int, series_id: int) -> str:
     return f"person-series:{person_id}:{series_id}"

@@ -22,6 +22,8 @@ AT_ONCE: Final = 500
 """Rows in one statement."""
 LOOK_AGAIN: Final = 86400.0
 """Seconds until a study that has just grown is asked for once more."""
+KEY_MARK: Final = "/key"
+"""In the table of cursors, where no project can have this name."""
 
 
 def add_requests(c: Connection, seal: Seal, wanted: Sequence[Wanted], now: float) -> int:
@@ -104,17 +106,17 @@ def added(total: Sequence[Wanted], new: int, aside_new: int) -> Added:
 
 
 def save_cursor(c: Connection, seal: Seal, project: str, value: str) -> None:
-    sealed = seal.close_up({"value": value}, owner=_cursor_key(project))
+    sealed = seal.close_up({"value": value}, owner=cursor_owner(project))
     if not c.execute(update(cursor).where(cursor.c.project == project).values(sealed=sealed)).rowcount:
         c.execute(insert_new(c, cursor).values(project=project, sealed=sealed))
 
 
 def saved_cursor(c: Connection, seal: Seal, project: str) -> str | None:
     sealed = c.execute(select(cursor.c.sealed).where(cursor.c.project == project)).scalar()
-    return seal.open_up(sealed, owner=_cursor_key(project)).get("value")
+    return seal.open_up(sealed, owner=cursor_owner(project)).get("value")
 
 
-def _cursor_key(project: str) -> str:
+def cursor_owner(project: str) -> str:
     return f"cursor:{project}"
 
 

@@ -32,6 +32,7 @@ STEPS: dict[int, str | tuple[str, ...]] = {
         "DROP INDEX IF EXISTS series_work",
     ),
     8: "DROP INDEX IF EXISTS request_pending",  # request_under_way in its place
+    9: "SELECT count(*) FROM keyring",  # a new table
 }
 """What brings a database to the schema of that number from the one before, on both. New tables and indexes are made as all are."""
 

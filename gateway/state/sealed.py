@@ -13,18 +13,19 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.errors import Fatal
-from gateway.keys import derive, keyed_hash
+from gateway.keys import Keys, keyed_hash, keys_from
 
 NONCE_BYTES = 12
 VERSION = b"\x01"
 
 
 class Seal:
-    """Seals and opens small records. `key`: the 32-byte master key; each use derives its own sub-key from it."""
+    """Seals and opens small records. `key`: the 32-byte master key; each use has its own sub-key of it; or all keys."""
 
-    def __init__(self, key: bytes) -> None:
-        self._aes = AESGCM(derive(key, "seal"))
-        self._lookup = derive(key, "look-up")
+    def __init__(self, key: bytes | Keys) -> None:
+        keys = keys_from(key)
+        self._aes = AESGCM(keys.seal)
+        self._lookup = keys.look_up
 
     def close_up(self, record: Mapping[str, str], *, owner: str) -> bytes:
         """`record` encrypted; `owner` (the row's key) is authenticated, so that a value cannot be moved to another row."""
@@ -40,7 +41,8 @@ class Seal:
         try:
             opened: dict[str, str] = json.loads(self._aes.decrypt(nonce, text, owner.encode()))
         except InvalidTag:
-            mend = "the state was written with another key: put the right key back, or start with an empty state_dir"
+            mend = "the state was written with another key: put the right key back, repeat a `key rotate` that was cut short,"
+            mend += " or start with an empty state_dir"
             raise Fatal("state.key", mend) from None
         return opened
 

@@ -1,8 +1,9 @@
-"""Tables that are about the state itself: the nodes that share it, and how many rows of it there are. All since schema 7."""
+"""Tables that are about the state itself: the nodes that share it, how many rows of it there are (since
+schema 7), and its keys (since schema 9)."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Integer, MetaData, String, Table
+from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, String, Table
 
 metadata = MetaData()
 
@@ -32,4 +33,11 @@ population = Table(
     Column("pacs", String, primary_key=True),
     Column("slot", Integer, primary_key=True, autoincrement=False),
     Column("number", Integer, nullable=False),
+)
+
+keyring = Table(
+    "keyring",  # keys that are not derived from the master key (gateway/state/ring.py)
+    metadata,
+    Column("purpose", String, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),  # keys: the one in use first
 )

@@ -13,8 +13,9 @@ from sqlalchemy import Table, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.errors import Retry
+from gateway.keys import Keys
 from gateway.model import Candidate, Plan, SetAside, Wanted
-from gateway.state import change, claim, evidence, lookup, machine, nodes, plans, receipts, settle, withdrawn
+from gateway.state import change, claim, evidence, lookup, machine, nodes, plans, receipts, ring, settle, withdrawn
 from gateway.state import pushed as unasked
 from gateway.state.db import Database, request, series
 from gateway.state.fellowship import Fellowship
@@ -22,16 +23,14 @@ from gateway.state.rows import Added, Expected, Pushed, RequestClaim, SeriesClai
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
 
-KEY_MARK = "/key"
-"""In the table of cursors, where no project can have this name."""
-
 
 class Store:
-    """`node`: this node's name, in every claim. `key`: the 32-byte master key."""
+    """`node`: this node's name, in every claim. `key`: the 32-byte master key, or all keys there are."""
 
-    def __init__(self, database: Database, key: bytes, *, node: str) -> None:
+    def __init__(self, database: Database, key: bytes | Keys, *, node: str) -> None:
         self._db = database
-        self._seal = Seal(key)
+        self.keys = ring.keys_of(database, key)
+        self._seal = Seal(self.keys)
         self._node = node
         self._left: set[str] = set()
 
@@ -274,8 +273,8 @@ class Store:
     def keep_to_key(self) -> None:
         """Marks a new state with its key. Raises Fatal("state.key") when this state was made with another one."""
         with self._db.write() as c:
-            if plans.saved_cursor(c, self._seal, KEY_MARK) is None:
-                plans.save_cursor(c, self._seal, KEY_MARK, "made with this key")
+            if plans.saved_cursor(c, self._seal, plans.KEY_MARK) is None:
+                plans.save_cursor(c, self._seal, plans.KEY_MARK, "made with this key")
 
     def answers(self) -> bool:
         """True when the database can be read."""

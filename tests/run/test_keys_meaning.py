@@ -90,7 +90,3 @@ def test_a_state_takes_no_other_key_and_stays_as_it_is(place: Place, anna: Study
     assert {p: p.read_bytes() for p in before} == before
     key.write_bytes(right)
     assert place.say("audit", "verify").code == 0
-
-
-def test_there_is_no_rotation(place: Place) -> None:
-    assert place.raw("key", "rotate").code == 2

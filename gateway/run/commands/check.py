@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
+from gateway.keys import Keys
 from gateway.run import console, wiring
 from gateway.run.commands.exits import NOT_WELL, UNREACHABLE
 from gateway.run.commands.options import config_option, json_option
 from gateway.run.commands.probes import Probed, probes
 from gateway.run.commands.profile import told_of
-from gateway.settings import Project, Settings
+from gateway.settings import Project, Settings, read_key
 
 
 @click.command()
@@ -51,7 +52,7 @@ def _summary(settings: Settings, config: Path) -> dict[str, Any]:
 def _project(settings: Settings, project: Project, config: Path) -> dict[str, Any]:
     """What can be made is made: a driver that is missing or a profile that cannot be is a mistake, not a surprise."""
     with told_of(config, project.name):
-        cleaner = wiring.make_cleaner(settings, project.name)
+        cleaner = wiring.make_cleaner(settings, project.name, Keys(read_key(settings)))
     wiring.make_screeners([p for p in wiring.screened_projects(settings) if p == project])
     if project.source is not None:
         wiring.make_sql_source(settings, project.name)

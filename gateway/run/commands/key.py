@@ -1,9 +1,8 @@
-"""`key init`, `key check`: the 32 bytes that every pseudonym comes from. Lost, no pseudonym can be made again."""
+"""`key init`, `key check`, `key rotate`: the 32 bytes that open the state. Lost, no pseudonym can be made again."""
 
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +10,18 @@ import click
 
 from gateway.errors import Fatal
 from gateway.keys import KEY_BYTES
-from gateway.run import console
+from gateway.run import console, deciding, rotating, wiring
 from gateway.run.commands.options import config_option, settings_for
+from gateway.run.keyfile import make_key
+from gateway.run.rotating import Rotated
 from gateway.settings import Settings, secret_path
 from gateway.settings.secret import CREDENTIAL, key_fault
 
-MODE: Final = 0o600
+UNLINKED: Final = (
+    "from now on {project} makes other pseudonyms, UIDs and shifts of dates. Whoever is in its archive already and comes again is "
+    "another person there, for good: nothing links the two but the crosswalk. Patient IDs of a crosswalk's file stay as the file "
+    "has them. To do that: --yes"
+)
 
 
 @click.group()
@@ -30,11 +35,49 @@ def key() -> None:
 def init(path: Path | None, config: Path) -> int:
     """Make the key at PATH, else where the configuration says. Never overwrites one."""
     made = path or _configured(settings_for(config))
-    _write(made, secrets.token_bytes(KEY_BYTES))
+    make_key(made)
     console.say(
         f"{made}: made, {KEY_BYTES} bytes, mode 0600; keep a copy in a safe: without it no pseudonym comes again"
     )
     return 0
+
+
+@key.command()
+@click.option(
+    "--project", metavar="P", help="A new key for this project only: other pseudonyms, UIDs and dates from now on."
+)
+@click.option("--key-file", type=click.Path(path_type=Path, dir_okay=False), metavar="PATH",
+              help="The key's file, where key_file is a systemd credential.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="With --project: do it.")
+@config_option
+def rotate(project: str | None, key_file: Path | None, yes: bool, config: Path) -> int:
+    """A new key for the state, with every daemon stopped. Pseudonyms, UIDs and dates stay as they are.
+
+    Cut short, it is ended by the same command. The former key stays beside the new one as KEY.old, for old back-ups.
+    """
+    settings = settings_for(config)
+    file = key_file or _configured(settings)
+    if project is None:
+        _tell(rotating.rotate(settings, file, user=deciding.user()))
+        return 0
+    wiring.project(settings, project)
+    if not yes:
+        raise click.UsageError(UNLINKED.format(project=project))
+    rotating.renew(settings, file, project=project, user=deciding.user())
+    console.say(f"{project}: has a new key; what was delivered before keeps its pseudonyms, and can still be looked up")
+    return 0
+
+
+def _tell(done: Rotated) -> None:
+    files = done.files
+    console.say(
+        "ended what had been cut short" if done.rows is None else f"{done.rows} rows are sealed under the new key"
+    )
+    console.say(f"{files.key} is the new key: a copy into the safe, and onto every other node, before they start")
+    if files.former.exists():
+        console.say(
+            f"{files.former} is the former one: old back-ups need it. Put it away with them, or destroy it with them"
+        )
 
 
 @key.command()
@@ -70,31 +113,3 @@ def _configured(settings: Settings) -> Path:
     if str(settings.key_file).startswith(CREDENTIAL):
         raise click.UsageError("key_file is a systemd credential: name the PATH of the key to make")
     return secret_path(settings.key_file)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole and on stable storage, or not at all."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
-    except FileExistsError:
-        raise Fatal("key.exists", f"{path} is there already and stays: another key gives other pseudonyms") from None
-    except OSError as err:
-        raise Fatal("key.unwritable", f"{path} cannot be made ({err.strerror})") from None
-    try:
-        with os.fdopen(fd, "wb") as file:
-            os.fchmod(fd, MODE)  # whatever the umask
-            file.write(content)
-            file.flush()
-            os.fsync(fd)
-        _sync(path.absolute().parent)
-    except OSError as err:
-        path.unlink(missing_ok=True)
-        raise Fatal("key.unwritable", f"{path} cannot be written ({err.strerror})") from None
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
