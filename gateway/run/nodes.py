@@ -23,7 +23,7 @@ from gateway.state.store import Store
 BEATS: Final = 6
 """Signs of life in one lease: a few may be lost."""
 MAX_SKEW: Final = 30.0
-"""Seconds between this node's clock and the database's: leases are told by each node's own."""
+"""Seconds between this node's clock and the database's: claims are leased by each node's own, nodes by the database's."""
 IN_TURN: Final = ("poll-", "opt-out")
 """Jobs that ask the RIS. The others are about this node's own outbox, or may be done twice."""
 SQLITE: Final = "sqlite"
@@ -69,7 +69,7 @@ class Nodes:
         self._fellowship = self._store.fellowship(home=home(self._settings.state_dir), lease=self._settings.node_lease)
         if self._fellowship:
             _same_time(self._fellowship.clock(), time.time())
-            self._fellowship.join(time.time())
+            self._fellowship.join(self._fellowship.clock())
         return self._store.free_node()
 
     def start(self, schedule: Schedule, guarded: Callable[[str, Job], Job]) -> None:
@@ -83,7 +83,7 @@ class Nodes:
         fellowship = self._fellowship
         if fellowship is None or not name.startswith(IN_TURN):
             return job
-        return lambda: job() if fellowship.has_turn(name, time.time()) else None
+        return lambda: job() if fellowship.has_turn(name, fellowship.clock()) else None
 
     def leave(self) -> None:
         with contextlib.suppress(Retry):  # then the others wait until the lease ends
@@ -92,9 +92,9 @@ class Nodes:
 
     def _beat(self) -> int:
         assert self._fellowship is not None  # `start` adds this job only then
-        if not self._fellowship.beat(time.time()):
+        if not self._fellowship.beat(self._fellowship.clock()):
             raise Fatal("node.taken", f"another machine has taken the name {self._settings.node!r} of this node")
-        taken = self._fellowship.take_over(time.time())
+        taken = self._fellowship.take_over(self._fellowship.clock())
         if taken:
             structlog.get_logger().warning("node.gone", series=taken)
         return taken

@@ -1,0 +1,65 @@
+"""A node among others: who lives is told by the database's clock, whatever a machine's own says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from gateway.run import nodes
+from gateway.run.nodes import Nodes
+from gateway.settings import Settings
+from gateway.state.rows import Tally
+from gateway.state.store import Store
+from tests.state.conftest import KEY, PROJECT, Opened, emptied
+from tests.support.peers import Postgres
+
+LEASE = 60.0
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with Postgres() as started:
+        yield started
+
+
+@pytest.fixture
+def shared(server: Postgres) -> Iterator[Opened]:
+    state = Opened(emptied(server))
+    yield state
+    state.database.close()
+
+
+def node(state: Opened, name: str, folder: Path) -> tuple[Nodes, Store]:
+    """All in this process share one pool of connections."""
+    (folder / name).mkdir()
+    store = Store(state.database, KEY, node=name)
+    settings = Settings.model_construct(node=name, node_lease=LEASE, state_dir=folder / name)
+    return Nodes(settings, store), store
+
+
+@pytest.mark.real
+@pytest.mark.catalogue("O3")
+@pytest.mark.parametrize("skew", [3600.0, -3600.0])
+def test_o3_a_clock_that_jumps_takes_nobody_for_dead(
+    shared: Opened, tmp_path: Path, skew: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (jumps, _), (other, store) = node(shared, "gw1", tmp_path), node(shared, "gw2", tmp_path)
+    jumps.begin(), other.begin()
+    shared.ask("A1", now=time.time())
+    request = shared.plan("1.2.3.1", now=time.time())
+    claim = store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=time.time())
+    assert claim is not None and store.settle_retrieved(claim.rows[0], Tally(3, 3, 0, 0, {}), now=time.time())
+    start = time.time()
+    for beat in range(10):  # longer than a lease, by the clock that jumped
+        monkeypatch.setattr(nodes, "time", SimpleNamespace(time=lambda at=start + skew + beat * LEASE / 5: at))
+        assert jumps._beat() == 0
+        monkeypatch.setattr(nodes, "time", time)
+        assert other._beat() == 0
+    assert [s.state for s in shared.views.series(request)] == ["retrieved"]
+    assert jumps.in_turn("poll-p", lambda: "mine")() == "mine"
+    monkeypatch.setattr(nodes, "time", SimpleNamespace(time=lambda: start + 3600))
+    assert other.in_turn("poll-p", lambda: "mine")() is None
