@@ -19,6 +19,9 @@ DOCS = REPOSITORY / "docs"
         ),
         ("Where is patient data?", "privacy.md", ("state_dir/outbox", "sealed (AES-256-GCM", "held", "audit.jsonl")),
         ("How do I move to PostgreSQL?", "nodes.md", ("migrate --from-sqlite", "database_password_file")),
+        ("What happens if the disk fills?", "operating.md", ("sink.full", "0xA700", "PostgreSQL", "by itself")),
+        ("Where is patient data?", "operating.md", ("state_dir/held", "key_file", "crosswalk")),
+        ("How do I move to PostgreSQL?", "operating.md", ("migrate --from-sqlite", "createdb", "systemctl stop")),
         ("How do I rotate the key?", "upgrade.md", ("new key", "new archive")),
     ],
 )
