@@ -2,8 +2,8 @@
 
     python -m tests.faults.several --count 300
 
-The long form of `test_several.py`. Prints a digest of what the archive has, of a single node on SQLite and of each other part (the same
-where the archive is the same), the throughput of one, two and three nodes, and a rolling restart of two.
+The long form of `test_several.py`. Prints a digest of the archive of a single node on SQLite and of each other part (the same where
+the archive is the same), the throughput of one, two and three nodes, and a rolling restart of two.
 """
 
 from __future__ import annotations
