@@ -1,7 +1,8 @@
 """What the RIS says now of requests that it asked for before: rows that changed, and rows that are gone.
 
 A row changes what is not over: a request that found nothing, or that is held, is asked for again by what the row says now.
-A request whose row is gone is cancelled, and asked for again when the row is back. What was planned, delivered or came by
+A request whose row is gone is cancelled, and asked for again when the row is back. One whose patient is, by now, somebody who
+was withdrawn is cancelled for good. What was planned, delivered or came by
 another way (`requests add`, a push) stays.
 """
 
@@ -15,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.keys import Keys
 from gateway.model import Wanted, known_modality
-from gateway.state import change, machine, plans, ring, settle
+from gateway.state import change, machine, plans, ring, settle, withdrawn
 from gateway.state.db import Database, request
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
@@ -69,7 +70,16 @@ class Listed:
         new = [r.id for r in rows if not r.listed]
         if new:
             c.execute(update(request).where(request.c.id.in_(new)).values(listed=1))
-        return sum(self._take(c, r, by_hash[r.project, r.accession_hash], now) for r in rows)
+        welcome = set(withdrawn.welcome(c, self._seal, wanted)[0])
+        now_of = [(r, by_hash[r.project, r.accession_hash]) for r in rows]
+        return sum(self._take(c, r, w, now) if w in welcome else self._bar(c, r, now) for r, w in now_of)
+
+    def _bar(self, c: Connection, r: Row[Any], now: float) -> bool:
+        """Its patient is one who was withdrawn, as the RIS says now: it cannot be asked for again either."""
+        barred = r.state in OPEN and change.cancel_one(c, r, Step("cancelled", now, withdrawn.REASON))
+        if barred:
+            c.execute(update(request).where(request.c.id == r.id).values(sealed=None, not_before=None))
+        return barred
 
     def _take(self, c: Connection, r: Row[Any], w: Wanted, now: float) -> bool:
         """True: the row says something else than before."""

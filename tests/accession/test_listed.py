@@ -13,10 +13,12 @@ from gateway.accession.vanished import Vanished
 from gateway.errors import Retry
 from gateway.model import AccessionNumber, Plan, Wanted
 from gateway.ops.health import Board
+from gateway.state.broker import Broker
 from gateway.state.db import Database
 from gateway.state.listed import Listed
 from gateway.state.store import Store
 from gateway.state.views import RequestView, Views
+from gateway.state.withdrawn import Order
 from tests.accession.conftest import NOW, Hospital
 from tests.dicom.serving import Counts
 from tests.state.conftest import plan
@@ -91,6 +93,28 @@ def test_r4_what_is_asked_for_this_moment_is_asked_for_again(ris: Ris) -> None:
     ris.poll()
     assert not ris.store.settle_found(claim, plan("1.1"), now=ris.now)
     assert ris.request("A").state == "new"
+
+
+@pytest.mark.catalogue("R4", "R12")
+def test_r12_a_row_that_turns_out_to_be_of_somebody_withdrawn_is_cancelled_for_good(ris: Ris) -> None:
+    ris.hospital.add("A", "B", "C")
+    ris.poll()
+    broker, order = (
+        Broker(ris.database, KEY),
+        Order(P, frozenset({"SYN-PID-9"}), frozenset(), "asked to", (), lambda _: ()),
+    )
+    broker.withdraw(order, now=ris.now)
+    ris.hospital.do("update exam set patient_id = 'SYN-PID-9' where accession_number <> 'C'")
+    (a,) = ris.store.claim_requests(projects=[P], limit=1, lease=60, now=ris.now)
+    assert ris.store.settle_found(a, plan("1.1"), now=ris.now)
+    for _ in range(2):
+        ris.poll()
+        assert {x: ris.request(x).state for x in "ABC"} == {"A": "cancelled", "B": "cancelled", "C": "new"}
+    assert ris.events("B")[-1] == ("cancelled", "patient.withdrawn")
+    assert [s.state for s in ris.views.series(ris.request("A").key)] == ["excluded"]
+    assert ris.store.retry(state="cancelled", now=ris.now) == 0
+    (sheet,) = ris.views.balances()
+    assert sheet.adds_up and sheet.total("withdrawn") == 2
 
 
 @pytest.mark.catalogue("R4")
