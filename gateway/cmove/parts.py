@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from gateway.cmove.limits import Ledger
@@ -12,7 +12,9 @@ from gateway.state.rows import SeriesClaim, SeriesRow, Tally
 class Planned(Protocol):
     """What a step needs of the store (state.store.Store)."""
 
-    def claim_series(self, *, pacs: str, projects: Sequence[str], lease: float, now: float) -> SeriesClaim | None: ...
+    def claim_series(
+        self, *, pacs: str, projects: Sequence[str], lease: float, now: float, only: Collection[str] | None = None
+    ) -> SeriesClaim | None: ...
 
     def extend_series(self, claim: SeriesClaim, *, lease: float, now: float) -> bool: ...
 

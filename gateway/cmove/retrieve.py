@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from gateway.cmove import nearline
@@ -38,6 +38,7 @@ class MoveStep:
 
     `gate`: shared by all slots of the PACS; when its window ends a move under way is cancelled and given back, too.
     `paused`: the receiver takes nothing for a while; a move under way is ended and given back, uncharged.
+    `only`: keys of the series that alone may be retrieved now, None: any.
     `crowded`: how many associations our receiver has refused for want of room, so far.
     `take`: what becomes of an instance that comes by C-GET, as at the receiver; without it C-MOVE is used.
     """
@@ -55,6 +56,7 @@ class MoveStep:
         clock: Callable[[], float],
         stop: threading.Event,
         paused: Callable[[], bool] = lambda: False,
+        only: Callable[[], Collection[str] | None] = lambda: None,
         crowded: Callable[[], float] = lambda: 0.0,
         take: Callable[[Incoming], int] | None = None,
         patience: Patience | None = None,
@@ -66,7 +68,7 @@ class MoveStep:
         self._count = count
         self._board = board
         self._clock = clock
-        self._stop, self._paused, self._crowded = stop, paused, crowded
+        self._stop, self._paused, self._only, self._crowded = stop, paused, only, crowded
         self._settling = Settling(store, outbox, clock)
         self._patience = patience or Patience()
         self._suspicion = Suspicion()
@@ -135,8 +137,8 @@ class MoveStep:
         return not self._stop.is_set() and not self._paused() and self._gate.may_go_on(self._clock())
 
     def _claim(self) -> SeriesClaim | None:
-        turns = self._gate.turns(self._projects)
-        return self._store.claim_series(pacs=self._pacs.name, projects=turns, lease=LEASE, now=self._clock())
+        turns, only = self._gate.turns(self._projects), self._only()
+        return self._store.claim_series(pacs=self._pacs.name, projects=turns, lease=LEASE, now=self._clock(), only=only)
 
     # ---- one series
 

@@ -2,6 +2,9 @@
 
 The daemon decides for the node (`Room`) and pauses its moves; the receive processes read that on the page they share, and
 look at the disk themselves as well (`WhileRoom`): they refuse associations, as transient, and answer 0xA700 on open ones.
+
+A series leaves the outbox when all of it is there. Where one is larger than the bound, or several fill it between them, to pause
+would be for ever: then what has begun goes on, and nothing else begins (`Room.only`), so that what still comes has an end.
 """
 
 from __future__ import annotations
@@ -51,16 +54,30 @@ class Bounds:
             found.add(OUTBOX)
         return frozenset(found)
 
+    def is_full(self, waiting: int) -> bool:
+        """Or not empty enough for work to resume."""
+        return self.max_outbox is not None and waiting >= self.max_outbox - self.max_outbox // SLACK
+
+
+@dataclass(frozen=True)
+class Filled:
+    """`size`: bytes in the outbox. `begun`: keys of series that moves have begun to fill it with, where nothing in it leaves by
+    itself; else none."""
+
+    size: Callable[[], int]
+    begun: Callable[[], frozenset[str]]
+
 
 class Room:
     """The node's own decision. `look` is cheap; `measure` walks the outbox and is called by somebody who has the time."""
 
-    def __init__(
-        self, *, folder: Path, bounds: Bounds, size: Callable[[], int], page: Page, clock: Callable[[], float]
-    ) -> None:
-        """`size`: bytes in the outbox. `clock`: monotonic seconds."""
-        self._folder, self._bounds, self._size, self._page, self._clock = folder, bounds, size, page, clock
+    def __init__(self, *, folder: Path, bounds: Bounds, filled: Filled, page: Page, clock: Callable[[], float]) -> None:
+        """`clock`: monotonic seconds."""
+        self._folder, self._bounds, self._filled, self._page, self._clock = folder, bounds, filled, page, clock
         self._waiting, self._again = 0, float("-inf")
+        self._begun = frozenset[str]()
+        self.only: frozenset[str] | None = None
+        """Keys of the series that alone may be retrieved now. None: any."""
         self._lock = threading.Lock()
         self.reasons: frozenset[str] = frozenset()
 
@@ -69,7 +86,8 @@ class Room:
         begun = self._clock()
         if self._bounds.max_outbox is None or begun < self._again:
             return False
-        self._waiting = self._size()
+        self._waiting = self._filled.size()
+        self._begun = self._filled.begun() if self._bounds.is_full(self._waiting) else frozenset()
         ended = self._clock()
         self._again = ended + SHARE * (ended - begun)
         return True
@@ -79,6 +97,11 @@ class Room:
         with self._lock:  # the daemon's loop and the moves look
             free = free_bytes(self._folder)
             found = self._bounds.reasons(free, self._waiting, self.reasons)
+            only = self._alone(full=OUTBOX in found)
+            if only is not None:
+                found -= {OUTBOX}
+            if only is not None or self.only is not None:
+                self._restrict(only)
             if found != self.reasons:
                 self._tell(found, free)
             self.reasons = found
@@ -86,6 +109,17 @@ class Room:
         for reason in REASONS[1:]:
             gauge.set("receiver_paused", float(reason in found), reason=reason)
         return not found
+
+    def _alone(self, *, full: bool) -> frozenset[str] | None:
+        """What has begun goes on alone until there is a tenth less, too."""
+        still = self.only is not None and self._bounds.is_full(self._waiting)
+        return self._begun if (full or still) and self._begun else None
+
+    def _restrict(self, only: frozenset[str] | None) -> None:
+        if only is None or self.only is None:
+            event = "outbox.any-again" if only is None else "outbox.only-begun"
+            structlog.get_logger().warning(event, bytes=self._waiting, series=len(only or ()))
+        self.only = only
 
     def _tell(self, found: frozenset[str], free: int) -> None:
         log = structlog.get_logger()

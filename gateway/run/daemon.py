@@ -79,7 +79,7 @@ class Life:
         self.watchdog = Watchdog(systemd, self.hearts, interval, time.monotonic)
         self.board, self.gates = Board(_peers(settings)), moving.make_gates(settings, self.metrics)
         self.state, self.page = wiring.open_state(settings), Page(len(settings.pacs))
-        self.room = receiving.make_room(settings, self.state.outbox, self.page)
+        self.room = receiving.make_room(settings, self.state.views, self.state.outbox, self.page)
         hear = Hear(self.metrics, self._beat, lambda line: self.meter.line(line, time.time()))
         self.receivers = Children(
             settings, receive_kind(settings.receiver, current.listener, self.page), hear, level=level
@@ -144,7 +144,7 @@ class Life:
         slowest = max(p.response_timeout for p in self.settings.pacs)
         for name, find in wiring.make_find_steps(self.settings, self.state, self._told):
             self._begin(name, find.step, self._asking, BEAT_LIMIT)
-        around = moving.Around(self.gates, self._moving, self._has_room, self.metrics, self.meter, self.page)
+        around = moving.Around(self.gates, self._moving, self.room, self.metrics, self.meter, self.page)
         for name, move in moving.make_move_steps(self.settings, self.state, self._told, around):
             self._begin(name, self._while_room(move.step), self._moving, slowest + BEAT_LIMIT)
         for name, step in delivering.make_steps(self.settings, self.state, self._told, self._delivering):

@@ -14,6 +14,7 @@ from gateway.cmove.gate import Gate
 from gateway.cmove.parts import Count
 from gateway.cmove.retrieve import MoveStep
 from gateway.cstore.page import Page
+from gateway.cstore.space import Room
 from gateway.ops.health import iso
 from gateway.ops.metrics import Metrics
 from gateway.run.meter import Meter
@@ -42,11 +43,11 @@ class Metered:
 
 @dataclass(frozen=True)
 class Around:
-    """What a move touches of the daemon. `stop`: it ends. `room`: whether anything may be taken."""
+    """What a move touches of the daemon. `stop`: it ends. `room`: whether anything may be taken, and what."""
 
     gates: Gates
     stop: threading.Event
-    room: Callable[[], bool]
+    room: Room
     metrics: Metrics
     meter: Meter
     page: Page
@@ -72,8 +73,8 @@ def make_move_steps(
     take = make_intake(settings, state, count, around.page, around.stop).take if get else None
     make = partial(
         MoveStep, store=state.store, outbox=state.outbox, projects=[p.name for p in settings.project],
-        calling_ae=settings.receiver.ae_title, stop=around.stop, paused=lambda: not around.room(),
-        crowded=around.meter.crowded,
+        calling_ae=settings.receiver.ae_title, stop=around.stop, paused=lambda: not around.room.look(around.metrics),
+        crowded=around.meter.crowded, only=lambda: around.room.only,
     )  # fmt: skip
     return [
         (role, make(

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from gateway.cstore.admission import within
@@ -13,14 +14,17 @@ from gateway.cstore.commitment import Commitments
 from gateway.cstore.page import Page
 from gateway.cstore.push import Push, PushProject
 from gateway.cstore.settling import SettleStep
-from gateway.cstore.space import Bounds, Room
+from gateway.cstore.space import Bounds, Filled, Room
 from gateway.dicom.server import StorageServer
 from gateway.rules import SelectionRule
 from gateway.run.receivers import processes
 from gateway.settings import Pacs, Project, Receiver, Settings
 from gateway.state.outbox import Outbox
 from gateway.state.store import Store
+from gateway.state.views import Views
 
+LEAVING: Final = frozenset({"retrieved", "delivered", "confirmed"})
+"""States of series whose files are on their way to an archive, or about to be removed."""
 SETTLE_EVERY: Final = "2s"
 """How often is looked whether something pushed has become quiet."""
 
@@ -41,10 +45,20 @@ class Reception:
             self.outbox.close()
 
 
-def make_room(settings: Settings, outbox: Outbox, page: Page) -> Room:
+def make_room(settings: Settings, views: Views, outbox: Outbox, page: Page) -> Room:
     """What the daemon decides by whether anything may be taken."""
     bounds = Bounds(settings.receiver.min_free_disk, settings.receiver.max_outbox)
-    return Room(folder=settings.state_dir, bounds=bounds, size=outbox.size, page=page, clock=time.monotonic)
+    filled = Filled(outbox.size, partial(begun, views, outbox))
+    return Room(folder=settings.state_dir, bounds=bounds, filled=filled, page=page, clock=time.monotonic)
+
+
+def begun(views: Views, outbox: Outbox) -> frozenset[str]:
+    """Series of the outbox that a move has yet to complete; none while anything in it leaves by itself: to an archive, or, pushed,
+    once it is quiet. What waits for a person, and what the next sweep removes, frees nothing soon and stops nothing."""
+    found = views.series_of([key for key in outbox.series() if outbox.files(key)]).values()
+    if any(one.state in LEAVING or (one.state == "planned" and not one.pacs) for one in found):
+        return frozenset()
+    return frozenset(one.key for one in found if one.state == "planned")
 
 
 def push_projects(settings: Settings) -> list[PushProject]:

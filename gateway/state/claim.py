@@ -85,26 +85,37 @@ def _request(seal: Seal, r: Row[tuple[object, ...]], owner: str, decided: dict[s
     )
 
 
-def one_series(c: Connection, seal: Seal, lease: Lease, *, pacs: str, projects: Sequence[str]) -> SeriesClaim | None:
+@dataclass(frozen=True)
+class Of:
+    """Which series are meant. `projects`: in the order of their turns. `only`: keys; None: any."""
+
+    pacs: str
+    projects: Sequence[str]
+    only: Collection[str] | None = None
+
+
+def one_series(c: Connection, seal: Seal, lease: Lease, *, of: Of) -> SeriesClaim | None:
     """The oldest due planned series of the first project that has any, together with the same series of every other project.
 
     One retrieval serves all.
     """
-    here = and_(series.c.state == "planned", series.c.pacs == pacs)
+    here = and_(series.c.state == "planned", series.c.pacs == of.pacs)
     first = None
-    for project in projects:
+    for project in of.projects:
         due = and_(here, series.c.project == project, _free(series, lease.now))
+        if of.only is not None:
+            due = and_(due, series.c.key.in_(of.only))
         oldest = select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1)
         first = first or c.execute(locked(oldest)).first()
     if first is None:
         return None
-    same = and_(here, series.c.project.in_(projects), series.c.series_hash == first.series_hash)
+    same = and_(here, series.c.project.in_(of.projects), series.c.series_hash == first.series_hash)
     free = or_(series.c.claimed_by.is_(None), series.c.lease_until < lease.now)
     rows = c.execute(locked(select(series).where(same, free).order_by(series.c.id))).all()
     _take(c, series, [r.id for r in rows], lease)
     opened = seal.open_up(first.sealed, owner=first.key)
     return SeriesClaim(
-        pacs=pacs,
+        pacs=of.pacs,
         StudyInstanceUID=opened["study"],
         SeriesInstanceUID=opened["series"],
         instances=first.expected,

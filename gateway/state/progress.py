@@ -95,7 +95,10 @@ class Progress:
         return row
 
     def _due(self, c: Connection, stage: Stage, route: Route, taken: Lease) -> SeriesRow | None:
-        """By three questions that have an index each, and its order: asked in one, all that is under way would be sorted."""
+        """By questions that have an index each, and its order: asked in one, all that is under way would be sorted.
+
+        Of what no archive was tried with only the `retrieved` count: `reckon` has seen to the others.
+        """
         free = or_(progress.c.claimed_by.is_(None), progress.c.lease_until < taken.now)
         due = and_(progress.c.sink == route.sink, progress.c.stage == stage, progress.c.not_before <= taken.now, free)
         tried = select(*WANTED, progress.c.attempts).join(progress, progress.c.series_id == series.c.id).where(due)
@@ -104,8 +107,7 @@ class Progress:
         touched = select(progress.c.series_id).where(progress.c.series_id == series.c.id, progress.c.sink == route.sink)
         fresh = select(*WANTED, literal(0).label("attempts")).where(~touched.exists())
         if stage is Stage.WAITING:
-            by_age = (series.c.not_before, series.c.id)
-            chosen += [fresh.where(series.c.state == state).order_by(*by_age) for state in sorted(machine.UNDER_WAY)]
+            chosen.append(fresh.where(series.c.state == "retrieved").order_by(series.c.not_before, series.c.id))
         here = (series.c.node == self._node, series.c.project == route.project)
         for one in chosen:
             first = one.where(*here).limit(1).with_for_update(of=series, skip_locked=True, key_share=True)
@@ -184,7 +186,10 @@ class Progress:
     # ---- care
 
     def reckon(self, project: str, sinks: Sequence[str], *, now: float) -> int:
-        """At start, for the archives may be others than before: series that wait for none of these go on. Returns how many."""
+        """At start, for the archives may be others than before: series that wait for none of these go on. Returns how many.
+
+        What was `delivered` waits for an archive that is new.
+        """
         here = and_(series.c.node == self._node, series.c.project == project, series.c.state.in_(machine.UNDER_WAY))
         past = (
             select(progress.c.series_id).where(progress.c.sink.in_(sinks), progress.c.stage != Stage.WAITING)
@@ -199,6 +204,8 @@ class Progress:
                 c.execute(
                     update(progress).where(*first).values(stage=Stage.DELIVERED)
                 )  # shown once more, and so settled
+            for sink in sinks:
+                _enrol(c, here, sink)
         return len(rows)
 
     def _again(self, c: Connection, row: SeriesRow, stale: Sequence[str], now: float) -> str:
@@ -228,6 +235,12 @@ class Progress:
 
 def _of(row: SeriesRow, sink: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return progress.c.series_id == row.id, progress.c.sink == sink
+
+
+def _enrol(c: Connection, here: ColumnElement[bool], sink: str) -> None:
+    touched = select(progress.c.series_id).where(progress.c.series_id == series.c.id, progress.c.sink == sink)
+    new = select(series.c.id, literal(sink)).where(here, series.c.state == "delivered", ~touched.exists())
+    c.execute(insert_new(c, progress).from_select(["series_id", "sink"], new))
 
 
 def _take(c: Connection, series_id: int, sink: str, taken: Lease) -> None:

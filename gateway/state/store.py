@@ -5,7 +5,7 @@ Raises `Retry("state.busy")` when the database does not answer for `db.BUSY_SECO
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -121,11 +121,16 @@ class Store:
 
     # ---- series
 
-    def claim_series(self, *, pacs: str, projects: Sequence[str], lease: float, now: float) -> SeriesClaim | None:
-        """Only for `projects`, in the order of their turns: others wait until their sections of the configuration are back."""
+    def claim_series(
+        self, *, pacs: str, projects: Sequence[str], lease: float, now: float, only: Collection[str] | None = None
+    ) -> SeriesClaim | None:
+        """Only for `projects`, in the order of their turns: others wait until their sections of the configuration are back.
+
+        `only`: series keys, of which it must be one.
+        """
         taken = claim.lease(self._node, lease, now)
         with self._claiming(taken) as c:
-            return claim.one_series(c, self._seal, taken, pacs=pacs, projects=projects)
+            return claim.one_series(c, self._seal, taken, of=claim.Of(pacs, projects, only))
 
     def extend_series(self, claim: SeriesClaim, *, lease: float, now: float) -> bool:
         """Keeps a claim alive while the move goes on."""

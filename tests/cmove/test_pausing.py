@@ -54,3 +54,17 @@ def test_with_room_it_is_the_series_fault(rig: Rig) -> None:
     assert rig.store.claim_series(pacs="main", projects=["p"], lease=1.0, now=rig.now) is None
     claim = rig.store.claim_series(pacs="main", projects=["p"], lease=1.0, now=rig.now + 86400.0)
     assert claim is not None and claim.attempts == 1
+
+
+def test_what_alone_may_be_retrieved_is_and_nothing_else(rig: Rig) -> None:
+    rig.plan(*SERIES)
+    keys = [one.key for one in rig.all_series()]
+    with ScriptedPacs(find=LIST, move=script.finals(0xB000)) as peer:
+        step = rig.step(peer)
+        step._only = lambda: frozenset(keys[1:])
+        assert step.step()
+        step._only = frozenset
+        rig.now += 86400.0
+        assert not step.step(), "both are due"
+        asked = [identifier.SeriesInstanceUID for what, identifier in peer.asked if what == "move"]
+    assert asked == SERIES[1:]

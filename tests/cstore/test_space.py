@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from gateway.cstore.page import Page
-from gateway.cstore.space import Bounds, Room, WhileRoom, free_bytes
+from gateway.cstore.space import Bounds, Filled, Room, WhileRoom, free_bytes
 from gateway.dicom.server import Incoming
 from tests.cstore.rig import incoming
 from tests.dicom.serving import Counts
@@ -84,14 +84,16 @@ def test_without_a_bound_the_outbox_is_neither_measured_nor_full(tmp_path: Path,
         measured.append(1)
         return 1
 
-    room = Room(folder=tmp_path, bounds=Bounds(0), size=size, page=page, clock=lambda: 0.0)
+    room = Room(folder=tmp_path, bounds=Bounds(0), filled=Filled(size, frozenset), page=page, clock=lambda: 0.0)
     assert not room.measure()
     assert measured == [] and room.look(Counts())
 
 
 def test_the_nodes_decision_is_told_once_to_the_log_and_always_to_page_and_gauge(tmp_path: Path, page: Page) -> None:
     size, counts = [500], Counts()
-    room = Room(folder=tmp_path, bounds=Bounds(1, 500), size=lambda: size[0], page=page, clock=lambda: 0.0)
+    room = Room(
+        folder=tmp_path, bounds=Bounds(1, 500), filled=Filled(lambda: size[0], frozenset), page=page, clock=lambda: 0.0
+    )
     with structlog.testing.capture_logs() as said:
         assert room.look(counts), "not measured yet"
         assert room.measure()
@@ -113,9 +115,33 @@ def test_measuring_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, page: P
         now[0] += 3.0
         return 0
 
-    room = Room(folder=tmp_path, bounds=Bounds(1, 500), size=slow, page=page, clock=lambda: now[0])
+    room = Room(folder=tmp_path, bounds=Bounds(1, 500), filled=Filled(slow, frozenset), page=page, clock=lambda: now[0])
     assert room.measure() and now[0] == 3.0
     now[0] = 62.9
     assert not room.measure()
     now[0] = 63.0
     assert room.measure()
+
+
+def test_what_fills_it_by_itself_goes_on_and_nothing_else_begins(tmp_path: Path, page: Page) -> None:
+    """A series larger than the bound leaves when it is whole, and would never be."""
+    size, begun, counts = [499], [frozenset({"S-1"})], Counts()
+    filled = Filled(lambda: size[0], lambda: begun[0])
+    room = Room(folder=tmp_path, bounds=Bounds(1, 500), filled=filled, page=page, clock=lambda: 0.0)
+
+    def looked(bytes_: int, *keys: str) -> tuple[bool, str, frozenset[str] | None]:
+        size[0], begun[0] = bytes_, frozenset(keys)
+        assert room.measure()
+        return room.look(counts), page.reason, room.only
+
+    with structlog.testing.capture_logs() as said:
+        assert looked(499, "S-1") == (True, "", None), "there is room"
+        assert looked(500, "S-1", "S-2") == (True, "", frozenset({"S-1", "S-2"}))
+        assert looked(900, "S-1") == (True, "", frozenset({"S-1"}))
+        assert looked(450, "S-1") == (True, "", frozenset({"S-1"})), "not a tenth less yet"
+        assert looked(900) == (False, "outbox", None), "one of them is whole, and on its way to the archive"
+        assert looked(460, "S-1") == (True, "", frozenset({"S-1"})), "which it is now"
+        assert looked(449, "S-1") == (True, "", None)
+    assert [one["event"] for one in said] == [
+        "outbox.only-begun", "outbox.any-again", "receiver.paused", "outbox.only-begun", "receiver.resumed", "outbox.any-again",
+    ]  # fmt: skip

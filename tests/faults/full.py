@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from sqlalchemy import insert, select, update
 
 from gateway.cstore.space import free_bytes
+from gateway.state.db import Database, progress, series
 from tests.faults.mounts import tmpfs
 from tests.faults.receivers import Warm
 from tests.faults.sending import Rejected, Sender
@@ -137,6 +139,35 @@ class Filling:
             time.sleep(0.1)
 
 
+def on_its_way(site: Site) -> None:
+    """The series has come, and its archive is not to be tried for an hour: what fills the outbox will be delivered."""
+    database = Database(site.folder / "state" / "state.sqlite")
+    with database.write() as c:
+        c.execute(update(series).values(state="retrieved", node="gw1"))
+        waits = {"sink": f"directory:{site.folder / 'archive'}", "not_before": time.time() + 3600}
+        c.execute(insert(progress), [{"series_id": r.id, **waits} for r in c.execute(select(series.c.id))])
+    database.close()
+
+
+def still_coming(site: Site, made: StudyFacts) -> None:
+    """A series that is larger than the bound is taken whole: nothing in the outbox would ever leave it otherwise."""
+    daemon = Daemon(site.folder, level="info")
+    daemon.start()
+    try:
+        daemon.wait_ready()
+        instances = list(sent(made))
+        with Sender(site.port, [instances[0].message.sop_class]) as assoc:
+            for one in instances[:20]:
+                assert assoc.store(one.message) == 0
+                time.sleep(0.2)
+        assert daemon.status()["paused"] == []
+        assert daemon.stop() == 0
+    finally:
+        daemon.kill_group()
+    assert "outbox.only-begun" in daemon.log.read_text()
+    _all_right(site, instances[:20])
+
+
 def really_full(site: Site, made: StudyFacts) -> None:
     """No low water: writes fail and are short in the kernel, until there is room again."""
     receivers = Warm(site, processes=1)
@@ -180,12 +211,17 @@ def main() -> int:
         with tmpfs(folder / "bounded", SIZE):
             site = Site(folder / "bounded", bounds)
             site.plan([made])
+            on_its_way(site)
             Filling(site, made).run()
+        with tmpfs(folder / "coming", SIZE):
+            site = Site(folder / "coming", Options(free="1 MB", receiver=bounds.receiver))
+            site.plan([made])
+            still_coming(site, made)
         with tmpfs(folder / "unbounded", 24 * MIB):
             site = Site(folder / "unbounded", Options(free="1 B"))
             site.plan([made])
             really_full(site, made)
-    print("paused and resumed: outbox, disk; full and emptied")
+    print("paused and resumed: outbox, disk; not by what still comes; full and emptied")
     return 0
 
 

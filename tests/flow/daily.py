@@ -118,7 +118,7 @@ class Archive:
 
     def __init__(self, name: str, holdings: list[Holding], receiver: int) -> None:
         mine = [h for h in holdings if h.exam.pacs == name]
-        self.name, self._receiver = name, receiver
+        self.name, self.receiver = name, receiver
         self._by_accession: dict[str, list[Holding]] = {}
         for h in mine:
             self._by_accession.setdefault(h.exam.accession, []).append(h)
@@ -167,7 +167,7 @@ class Archive:
         reply.send(0x0000, NumberOfCompletedSuboperations=len(holding.messages), NumberOfFailedSuboperations=0)
 
     def _store(self, messages: list[Message]) -> None:
-        with Sender(self._receiver, sorted({one.sop_class for one in messages}), calling=self.name.upper()) as assoc:
+        with Sender(self.receiver, sorted({one.sop_class for one in messages}), calling=self.name.upper()) as assoc:
             for one in messages:
                 assoc.store(one)
             assoc.release()

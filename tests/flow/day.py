@@ -143,11 +143,13 @@ def furnished(folder: Path, ports: Mapping[str, int], wanted: Sequence[Exam]) ->
 
 
 @contextlib.contextmanager
-def opened(holdings: Sequence[Holding], receiver: int) -> Iterator[tuple[dict[str, ScriptedPacs], list[Archive]]]:
+def opened(
+    holdings: Sequence[Holding], receiver: int, kind: type[Archive] = Archive
+) -> Iterator[tuple[dict[str, ScriptedPacs], list[Archive]]]:
     """Both PACS."""
     for holding in holdings:
         holding.moves = 0
-    archives = [Archive(name, list(holdings), receiver) for name in (MAIN, OLD)]
+    archives = [kind(name, list(holdings), receiver) for name in (MAIN, OLD)]
     with ExitStack() as stack:
         yield {a.name: stack.enter_context(a.pacs()) for a in archives}, archives
 
@@ -169,7 +171,7 @@ def live(folder: Path, wanted: Sequence[Exam], holdings: Sequence[Holding], *, k
     files = archive_files(folder)
     return Day(
         balance, files, sum(a.moves for a in archives), sum((a.failed for a in archives), Counter()), moments,
-        time.monotonic() - began, list(_wrong(folder, balance, wanted, holdings)),
+        time.monotonic() - began, list(archives_wrong(folder, balance, wanted, holdings)),
     )  # fmt: skip
 
 
@@ -191,7 +193,9 @@ def _reached(running: Running, goal: int) -> bool:
     return running.delivered() >= goal or running.left() == 0
 
 
-def _wrong(folder: Path, balance: Balance, wanted: Sequence[Exam], holdings: Sequence[Holding]) -> Iterator[str]:
+def archives_wrong(
+    folder: Path, balance: Balance, wanted: Sequence[Exam], holdings: Sequence[Holding]
+) -> Iterator[str]:
     foreseen = daily.expected(list(wanted))
     found = Counter({part: number for part in PARTS if (number := balance.total(part))})
     if balance.asked != len(wanted) or not balance.adds_up:
@@ -201,7 +205,7 @@ def _wrong(folder: Path, balance: Balance, wanted: Sequence[Exam], holdings: Seq
     there = [p for p in (folder / "archive").rglob("*") if p.is_file()]
     if sorted(map(pixel_digest, there)) != daily.pixels(list(holdings)):
         yield f"the archive holds {len(there)} files, and not exactly those that it should"
-    if left := list((folder / "state" / "outbox").iterdir()):
+    if left := [p for p in (folder / "state" / "outbox").iterdir() if not p.name.startswith(".")]:
         yield f"{len(left)} series are left in the outbox"
 
 
