@@ -119,13 +119,15 @@ class Site:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        for name in (MAIN, OLD):
-            self._pacs[name] = self._stack.enter_context(Archive(name, self._holdings, self.receiver).pacs())
-        archive = self._stack.enter_context(Orthanc("RESEARCHPACS"))
-        self._furnish(archive.port)
-        self._stack.callback(self.daemon.kill_group)
-        self.daemon.start()
-        self.daemon.wait_ready(120)
+        with ExitStack() as stack:
+            for name in (MAIN, OLD):
+                self._pacs[name] = stack.enter_context(Archive(name, self._holdings, self.receiver).pacs())
+            archive = stack.enter_context(Orthanc("RESEARCHPACS"))
+            self._furnish(archive.port)
+            stack.callback(self.daemon.kill_group)
+            self.daemon.start()
+            self.daemon.wait_ready(300)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

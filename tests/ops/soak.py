@@ -210,6 +210,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.hours < SHORTEST or 0 < given.reloads < SHORTEST:
         parser.error(f"no line can be drawn through less than {SHORTEST}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         done = soak(Path(folder), given.hours, Hour.part(given.part), reloads=given.reloads, told=True)
     for role, facts in gauges.told(done.samples):
