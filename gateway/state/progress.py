@@ -168,8 +168,10 @@ class Progress:
     def failed(self, row: SeriesRow, *, reason: str, now: float) -> bool:
         """An archive will never take it: that ends the series."""
         self._instances.pop(row.owner, None)
+        mine = select(progress.c.sink).where(progress.c.series_id == row.id, progress.c.claimed_by == row.owner)
         with self._under(row.owner) as c:
-            return self._settle(c, row, Step("failed", now, reason), _state(c, row))
+            state = _state(c, row)
+            return c.execute(mine).first() is not None and self._settle(c, row, Step("failed", now, reason), state)
 
     def release(self, row: SeriesRow, route: Route, *, reason: str, not_before: float, charge: bool) -> bool:
         """Gives it back for later."""

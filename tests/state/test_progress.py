@@ -80,6 +80,17 @@ def test_a_failure_ends_the_series_and_its_rows(state: Opened, progress: Progres
     assert progress.free() == 0
 
 
+def test_who_has_lost_the_claim_ends_no_series(state: Opened, progress: Progress) -> None:
+    """It may be another node's by now, whose archive takes it."""
+    add(state, "S-1")
+    lost = claimed(progress, Stage.WAITING, ONE)
+    mine = claimed(progress, Stage.WAITING, ONE, now=161)
+    assert not progress.failed(lost, reason="deliver.conflict", now=162)
+    assert states(state) == {"S-1": "retrieved"}
+    assert progress.failed(mine, reason="deliver.conflict", now=163)
+    assert states(state) == {"S-1": "failed"}
+
+
 def test_two_that_end_at_once_leave_no_series_behind(state: Opened, progress: Progress) -> None:
     keys = [f"S-{n}" for n in range(20)]
     add(state, *keys)
