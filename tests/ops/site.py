@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Final, Self
 from tests.faults.sending import message
 from tests.flow import daily
 from tests.flow.daily import MAIN, OLD, Archive, Exam, Holding
-from tests.support.daemon import Daemon
+from tests.support.daemon import REPOSITORY, Daemon
 from tests.support.dicomfiles import SeriesSpec, make_study
 from tests.support.peers import Orthanc
 from tests.support.process import free_port
@@ -107,12 +109,23 @@ def exams(count: int) -> list[Exam]:
     return daily.exams(count)
 
 
+class LeakingDaemon(Daemon):
+    """`tests.ops.leaking`."""
+
+    def start(self) -> None:
+        argv = [sys.executable, "-m", "tests.ops.leaking", "run", "--config", str(self.config)]
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, cwd=REPOSITORY
+            )
+
+
 class Site:
     """In `folder`, with everything in its PACS that it will ever be asked for. A context manager."""
 
-    def __init__(self, folder: Path, wanted: Sequence[Exam]) -> None:
+    def __init__(self, folder: Path, wanted: Sequence[Exam], daemon: type[Daemon] = Daemon) -> None:
         self.folder, self.receiver, self.metrics = folder, free_port(), free_port()
-        self.state, self.daemon, self.asked = folder / "state", Daemon(folder, level="info"), 0
+        self.state, self.daemon, self.asked = folder / "state", daemon(folder, level="info"), 0
         self.exams = wanted
         self._holdings = [h for exam in wanted for h in _held(folder / "files", exam)]
         self._pacs: dict[str, ScriptedPacs] = {}

@@ -27,8 +27,8 @@ from typing import Final, Self
 from tests.flow import daily
 from tests.ops import callers, gauges
 from tests.ops.gauges import Sample
-from tests.ops.site import Site, exams
-from tests.support.daemon import command
+from tests.ops.site import LeakingDaemon, Site, exams
+from tests.support.daemon import Daemon, command
 
 CALLERS: Final = 4
 SHORTEST: Final = 2 * gauges.FEWEST
@@ -63,6 +63,16 @@ class Hour:
         return [name for _, name in sorted(at)]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """`leak`: with a daemon that leaks, to see that it is seen."""
+
+    hours: int
+    hour: Hour
+    reloads: int = 0
+    leak: bool = False
+
+
 @dataclass
 class Soaked:
     """`reloaded`: after each reload at the end; `wrong`: what is not as it should be, empty if all is."""
@@ -73,10 +83,11 @@ class Soaked:
     wrong: list[str]
 
 
-def soak(folder: Path, hours: int, hour: Hour, *, reloads: int = 0, told: bool = False) -> Soaked:
+def soak(folder: Path, plan: Plan, *, told: bool = False) -> Soaked:
     """`told`: a line for each hour on standard output."""
     began = time.monotonic()
-    with Site(folder, exams(hours * hour.examinations)) as site:
+    hours, hour = plan.hours, plan.hour
+    with Site(folder, exams(hours * hour.examinations), LeakingDaemon if plan.leak else Daemon) as site:
         callers.scrape(site)
         samples = []
         for n in range(hours + 1):
@@ -87,7 +98,7 @@ def soak(folder: Path, hours: int, hour: Hour, *, reloads: int = 0, told: bool =
             if told:
                 print(line(samples[-1], time.monotonic() - began), flush=True)
         wrong = list(_wrong(site))
-        reloaded = [_reloaded(site) for _ in range(reloads)]
+        reloaded = [_reloaded(site) for _ in range(plan.reloads)]
         if told:
             print(*(f"reloaded: {line(one, time.monotonic() - began)}" for one in reloaded), sep="\n")
         if site.daemon.stop() != 0:
@@ -207,12 +218,13 @@ def main() -> int:
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--part", type=float, default=1.0, help="of an hour's work")
     parser.add_argument("--reloads", type=int, default=12, help="one after the other, at the end")
+    parser.add_argument("--leak", action="store_true", help="with a daemon that leaks: exits 1, or this proves nothing")
     given = parser.parse_args()
     if given.hours < SHORTEST or 0 < given.reloads < SHORTEST:
         parser.error(f"no line can be drawn through less than {SHORTEST}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        done = soak(Path(folder), given.hours, Hour.part(given.part), reloads=given.reloads, told=True)
+        done = soak(Path(folder), Plan(given.hours, Hour.part(given.part), given.reloads, given.leak), told=True)
     for role, facts in gauges.told(done.samples):
         print(f"{role:12} {facts}")
     found = judged(done)

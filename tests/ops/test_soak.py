@@ -68,7 +68,7 @@ def test_a_process_that_was_replaced_is_told_and_a_short_soak_is_no_proof() -> N
 @pytest.mark.real
 @pytest.mark.skipif(os.geteuid() != 0, reason="what a daemon takes that may not be dumped is shown to root alone")
 def test_three_small_hours_leave_nothing_behind(tmp_path: Path) -> None:
-    done = soak.soak(tmp_path, 3, soak.Hour.part(0.1))
+    done = soak.soak(tmp_path, soak.Plan(3, soak.Hour.part(0.1)))
     first, last = done.samples[1], done.samples[-1]
     assert [p.role for p in last.processes] == ["main", "receive-1", "receive-2", "screen-1"]
     for before, after in zip(first.processes, last.processes, strict=True):
