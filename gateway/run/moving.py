@@ -20,6 +20,7 @@ from gateway.ops.metrics import Metrics
 from gateway.run.meter import Meter
 from gateway.run.wiring import State, Told, make_intake
 from gateway.settings import Pacs, Settings
+from gateway.state.pushed import PUSHED
 
 Gates = Mapping[str, Gate]
 
@@ -98,7 +99,13 @@ def standing(gates: Gates, planned: Mapping[str, int], now: float) -> dict[str, 
             "moves_allowed": facts.allowed, "max_moves": gate.pacs.max_moves, "breaker": facts.breaker,
             "eta_s": None if done is None else round(done - now),
         }  # fmt: skip
-    return shown
+    return shown | {name: _gone(planned[name]) for name in sorted(planned.keys() - gates.keys() - {PUSHED})}
+
+
+def _gone(waiting: int) -> dict[str, object]:
+    """Of a PACS that is in the configuration no more, or has another name there: nobody asks it, and that must be seen."""
+    nothing = {"window_open": False, "window_changes": None, "moves": 0, "moves_allowed": 0, "max_moves": 0}
+    return {**nothing, "series": waiting, "breaker": "not configured", "eta_s": None}
 
 
 def eta(standing: Mapping[str, Mapping[str, object]]) -> float | None:
