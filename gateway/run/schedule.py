@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
@@ -38,6 +39,8 @@ class Schedule:
         self._scheduler.add_job(job, trigger(schedule), id=name, next_run_time=datetime.now().astimezone())
 
     def start(self) -> None:
+        """A thread for each job, once it is needed: those that wait for a RIS must not be waited for by the daemon's heart."""
+        self._scheduler.add_executor(ThreadPoolExecutor(max(1, len(self._scheduler.get_jobs()))), "default")
         self._scheduler.start()
 
     def stop(self) -> None:

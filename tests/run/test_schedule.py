@@ -41,3 +41,18 @@ def test_a_job_runs_at_the_start_and_not_twice_at_once() -> None:
     assert ran.wait(5)
     schedule.stop()
     assert both == [True]
+
+
+def test_jobs_that_wait_for_a_ris_hold_up_no_other() -> None:
+    """Else a RIS that hangs, of a dozen projects, would stop the daemon's own heart."""
+    answered, beats = threading.Event(), threading.Semaphore(0)
+    schedule = Schedule()
+    for n in range(40):
+        schedule.add(f"poll-{n}", "1h", lambda: answered.wait(60))
+    schedule.add("heart", "1s", beats.release)
+    schedule.start()
+    try:
+        assert beats.acquire(timeout=30) and beats.acquire(timeout=30), "again and again, not at the start alone"
+    finally:
+        answered.set()
+        schedule.stop()
