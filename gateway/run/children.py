@@ -90,8 +90,13 @@ class Children:
         self._reader = threading.Thread(target=self._read, name=f"{kind.name}-pipes", daemon=True)
 
     def start(self) -> None:
-        """Starts every process."""
-        self._children = [self._spawn(name) for name in self.kind.names]
+        """Starts every process. Raises Fatal("<kind>.start") when the system has no room for one; `stop` ends the others."""
+        for name in self.kind.names:
+            try:
+                self._children.append(self._spawn(name))
+            except OSError as err:
+                told = f"a {self.kind.name} process cannot be started: {err.strerror or type(err).__name__}"
+                raise Fatal(f"{self.kind.name}.start", told) from None
         self._reader.start()
 
     def wait_ready(self) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,29 @@ def test_one_that_cannot_start_is_told(run: Run) -> None:
     with pytest.raises(Fatal) as caught:
         run("dying").wait_ready()
     assert caught.value.reason == "odd.start"
+
+
+def test_no_room_for_a_process_is_a_refusal_that_leaves_none_behind(
+    settings: Settings, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload is refused for it; anything else than Fatal would end the daemon."""
+    kind = Kind("odd", "tests.run.programs.willing", 2)
+    found = Children(settings, kind, Hear(metrics, lambda _: None, lambda _: None), level="error")
+    started: list[Any] = []
+    real: Any = subprocess.Popen
+
+    def full(*words: object, **more: object) -> object:
+        if started:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        started.append(real(*words, **more))
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    with pytest.raises(Fatal) as caught:
+        found.start()
+    assert caught.value.reason == "odd.start" and "temporarily unavailable" in caught.value.detail
+    found.stop()
+    assert started[0].returncode is not None
 
 
 def test_one_that_keeps_dying_is_replaced_ever_more_slowly(run: Run) -> None:
