@@ -1,4 +1,4 @@
-"""Claiming: a worker takes a row for a while. Fair over projects by age; what another one holds is left alone."""
+"""Claiming: a worker takes a row for a while. Fair over projects, in each by age; what another one holds is left alone."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ def _take(c: Connection, table: Table, ids: Sequence[int], lease: Lease) -> None
 
 
 def requests(c: Connection, seal: Seal, lease: Lease, *, projects: Sequence[str], limit: int) -> list[RequestClaim]:
-    """Up to `limit` requests whose time has come, oldest due first.
+    """Up to `limit` requests whose time has come: of each project in turn its oldest, so that no back-fill holds up another.
 
     Project by project: so the index gives them in order, and what waits of other projects costs nothing.
     """
-    found: list[Row[Any]] = []
+    found: list[tuple[int, Row[Any]]] = []
     for project in projects:
         due = and_(request.c.project == project, text(ASKABLE), _free(request, lease.now))
         chosen = select(request).where(due).order_by(request.c.not_before, request.c.id).limit(limit)
-        found += c.execute(locked(chosen)).all()
-    rows = sorted(found, key=lambda r: (r.not_before, r.id))[:limit]
+        found += enumerate(c.execute(locked(chosen)).all())
+    rows = [r for _, r in sorted(found, key=lambda turn: (turn[0], turn[1].not_before, turn[1].id))[:limit]]
     _take(c, request, [r.id for r in rows], lease)
     decided = decisions(c, [r.id for r in rows])
     return [_request(seal, r, lease.owner, decided.get(r.id, {})) for r in rows]

@@ -61,6 +61,13 @@ def test_a_claim_is_nobody_elses_until_its_lease_ends(state: Opened) -> None:
     assert len(state.store.claim_requests(projects=[PROJECT], limit=5, lease=60, now=161)) == 1
 
 
+def test_a_back_fill_holds_up_no_other_project(state: Opened) -> None:
+    state.ask(*(f"OLD{n}" for n in range(10)), now=100)
+    state.ask("NEW1", "NEW2", project="other", now=200)
+    claims = state.store.claim_requests(projects=[PROJECT, "other"], limit=5, lease=60, now=300)
+    assert [c.accession.value for c in claims] == ["OLD0", "NEW1", "OLD1", "NEW2", "OLD2"]
+
+
 def test_a_late_worker_overwrites_nothing(state: Opened) -> None:
     state.ask("A1")
     (slow,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=10, now=100)
