@@ -24,6 +24,7 @@ from gateway.state.progress import Route, Stage
 from gateway.state.rows import SeriesRow
 
 LEASE: Final = 3600.0  # seconds; a restarted node frees its own at once, so this is for a node that is gone for good
+RENEWED: Final = 600.0  # seconds; a large series takes longer than a lease, and a withdrawal goes by who holds one
 MAX_ATTEMPTS: Final = 8  # charged ones
 STOPPING: Final = "daemon.stopping"
 
@@ -32,6 +33,7 @@ class Store(Protocol):
     """What this room uses of `state.progress.Progress`. Each call may raise Retry("state.busy")."""
 
     def claim(self, stage: Stage, route: Route, *, lease: float, now: float) -> SeriesRow | None: ...
+    def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> None: ...
     def delivered(self, row: SeriesRow, route: Route, *, now: float) -> bool: ...
     def confirmed(self, row: SeriesRow, route: Route, *, files: Sequence[str], now: float) -> str: ...
     def lost(self, row: SeriesRow, route: Route, *, most: int, now: float) -> bool: ...
@@ -72,6 +74,7 @@ class Care:
     def __init__(self, way: Way) -> None:
         self._way = way
         self.breaker = Breaker()
+        self._held_since = 0.0
 
     def claim(self, stage: Stage) -> SeriesRow | None:
         """The oldest series at that stage, unless the archive rests."""
@@ -79,6 +82,7 @@ class Care:
         if self.breaker.rests(now):
             return None
         row = way.store.claim(stage, way.route, lease=LEASE, now=now)
+        self._held_since = now
         if row is None:
             way.sink.close()
         return row
@@ -100,9 +104,14 @@ class Care:
             raise Refused("outbox.empty", "the clean files of a series are gone; retrieve it again")
         return files
 
-    def go_on(self) -> None:
+    def go_on(self, row: SeriesRow) -> None:
         """Between two calls of an archive. Raises Retry when the daemon stops."""
-        go_on(self._way.clock, self._way.stop)
+        way = self._way
+        go_on(way.clock, way.stop)
+        now = way.clock()
+        if now - self._held_since >= RENEWED:
+            way.store.hold(row, way.route, lease=LEASE, now=now)
+            self._held_since = now
 
     def well(self) -> None:
         way = self._way

@@ -55,7 +55,7 @@ class ConfirmStep:
         way = self._way
         rest = iter(files)
         while batch := tuple(islice(rest, way.sink.batch)):
-            self._care.go_on()
+            self._care.go_on(row)
             if not self._there(batch):
                 if way.store.lost(row, way.route, most=MAX_LOST, now=way.clock()):
                     self._care.tell(row, "lost", "deliver.missing", files=len(files))

@@ -34,18 +34,18 @@ class DeliverStep:
     def _deliver(self, row: SeriesRow) -> None:
         way, files = self._way, self._care.files(row)
         for file in files:
-            self._keep_pace()
+            self._keep_pace(row)
             self._put(file)
         self._care.breaker.worked()
         if way.store.delivered(row, way.route, now=way.clock()):
             self._care.tell(row, "delivered", files=len(files))
         way.board.success("delivery", now=way.clock())
 
-    def _keep_pace(self) -> None:
-        self._care.go_on()
+    def _keep_pace(self, row: SeriesRow) -> None:
+        self._care.go_on(row)
         while due := self._pace.due(self._way.clock()):
             self._way.stop.wait(min(due, PIECE))
-            self._care.go_on()
+            self._care.go_on(row)
 
     def _put(self, file: Path) -> None:
         way, (kept, size) = self._way, _facts(file)

@@ -17,6 +17,7 @@ import io
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -43,6 +44,7 @@ SERIES: Final = (
 NUMBERS: Final = frozenset({"InstanceNumber", "Size", "Instances"})
 DATES: Final = frozenset({"StudyDate", "SeriesDate", "Day"})  # as in a data set: YYYYMMDD; ISO in the tables
 
+TICK, TICKS = 20_000_000, 10  # ns, two of the longest there are; and how often it is waited for
 WHOLE: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)  # and no more than 64 bits hold
 PARQUET: Final = "csv+parquet"
 SUFFIXES: Final = frozenset({".csv", ".parquet"})
@@ -148,7 +150,7 @@ class Manifests:
 
     def _day(self, folder: Path) -> bool:
         path = self._root / "days" / f"{folder.name}.csv"
-        changed = folder.stat().st_mtime_ns
+        changed = _settled(folder)
         if path.exists() and path.stat().st_mtime_ns >= changed:
             return False
         rows = [_summed(instances) for file in sorted(folder.glob("*.csv")) if (instances := _read(file))]
@@ -177,6 +179,17 @@ class Manifests:
             path.with_suffix(suffix).unlink(missing_ok=True)
         if path.parent.is_dir():
             copy.sync_folder(path.parent)
+
+
+def _settled(folder: Path) -> int:
+    """When it last changed (ns), so long ago that the next change bears another time: file systems go by the kernel's tick."""
+    changed = folder.stat().st_mtime_ns
+    for _ in range(TICKS):
+        if time.time_ns() - changed >= TICK:
+            break
+        time.sleep(TICK / 1e9)
+        changed = folder.stat().st_mtime_ns
+    return changed
 
 
 def _summed(instances: Sequence[Row]) -> Row:

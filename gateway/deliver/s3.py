@@ -30,6 +30,7 @@ from gateway.deliver.verdict import CONFIG_PAUSE
 from gateway.errors import Fatal, Refused, Retry
 from gateway.settings import S3Sink as Settings
 from gateway.settings import secret
+from gateway.settings.certificates import certificate_faults
 
 try:
     import obstore
@@ -188,9 +189,8 @@ class S3Sink:
     @contextmanager
     def _told(self) -> Iterator[S3Store]:
         """The server, and its errors in our words."""
-        if self._store is None:
-            self._store = self._open()
         try:
+            self._store = self._store or self._open()
             yield self._store
         except (UnauthenticatedError, PermissionDeniedError):
             self.close()
@@ -217,7 +217,7 @@ class S3Sink:
             config["endpoint"] = settings.endpoint
             client["allow_http"] = settings.endpoint.startswith("http://")
         if settings.ca:
-            client["root_certificate"] = settings.ca.read_bytes()
+            client["root_certificate"] = _authority(settings.ca)
         config.update(self._credentials())
         # Retrying is the worker's.
         return S3Store(self._bucket, config=config, client_options=client, retry_config={"max_retries": 0})
@@ -231,6 +231,12 @@ class S3Sink:
         except (Fatal, ValueError) as err:
             told = err.detail if isinstance(err, Fatal) else "credentials_file is no text"
             raise Retry("sink.secret", told, after=CONFIG_PAUSE, charge=False) from None
+
+
+def _authority(file: Path) -> bytes:
+    for _, fault in certificate_faults({"ca": str(file)}):
+        raise Retry("sink.tls", f"{fault.found}; {fault.allowed}", after=CONFIG_PAUSE, charge=False)
+    return file.read_bytes()
 
 
 def _refused(store: S3Store, key: str) -> bool:

@@ -103,7 +103,9 @@ class Web:
 
     def _pieces(self, response: BaseHTTPResponse) -> Iterator[bytes]:
         until = time.monotonic() + WHOLE
-        for piece in response.stream(CHUNK):
+        while piece := response.read1(
+            CHUNK
+        ):  # whatever has come: `stream` waits for all of CHUNK, byte by byte if need be
             if time.monotonic() > until:
                 raise Retry("sink.timeout", f"{self._name} trickles", charge=False)
             yield piece

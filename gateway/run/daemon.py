@@ -148,7 +148,7 @@ class Life:
         for name, move in moving.make_move_steps(self.settings, self.state, self._told, around):
             self._begin(name, self._while_room(move.step), self._moving, slowest + BEAT_LIMIT)
         for name, step in delivering.make_steps(self.settings, self.state, self._told, self._delivering):
-            self._begin(name, step.step, self._delivering, slowest + BEAT_LIMIT)
+            self._begin(name, step.step, self._delivering, delivering.LONGEST + BEAT_LIMIT)
 
     def _begin(self, name: str, step: Callable[[], bool], stop: threading.Event, limit: float) -> None:
         self._expect(name, limit)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.deliver.care import Outbox, Way, go_on
 from gateway.deliver.confirm import ConfirmStep
@@ -23,6 +23,8 @@ from gateway.state.progress import Progress, Route
 if TYPE_CHECKING:
     from gateway.run.wiring import State, Told
 
+LONGEST: Final = 1800.0
+"""Seconds that one file may take, to or from an archive that is slow: how long it takes has nothing to do with any PACS."""
 Steps = list[tuple[str, DeliverStep | ConfirmStep]]
 
 

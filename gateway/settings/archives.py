@@ -38,6 +38,8 @@ def bad_archive_files(raw: Raw) -> Iterator[Finding]:
             fault = fault_of(path)
             if fault:
                 yield Finding(place, *fault)
+    for place, path in texts(raw, f"{EVERY}.ca"):
+        yield from (Finding(place, *fault) for _, fault in certificate_faults({"ca": path}))
     for place, tls in entries(raw, f"{EVERY}.tls"):
         if isinstance(tls, Mapping) and all(isinstance(value, str) for value in tls.values()):
             yield from (Finding((*place, name), *fault) for name, fault in certificate_faults(tls))

@@ -116,6 +116,12 @@ class Progress:
                 return SeriesRow(r.id, r.key, r.project, r.state, r.attempts, taken.owner)
         return None
 
+    def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> None:
+        """A sign of life of a claim that is worked on: its lease begins anew, of a series that is withdrawn meanwhile too."""
+        mine = (*_of(row, route.sink), progress.c.claimed_by == row.owner)
+        with self._under(row.owner) as c:
+            c.execute(update(progress).where(*mine).values(lease_until=now + lease))
+
     # ---- what became of it
 
     def delivered(self, row: SeriesRow, route: Route, *, now: float) -> bool:

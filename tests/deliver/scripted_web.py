@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,13 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Said:
-    """One answer. `silent`: nothing is said until the test is over; `length`: what is announced, where it is a lie."""
+    """One answer. `silent`: nothing is said until the test is over; `length`: what is announced, where it is a lie;
+    `trickle`: seconds from one byte to the next."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     silent: bool = False
     length: int | None = None
+    trickle: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,28 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(said.status)
         for name, value in said.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(said.body) if said.length is None else said.length))
+        if "Transfer-Encoding" not in said.headers:
+            self.send_header("Content-Length", str(len(said.body) if said.length is None else said.length))
         self.end_headers()
-        if self.command != "HEAD":
+        if said.trickle:
+            self.trickle(said)
+        elif self.command != "HEAD":
             self.wfile.write(said.body)
         if said.length is not None:
             self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = answer
+
+    def trickle(self, said: Said) -> None:
+        """Byte by byte, in one chunk where it is chunked, until the other side has enough."""
+        if "Transfer-Encoding" in said.headers:
+            self.wfile.write(b"%x\r\n" % len(said.body))
+        with contextlib.suppress(OSError):
+            for n in range(len(said.body)):
+                self.wfile.write(said.body[n : n + 1])
+                if self.site.over.wait(said.trickle):
+                    break
+        self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Nothing."""

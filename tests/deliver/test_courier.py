@@ -11,9 +11,11 @@ import pytest
 
 from gateway.deliver.breaker import FIRST_WAIT, LONGEST_WAIT, wait
 from gateway.deliver.care import MAX_ATTEMPTS
+from gateway.deliver.sink import Receipt
 from gateway.errors import Retry
 from gateway.ops.declared import PREFIX
 from gateway.ops.metrics import Metrics
+from gateway.state.db import progress
 from tests.deliver.clean import clean_bytes, directory_archive
 from tests.deliver.conftest import KEY, Bench, Moody
 from tests.ops.test_metrics import samples
@@ -203,3 +205,21 @@ def test_a_lost_lease_settles_nothing(bench: Bench, monkeypatch: pytest.MonkeyPa
     assert bench.deliver.step()
     assert bench.store.states[KEY] == "retrieved"
     assert bench.events() == []
+
+
+def test_a_series_that_takes_longer_than_a_lease_stays_the_courier_s(bench: Bench) -> None:
+    """A withdrawal waits for whoever holds a series: without it, the file under way would come after the archive was cleared."""
+    for number in range(12):
+        bench.keep(number)
+    bench.store.add()
+    left: list[float] = []
+    put = bench.sink.put
+
+    def slow(file: Path) -> Receipt:
+        left.append(min(bench.store._progress(progress.c.lease_until).values()) - bench.now)
+        bench.now += 900
+        return put(file)
+
+    bench.sink.put = slow  # type: ignore[method-assign]
+    assert bench.deliver.step() and bench.store.states[KEY] == "delivered"
+    assert len(left) == 12 and min(left) > 0

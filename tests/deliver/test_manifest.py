@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import time
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pydicom import dcmread
 
 from gateway.deliver.directory import DirectorySink
 from gateway.deliver.layout import Layout
-from gateway.deliver.manifest import INSTANCE, SERIES, Delivered, Manifests, _shown, pixels_digest
+from gateway.deliver.manifest import INSTANCE, SERIES, TICK, Delivered, Manifests, _settled, _shown, pixels_digest
 from gateway.deliver.parquet import as_parquet
 from gateway.settings import DirectorySink as Settings
 from tests.deliver.clean import LAYOUT, clean_file
@@ -197,3 +198,9 @@ def test_what_is_no_whole_number_is_left_out(number: str) -> None:
     """What a sender wrote into InstanceNumber must not keep a series from its manifest."""
     assert _shown("InstanceNumber", number) == ""
     assert as_parquet(("InstanceNumber",), [{"InstanceNumber": _shown("InstanceNumber", "-5")}])
+
+
+def test_two_changes_of_a_day_never_bear_one_time(tmp_path: Path) -> None:
+    """Else a series that came while the day was summed up would wait for the next one."""
+    changed = _settled(tmp_path)
+    assert time.time_ns() - changed >= TICK

@@ -194,3 +194,14 @@ def test_credentials_as_the_aws_tools_write_them() -> None:
 
 def test_its_own_folder_is_none_that_a_layout_can_name() -> None:
     assert OWN.startswith(".")
+
+
+def test_an_authority_that_is_none_is_told(site: Site, tmp_path: Path) -> None:
+    sink_to(site.url, tmp_path)
+    for content in (None, b"no certificate"):
+        file = tmp_path / "ca.pem"
+        if content:
+            file.write_bytes(content)
+        sink = S3Sink(settings.S3Sink(url="s3://bucket/prefix", endpoint="https://127.0.0.1:1", ca=file))
+        err = trouble(sink, clean_file(tmp_path / "outbox"))
+        assert isinstance(err, Retry) and (err.reason, err.charge) == ("sink.tls", False)

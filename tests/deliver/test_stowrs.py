@@ -282,3 +282,15 @@ def test_no_answer_is_too_odd(site: Site, archive: Archive, tmp_path: Path) -> N
     assert trouble(sink_to(site), file).reason == "sink.strange"
     archive.to_post = Said(409, answer(failed={UID: "9" * 5000}), JSON)  # type: ignore[dict-item]
     assert trouble(sink_to(site), file).reason == "deliver.failed"
+
+
+def test_one_that_trickles_has_a_deadline(
+    site: Site, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never is silent for long, and never ends: each byte comes within SILENCE, all of them would take for ever."""
+    monkeypatch.setattr(web, "WHOLE", 0.5)
+    archive.to_ask = Said(200, b" " * 2000, trickle=0.01)
+    assert trouble(sink_to(site), clean_file(tmp_path)).reason == "sink.timeout"
+    archive.to_ask = Said(200, b" " * 2000, {"Transfer-Encoding": "chunked"}, trickle=0.01)
+    assert trouble(sink_to(site), clean_file(tmp_path)).reason == "sink.timeout"
+    assert not site.over.is_set()

@@ -110,3 +110,9 @@ def test_what_was_cut_off_stays_missed_whatever_is_written_after(site: Site, ann
     for _ in range(2):
         told = site.place.say("audit", "verify", "--json")
         assert told.code == 1 and ("missing", "lines 2 to 3") in [(f["why"], f["detail"]) for f in told.json["faults"]]
+
+
+def test_what_no_patient_can_be_called_withdraws_nobody(site: Site) -> None:
+    """As a terminal gives what was typed in another encoding: it would bar nobody, and look as if it had."""
+    told = withdraw(site, "--patient-id", "M\udcfcller")
+    assert told.code == 2 and "M" not in told.err.partition("--patient-id:")[2] and not site.states()
