@@ -38,7 +38,7 @@ from gateway.run.crosswalk import anchored, checked, load_aliases, load_crosswal
 from gateway.run.keeping import without_withdrawn
 from gateway.run.locking import Use, use_state
 from gateway.run.nodes import kept_keys, open_database
-from gateway.run.receiving import make_commitments, make_push, share
+from gateway.run.receiving import Reception, make_commitments, make_push, share
 from gateway.settings import Project, Select, Settings
 from gateway.state.db import Database
 from gateway.state.listed import Listed
@@ -266,11 +266,11 @@ def make_intake(settings: Settings, state: State, count: Count, page: Page, stop
 
 def make_server(
     settings: Settings, listener: socket.socket, count: Count, page: Page, stop: threading.Event
-) -> StorageServer:
+) -> Reception:
     """What a receive process runs."""
     state = open_state(settings)
     intake, peers = make_intake(settings, state, count, page, stop), PeerList(settings)
-    return StorageServer(
+    server = StorageServer(
         settings.receiver.ae_title,
         listener,
         admit=peers.admits,
@@ -283,6 +283,7 @@ def make_server(
         spool=settings.state_dir / "outbox",
         commitments=make_commitments(settings, state.store, state.outbox),
     )
+    return Reception(server, state.outbox)
 
 
 # ---- deliver

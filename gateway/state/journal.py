@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import mmap
 import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +25,7 @@ from gateway.state.recovery import Restore, alone, restored_from, sync_file_syst
 from gateway.state.segment import BLOCK, SUFFIX, Record, Segment, whole_blocks
 
 SEGMENT: Final = 32 << 20
-LARGEST: Final = 4 << 20  # bytes of a file that is worth it: a larger one's own bytes take longer than its commits
+LARGEST: Final = 256 << 10  # bytes of a file: what is larger takes longer to write twice than its second commit does
 ROOM: Final = 8  # segments are made where so many times their size is free
 QUIET: Final = 2.0  # seconds after the last entry: then everything is synced and wiped, and nothing is in here
 AGAIN: Final = 10.0  # seconds until what failed is tried again
@@ -36,67 +35,86 @@ AGAIN: Final = 10.0  # seconds until what failed is tried again
 class _Own:
     """A segment that this process writes.
 
-    `used`: where what was written since it was wiped ends. `pending`: entries whose file has not got its name yet. `doubtful`: a
-    sync failed, and the kernel may have dropped what it could not write and call it written the next time.
+    `used`: where what was written since it was wiped ends. `entered`: when something was. `pending`: entries whose file has not got
+    its name yet. `doubtful`: a sync failed; the kernel may have dropped what it could not write, and not tell it again.
     """
 
     segment: Segment
     generation: int
     tail: int = BLOCK
     used: int = BLOCK
+    entered: float = field(default_factory=time.monotonic)
     pending: int = 0
     full: bool = False
     doubtful: bool = False
 
 
-@dataclass(frozen=True)
 class Entry:
-    """What stands in the journal; `named` when the file has its name: only then may a sync of the file system replace it."""
+    """The bytes of one file are on their way into the journal, and nothing else is until `enter` or `close`."""
 
-    named: Callable[[], None]
+    def __init__(self, own: _Own, size: int, lock: threading.Condition) -> None:
+        self._own, self._size, self._lock = own, size, lock
+        self._alone, self._entered = True, False
+
+    def enter(self, series: str, name: str, sha256: bytes) -> bool:
+        """True: it is on stable storage, whatever becomes of the file. False: the file has to be synced itself."""
+        own = self._own
+        record = Record(own.tail, self._size, sha256, series, name, live=True)
+        try:
+            own.segment.append(record, own.generation)
+        except OSError as err:  # half of it may be there, and nothing behind that would be found
+            own.full = True
+            tell(err)
+        else:
+            own.tail, own.used, own.entered = record.end, max(own.used, record.end), time.monotonic()
+            own.pending += 1
+            self._entered = True
+        self._release()
+        return self._entered
+
+    def close(self) -> None:
+        """The file has its name, or never will: only then may a sync of the file system stand for the entry."""
+        if self._entered:
+            with self._lock:
+                self._own.pending -= 1
+                self._lock.notify_all()
+        self._release()
+
+    def _release(self) -> None:
+        if self._alone:
+            self._alone = False
+            self._lock.release()
 
 
 class Journal:
-    """Of one receive process; thread-safe. Until its segments are made, and where they cannot be, `enter` enters nothing."""
+    """Of one receive process; thread-safe. Until its segments are made, and where they cannot be, nothing is entered."""
 
     def __init__(self, folder: Path, restore: Restore, *, size: int = SEGMENT, quiet: float = QUIET) -> None:
         """`folder`: in the file system of what is entered."""
         folder.mkdir(mode=0o700, exist_ok=True)
         self._folder, self._restore, self._size, self._quiet = folder, restore, size, quiet
         self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._memory = memoryview(mmap.mmap(-1, BLOCK + whole_blocks(LARGEST)))
         self._own: list[_Own] = []
-        self._lock, self._wake, self._over = threading.Condition(), threading.Event(), False
-        self._entered = time.monotonic()
-        self._log = structlog.get_logger()
+        self._lock, self._wake, self._over = threading.Condition(threading.Lock()), threading.Event(), False
         self._thread = threading.Thread(target=self._settle_for_ever, daemon=True, name="journal")
         self._thread.start()
 
-    def enter(self, series: str, name: str, parts: Sequence[Buffer], sha256: bytes) -> Entry | None:
-        """None: not entered, so the file has to be synced itself. Never raises OSError."""
+    def begin(self, parts: Sequence[Buffer]) -> Entry | None:
+        """The bytes of a file; whose they are follows. None: nothing for here. Never raises OSError."""
         size = sum(map(len, parts))
         if size > LARGEST:
             return None
-        with self._lock:
-            own = self._with_room(BLOCK + whole_blocks(size))
-            if own is None:
-                self._wake.set()
-                return None
-            at = BLOCK
-            for part in parts:
-                self._memory[at : at + len(part)] = part
-                at += len(part)
-            record = Record(own.tail, size, sha256, series, name, live=True)
+        self._lock.acquire()
+        own = self._with_room(BLOCK + whole_blocks(size))
+        if own is not None:
             try:
-                own.segment.append(self._memory, own.generation, record)
-            except OSError as err:  # half of it may be there, and nothing behind that would be found
+                own.segment.put(parts, own.tail)
+                return Entry(own, size, self._lock)
+            except OSError as err:
                 own.full = True
-                self._tell(err)
-                return None
-            own.tail, own.used = record.end, max(own.used, record.end)
-            own.pending += 1
-            self._entered = time.monotonic()
-        return Entry(lambda: self._named(own))
+                tell(err)
+        self._lock.release()
+        return None
 
     def close(self) -> None:
         """Everything is synced, and the segments are gone. What cannot be synced stays for `recover`."""
@@ -104,11 +122,6 @@ class Journal:
         self._wake.set()
         self._thread.join()
         os.close(self._fd)
-
-    def _named(self, own: _Own) -> None:
-        with self._lock:
-            own.pending -= 1
-            self._lock.notify_all()
 
     def _with_room(self, size: int) -> _Own | None:
         for own in self._own:
@@ -129,14 +142,14 @@ class Journal:
                 self._make()
                 self._settle()
             except OSError as err:
-                self._tell(err)
+                tell(err)
                 pause = AGAIN
             self._wake.wait(pause)
             self._wake.clear()
         try:
             self._end()
         except OSError as err:
-            self._tell(err)
+            tell(err)
 
     def _make(self) -> None:
         """Two segments: those that a dead process left, else new ones. One is written while the other one is synced."""
@@ -170,7 +183,8 @@ class Journal:
     def _settle(self, *, over: bool = False) -> None:
         """The full ones; and all, when nothing was entered for a while, or `over`."""
         with self._lock:
-            quiet = over or time.monotonic() - self._entered >= self._quiet
+            entered = max((own.entered for own in self._own), default=0.0)
+            quiet = over or time.monotonic() - entered >= self._quiet
             for own in self._own:
                 own.full = own.full or over or (quiet and own.used > BLOCK)
             full = [own for own in self._own if own.full]
@@ -213,8 +227,9 @@ class Journal:
                 own.segment.path.unlink()
                 own.segment.close()
 
-    def _tell(self, err: OSError) -> None:
-        self._log.error("journal.failed", reason=f"disk.errno-{err.errno or 0}")
+
+def tell(err: OSError) -> None:
+    structlog.get_logger().error("journal.failed", reason=f"disk.errno-{err.errno or 0}")
 
 
 def _locked(segment: Segment) -> Segment | None:

@@ -18,6 +18,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +28,7 @@ from gateway.model import Buffer, LedgerLine, Outcome
 from gateway.state.journal import QUIET, SEGMENT, Journal
 from gateway.state.recovery import Journals, recover
 from gateway.state.segment import Record
-from gateway.state.writing import sync_folder, write_synced
+from gateway.state.writing import sync_folder, write_durably
 
 JOURNAL = ".journal"
 LEDGER = "ledger"
@@ -88,28 +89,22 @@ class Outbox:
         return Stored(target, size, sha256, new=True)
 
     def _appear(self, target: Path, parts: Sequence[Buffer], *, journal: bool = True) -> tuple[int, str]:
-        folder, entry = str(target.parent), None
-        part = f"{folder}/.{secrets.token_hex(8)}{PART}"
-
-        def enter(sha256: bytes) -> bool:
-            nonlocal entry
-            if journal and self._journal is not None:
-                entry = self._journal.enter(target.parent.name, target.name, parts, sha256)
-            return entry is not None
-
+        folder, part = str(target.parent), f"{target.parent}/.{secrets.token_hex(8)}{PART}"
+        entry = self._journal.begin(parts) if journal and self._journal is not None else None
         try:
-            written = write_synced(part, parts, self._modes[1], otherwise=enter)
+            enter = partial(entry.enter, target.parent.name, target.name) if entry is not None else None
+            size, sha256, synced = write_durably(part, parts, self._modes[1], enter)
             os.rename(part, target)
+            if synced:
+                self._sync(folder)
         except OSError:
             with contextlib.suppress(OSError):
                 os.unlink(part)
             raise
         finally:
             if entry is not None:
-                entry.named()
-        if entry is None:
-            self._sync(folder)
-        return written
+                entry.close()
+        return size, sha256
 
     def _restore(self, record: Record, content: Callable[[], bytes | None], doubtful: bool) -> bool:
         """What the journal tells of is there, and on stable storage."""

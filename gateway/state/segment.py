@@ -1,25 +1,26 @@
 """A segment of the journal: a file of fixed length, written whole before it is used, in which records follow one another.
 
 It is made of blocks of 4,096 bytes. The first names the generation that counts; a record is a block that tells whose file
-follows, and the file's bytes. Written into blocks that are there already, past the page cache, a record costs one flush and
-no commit of the file system's own. A walk ends at the first block that is not whole, or not of this generation and place: nothing
+follows, and the file's bytes. Written into blocks that are there already, a record costs one flush and no commit of the file
+system's own. A walk ends at the first block that is not whole, or not of this generation and place: nothing
 behind it was acknowledged.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
-import mmap
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
 from gateway.model import Buffer
+from gateway.state.writing import IOV
 
 BLOCK: Final = 4096
 SUFFIX: Final = ".segment"
@@ -31,6 +32,8 @@ _HEAD: Final = struct.Struct(
 )  # magic, generation, offset, size, live, SHA-256, lengths of series and name
 _DIGEST: Final = 16
 _ZEROS: Final = 1 << 20
+_SYNC_FILE_RANGE_WRITE: Final = 2
+_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,8 @@ class Segment:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_DIRECT)
-        except OSError as err:
-            if err.errno != errno.EINVAL:  # a file system that has no way past its page cache
-                raise
-            self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self.size, self.inode = os.fstat(self._fd).st_size, os.fstat(self._fd).st_ino
-        self._block = memoryview(mmap.mmap(-1, BLOCK))  # aligned, as such writes want it
 
     @classmethod
     def make(cls, path: Path, size: int) -> Self:
@@ -112,48 +109,49 @@ class Segment:
 
     def content(self, record: Record) -> bytes | None:
         """The file, or None when it is not whole: it was never acknowledged."""
-        memory = memoryview(mmap.mmap(-1, max(whole_blocks(record.size), BLOCK)))
-        os.preadv(self._fd, [memory], record.offset + BLOCK)
-        content = bytes(memory[: record.size])
+        content = os.pread(self._fd, record.size, record.offset + BLOCK)
         return content if hashlib.sha256(content).digest() == record.sha256 else None
 
     def _read(self, at: int) -> bytes:
-        return bytes(self._block[: os.preadv(self._fd, [self._block], at)]).ljust(BLOCK, b"\0")
+        return os.pread(self._fd, BLOCK, at).ljust(BLOCK, b"\0")
 
     # ---- writing
 
     def begin(self, generation: int) -> None:
         """Every record so far is void, and the next one comes first."""
-        self._write_block(0, _FIRST.pack(_MAGIC, generation))
+        self._write(_FIRST.pack(_MAGIC, generation).ljust(BLOCK, b"\0"), 0)
         self.flush()
 
-    def append(self, memory: memoryview, generation: int, record: Record) -> None:
-        """`memory`: aligned; a block for us, then the file."""
-        memory[:BLOCK] = _packed(record, generation)
-        size = BLOCK + whole_blocks(record.size)
-        if os.pwritev(self._fd, [memory[:size]], record.offset) != size:
-            raise OSError(errno.EIO, "short write to the journal")
+    def put(self, parts: Sequence[Buffer], at: int) -> None:
+        """The bytes of a file whose record will be at that offset. The disk begins with them at once."""
+        size = sum(map(len, parts))
+        if len(parts) > IOV or os.pwritev(self._fd, parts, at + BLOCK) != size:
+            self._write(b"".join(parts), at + BLOCK)
+        args = (ctypes.c_int64(at + BLOCK), ctypes.c_int64(size))
+        _libc.sync_file_range(self._fd, *args, _SYNC_FILE_RANGE_WRITE)  # what fails is told by the flush
+
+    def append(self, record: Record, generation: int) -> None:
+        """Record and bytes, which have been put, are on stable storage then."""
+        self._write(_packed(record, generation), record.offset)
         self.flush()
 
     def void(self, record: Record, generation: int, *, wipe: bool) -> None:
         """Not flushed. `wipe`: its bytes are overwritten as well."""
-        dead = Record(record.offset, record.size, record.sha256, record.series, record.name, live=False)
-        self._write_block(record.offset, _packed(dead, generation))
+        self._write(_packed(replace(record, live=False), generation), record.offset)
         if wipe:
             self.wipe(record.offset + BLOCK, record.end)
 
     def wipe(self, begin: int, end: int) -> None:
         """Overwrites from one offset to the other; not flushed."""
-        zeros = memoryview(mmap.mmap(-1, min(_ZEROS, max(end - begin, BLOCK))))
-        for at in range(begin, end, len(zeros)):
-            os.pwritev(self._fd, [zeros[: end - at]], at)
+        zeros = bytes(min(_ZEROS, end - begin))
+        for at in range(begin, end, _ZEROS):
+            self._write(zeros[: end - at], at)
 
     def flush(self) -> None:
         os.fdatasync(self._fd)
 
-    def _write_block(self, at: int, raw: bytes) -> None:
-        self._block[:] = raw.ljust(BLOCK, b"\0")
-        if os.pwritev(self._fd, [self._block], at) != BLOCK:
+    def _write(self, raw: bytes, at: int) -> None:
+        if os.pwrite(self._fd, raw, at) != len(raw):
             raise OSError(errno.EIO, "short write to the journal")
 
 

@@ -7,6 +7,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.model import Buffer
 
@@ -14,29 +15,38 @@ IOV = 512  # buffers a writev takes here; the kernel's limit is 1024
 CHUNK = 1 << 22  # bytes that are written at once; of a mapped source no more stay in memory
 
 
-def write_synced(
-    path: str, parts: Sequence[Buffer], mode: int, *, otherwise: Callable[[bytes], bool] = lambda _: False
-) -> tuple[int, str]:
-    """Size and SHA-256 of what is on stable storage then. The disk is at work while the digest is made.
+class Written(NamedTuple):
+    """`sha256`: hex digits. `synced`: the file itself is on stable storage, and not just what was entered elsewhere."""
 
-    `otherwise`: of the digest, whether what was written is safe already in another way, and is not to be synced.
+    size: int
+    sha256: str
+    synced: bool
+
+
+def write_durably(
+    path: str, parts: Sequence[Buffer], mode: int, enter: Callable[[bytes], bool] | None = None
+) -> Written:
+    """A new file of these parts, on stable storage. The disk is at work while the digest is made. Raises OSError.
+
+    `enter`: of the digest, whether its bytes are on stable storage elsewhere by now; then it is not synced.
     """
     size, sha256 = 0, hashlib.sha256()
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         for pieces in _chunks(parts):
             written = _write_all(fd, pieces)
-            # Linux begins to write back what is dirty there, and does not wait for it (fadvise.c)
-            os.posix_fadvise(fd, size, written, os.POSIX_FADV_DONTNEED)
+            if enter is None:  # Linux begins to write back what is dirty there, and does not wait for it (fadvise.c)
+                os.posix_fadvise(fd, size, written, os.POSIX_FADV_DONTNEED)
             size += written
             for piece in pieces:
                 sha256.update(piece)
                 _forget(piece)
-        if not otherwise(sha256.digest()):
+        synced = enter is None or not enter(sha256.digest())
+        if synced:
             os.fsync(fd)
     finally:
         os.close(fd)
-    return size, sha256.hexdigest()
+    return Written(size, sha256.hexdigest(), synced)
 
 
 def _chunks(parts: Sequence[Buffer]) -> Iterator[list[Buffer]]:

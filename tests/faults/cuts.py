@@ -27,6 +27,7 @@ from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
 ASSOCIATIONS: Final = 4
 LONGEST: Final = 0.5  # seconds under load before the cut
 MOST_WAITS: Final = 1000  # hundredths of a second
+SEVERAL: Final = 12
 AGAIN: Final = 5  # instances that are sent again although they were acknowledged
 
 
@@ -112,9 +113,9 @@ class Cutting:
     # ---- the senders
 
     def _moment(self, over: threading.Event, told: queue.SimpleQueue[Sent]) -> None:
-        """Any; the power, which goes seldom, goes when something was acknowledged, or that takes too long."""
+        """Any; the power, which goes seldom, goes when several were acknowledged, or that takes too long."""
         waited = 0
-        while self._power and told.empty() and waited < MOST_WAITS:
+        while self._power and told.qsize() < SEVERAL and waited < MOST_WAITS:
             over.wait(0.01)
             waited += 1
         over.wait(self._rng.uniform(0.0, LONGEST * (3 if self._power else 1)))
@@ -166,6 +167,8 @@ class Cutting:
     # ---- the look
 
     def _look(self) -> None:
+        if self._power:
+            swept(self._site.folder / "state").sweep()  # what is in a journal counts
         kept = self._site.kept()
         there = Counter(map(pixels, kept.files()))  # raises for a file that is not whole
         for one in self._acknowledged:

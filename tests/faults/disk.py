@@ -34,7 +34,9 @@ KINDS: Final = {
     "excluded, next": [SeriesSpec("CT", "Captures", MANY, image_type=CAPTURE)],
     "held, first": [SeriesSpec("US", f"Sono {i}", 1) for i in range(MANY)],
     "held, next": [SeriesSpec("US", "Sono", MANY)],
-    "large, next": [SeriesSpec("CT", "Large", 24, rows=1024, columns=1024)],
+    "large, next": [  # too large for the journal
+        SeriesSpec("CT", "Large", 24, rows=1600, columns=1600)
+    ],
 }
 
 

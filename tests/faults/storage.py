@@ -3,6 +3,8 @@
 What was written is there after a successful fsync of the file, its name after one of the folder, begun when the write or rename
 had ended. After a failed fsync data is not: the kernel may have dropped the pages and call them clean the next time, so they have
 to be written anew. A name may be synced again: names go by the journal, and after a failed commit of that no sync succeeds.
+
+What a thread enters into the journal, and flushes, stands for the file that it has written last, and for its name and folder.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ WRITES: Final = (
 )
 RENAMES: Final = ("rename", "renameat", "renameat2", "link", "linkat")
 SYNCS: Final = ("fsync", "fdatasync")
+JOURNAL: Final = "/.journal/"
 KEPT: Final = '\\"outcome\\":\\"kept\\"'
 """A ledger line that need not be synced: there the file itself is the fact."""
 
@@ -47,6 +50,9 @@ class Storage:
         self._root, self._fresh = str(root), {str(p) for p in fresh}
         self._data: dict[str, Owed] = {}
         self._names: dict[tuple[str, str], Owed] = {}
+        self._last: dict[int, str] = {}  # the file that a thread has written last
+        self._entering: dict[int, int] = {}  # when a thread had written to the journal
+        self._entered: set[str] = set()
         self._seen = 0
         self.faults: list[str] = []
 
@@ -72,9 +78,13 @@ class Storage:
         paths, at = [p for p in call.paths if p.startswith(self._root) and "/#" not in p], base + call.ended
         if not paths:
             return
-        if call.name == "openat" and "O_EXCL" in call.said:
+        if JOURNAL in paths[0]:
+            self._journal(call, base)
+        elif call.name == "openat" and "O_EXCL" in call.said:
             self._name(paths[0], at, "created")
         elif call.name in WRITES and KEPT not in call.said:
+            self._last[call.tid] = paths[0]
+            self._entered.discard(paths[0])
             self._written(paths[0], at)
         elif call.name in SYNCS:
             self._synced(paths[0], base + call.begun)
@@ -84,6 +94,14 @@ class Storage:
             self._renamed(paths[0], paths[-1], at)
         elif call.name in ("unlink", "unlinkat", "rmdir"):
             self._forget(paths[0])
+
+    def _journal(self, call: Call, base: int) -> None:
+        if call.name in WRITES:
+            self._entering[call.tid] = base + call.ended
+        elif call.name in SYNCS and self._entering.pop(call.tid, base + call.begun) < base + call.begun:
+            path = self._last.get(call.tid, "")
+            self._data.pop(path, None)
+            self._entered.add(path)
 
     def _written(self, path: str, at: int) -> None:
         """A line of a ledger is a fact of its own, and says anew what an earlier one said."""
@@ -114,7 +132,10 @@ class Storage:
         if old in self._data:
             self.faults.append("renamed before it was synced")
         self._forget(old)
-        self._name(new, at, "renamed")
+        if old in self._entered:
+            self._forget(str(Path(new).parent))
+        else:
+            self._name(new, at, "renamed")
 
     def _forget(self, path: str) -> None:
         self._data.pop(path, None)

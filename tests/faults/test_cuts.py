@@ -13,6 +13,7 @@ from tests.faults.receivers import Warm
 from tests.faults.site import Search, Site
 
 CUTS = 6
+MOST = 60  # until one came in the middle of something
 
 
 @pytest.fixture
@@ -27,11 +28,13 @@ def cutting(tmp_path: Path) -> Iterator[Cutting]:
 def test_what_was_acknowledged_is_there_whole_clean_and_once(cutting: Cutting) -> None:
     for _ in range(CUTS):
         cutting.cut()
+    while not cutting.tally.halves + cutting.tally.untold and cutting.tally.cuts < MOST:
+        cutting.cut()
     cutting.finish()
     tally = cutting.tally
     print(tally)
     assert tally.wrong == []
-    assert tally.cuts == CUTS and tally.acknowledged > CUTS
+    assert tally.acknowledged > CUTS
     assert tally.halves + tally.untold > 0, "no cut came in the middle of anything"
 
 

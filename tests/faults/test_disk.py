@@ -42,6 +42,29 @@ def test_the_order_of_the_calls_is_judged() -> None:
     assert owed([*TRACE[:4], failed, FSYNC, *TRACE[4:]]) == ["renamed before it was synced"]
 
 
+ENTERED = [
+    *TRACE[:2],
+    "7 pwritev(6</state/outbox/.journal/a.segment>, [], 1, 4096) = 8192",
+    "7 fdatasync(6</state/outbox/.journal/a.segment>) = 0",
+    NAMED,
+    TRACE[-1],
+]
+
+
+def test_what_is_in_the_journal_is_owed_no_more() -> None:
+    assert owed(ENTERED) == []
+    unflushed = [line for line in ENTERED if "fdatasync" not in line]
+    assert owed(unflushed) == ["renamed before it was synced", "renamed: file"]
+    assert owed([line for line in ENTERED if "pwritev" not in line]) == [
+        "renamed before it was synced",
+        "renamed: file",
+    ]
+    assert owed([line.replace("7 pwritev", "8 pwritev") for line in ENTERED]) == owed(unflushed)
+    assert owed([ENTERED[0], *ENTERED[2:4], ENTERED[1], *ENTERED[4:]]) == owed(unflushed)
+    failed = ENTERED[3].replace("= 0", "= -1 EIO (Input/output error) (INJECTED)")
+    assert owed([*ENTERED[:3], failed, *ENTERED[4:]]) == owed(unflushed)
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     made = Disk(tmp_path)

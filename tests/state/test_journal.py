@@ -182,7 +182,7 @@ def test_without_room_for_segments_all_is_synced(tmp_path: Path, monkeypatch: py
     assert segments(tmp_path / "outbox") == []
 
 
-@pytest.mark.parametrize("call", ["pwritev", "fdatasync"])
+@pytest.mark.parametrize("call", ["pwritev", "pwrite", "fdatasync"])
 def test_a_journal_that_fails_is_left_for_the_sync_and_begins_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
