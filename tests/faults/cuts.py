@@ -14,10 +14,12 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from pydicom.errors import InvalidDicomError
 
 from tests.faults.receivers import Receivers, Running, Warm, emptied, swept
 from tests.faults.sending import Sender
@@ -170,7 +172,7 @@ class Cutting:
         if self._power:
             swept(self._site.folder / "state").sweep()  # what is in a journal counts
         kept = self._site.kept()
-        there = Counter(map(pixels, kept.files()))  # raises for a file that is not whole
+        there = Counter(self._whole(kept.files()))
         for one in self._acknowledged:
             fault = kept.fault(one)
             if fault and not (self._power and kept.line(one) is None and one.pixels in there):  # the file is the fact
@@ -182,6 +184,13 @@ class Cutting:
         kept.close()
         for place in self._search.hits(self._site.folder):
             self._wrong(f"something planted in {place}")
+
+    def _whole(self, files: Sequence[Path]) -> Iterator[str]:
+        for file in files:
+            try:
+                yield pixels(file)
+            except (InvalidDicomError, EOFError, AttributeError):
+                self._wrong("a file that is not whole")
 
     def _wrong(self, what: str) -> None:
         self.tally.wrong.append(f"cut {self.tally.cuts}: {what}")

