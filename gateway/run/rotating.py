@@ -7,6 +7,7 @@ KEY and KEY.new opens the state, and the command again goes on from there.
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -83,7 +84,7 @@ def rotate(settings: Settings, key: Path, *, user: str) -> Rotated:
             if rotation.stage(bench.database, keys_of(bench.database, master)) == rotation.SEALED_AGAIN:
                 return _ended(bench, files, None)
             return _ended(bench, files, _sealed_again(bench, files, master))
-        if files.new.exists() and rotation.opens(bench.database, _read(files.new)):
+        if _is_there(files.new) and rotation.opens(bench.database, _read(files.new)):
             return _ended(bench, files, None)
         raise Fatal("state.key", "the state was written with another key: put the right key back")
 
@@ -103,14 +104,8 @@ def renew(settings: Settings, key: Path, *, project: str, user: str) -> None:
 
 
 def _sealed_again(bench: Bench, files: Files, master: bytes) -> int:
-    if files.former.exists():
-        raise Fatal(
-            "key.former", f"{files.former} is left from an earlier rotation: put it away first, it opens old back-ups"
-        )
-    if files.new.exists() and files.new.stat().st_size != KEY_BYTES:
-        files.new.unlink()  # it was never whole, and nothing is sealed with it
-    if not files.new.exists():
-        make_key(files.new, like=files.key)
+    with _as_caller():
+        _make_new(files)
     fresh = _read(files.new)
     if fresh == master:
         raise Fatal("key.file", f"{files.new} holds the key that is in use: remove it")
@@ -119,10 +114,23 @@ def _sealed_again(bench: Bench, files: Files, master: bytes) -> int:
     return rotation.rotate(bench.database, master, fresh, projects=names, here=bench.here())
 
 
+def _make_new(files: Files) -> None:
+    """Or what is there already."""
+    if files.former.exists():
+        raise Fatal(
+            "key.former", f"{files.former} is left from an earlier rotation: put it away first, it opens old back-ups"
+        )
+    if files.new.exists() and files.new.stat().st_size != KEY_BYTES:
+        files.new.unlink()  # it was never whole, and nothing is sealed with it
+    if not files.new.exists():
+        make_key(files.new, like=files.key)
+
+
 def _ended(bench: Bench, files: Files, rows: int | None) -> Rotated:
     """From the moment that the state is sealed with the new key."""
-    if files.new.exists():
-        switch(files.key, new=files.new, former=files.former)
+    with _as_caller():
+        if files.new.exists():
+            switch(files.key, new=files.new, former=files.former)
     master = _read(files.key)
     bench.note(master, ROTATED)
     rotation.end(bench.database, keys_of(bench.database, master))
@@ -133,16 +141,50 @@ def _ended(bench: Bench, files: Files, rows: int | None) -> Rotated:
 def _bench(settings: Settings, user: str) -> Iterator[Bench]:
     if not (settings.state_dir / (FILE if settings.database == SQLITE else "outbox")).exists():
         raise Fatal("state.missing", f"{settings.state_dir} holds no state: there is nothing to rotate")
-    deciding.only_owner(settings.state_dir)
     with ExitStack() as alone:
+        alone.enter_context(_as_owner(settings.state_dir))
         alone.enter_context(lock_state(settings))
         alone.enter_context(closing(use_alone(settings)))
         database = alone.enter_context(closing(open_database(settings)))
         yield Bench(settings, database, user)
 
 
+@contextmanager
+def _as_owner(folder: Path) -> Iterator[None]:
+    """Root works on the state as its owner does, so that what is written there is the daemon's."""
+    owner = folder.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        deciding.only_owner(folder)
+        yield
+        return
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+@contextmanager
+def _as_caller() -> Iterator[None]:
+    """The folder of the key may be root's alone."""
+    was = os.geteuid()
+    os.seteuid(os.getuid())
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+def _is_there(path: Path) -> bool:
+    with _as_caller():
+        return path.exists()
+
+
 def _read(path: Path) -> bytes:
-    fault = key_fault(path)
-    if fault:
-        raise Fatal("key.file", f"{path}: {fault.found}; {fault.allowed}")
-    return secret(path)
+    with _as_caller():
+        fault = key_fault(path)
+        if fault:
+            raise Fatal("key.file", f"{path}: {fault.found}; {fault.allowed}")
+        return secret(path)

@@ -22,7 +22,7 @@ DOCS = REPOSITORY / "docs"
         ("What happens if the disk fills?", "operating.md", ("sink.full", "0xA700", "PostgreSQL", "by itself")),
         ("Where is patient data?", "operating.md", ("state_dir/held", "key_file", "crosswalk")),
         ("How do I move to PostgreSQL?", "operating.md", ("migrate --from-sqlite", "createdb", "systemctl stop")),
-        ("How do I rotate the key?", "upgrade.md", ("new key", "new archive")),
+        ("How do I rotate the key?", "backup.md", ("key rotate", "pseudonym.key.old", "--project")),
     ],
 )
 def test_a_question_that_comes_up_is_answered(question: str, page: str, answer: tuple[str, ...]) -> None:

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
-import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
-import pydicom
 import pytest
 
-from gateway.dicom.part10 import read_file
-from gateway.model import Kept
-from gateway.run import broker, keyfile, rotating, wiring
-from gateway.run.cli import main
+from gateway.run import broker
 from gateway.run.locking import lock_state
-from gateway.state import rotation
 from tests.run.broker_site import ANNA, BERT, PROJECT, Site, study
-from tests.run.command_line import Place
+from tests.run.command_line import Place, furnish
+from tests.run.rotation_site import again, events, key, made_of
 from tests.run.test_migrate import pointed
 from tests.support.dicomfiles import StudyFacts
 from tests.support.peers import Postgres
-
-KILLED = {
-    "nothing-made": (rotating, "make_key", 1),
-    "new-key-made": (rotation, "rotate", 1),
-    "sealed-again": (rotating, "switch", 1),
-    "named-old": (keyfile, "_sync", 3),  # the first is the new key's
-    "switched": (rotation, "end", 1),
-}
-"""When -> what is never called any more: module, name, for the how-manieth time."""
+from tests.support.process import new_folder
 
 
 @pytest.fixture(scope="module")
@@ -69,31 +53,6 @@ def anna(tmp_path: Path) -> StudyFacts:
 @pytest.fixture
 def bert(tmp_path: Path) -> StudyFacts:
     return study(tmp_path, BERT, 2)
-
-
-def key(site: Site) -> Path:
-    return site.place.folder / "pseudonym.key"
-
-
-def again(site: Site) -> Site:
-    """As the daemon would start."""
-    return Site(site.place)
-
-
-def events(site: Site) -> list[str]:
-    return [
-        json.loads(line)["event"] for line in (site.place.folder / "state" / "audit.jsonl").read_text().splitlines()
-    ]
-
-
-def made_of(site: Site, facts: StudyFacts) -> list[str]:
-    """What an offline run makes of a file: pseudonym and UIDs."""
-    made = wiring.make_cleaner(site.settings, PROJECT).clean(*read_file(facts.files[0]), frozenset())
-    assert isinstance(made, Kept)
-    file = site.place.folder / "made.dcm"
-    file.write_bytes(b"".join(made.parts))
-    ds = pydicom.dcmread(file)
-    return [str(ds.PatientID), str(ds.StudyInstanceUID), str(ds.SOPInstanceUID), str(ds.StudyDate)]
 
 
 def test_everything_goes_on_under_the_new_key(site: Site, anna: StudyFacts, bert: StudyFacts) -> None:
@@ -139,77 +98,6 @@ def test_the_old_key_is_refused_everywhere(site: Site, anna: StudyFacts) -> None
     ):  # fmt: skip
         told = site.place.say(*words)
         assert (told.code, "state.key" in told.err) == (1, True), words
-
-
-@pytest.mark.parametrize("moment", KILLED)
-def test_killed_anywhere_one_key_opens_it_and_the_command_again_ends_it(
-    local: Site, anna: StudyFacts, moment: str
-) -> None:
-    local.delivered(anna)
-    local.close()
-    _killed_and_ended(local, anna, moment)
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("site", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("moment", ["new-key-made", "sealed-again"])
-def test_killed_on_postgresql(site: Site, anna: StudyFacts, moment: str) -> None:
-    site.delivered(anna)
-    site.close()
-    _killed_and_ended(site, anna, moment)
-
-
-def _killed_and_ended(site: Site, anna: StudyFacts, moment: str) -> None:
-    before, old = made_of(site, anna), key(site).read_bytes()
-    _killed(site, *KILLED[moment])
-    _one_of_both_opens_it(site)
-    told = site.place.say("key", "rotate")
-    assert told.code == 0, told.err
-    assert key(site).read_bytes() != old == key(site).with_name("pseudonym.key.old").read_bytes()
-    assert not key(site).with_name("pseudonym.key.new").exists()
-    assert site.place.say("audit", "verify").code == 0 and events(site).count("key-rotated") in {1, 2}
-    assert made_of(site, anna) == before
-    key(site).with_name("pseudonym.key.old").unlink()
-    ended = key(site).read_bytes()
-    assert site.place.say("key", "rotate").code == 0 and key(site).read_bytes() != ended, "and then another"
-
-
-def _killed(site: Site, module: ModuleType, name: str, times: int) -> None:
-    """The command, in a process of its own, that is gone in place of that call."""
-    child = os.fork()
-    if child == 0:
-        real, calls = getattr(module, name), itertools.count(1)
-
-        def dies(*args: object, **kwargs: object) -> object:
-            if next(calls) == times:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*args, **kwargs)
-
-        setattr(module, name, dies)
-        try:
-            main(["key", "rotate", "--config", str(site.place.config)])
-        finally:
-            os._exit(99)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-
-
-def _one_of_both_opens_it(site: Site) -> None:
-    at, new = key(site), key(site).with_name("pseudonym.key.new")
-    kept = at.read_bytes()
-    opened = []
-    for content in [kept, *([new.read_bytes()] if new.exists() else [])]:
-        at.write_bytes(content) if at.stat().st_nlink == 1 else _instead(at, content)
-        opened.append(site.place.say("requests", "list").code == 0)
-    at.write_bytes(kept) if at.stat().st_nlink == 1 else _instead(at, kept)
-    assert opened.count(True) == 1
-
-
-def _instead(at: Path, content: bytes) -> None:
-    """Not into the file that has another name as well."""
-    other = at.with_name("put")
-    other.touch(0o600)
-    other.write_bytes(content)
-    other.replace(at)
 
 
 def test_not_while_anybody_uses_the_state(local: Site, anna: StudyFacts) -> None:
@@ -310,3 +198,21 @@ def test_who_was_withdrawn_by_a_former_pseudonym_alone_does_not_come_back(local:
     )
     later.close()
     assert os.listdir(local.place.folder / "archive") == []
+
+
+def test_root_leaves_the_state_its_owner_s_and_the_key_whose_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give a file to another user")
+    folder = new_folder("rotate")
+    place = Place(folder, capsys)
+    furnish(folder)
+    Site(place).close()
+    folder.chmod(0o711)
+    for path in (folder / "state", *(folder / "state").rglob("*")):
+        os.chown(path, 12345, 12345)
+    key_file = folder / "pseudonym.key"
+    os.chown(key_file, 12345, 12345)
+    assert place.say("key", "rotate").code == 0
+    assert key_file.stat().st_uid == 12345 and os.geteuid() == 0
+    found = {path.name: path.stat().st_uid for path in (folder / "state").rglob("*")}
+    assert {"audit.jsonl", "daemon.lock", "state.sqlite"} <= set(found) and set(found.values()) == {12345}

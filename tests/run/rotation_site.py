@@ -1,0 +1,39 @@
+"""What the tests of `key rotate` look at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pydicom
+
+from gateway.dicom.part10 import read_file
+from gateway.model import Kept
+from gateway.run import wiring
+from tests.run.broker_site import PROJECT, Site
+from tests.support.dicomfiles import StudyFacts
+
+
+def key(site: Site) -> Path:
+    return site.place.folder / "pseudonym.key"
+
+
+def again(site: Site) -> Site:
+    """As the daemon would start."""
+    return Site(site.place)
+
+
+def events(site: Site) -> list[str]:
+    return [
+        json.loads(line)["event"] for line in (site.place.folder / "state" / "audit.jsonl").read_text().splitlines()
+    ]
+
+
+def made_of(site: Site, facts: StudyFacts) -> list[str]:
+    """What an offline run makes of a file: pseudonym and UIDs."""
+    made = wiring.make_cleaner(site.settings, PROJECT).clean(*read_file(facts.files[0]), frozenset())
+    assert isinstance(made, Kept)
+    file = site.place.folder / "made.dcm"
+    file.write_bytes(b"".join(made.parts))
+    ds = pydicom.dcmread(file)
+    return [str(ds.PatientID), str(ds.StudyInstanceUID), str(ds.SOPInstanceUID), str(ds.StudyDate)]
