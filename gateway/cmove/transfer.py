@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.cmove.ends import LOST, PAUSED, Patience
+from gateway.cmove.gate import STRAINS
 from gateway.cmove.getscu import get
 from gateway.cmove.movescu import keys_of
 from gateway.cmove.parts import Count
@@ -50,7 +51,7 @@ class Transfer:
             if uid and found and found.reason in REFUSED_ONE:  # no IMAGE level here
                 return self._failure(scu, claim, "", watch)
             failure = found or failure
-            if found and not found.charge:
+            if found and (not found.charge or found.reason in STRAINS):  # it would take as long for each of the others
                 break
         return failure
 

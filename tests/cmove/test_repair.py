@@ -59,6 +59,24 @@ def test_m5_just_what_is_missing_is_asked_for(rig: Rig, by_get: bool) -> None:
     assert (rig.only().state, rig.only().excluded) == ("excluded", 6)
 
 
+@pytest.mark.catalogue("M5", "M9")
+def test_m5_a_pacs_that_hangs_on_one_instance_is_not_asked_for_the_next(rig: Rig) -> None:
+    """Fifty silences of 15 minutes each would keep all other series waiting for half a day."""
+    rig.plan(SERIES)
+    archive = Archive(rig, SOP[1], SOP[4])
+
+    def hangs(reply: script.Reply) -> None:
+        archive.asked.append(str(reply.keys.SOPInstanceUID))
+        script.silent(reply)
+
+    with ScriptedPacs(find=lists, move=script.in_turn(archive.move, hangs, hangs)) as peer:
+        assert rig.step(peer).step()
+        rig.now += 60.0
+        assert rig.step(peer, response_timeout=0.5).step()
+    assert archive.asked == ["SERIES", SOP[1]]
+    assert (rig.only().state, rig.only().reason) == ("planned", "move.stalled")
+
+
 @pytest.mark.catalogue("M5", "A10")
 def test_m5_a_pacs_without_the_image_level_is_asked_for_the_whole(rig: Rig) -> None:
     rig.plan(SERIES)
