@@ -63,12 +63,8 @@ request = Table(
     Column("lease_until", Float, nullable=False, default=0.0),
     Column("created", Float, nullable=False),
     Column("updated", Float, nullable=False),
-    Column(
-        "listed", Integer, nullable=False, default=0, server_default="0"
-    ),  # 1: by the RIS (this and the next: schema 4)
-    Column(
-        "number_hash", String, nullable=False, default="", server_default="", index=True
-    ),  # where accession_hash has an issuer
+    Column("listed", Integer, nullable=False, default=0, server_default="0"),  # 1: by the RIS (and the next: schema 4)
+    Column("number_hash", String, nullable=False, default="", server_default="", index=True),  # with an issuer
     UniqueConstraint("project", "accession_hash"),
     Index("request_due", "project", "not_before", "id", sqlite_where=text(ASKABLE), postgresql_where=text(ASKABLE)),
     Index("request_under_way", "project", "created", sqlite_where=text(PENDING), postgresql_where=text(PENDING)),
@@ -231,10 +227,7 @@ cursor = Table(
 
 
 class Database:
-    """An opened database. `write()` and `read()` are one short transaction each; raise Retry("state.busy") when it will not.
-
-    SQLite allows one writer at a time, and a lock waits more fairly than its busy handler.
-    """
+    """An opened database. `write()` and `read()` are one short transaction each; raise Retry("state.busy") when it will not."""
 
     def __init__(self, place: Path | str, password: engines.Password | None = None) -> None:
         """`place`: the file of SQLite's, or the URL of a PostgreSQL database. Raises Retry when that does not answer."""
@@ -248,7 +241,7 @@ class Database:
         else:
             self._writer = engines.sqlite(place, begin="BEGIN IMMEDIATE")
             self._reader = engines.sqlite(place, begin="BEGIN")
-            self._lock = threading.Lock()
+            self._lock = threading.Lock()  # one writer at a time; it waits more fairly than SQLite's busy handler
         try:
             with engines.plain_errors(), self._writer.begin() as c:
                 bring_up(c, metadata, STEPS)
@@ -266,6 +259,14 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         with engines.plain_errors(), self._reader.begin() as c, self._waiting(c):
+            yield c
+
+    @contextmanager
+    def long_read(self) -> Iterator[Connection]:
+        """For a report, which reads every row."""
+        with engines.plain_errors(), self._reader.begin() as c:
+            if self.shared:
+                c.exec_driver_sql(f"SET LOCAL statement_timeout = '{engines.REPORT_SECONDS}s'")
             yield c
 
     @contextmanager

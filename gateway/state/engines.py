@@ -24,7 +24,9 @@ from gateway.errors import Fatal, Retry
 BUSY_SECONDS: Final = 20.0
 CONNECT_SECONDS: Final = 5
 TRANSACTION_SECONDS: Final = 60.0
-"""The longest that a transaction may take; a migration alone takes longer, and has none of this."""
+"""The longest that a transaction may take; a report and a migration alone take longer, and have none of this."""
+REPORT_SECONDS: Final = 600
+"""The longest that a question of a report may take."""
 POOL: Final = {
     "pool_size": 4,
     "max_overflow": 12,

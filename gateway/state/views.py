@@ -176,7 +176,7 @@ class Views:
 
     def balances(self) -> list[balance.Balance]:
         """The balance sheet of each project."""
-        with self._db.read() as c:
+        with self._db.long_read() as c:
             return balance.balances(c)
 
     def under_way(self) -> int:

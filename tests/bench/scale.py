@@ -201,6 +201,7 @@ def measure(database: Database, count: int) -> dict[str, float]:
     analyse(database)
     print(f"{count} requests made in {time.monotonic() - started:.0f} s", flush=True)
     found = {name: fastest(getattr(crowd, name)) for name in MEASURED}
+    print(found, flush=True)
     return found | {BALANCE: timed(crowd.views.balances) * 1000}
 
 
