@@ -1,22 +1,31 @@
 """A line of the audit trail as a DICOM audit message (PS3.15 A.5): XML, for the hospital's audit record repository.
 
 Look-ups, withdrawals and removals are Patient Record messages (A.5.3.11), the patient being a pseudonym or a keyed hash; that
-somebody verified the trail is an Audit Log Used message (A.5.3.2).
+somebody verified the trail is an Audit Log Used message (A.5.3.2), that a key was exchanged a Security Alert.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 PROGRAM: Final = "pacs-gateway"
-CODES: Final = {"Patient Record": "110110", "Audit Log Used": "110101", "Application": "110150"}  # PS3.16 CID 400, 402
+CODES: Final = {
+    "Patient Record": "110110", "Audit Log Used": "110101", "Security Alert": "110113", "Security Configuration": "110129",
+    "Application": "110150",
+}  # fmt: skip  # PS3.16 CID 400, 402, 403
+KEYS: Final = frozenset({"key-rotation-begun", "key-rotated", "project-key-renewed"})
 OWN: Final = "99PACSGATEWAY"
-READ, DELETE = "R", "D"
-ACTIONS: Final = {"reidentified": READ, "verified": READ}  # anything else takes something away
+READ, DELETE, EXECUTE = "R", "D", "E"
+ACTIONS: Final = {
+    "reidentified": READ,
+    "verified": READ,
+    **dict.fromkeys(KEYS, EXECUTE),
+}  # anything else takes something away
 SUCCESS, MINOR_FAILURE = "0", "4"
+IDS: Final = {"verified": "Audit Log Used", **dict.fromkeys(KEYS, "Security Alert")}  # all others are about a patient
 FAILED: Final = frozenset({("listed", ""), ("verified", "failed"), ("reidentified", "unknown")})
 """(event, outcome) of what did not come to what was wanted."""
 
@@ -30,13 +39,21 @@ def message(line: Mapping[str, Any]) -> bytes:
         root, "EventIdentification", EventActionCode=ACTIONS.get(event, DELETE), EventDateTime=str(line["at"]),
         EventOutcomeIndicator=MINOR_FAILURE if failed else SUCCESS,
     )  # fmt: skip
-    log = event == "verified"
-    _code(happened, "EventID", "Audit Log Used" if log else "Patient Record")
+    _code(happened, "EventID", IDS.get(event, "Patient Record"))
     SubElement(happened, "EventTypeCode", {"csd-code": event, "codeSystemName": OWN, "originalText": event})
+    if event in KEYS:
+        _code(happened, "EventTypeCode", "Security Configuration")
     _who(root, line)
     source = SubElement(root, "AuditSourceIdentification", AuditSourceID=str(line.get("node", "")))
     SubElement(source, "AuditSourceTypeCode", {"csd-code": "4"})
-    _log_file(root) if log else _patient(root, line)
+    if event in IDS:
+        _resource(
+            root,
+            line,
+            *(("key_file", "Pseudonymisation key") if event in KEYS else ("audit.jsonl", "Security Audit Log")),
+        )
+    else:
+        _patient(root, line)
     return tostring(root)
 
 
@@ -58,22 +75,27 @@ def _patient(root: Element, line: Mapping[str, Any]) -> None:
     number = {"csd-code": "2", "codeSystemName": "RFC-3881", "originalText": "Patient Number"}
     SubElement(patient, "ParticipantObjectIDTypeCode", number)
     SubElement(patient, "ParticipantObjectName").text = named
-    for name in ("project", "withdrawal", "sink", "files", "series", "requests", "patients", "outcome"):
+    _details(patient, line, ("project", "withdrawal", "sink", "files", "series", "requests", "patients", "outcome"))
+
+
+def _details(thing: Element, line: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in names:
         if name in line:
             told = base64.b64encode(str(line[name]).encode()).decode()
-            SubElement(patient, "ParticipantObjectDetail", type=name, value=told)
+            SubElement(thing, "ParticipantObjectDetail", type=name, value=told)
 
 
-def _log_file(root: Element) -> None:
+def _resource(root: Element, line: Mapping[str, Any], named: str, called: str) -> None:
     """System object, in the role of a security resource, by URI."""
-    log = SubElement(
-        root, "ParticipantObjectIdentification", ParticipantObjectID="audit.jsonl", ParticipantObjectTypeCode="2",
+    thing = SubElement(
+        root, "ParticipantObjectIdentification", ParticipantObjectID=named, ParticipantObjectTypeCode="2",
         ParticipantObjectTypeCodeRole="13",
     )  # fmt: skip
     SubElement(
-        log, "ParticipantObjectIDTypeCode", {"csd-code": "12", "codeSystemName": "RFC-3881", "originalText": "URI"}
+        thing, "ParticipantObjectIDTypeCode", {"csd-code": "12", "codeSystemName": "RFC-3881", "originalText": "URI"}
     )
-    SubElement(log, "ParticipantObjectName").text = "Security Audit Log"
+    SubElement(thing, "ParticipantObjectName").text = called
+    _details(thing, line, ("project",))
 
 
 def _code(parent: Element, name: str, meaning: str) -> None:

@@ -66,6 +66,21 @@ def test_every_line_is_a_message_of_the_schema(lines: list[dict[str, Any]]) -> N
         assert {child.tag for child in thing[2:]} <= {"ParticipantObjectDetail"}
 
 
+def test_that_a_key_was_exchanged_is_a_security_alert(tmp_path: Path) -> None:
+    trail = Trail(tmp_path / "audit.jsonl", KEY)
+    trail.append("key-rotated", at=1.0, node="gw1", user="root")
+    trail.append("project-key-renewed", at=2.0, node="gw1", user="root", project="chest")
+    for line, details in zip(trail.lines(), (0, 1), strict=True):
+        root = parsed(dict(line))
+        assert root[0].attrib["EventActionCode"] == "E" and code(root.find("EventIdentification/EventID")) == (
+            "110113",
+            "DCM",
+        )
+        assert [code(kind) for kind in root[0][1:]] == [(line["event"], "99PACSGATEWAY"), ("110129", "DCM")]
+        thing = root.find("ParticipantObjectIdentification")
+        assert thing is not None and (thing.attrib["ParticipantObjectTypeCodeRole"], len(thing)) == ("13", 2 + details)
+
+
 @pytest.mark.parametrize("n", range(len(LINES)), ids=lambda n: f"{n}-{LINES[n][0]}")
 def test_what_happened_who_and_to_whom(lines: list[dict[str, Any]], n: int) -> None:
     root, line = parsed(lines[n]), lines[n]
