@@ -148,6 +148,10 @@ class Progress:
             found = _all(c, row, route.sinks)
             if state != "delivered" or any(one.stage != Stage.CONFIRMED for one in found):
                 settle.note(c, At(series, row.id, state), Step("receipt", now, route.sink), state)
+                if state == "delivered":  # by fewer archives than there are now: the others are to find it
+                    waiting = [one.sink for one in found if one.stage == Stage.WAITING]
+                    for sink in waiting:
+                        c.execute(insert_new(c, progress).values(series_id=row.id, sink=sink))
                 return state
             stale = [one.sink for one in found if one.covers != covers]
             if stale:

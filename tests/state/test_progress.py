@@ -115,3 +115,24 @@ def test_two_that_end_at_once_leave_no_series_behind(state: Opened, progress: Pr
     with state.database.read() as c:
         events = [r.event for r in c.execute(select(history.c.event))]
     assert [events.count(e) for e in ("delivered", "receipt", "confirmed")] == [20, 20, 20]
+
+
+def test_an_archive_that_is_new_at_a_start_gets_what_the_others_have(state: Opened, progress: Progress) -> None:
+    add(state, "S-1")
+    alone = Route(PROJECT, "one", ("one",))
+    assert progress.delivered(claimed(progress, Stage.WAITING, alone), alone, now=101)
+    assert states(state) == {"S-1": "delivered"} and progress.claim(Stage.WAITING, TWO, lease=60, now=102) is None
+    assert progress.reckon(PROJECT, SINKS, now=102) == 0
+    assert progress.delivered(claimed(progress, Stage.WAITING, TWO, now=103), TWO, now=104)
+    assert states(state) == {"S-1": "delivered"}
+
+
+def test_one_that_was_new_while_a_former_life_still_delivered_does_too(state: Opened, progress: Progress) -> None:
+    add(state, "S-1")
+    alone = Route(PROJECT, "one", ("one",))
+    assert progress.delivered(claimed(progress, Stage.WAITING, alone), alone, now=101)
+    assert progress.confirmed(claimed(progress, Stage.DELIVERED, ONE), ONE, files=["a"], now=102) == "delivered"
+    assert progress.delivered(claimed(progress, Stage.WAITING, TWO, now=103), TWO, now=103)
+    assert (
+        progress.confirmed(claimed(progress, Stage.DELIVERED, TWO, now=104), TWO, files=["a"], now=104) == "confirmed"
+    )
