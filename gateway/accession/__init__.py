@@ -17,7 +17,7 @@ Settings:   [[ris]] name, url, password_file; [project.source] ris, schedule, qu
             when written as ISO text or YYYYMMDDHHMMSS), as many numbers for an integer cursor, nothing for other
             text. The first poll, and the first after a change of query or cursor, starts at the earliest value there
             is. Times without a zone are the RIS's own and are compared with one another; our clock has one say: a
-            row dated more than a day ahead of it does not move the cursor.
+            row dated ahead of it does not move the cursor.
 Metrics:    ris_polls_total{project,result=ok|failed}, ris_last_success_timestamp_seconds, ris_lag_seconds (a time
             without a zone is taken for our local time).
 Fails how:  ris.down (no connection, log-in refused, connection lost), ris.slow (no answer within the limits),

@@ -80,7 +80,15 @@ def test_overlap(value: CursorValue | None, begin: CursorValue | None) -> None:
         (5, 7, 7),
         (7, 5, 7),
         (7, None, 7),
-        (datetime(2026, 5, 4), datetime(2026, 5, 5), datetime(2026, 5, 5)),  # a zone ahead of ours
+        (
+            datetime(2026, 5, 3),
+            datetime(2026, 5, 5, 8),
+            datetime(2026, 5, 3),
+        ),  # a zone ahead of ours is read again, no more
+        (datetime(2026, 5, 3), datetime(2026, 5, 4), datetime(2026, 5, 4)),
+        (datetime(2026, 5, 3, tzinfo=UTC), datetime(2026, 5, 4, 13, tzinfo=UTC), datetime(2026, 5, 3, tzinfo=UTC)),
+        (date(2026, 5, 3), date(2026, 5, 4), date(2026, 5, 4)),
+        (date(2026, 5, 3), date(2099, 1, 1), date(2026, 5, 3)),
         (datetime(2026, 5, 4), datetime(2099, 1, 1), datetime(2026, 5, 4)),  # a slip of the pen
         ("2026-05-04 00:00:00", "2099-01-01 00:00:00", "2026-05-04 00:00:00"),
         ("20260504000000", "20990101000000", "20260504000000"),

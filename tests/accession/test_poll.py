@@ -119,6 +119,16 @@ def test_a_row_dated_in_the_future_blocks_nothing(hospital: Hospital, begin: Beg
     assert poll.run().new == 1
 
 
+@pytest.mark.catalogue("R3", "R2")
+def test_a_row_dated_a_few_hours_ahead_hides_nothing_that_comes_until_then(hospital: Hospital, begin: Begin) -> None:
+    hospital.add("SYN1", at=NOON)
+    hospital.add("SYN2", at=NOON + timedelta(hours=20))
+    poll = begin(hospital.source())
+    assert poll.run().new == 2
+    hospital.add("SYN3", at=NOON + timedelta(hours=1))
+    assert poll.run().new == 1
+
+
 @pytest.mark.catalogue("R10")
 def test_an_empty_view_is_a_success_without_a_cursor(
     hospital: Hospital, begin: Begin, store: MemoryStore, board: Board
