@@ -23,6 +23,7 @@ def bad_archives(raw: Raw) -> Iterator[Finding]:
         if isinstance(archive, Mapping):
             yield from _credentials(place, archive)
             yield from _half_tls(place, archive)
+            yield from _in_vain(place, archive)
     yield from _twice(raw)
     yield from _ports(raw)
 
@@ -59,9 +60,10 @@ def _credentials(place: Place, archive: Mapping[str, object]) -> Iterator[Findin
 
 def _here(url: str) -> bool:
     try:
-        return ipaddress.ip_address(urlsplit(url).hostname or "").is_loopback
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return urlsplit(url).hostname == "localhost"
+        return False
 
 
 def _half_tls(place: Place, archive: Mapping[str, object]) -> Iterator[Finding]:
@@ -74,6 +76,17 @@ def _half_tls(place: Place, archive: Mapping[str, object]) -> Iterator[Finding]:
     for name in wanted:
         if name not in tls:
             yield Finding((*place, "tls", name), "missing", f"{', '.join(wanted)}: each an absolute path")
+
+
+def _in_vain(place: Place, archive: Mapping[str, object]) -> Iterator[Finding]:
+    """What another setting makes of no effect: nobody must think that it has one."""
+    for name, url in (("tls", archive.get("url")), ("ca", archive.get("endpoint"))):
+        if name in archive and isinstance(url, str) and url.startswith("http://"):
+            yield Finding((*place, name), f"{name} with a URL that begins with http://", "https://, or leave it out")
+    if "report_port" in archive and archive.get("storage_commitment") is False:
+        yield Finding((*place, "report_port"), "report_port with storage_commitment = false", "one of the two")
+    if "manifests" in archive and str(archive.get("layout")).startswith("manifests/"):
+        yield Finding((*place, "layout"), "files among the manifests", "another folder than manifests")
 
 
 def _twice(raw: Raw) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
@@ -32,7 +33,7 @@ _AE: Final = re.compile(r"[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 _URL: Final = re.compile(r"[A-Za-z][\w+.-]*://[^\x00-\x1f]*", re.ASCII)
 _WEB: Final = re.compile(r"https?://[^/\s]\S*")
-_BUCKET: Final = re.compile(r"s3://[^/\s]\S*")
+_BUCKET: Final = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/(?!\.\.?(/|$))[^/\s?#%]+)*/?")
 _PASSWORD: Final = re.compile(
     r"^[\w+.-]+://[^:/]*:[^@]+@|(pass(word|wd|phrase)?|pwd|secret|token)\s*(=|%3d)|://[^/]*:[^/]*@", re.IGNORECASE
 )
@@ -146,6 +147,15 @@ def _long_enough(seconds: float) -> float:
     return seconds
 
 
+def _web_fits(url: str) -> bool:
+    """Also what only looks like one: a port beyond every port, half an IPv6 address."""
+    try:
+        parts = urlsplit(url)
+        return _WEB.fullmatch(url) is not None and parts.port != 0 and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
 def _database_fits(text: str) -> bool:
     return text == "sqlite" or re.fullmatch(r"postgresql\+psycopg://\S+", text) is not None
 
@@ -223,7 +233,7 @@ SecretFile: TypeAlias = Annotated[Path, BeforeValidator(_path), AfterValidator(_
 SecretName: TypeAlias = Annotated[str, AfterValidator(_secret_name)]
 Url: TypeAlias = Annotated[str, AfterValidator(_open_url)]
 SqlUrl: TypeAlias = Annotated[Url, _that(_URL.fullmatch, "a URL such as postgresql+psycopg://reader@host/database")]
-WebUrl: TypeAlias = Annotated[Url, _that(_WEB.fullmatch, "a URL such as https://archive.example/dicomweb")]
+WebUrl: TypeAlias = Annotated[Url, _that(_web_fits, "a URL such as https://archive.example/dicomweb")]
 BucketUrl: TypeAlias = Annotated[Url, _that(_BUCKET.fullmatch, "a URL such as s3://bucket/prefix")]
 Database: TypeAlias = Annotated[Url, _that(_database_fits, '"sqlite", or postgresql+psycopg://host/db')]
 Schedule: TypeAlias = Annotated[str, _faultless(_schedule_fault)]

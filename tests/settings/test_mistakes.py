@@ -175,6 +175,13 @@ TABLE = [
     (DIRECTORY, DICOM + 'tls = { certificate = "/c", key = "/k" }', DELIVER + "tls.ca", "missing; ca, certificate, key"),
     (DIRECTORY, DICOM + "report_port = 11112", DELIVER + "report_port", "11112 is taken by another setting"),
     (DIRECTORY, DICOM + "report_port = 9110", DELIVER + "report_port", "9110 is taken by another setting"),
+    (DIRECTORY, DICOM + "report_port = 9\nstorage_commitment = false", DELIVER + "report_port", "one of the two"),
+    (DIRECTORY, 'type = "dicomweb"\nurl = "http://h/w"\ntls = {}', DELIVER + "tls", "begins with http://; https://"),
+    (DIRECTORY, 'type = "dicomweb"\nurl = "https://h:99999/w"', DELIVER + "url", "a URL such as"),
+    (DIRECTORY, 'type = "dicomweb"\nurl = "http://[::1/w"\ntoken_file = "/t"', DELIVER + "url", "a URL such as"),
+    (DIRECTORY, 'type = "s3"\nurl = "s3://bucket/a/../b"', DELIVER + "url", "a URL such as s3://"),
+    (DIRECTORY, 'type = "s3"\nurl = "s3://b?x"', DELIVER + "url", "a URL such as s3://"),
+    (LAYOUT, 'layout = "manifests/{SOPInstanceUID}"\nmanifests = "csv"', DELIVER + "layout", "another folder"),
     (DIRECTORY, DICOM + 'commitment_timeout = "0s"', DELIVER + "commitment_timeout", "more than nothing"),
     (DIRECTORY, DICOM + "[[project.deliver]]\n" + DICOM, 'project "chest-ct": deliver[1].ae_title', "another delivery goes there"),
 ]  # fmt: skip
