@@ -134,7 +134,10 @@ class Manifests:
         return sum(self._day(folder) for folder in folders)
 
     def forget(self, PatientID: str) -> None:
-        """Nothing is left of that patient's lines."""
+        """Nothing is left of that patient's lines, nor of halves of files that a killed process left: they may hold some."""
+        for part in self._root.glob("**/.*.part"):
+            if copy.abandoned(part):
+                part.unlink(missing_ok=True)
         for path in sorted(self._root.glob("series/*/*.csv")):
             rows = _read(path)
             left = [row for row in rows if row["PatientID"] != PatientID]

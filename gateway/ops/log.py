@@ -93,7 +93,7 @@ def again(line: str) -> str | None:
         return line
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(event, dict) or not _SLUG.fullmatch(str(event.get("event"))):
         return None

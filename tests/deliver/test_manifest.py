@@ -204,3 +204,13 @@ def test_two_changes_of_a_day_never_bear_one_time(tmp_path: Path) -> None:
     """Else a series that came while the day was summed up would wait for the next one."""
     changed = _settled(tmp_path)
     assert time.time_ns() - changed >= TICK
+
+
+def test_halves_of_a_killed_process_go_with_the_withdrawn(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.deliver(1, 2)
+    day = next((site.root / "manifests" / "series").iterdir())
+    part = day / ".0123456789abcdef.part"
+    part.write_text("PatientID\nCHEST-A\n")
+    site.manifests.forget("CHEST-A")
+    assert not part.exists() and not day.exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.ops.log import again
-from gateway.run.commands.bundled import configuration
+from gateway.run.commands.bundled import _cleaned, configuration
 from gateway.settings import load
 from tests.run.command_line import Place
 from tests.support.daemon import Daemon
@@ -121,3 +121,26 @@ def test_a_line_that_no_log_of_ours_wrote_is_withheld(line: str) -> None:
 def test_a_line_of_ours_loses_what_may_not_be_in_it() -> None:
     kept = json.loads(again(FORGED[1]) or "")
     assert kept == {"event": "series.retrieved", "reason": "uid <uid>", "withheld": ["accession"]}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select a from v -- the patient's list\nwhere b <> 'SYNPATIENT9'",
+        "select a from v /* without Testperson */ where c = 1",
+        "select a from v where b <> 'it\\'s' and c <> 'SYNPATIENT9'",
+        "select a from v where b <> 'C:\\' and c <> 'SYNPATIENT9'",
+        "select a from v where b <> q'[it's]' and c <> 'SYNPATIENT9'",
+        "select a from v where b <> $$it's$$ and c <> 'SYNPATIENT9' # Testperson",
+    ],
+)
+def test_where_a_literal_ends_is_not_guessed(query: str) -> None:
+    told = _cleaned("query", query)
+    assert "SYNPATIENT9" not in told and "Testperson" not in told and told.startswith("select a from v")
+
+
+def test_a_log_that_cannot_be_read_or_is_nothing_but_brackets(site: Place) -> None:
+    (site.folder / "brackets.log").write_text("[" * 100_000)
+    file = site.folder / "bundle.tar.gz"
+    assert site.say("support-bundle", str(file), "--log", str(site.folder / "brackets.log")).code == 0
+    assert json.loads(unpacked(file)["log.jsonl"]) == {"event": "lines.withheld", "count": 1}

@@ -11,6 +11,7 @@ import json
 import os
 import tarfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,10 +91,19 @@ def _queues(settings: Settings) -> dict[str, Any]:
 
 def _log(log: Path | None, lines: int) -> str:
     """The last `lines` of it that our log could have written; of the others only how many there were."""
-    raw = log.read_text("utf-8", "replace").splitlines()[-lines:] if log else journal(UNIT, lines)
+    raw = _last(log, lines) if log else journal(UNIT, lines)
     kept = [line for line in map(again, raw) if line is not None]
     left = len(raw) - len(kept)
     return "".join(f"{line}\n" for line in kept) + (f'{{"event": "lines.withheld", "count": {left}}}\n' if left else "")
+
+
+def _last(log: Path, lines: int) -> list[str]:
+    """However long the file is. Raises Fatal("bundle.log")."""
+    try:
+        with log.open(encoding="utf-8", errors="replace") as file:
+            return [line.rstrip("\n") for line in deque(file, lines)]
+    except OSError as err:
+        raise Fatal("bundle.log", f"{log} cannot be read ({err.strerror})") from None
 
 
 def _json(document: object) -> str:

@@ -14,6 +14,9 @@ from gateway.settings import Settings
 
 WITHHELD: Final = "<withheld>"
 LITERAL: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\"")
+UNSURE: Final = re.compile(r"\\|--|/\*|#|\$|\bq'", re.IGNORECASE)
+"""Escapes, comments, and other quotes than the plain ones, each database's own: where a literal ends is not certain then."""
+FIRST: Final = re.compile(r"(['\"#$\\]|--|/\*).*", re.DOTALL)
 NUMBER: Final = re.compile(r"\b\d{4,}\b")
 FREE: Final = frozenset({"query", "opt_out", "study", "series", "instance"})
 """Settings in which anything may be compared with: their literals go."""
@@ -47,5 +50,6 @@ def _cleaned(name: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_cleaned(name, one) for one in value]
     if name in FREE and isinstance(value, str):
-        return NUMBER.sub(WITHHELD, LITERAL.sub(WITHHELD, value))
+        compared = FIRST if UNSURE.search(value) else LITERAL
+        return NUMBER.sub(WITHHELD, compared.sub(WITHHELD, value))
     return value
