@@ -213,7 +213,7 @@ def new_series(c: Connection, seal: Seal, project: str, planned: PlannedSeries, 
 def _merge_series(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSeries, now: float) -> None:
     event = MERGE.get((row.state, planned.verdict.keep)) or _grown(row, planned)
     if event is None:
-        _plan_pushed(c, row, planned)
+        _plan_pushed(c, seal, row, planned)
         return
     keep = planned.verdict.keep
     values = {
@@ -236,11 +236,12 @@ def _grown(row: Row[Any], planned: PlannedSeries) -> str | None:
     return "grown" if grown else None
 
 
-def _plan_pushed(c: Connection, row: Row[Any], planned: PlannedSeries) -> None:
+def _plan_pushed(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSeries) -> None:
     """A series that came unasked and is asked for now: its rest is retrieved, and then it is settled like any other."""
     pushed = (series.c.id == row.id, series.c.state == "planned", series.c.pacs == "")
     if planned.verdict.keep:
-        c.execute(update(series).where(*pushed).values(pacs=planned.pacs, expected=planned.found.instances))
+        known = {"pacs": planned.pacs, "expected": planned.found.instances, "sealed": _uids(seal, row.key, planned)}
+        c.execute(update(series).where(*pushed).values(known))
 
 
 def _uids(seal: Seal, key: str, planned: PlannedSeries) -> bytes:

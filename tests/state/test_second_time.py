@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from gateway.model import AccessionNumber, Plan
 from gateway.run import upkeep, wiring
 from gateway.state.outbox import Outbox
-from gateway.state.rows import Tally
+from gateway.state.rows import Pushed, Tally
 from tests.state.conftest import PROJECT, Opened, plan
 
 THREE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
@@ -87,3 +89,20 @@ def test_a_request_that_failed_for_what_came_late_can_be_retried_once_the_ris_na
     assert state.store.retry(keys=[key], now=106) == 1
     (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=107)
     assert (claim.key, claim.accession.value) == (key, "A1")
+
+
+@pytest.mark.catalogue("A10", "D6")
+def test_what_came_unasked_and_is_asked_for_names_the_patient_of_the_pacs(state: Opened) -> None:
+    """Each question and each move in the Patient Root does, and the receiver compares the header with it."""
+    came = Pushed(PROJECT, "1.2.3", "1.2.3.1", AccessionNumber("P1"), "PID-P1", "20260101", "CT", "{}")
+    assert state.store.push(came, now=90)
+    state.ask("A1")
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+    (series,) = plan("1.2.3.1").series
+    asked = replace(series, found=replace(series.found, PatientID="PID-A1"))
+    assert state.store.settle_found(claim, Plan((asked,), studies=1), now=100)
+    move = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101)
+    assert move is not None
+    assert (move.PatientID, move.StudyInstanceUID, move.SeriesInstanceUID) == ("PID-A1", "1.2.3", "1.2.3.1")
+    assert [e.patient for e in state.store.expected("1.2.3")] == ["PID-A1"]
+    assert state.store.pushed([PROJECT]) == []
