@@ -93,7 +93,8 @@ class Listed:
                 "sealed": self._seal.close_up({**told, **facts}, owner=r.key),
                 "modality": known_modality(w.modality),
             }
-            c.execute(update(request).where(request.c.id == r.id).values(**values))
+            # not of one that is over, or whose patient was withdrawn, since it was read: its number is dropped for good
+            c.execute(update(request).where(request.c.id == r.id, request.c.sealed.is_not(None)).values(**values))
         back = r.state == "cancelled" and r.reason == GONE and bool(told)
         event = "retried" if back else ASKED_AGAIN.get(r.state, "")
         if event and (changed or back):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from gateway.accession.poll import Poll
 from gateway.accession.vanished import Vanished
@@ -14,7 +15,7 @@ from gateway.errors import Retry
 from gateway.model import AccessionNumber, Plan, Wanted
 from gateway.ops.health import Board
 from gateway.state.broker import Broker
-from gateway.state.db import Database
+from gateway.state.db import Database, request
 from gateway.state.listed import Listed
 from gateway.state.store import Store
 from gateway.state.views import RequestView, Views
@@ -115,6 +116,19 @@ def test_r12_a_row_that_turns_out_to_be_of_somebody_withdrawn_is_cancelled_for_g
     assert ris.store.retry(state="cancelled", now=ris.now) == 0
     (sheet,) = ris.views.balances()
     assert sheet.adds_up and sheet.total("withdrawn") == 2
+
+
+def test_what_was_withdrawn_since_the_row_was_read_stays_forgotten(ris: Ris) -> None:
+    """On PostgreSQL a withdrawal may come between: it waits for nobody who only reads."""
+    ris.hospital.add("A")
+    ris.poll()
+    with ris.database.read() as c:
+        before = c.execute(select(request)).one()
+    order = Order(P, frozenset({"SYN-PID-1"}), frozenset(), "asked to", (), lambda _: ())
+    Broker(ris.database, KEY).withdraw(order, now=ris.now)
+    with ris.database.write() as c:
+        ris.listed._take(c, before, Wanted(P, AccessionNumber("A"), patient_id="SYN-PID-2"), ris.now)
+        assert c.execute(select(request.c.sealed, request.c.state)).one() == (None, "cancelled")
 
 
 @pytest.mark.catalogue("R4")
