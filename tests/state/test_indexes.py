@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from gateway.model import AccessionNumber, Wanted
+from gateway.state.outbox import Outbox
+from gateway.state.progress import Progress, Route, Stage
 from gateway.state.rows import Tally
 from tests.state.conftest import PROJECT, Opened
 
 LARGE = ("request", "series", "asked", "history", "committed")
+ROUTE = Route(PROJECT, "archive", ("archive",))
 WHOLE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 
 
@@ -41,6 +46,18 @@ def work(state: Opened) -> None:
         assert state.store.settle_row(row, event, now=102)
 
 
+def deliver(state: Opened) -> None:
+    """What an archive is sent, and what it is to show."""
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT, "other"], lease=60, now=101)
+    assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=101)
+    with TemporaryDirectory() as name:
+        progress = Progress(state.database, state.store, Outbox(Path(name) / "outbox"), node="gw1")
+        row = progress.claim(Stage.WAITING, ROUTE, lease=60, now=102)
+        assert row is not None and progress.delivered(row, ROUTE, now=102)
+        assert progress.claim(Stage.DELIVERED, ROUTE, lease=60, now=103)
+        progress.reckon(PROJECT, ROUTE.sinks, now=104)
+
+
 def receive(state: Opened) -> None:
     assert state.store.expected("1.2.3")
 
@@ -55,6 +72,11 @@ def explain(state: Opened) -> None:
     assert state.views.history(found.key)
     assert state.views.series(found.key)
     state.views.set_aside("A0")
+
+
+def listing(state: Opened) -> None:
+    assert state.views.requests()
+    assert state.views.requests(state="failed", project=PROJECT) == []
 
 
 def start(state: Opened) -> None:
@@ -92,7 +114,7 @@ def whole_tables(state: Opened, statement: str, parameters: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "step", [poll, claim_requests, work, receive, status, explain, start], ids=lambda f: f.__name__
+    "step", [poll, claim_requests, work, deliver, receive, status, explain, listing, start], ids=lambda f: f.__name__
 )
 def test_no_large_table_is_read_from_end_to_end(state: Opened, step: Callable[[Opened], None]) -> None:
     state.ask(*(f"A{n}" for n in range(10)))
@@ -100,6 +122,18 @@ def test_no_large_table_is_read_from_end_to_end(state: Opened, step: Callable[[O
     said = asked_while(state, step)
     assert said
     assert {s: found for s, p in said if (found := whole_tables(state, s, p))} == {}
+
+
+@pytest.mark.parametrize("step", [claim_requests, work, deliver, listing], ids=lambda f: f.__name__)
+def test_nothing_is_sorted_before_the_first_is_taken(state: Opened, step: Callable[[Opened], None]) -> None:
+    """Of SQLite only: PostgreSQL sorts where there are few."""
+    state.ask(*(f"A{n}" for n in range(10)))
+    state.plan("1.2.3.1", "1.2.3.2")
+    said = asked_while(state, step)
+    with state.database.read() as c:
+        if c.dialect.name == "sqlite":
+            plans = {s: [r[-1] for r in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", p)] for s, p in said}
+            assert {s for s, plan in plans.items() if "USE TEMP B-TREE FOR ORDER BY" in plan and "LIMIT" in s} == set()
 
 
 def test_one_that_does_is_seen(state: Opened) -> None:
