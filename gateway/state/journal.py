@@ -8,7 +8,6 @@ once, in the background, and the segment begins anew. After a power cut `recover
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import threading
@@ -168,17 +167,23 @@ class Journal:
 
     def _left_over(self) -> Segment | None:
         mine = {own.segment.path for own in self._own}
-        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
-            with contextlib.suppress(OSError):
-                if path not in mine and (segment := _locked(Segment(path))):
+        for path in sorted(set(self._folder.glob(f"*{SUFFIX}")) - mine):
+            with contextlib.suppress(FileNotFoundError):
+                segment = Segment(path)
+                if segment.lock():
                     return segment
+                segment.close()
         return None
 
     def _new(self) -> Segment | None:
         facts = os.fstatvfs(self._fd)
         if facts.f_bavail * facts.f_frsize < ROOM * self._size:
             return None
-        return _locked(Segment.make(self._folder / f"{secrets.token_hex(8)}{SUFFIX}", self._size))
+        segment = Segment.make(self._folder / f"{secrets.token_hex(8)}{SUFFIX}", self._size)
+        if segment.lock():
+            return segment
+        segment.close()  # somebody took it for left over
+        return None
 
     def _settle(self, *, over: bool = False) -> None:
         """The full ones; and all, when nothing was entered for a while, or `over`."""
@@ -230,13 +235,3 @@ class Journal:
 
 def tell(err: OSError) -> None:
     structlog.get_logger().error("journal.failed", reason=f"disk.errno-{err.errno or 0}")
-
-
-def _locked(segment: Segment) -> Segment | None:
-    """Ours as long as it is open; None, closed: somebody else's."""
-    try:
-        fcntl.flock(segment.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        segment.close()
-        return None
-    return segment

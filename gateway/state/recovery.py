@@ -94,14 +94,18 @@ class Journals:
 
 
 def recover(folder: Path, restore: Restore) -> int:
-    """Brings back what a power cut took: how many. Only while nobody receives. Raises OSError, and forgets nothing then."""
+    """Brings back what a power cut took: how many. Only while nobody receives. Raises OSError, and forgets nothing then.
+
+    The segments of a process that has survived its daemon for a moment stay: it may still acknowledge.
+    """
     if not folder.exists():
         return 0
-    restored = 0
-    paths = sorted(folder.glob(f"*{SUFFIX}"))
-    for path in paths:
+    restored, paths = 0, []
+    for path in folder.glob(f"*{SUFFIX}"):
         with contextlib.closing(Segment(path)) as segment:
-            restored += restored_from(segment, restore)
+            if segment.lock():
+                restored += restored_from(segment, restore)
+                paths.append(path)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         sync_file_system(fd)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import hashlib
 import os
 import struct
@@ -88,8 +89,13 @@ class Segment:
     def close(self) -> None:
         os.close(self._fd)
 
-    def fileno(self) -> int:
-        return self._fd
+    def lock(self) -> bool:
+        """Ours as long as it is open; False: another process's, which lives."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     # ---- reading
 

@@ -249,6 +249,13 @@ def test_the_segments_of_a_dead_process_are_taken_over(tmp_path: Path) -> None:
     alive.close()
 
 
+def test_a_start_leaves_the_segments_of_who_still_lives(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.keep(KEY, "2.25.1", [b"whole"])
+    Outbox(tmp_path / "outbox").sweep()
+    outbox.keep(KEY, "2.25.2", [b"after that"])
+    assert len(contents(after_power_cut(tmp_path / "outbox"))) == 2
+
+
 def test_two_processes_have_segments_of_their_own(outbox: Outbox, tmp_path: Path) -> None:
     second = opened(tmp_path / "outbox")
     outbox.keep(KEY, "2.25.1", [b"one"])
