@@ -65,6 +65,7 @@ class State:
         return self.store.keys
 
     def close(self) -> None:
+        self.outbox.close()
         self.database.close()
         if self.in_use is not None:
             self.in_use.close()

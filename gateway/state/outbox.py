@@ -74,6 +74,7 @@ class Outbox:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+        self._journals.close()
 
     def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored:
         """Writes, syncs, renames, syncs the folder, or enters it into the journal and renames; only then returns.

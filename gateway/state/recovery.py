@@ -74,6 +74,13 @@ class Journals:
                 if found:
                     seen.segment.flush()
 
+    def close(self) -> None:
+        """What was walked is let go: a segment that is removed keeps its place on the disk while it is open."""
+        with self._lock:
+            for seen in self._seen.values():
+                seen.segment.close()
+            self._seen.clear()
+
     def _all(self) -> list[_Seen]:
         there = {path: path.stat().st_ino for path in self._folder.glob(f"*{SUFFIX}")}
         for path, seen in list(self._seen.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -11,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+import pydicom
 
 from tests.support.certificates import Authority
 from tests.support.daemon import REPOSITORY, Daemon
@@ -69,6 +72,8 @@ ris = "ris"
 schedule = "1s"
 query = "select accession_number, patient_id, changed_at from exam where pacs = 'main' and changed_at >= :since"
 cursor = "changed_at"
+[project.deidentify]
+keep = {kept}
 [[project.deliver]]
 type = "directory"
 path = "{folder}/archive"
@@ -85,10 +90,28 @@ cursor = "changed_at"
 type = "directory"
 path = "{folder}/archive2"
 """
+GENEROUS: Final = """
+ContrastBolusAgent Radiopharmaceutical InterventionDrugName DeviceID PlateID GeneratorID GridID CassetteID GantryID DoseModeName
+SecondaryCaptureDeviceID DigitalImageFormatAcquired ContrastBolusRoute TriggerSourceOrType CardiacFramingType PhosphorType
+RadiopharmaceuticalRoute PVCRejection PaddleDescription AcquisitionMode AcquisitionFieldOfViewLabel ProcessingFunction
+MultiCoilConfiguration ASLTechniqueDescription FieldOfViewDescription ASLCrusherDescription NTPSourceAddress ApplicationName
+AlgorithmDescription InstructionText ProtocolElementName
+"""
+"""Elements that the project keeps. With the patient's name in each of them verification finds more than it has tries to mend."""
 PLAIN: Final = SeriesSpec("CT", "Thorax", 4)
 LABELLED: Final = SeriesSpec("CT", "Thorax", 2, burned_in="YES")
 LARGE: Final = SeriesSpec("CT", "Thorax", 30)
 ORDINARY: Final = 6
+
+
+def leaky(study: StudyFacts) -> StudyFacts:
+    """The patient's name wherever the project keeps what stands there."""
+    for file in study.files:
+        ds = pydicom.dcmread(file)
+        for keyword in GENEROUS.split():
+            setattr(ds, keyword, study.patient["name"].replace("^", " "))
+        ds.save_as(file)
+    return study
 
 
 class ImpatientDaemon(Daemon):
@@ -108,7 +131,7 @@ class ImpatientDaemon(Daemon):
     def receivers(self) -> list[int]:
         """Process ids of its receive processes."""
         children = [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
-        return [pid for pid in children if b"tests.monitoring.leaky" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [pid for pid in children if b"gateway.run.receive" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 class Hospital:
@@ -132,8 +155,10 @@ class Hospital:
     def configure(self, *, days: int, min_free: str = "1 MB") -> None:
         """gateway.toml anew. `days`: how long the certificate lasts."""
         ours = self.authority.issue(f"ours{days}", days=(-1, days))
-        text = CONFIG.format(folder=self.folder, receiver=self.receiver, metrics=self.metrics, main=self.main.port,
-                             strange=self.strange.port, old=self._old, tls=ours.toml)  # fmt: skip
+        text = CONFIG.format(
+            folder=self.folder, receiver=self.receiver, metrics=self.metrics, main=self.main.port, strange=self.strange.port,
+            old=self._old, tls=ours.toml, kept=json.dumps(GENEROUS.split()),
+        )  # fmt: skip
         self.daemon_config.write_text(text.replace('"1 MB"', f'"{min_free}"'))
 
     @property
@@ -147,17 +172,15 @@ class Hospital:
     def open(self) -> None:
         """All that is there on the first day."""
         ordinary = [self._examined(PLAIN) for _ in range(ORDINARY)]
-        self._registered(
-            "main", [*ordinary, self._examined(LABELLED), self._examined(PLAIN, description="Leaky thorax")]
-        )
+        self._registered("main", [*ordinary, self._examined(LABELLED), leaky(self._examined(PLAIN))])
         self._registered("strange", [self._examined(PLAIN)])
 
-    def _examined(self, *series: SeriesSpec, description: str = "CT Thorax") -> StudyFacts:
+    def _examined(self, *series: SeriesSpec) -> StudyFacts:
         self._number += 1
         return make_study(
             self.folder / "files", series=series, seed=self._number, patient_id=f"SYNPID{self._number:04d}",
             name="Testperson^Synthia", birth_date="19501110", accession=f"SYNACC{self._number:04d}", study_date="20240503",
-            description=description,
+            description="CT Thorax",
         )  # fmt: skip
 
     def _registered(self, pacs: str, studies: list[StudyFacts]) -> None:

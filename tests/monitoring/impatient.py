@@ -1,21 +1,24 @@
-"""The real daemon, less patient: a role counts as stuck after seconds, folders are measured every second, receivers are `leaky`."""
+"""The real daemon, less patient: what it waits for minutes, and what it does every ten seconds, takes a few seconds."""
 
-import socket
 import sys
-from dataclasses import replace
 
-from gateway.cstore.page import Page
-from gateway.run import daemon, endpoints, receivers
-from gateway.run.children import Kind
+from gateway.cmove import breaker as of_pacs
+from gateway.deliver import breaker as of_sink
+from gateway.run import daemon, endpoints
 from gateway.run.cli import main
-from gateway.settings import Receiver
+from gateway.run.schedule import Schedule
+
+HEART = "2s"
 
 
-def receive_kind(receiver: Receiver, listener: socket.socket, page: Page) -> Kind:
-    return replace(receivers.receive_kind(receiver, listener, page), module="tests.monitoring.leaky")
+class Quicker(Schedule):
+    def add(self, name, schedule, job):  # type: ignore[no-untyped-def]
+        super().add(name, HEART if name == "heart" else schedule, job)
 
 
-daemon.BEAT_LIMIT = 16.0  # the schedule's own heart beats every 10 s
+daemon.BEAT_LIMIT = 8.0
+daemon.Schedule = Quicker  # type: ignore[attr-defined]
 endpoints.OUTBOX_SECONDS = 1.0
-daemon.receive_kind = receive_kind  # type: ignore[attr-defined]
+of_pacs.FIRST, of_pacs.LONGEST = 2.0, 4.0  # type: ignore[misc]
+of_sink.FIRST_WAIT, of_sink.LONGEST_WAIT = 2.0, 4.0  # type: ignore[misc]
 sys.exit(main())

@@ -103,10 +103,10 @@ def the_daemon_dies(hospital: Hospital, prometheus: Prometheus) -> None:
     hospital.daemon.kill_group()
     prometheus.wait_fired("Down")
     hospital.daemon.start()
+    prometheus.wait_fired("Restarting")
     hospital.daemon.wait_ready(120)
     hospital.admit("main", PLAIN)
     hospital.daemon.wait_until(lambda: confirmed(hospital) > before, 120)
-    prometheus.wait_fired("Restarting")
 
 
 def everything_goes_wrong(hospital: Hospital, prometheus: Prometheus) -> None:
