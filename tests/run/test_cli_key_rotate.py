@@ -175,6 +175,8 @@ def test_a_project_is_given_a_key_of_its_own(site: Site, anna: StudyFacts, bert:
     told = place.say("withdraw", "--project", PROJECT, "--pseudonym", former, "--reason", "x", "--json")
     assert told.code == 0 and {former, after[0]} <= set(told.json["pseudonyms"])
     last = again(site)
+    names = broker.make_desk(last.settings, last.state).names[PROJECT]
+    assert names.of(ANNA) == {former, after[0]}, "also of whom the crosswalk does not know"
     assert len(last.pseudonyms()) == 1 and not last.pseudonyms() & {former, after[0]}
     last.close()
     assert place.say("audit", "verify").code == 0 and "project-key-renewed" in events(site)

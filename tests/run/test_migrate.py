@@ -30,7 +30,7 @@ def peer() -> Iterator[Postgres]:
 
 @pytest.fixture
 def filled(place: Place) -> Place:
-    """Requests in several states, a planned, a retrieved and a confirmed series, rows set aside, a cursor, an audit trail."""
+    """Requests in several states, a planned, a retrieved and a confirmed series, rows set aside, a cursor, a ring of keys."""
     csv = place.folder / "list.csv"
     csv.write_text("accession_number;patient_id\n" + "".join(f"{a};SYNPATIENT{a}\n" for a in ACCESSIONS) + "BAD*1;\n")
     place.say("requests", "add", "--project", "chest", str(csv))
@@ -47,6 +47,7 @@ def filled(place: Place) -> Place:
     assert store.settle_row(row, "delivered", now=2e9)
     store.add_requests((), (), project="chest", cursor="2026-01-01", now=2e9)
     state.close()
+    assert place.say("key", "rotate").code == 0
     return place
 
 
@@ -84,7 +85,7 @@ def rows(place: Place | Path) -> dict[str, list[tuple[object, ...]]]:
 def test_everything_is_there_and_goes_on(filled: Place, peer: Postgres) -> None:
     before = rows(filled.folder / "state" / "state.sqlite")
     told_before = filled.say("explain", ACCESSIONS[0], "--json").json
-    assert all(before[name] for name in ("request", "series", "asked", "history", "aside", "cursor"))
+    assert all(before[name] for name in ("request", "series", "asked", "history", "aside", "cursor", "keyring"))
     pointed(filled, peer)
     told = filled.say("migrate", "--from-sqlite")
     assert told.code == 0, told.err
