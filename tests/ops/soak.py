@@ -162,7 +162,7 @@ def _decided(site: Site) -> None:
 
 
 def _reload_in(site: Site, n: int, hours: int) -> None:
-    if hours >= 12 and n in (hours // 4, hours // 2 - 2):
+    if hours >= 12 and n in (hours // 8, hours // 4):  # caches of new processes are full by the last half
         _reloaded(site)
 
 
