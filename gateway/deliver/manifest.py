@@ -17,6 +17,7 @@ import io
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -190,7 +191,7 @@ def _settled(folder: Path) -> int:
     for _ in range(TICKS):
         if time.time_ns() - changed >= TICK:
             break
-        time.sleep(TICK / 1e9)
+        threading.Event().wait(TICK / 1e9)
         changed = folder.stat().st_mtime_ns
     return changed
 
