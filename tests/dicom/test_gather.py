@@ -25,7 +25,7 @@ from pydicom.uid import (
 from gateway.dicom.dimse import Context
 from gateway.dicom.gather import LARGE, SMALL, Budget, Gatherer, Gathering, Spooled
 from gateway.errors import Retry
-from gateway.state.writing import write_synced
+from gateway.state.writing import write_durably
 
 SECRET = "Synthname^Sina"
 PIXELS = os.urandom(3 * LARGE // 2) * 2
@@ -116,7 +116,7 @@ def test_what_was_written_from_it_stays_for_the_next_project(tmp_path: Path, ope
         made = gathered(Gatherer(tmp_path), ExplicitVRLittleEndian, data, 131066)
         whole = made.done()
         for number in range(2):
-            write_synced(str(tmp_path / f"{size}-{number}"), [b"head", whole[2:]], 0o600)
+            write_durably(str(tmp_path / f"{size}-{number}"), [b"head", whole[2:]], 0o600)
             assert (tmp_path / f"{size}-{number}").read_bytes() == b"head" + data[2:]
         del whole
         made.close()
