@@ -24,7 +24,7 @@ BEATS: Final = 6
 """Signs of life in one lease: a few may be lost."""
 MAX_SKEW: Final = 30.0
 """Seconds between this node's clock and the database's: claims are leased by each node's own, nodes by the database's."""
-IN_TURN: Final = ("poll-", "opt-out")
+IN_TURN: Final = ("poll-", "vanished-", "opt-out")
 """Jobs that ask the RIS. The others are about this node's own outbox, or may be done twice."""
 SQLITE: Final = "sqlite"
 FILE: Final = "state.sqlite"
