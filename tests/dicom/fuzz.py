@@ -179,7 +179,7 @@ def judge(target: Target, before: dict[str, int], found: Found) -> None:
 def not_whole(target: Target) -> list[str]:
     """What is half-written, and files that are not as the ledger says."""
     assert target.folder is not None
-    wrong = [f"half-written: {path.name}" for path in Path(target.folder / "outbox").rglob(".*")]
+    wrong = [f"half-written: {path.name}" for path in Path(target.folder / "outbox").glob("*/.*")]
     outbox = Outbox(target.folder / "outbox")
     for key in outbox.series():
         lines = {line.file: line for line in outbox.ledger(key).values() if line.file}

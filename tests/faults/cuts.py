@@ -102,7 +102,7 @@ class Cutting:
         self.tally.rounds += 1
         swept(self._site.folder / "state").sweep()
         kept = self._site.kept()
-        there = Counter(map(pixels, kept.files()))
+        there = Counter(self._whole(kept.files()))
         if there != Counter(one.pixels for one in self._all if not one.excluded):
             self._wrong("not everything, or not once")
         if kept.halves():

@@ -11,11 +11,13 @@ import resource
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.state.journal import QUIET
 from tests.faults.receivers import Warm
 from tests.faults.sending import Sender
 from tests.faults.site import Kept, Sent, Site, sent
@@ -106,6 +108,7 @@ class Disk:
             status, calls = self._send(one, Fault(place.name, place.number, error))
             if any(c.injected for c in calls):
                 break
+            time.sleep(QUIET / 4)
         else:
             self.wrong.append(f"{said}: nothing failed")
         self._judge(one, status, storage.see(calls), said)
