@@ -8,12 +8,14 @@ a sixth is in the old PACS, which fetches from tape.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Self
 
@@ -210,7 +212,11 @@ class Site:
 
     def under_way(self) -> int:
         """Requests and series with something still to do, and rows of the RIS that were not read yet."""
-        queues = self.daemon.status()["queues"]
+        code, body = self.daemon.get("/status")
+        if code != HTTPStatus.OK:  # the state is busy: that is no answer
+            print(f"GET /status: {code} {body!r}", file=sys.stderr, flush=True)
+            return 1
+        queues = json.loads(body)["queues"]
         found = [states for kind in ("requests", "series") for states in queues[kind].values()]
         known = sum(sum(states.values()) for states in queues["requests"].values())
         return int(sum(states.get(state, 0) for states in found for state in SETTLED)) + self.asked - int(known)
