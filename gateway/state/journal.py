@@ -34,7 +34,7 @@ AGAIN: Final = 10.0  # seconds until what failed is tried again
 class _Own:
     """A segment that this process writes.
 
-    `used`: where what was written since it was wiped ends. `entered`: when something was. `pending`: entries whose file has not got
+    `used`: where what was written ends, entered or not. `entered`: when something was. `pending`: entries whose file has not got
     its name yet. `doubtful`: a sync failed; the kernel may have dropped what it could not write, and not tell it again.
     """
 
@@ -65,7 +65,7 @@ class Entry:
             own.full = True
             tell(err)
         else:
-            own.tail, own.used, own.entered = record.end, max(own.used, record.end), time.monotonic()
+            own.tail, own.entered = record.end, time.monotonic()
             own.pending += 1
             self._entered = True
         self._release()
@@ -106,6 +106,7 @@ class Journal:
         self._lock.acquire()
         own = self._with_room(BLOCK + whole_blocks(size))
         if own is not None:
+            own.used = own.tail + BLOCK + whole_blocks(size)
             try:
                 own.segment.put(parts, own.tail)
                 return Entry(own, size, self._lock)
@@ -157,11 +158,10 @@ class Journal:
             if segment is None:
                 return
             own = _Own(segment, segment.generation())
-            left = own.generation > 0
-            own.used = segment.size if left else BLOCK
-            if left:
-                sync_file_system(self._fd)  # what it tells of is in the page cache still
-            self._begin(own, wipe=left)
+            if own.generation:  # what it tells of is in the page cache still
+                own.used = segment.size
+                sync_file_system(self._fd)
+            self._begin(own)
             with self._lock:
                 self._own.append(own)
 
@@ -197,7 +197,7 @@ class Journal:
         if full:
             self._sync()
         for own in full:
-            self._begin(own, wipe=quiet)
+            self._begin(own)
 
     def _sync(self) -> None:
         """All that was entered so far. What failed once is made anew from here: a second try would tell nothing."""
@@ -214,16 +214,15 @@ class Journal:
                     restored_from(own.segment, self._restore, doubtful=True)
                 own.doubtful = False
 
-    def _begin(self, own: _Own, *, wipe: bool) -> None:
+    def _begin(self, own: _Own) -> None:
+        """What was in it is void, and overwritten: whoever removes a file would not find its bytes in an earlier generation."""
         with alone(self._folder):
             generation = secrets.randbits(63) | 1  # never one that was there before, or that a file could hold
             own.segment.begin(generation)
-            if wipe:
-                own.segment.wipe(BLOCK, own.used)
-                own.segment.flush()
+            own.segment.wipe(BLOCK, own.used)
+            own.segment.flush()
         with self._lock:
-            own.generation, own.tail, own.full = generation, BLOCK, self._over
-            own.used = BLOCK if wipe else own.used
+            own.generation, own.tail, own.used, own.full = generation, BLOCK, BLOCK, self._over
 
     def _end(self) -> None:
         self._settle(over=True)

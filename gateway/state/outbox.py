@@ -190,7 +190,7 @@ class Outbox:
     def drop(self, series: str, name: str) -> None:
         """Removes one file, for good; it may be gone already."""
         path = self.path(series, name)
-        self._journals.void(series, frozenset({name}), wipe=True)
+        self._journals.void(series, frozenset({name}))
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
             sync_folder(path.parent)
@@ -215,7 +215,7 @@ class Outbox:
 
         It is retrieved anew when asked again.
         """
-        self._journals.void(series, wipe=True)
+        self._journals.void(series)
         shutil.rmtree(self._folder(series), ignore_errors=True)
         if self.held is not None:
             self.held.clear(series)

@@ -61,18 +61,20 @@ class Journals:
         self._seen: dict[Path, _Seen] = {}
         self._lock = threading.Lock()
 
-    def void(self, series: str, names: frozenset[str] | None = None, *, wipe: bool = False) -> None:
-        """Those files of the series (None: all) are not brought back, durably. `wipe`: nor do their bytes stay. Raises OSError."""
+    def void(self, series: str, names: frozenset[str] | None = None) -> None:
+        """Those files of the series (None: all) are not brought back, durably, and their bytes are gone. Raises OSError."""
         if not self._folder.exists():
             return
         with self._lock, alone(self._folder):
             for seen in self._all():
                 self._walk(seen)
-                found = [r for r in seen.records.get(series, ()) if names is None or r.name in names]
+                records = seen.records.get(series, [])
+                found = [r for r in records if names is None or r.name in names]
                 for record in found:
-                    seen.segment.void(record, seen.generation, wipe=wipe)
+                    seen.segment.void(record, seen.generation)
                 if found:
                     seen.segment.flush()
+                    seen.records[series] = [r for r in records if r not in found]
 
     def close(self) -> None:
         """What was walked is let go: a segment that is removed keeps its place on the disk while it is open."""

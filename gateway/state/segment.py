@@ -16,7 +16,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -39,7 +39,7 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Record:
-    """Of one file: where it stands, what it is. Not `live`: removed on purpose, never to be restored."""
+    """Of one file: where it stands, what it is. Not `live`: removed on purpose, never to be restored; whose it was is gone too."""
 
     offset: int
     size: int
@@ -141,11 +141,11 @@ class Segment:
         self._write(_packed(record, generation), record.offset)
         self.flush()
 
-    def void(self, record: Record, generation: int, *, wipe: bool) -> None:
-        """Not flushed. `wipe`: its bytes are overwritten as well."""
-        self._write(_packed(replace(record, live=False), generation), record.offset)
-        if wipe:
-            self.wipe(record.offset + BLOCK, record.end)
+    def void(self, record: Record, generation: int) -> None:
+        """Its place is all that is left of it: bytes and names are overwritten. Not flushed."""
+        nobody = Record(record.offset, record.size, b"", "", "", live=False)
+        self._write(_packed(nobody, generation), record.offset)
+        self.wipe(record.offset + BLOCK, record.end)
 
     def wipe(self, begin: int, end: int) -> None:
         """Overwrites from one offset to the other; not flushed."""

@@ -8,9 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,32 +18,8 @@ from hypothesis import strategies as st
 from gateway.state import journal, recovery
 from gateway.state.journal import LARGEST
 from gateway.state.outbox import JOURNAL, Outbox
-from gateway.state.segment import BLOCK, SUFFIX
-
-KEY, OTHER = "S-ABCDEFGH23456", "S-ABCDEFGH23457"
-SIZE = 1 << 20
-NEVER = 3600.0
-IMAGES = count()
-
-
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
-def segments(root: Path) -> list[Path]:
-    return sorted((root / JOURNAL).glob(f"*{SUFFIX}"))
-
-
-def opened(root: Path, *, size: int = SIZE, quiet: float = NEVER) -> Outbox:
-    """An outbox with a journal that can take something."""
-    outbox = Outbox(root)
-    outbox.open_journal(size=size, quiet=quiet)
-    assert outbox._journal is not None
-    until(lambda: outbox._journal is not None and len(outbox._journal._own) == 2)
-    return outbox
+from gateway.state.segment import BLOCK
+from tests.support.journals import KEY, OTHER, SIZE, after_power_cut, contents, opened, segments, until
 
 
 @pytest.fixture
@@ -53,20 +27,6 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     made = opened(tmp_path / "outbox")
     yield made
     made.close()
-
-
-def after_power_cut(root: Path) -> Outbox:
-    """As after a power cut that left of the outbox nothing but its journal, and the start after it."""
-    image = root.parent / f"image{next(IMAGES)}"
-    shutil.copytree(root / JOURNAL, image / JOURNAL)
-    made = Outbox(image)
-    made.sweep()
-    assert segments(image) == []
-    return made
-
-
-def contents(outbox: Outbox, *keys: str) -> dict[str, bytes]:
-    return {f"{key}/{path.name}": path.read_bytes() for key in keys or (KEY, OTHER) for path in outbox.files(key)}
 
 
 def test_what_was_kept_comes_back(outbox: Outbox, tmp_path: Path) -> None:
@@ -98,26 +58,6 @@ def test_another_arrival_of_what_somebody_else_entered_is_synced(
     monkeypatch.setattr(os, "fsync", lambda fd: synced.add(os.fstat(fd).st_ino))
     assert not Outbox(tmp_path / "outbox").keep(KEY, "2.25.1", [b"whole"]).new
     assert inodes <= synced
-
-
-@pytest.mark.parametrize("way", ["remove", "drop", "clear"])
-def test_what_was_removed_stays_away(outbox: Outbox, tmp_path: Path, way: str) -> None:
-    for series, name in ((KEY, "2.25.1"), (KEY, "2.25.2"), (OTHER, "2.25.3")):
-        outbox.keep(series, name, [b"unmistakable " + name.encode()])
-    other = Outbox(tmp_path / "outbox")  # another process
-    if way == "clear":
-        other.clear(KEY)
-    elif way == "drop":
-        other.drop(KEY, "2.25.1.dcm")
-    else:
-        assert not other.remove(KEY, other.files(KEY)[:1])
-    outbox.keep(KEY, "2.25.4", [b"late"])
-    left = {"2.25.4"} if way == "clear" else {"2.25.2", "2.25.4"}
-    after = after_power_cut(tmp_path / "outbox")
-    assert set(contents(after)) == {f"{KEY}/{name}.dcm" for name in left} | {f"{OTHER}/2.25.3.dcm"}
-    there = b"".join(path.read_bytes() for path in segments(tmp_path / "outbox"))
-    assert (b"unmistakable 2.25.1" in there) == (way == "remove")
-    assert b"unmistakable 2.25.3" in there
 
 
 def test_what_is_kept_again_after_it_was_removed_comes_back(outbox: Outbox, tmp_path: Path) -> None:
@@ -229,7 +169,7 @@ def test_what_a_failed_sync_may_have_lost_is_written_anew(tmp_path: Path, monkey
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from tests.state.test_journal import KEY, opened
+from tests.support.journals import KEY, opened
 outbox = opened(Path(sys.argv[1]))
 outbox.keep(KEY, "2.25.1", [b"whole"])
 os.kill(os.getpid(), signal.SIGKILL)
