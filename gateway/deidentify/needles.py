@@ -84,7 +84,7 @@ class Form(NamedTuple):
     weak: bool = False
 
 
-@lru_cache(4096)
+@lru_cache(1024)
 def needles_of(own: Own, character_set: str) -> tuple[Needle, ...]:
     """All needles for one value; `character_set` as declared (0008,0005)."""
     how = searched().get(own.tag, How.ID)
@@ -238,7 +238,7 @@ def _dates(own: Own) -> Iterator[Needle]:
             yield Needle(form.encode(), Match.NUMBER, own.tag)
 
 
-@lru_cache(8192)
+@lru_cache(2048)
 def pattern_of(needle: Needle) -> re.Pattern[bytes]:
     """Where the needle stands by itself, in lower-case bytes. The literal comes first, which makes the search fast."""
     text = re.escape(needle.text)

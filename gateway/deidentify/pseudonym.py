@@ -16,8 +16,10 @@ from gateway.deidentify.dates import offset_days
 from gateway.deidentify.defaults import is_well_known
 
 PADDING = b" \0"
-CACHED = 1 << 16
-"""Values remembered per kind; a 4000-frame object has about 8000 UIDs. About 15 MiB at the most."""
+UIDS = 1 << 14
+"""UIDs remembered; a 4000-frame object has about 8000. Some 6 MiB at the most."""
+CACHED = 1 << 10
+"""Values remembered of each other kind: a patient has a few."""
 
 
 NOBODY: Mapping[bytes, bytes] = MappingProxyType({})
@@ -42,7 +44,7 @@ class Pseudonyms:
         self._template = patient_id
         self._crosswalk = crosswalk
         self.days = lru_cache(CACHED)(self._days)
-        self.uids = lru_cache(CACHED)(self._uids)
+        self.uids = lru_cache(UIDS)(self._uids)
         self.identifier = lru_cache(CACHED)(self._identifier)
         self.patient_id = lru_cache(CACHED)(self._patient_id)
 

@@ -51,8 +51,8 @@ class TextCleaner:
 
     def __init__(self, vocabulary: frozenset[str]) -> None:
         self._words: Words = sort_words(vocabulary)
-        self._kind = lru_cache(32768)(self._kind_of)
-        self._cleaned = lru_cache(16384)(self._named)
+        self._kind = lru_cache(8192)(self._kind_of)
+        self._cleaned = lru_cache(4096)(self._named)
 
     def clean(self, vr: bytes, raw: bytes, charset: Charset, own: frozenset[str]) -> bytes:
         """`raw`: the element's value as it came. `own`: of `own_words`. -> never longer, legal, not padded."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Final
@@ -24,6 +25,8 @@ REQUEST_RISE: Final = 0.05
 """Share of its mean by which the database's bytes per request may rise over the last half."""
 OTHER_RISE: Final = float(1 << 20)
 """Bytes of all that is neither database nor instance (journal, ledgers, audit trail), over the last half."""
+APART: Final = 0.5
+"""Seconds between two looks."""
 WAL_MOST: Final = 8 << 20
 """Bytes of the write-ahead log: twice what SQLite lets it have before it writes it back (1,000 pages)."""
 FEWEST: Final = 4
@@ -76,9 +79,27 @@ def sample(hour: int, pid: int, state: Path) -> Sample:
     others = [path for path in files if path.suffix != INSTANCE and path.name not in DATABASE]
     waiting = {name: sum(path.suffix == INSTANCE for path in (state / name).rglob("*")) for name in ("outbox", "held")}
     return Sample(
-        hour, tuple(taken(pid)), requests, database, wal=sizes[1], temporary=sizes[1] + sizes[2], **waiting,
+        hour, settled(pid), requests, database, wal=sizes[1], temporary=sizes[1] + sizes[2], **waiting,
         other=len(others), other_bytes=sum(map(_size, others)),
     )  # fmt: skip
+
+
+def settled(pid: int) -> tuple[Taken, ...]:
+    """The least of three looks: a thread that answers and ends is no growth, and what leaks is there in each."""
+    first, *more = _looks(pid)
+    later = [{one.pid: one for one in look} for look in more]
+    return tuple(_least([one, *(look[one.pid] for look in later if one.pid in look)]) for one in first)
+
+
+def _looks(pid: int) -> Iterator[list[Taken]]:
+    for pause in (0, APART, APART):
+        time.sleep(pause)
+        yield list(taken(pid))
+
+
+def _least(looks: Sequence[Taken]) -> Taken:
+    least = {name: min(getattr(one, name) for one in looks) for name in ("rss", "descriptors", "threads")}
+    return replace(looks[0], **least)
 
 
 def taken(pid: int) -> Iterator[Taken]:
