@@ -181,7 +181,8 @@ class Outbox:
 
     def files(self, series: str) -> list[Path]:
         """The clean files of a series, sorted by name."""
-        return sorted(self._folder(series).glob(f"*{SUFFIX}"))
+        folder = self._folder(series)
+        return sorted(folder / entry.name for entry in _clean_files(folder))
 
     def path(self, series: str, name: str) -> Path:
         """Where the file of that name is, or would be."""
@@ -252,9 +253,10 @@ class Outbox:
     def size(self) -> int:
         """Bytes of clean files that wait."""
         total = 0
-        for path in self._root.glob(f"*/*{SUFFIX}"):
-            with contextlib.suppress(FileNotFoundError):
-                total += path.stat().st_size
+        for folder in self._root.iterdir():
+            for entry in _clean_files(folder):
+                with contextlib.suppress(FileNotFoundError):
+                    total += entry.stat().st_size
         return total
 
     def _folder(self, series: str) -> Path:
@@ -270,6 +272,12 @@ class Outbox:
 
     def _make(self, folder: Path) -> None:
         folder.mkdir(mode=self._modes[0], exist_ok=True)  # its entry is synced by `_sync`, before anybody is told
+
+
+def _clean_files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """None of a folder that is gone, or goes meanwhile: what was in it was delivered."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        yield from (entry for entry in entries if entry.name.endswith(SUFFIX))
 
 
 def _checked(name: str) -> str:

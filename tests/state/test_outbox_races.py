@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,21 @@ def test_half_a_file_does_not_count_as_something_that_waits(tmp_path: Path) -> N
     first = outbox.keep(KEY, "2.25.1", [b"x"]).path
     (tmp_path / KEY / ".aa.part").write_bytes(b"half")
     assert outbox.remove(KEY, [first])
+
+
+def test_a_series_that_is_delivered_while_the_outbox_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = Outbox(tmp_path)
+    for key in (KEY, "S-ABCDEFGH23457"):
+        outbox.keep(key, "2.25.1", [b"four"])
+    scandir = os.scandir
+
+    def late(folder: Path) -> object:
+        if KEY in str(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", late)
+    assert outbox.size() == len(b"four")
+    assert outbox.files(KEY) == []
