@@ -16,8 +16,8 @@ from gateway.deidentify.dates import offset_days
 from gateway.deidentify.defaults import is_well_known
 
 PADDING = b" \0"
-UIDS = 1 << 14
-"""UIDs remembered; a 4000-frame object has about 8000. Some 6 MiB at the most."""
+UIDS = 1 << 12
+"""UIDs remembered; a 4000-frame object has about as many. Some 1.5 MiB at the most."""
 CACHED = 1 << 10
 """Values remembered of each other kind: a patient has a few."""
 

@@ -16,7 +16,7 @@ from typing import Final, Protocol, Self
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pynetdicom import AE
 from pynetdicom.association import Association
 
 from gateway.dicom.getting import Storing
@@ -24,9 +24,9 @@ from gateway.dicom.models import STUDY_ROOT, Model, unique_keys
 from gateway.dicom.models import Address as Address
 from gateway.dicom.moving import MoveAnswer, MoveWatch, Vigil, final_answer, has_message, refuse_unsafe, status_code
 from gateway.dicom.quiet import silence
-from gateway.dicom.reactor import steady
 from gateway.dicom.rejected import sent, why_closed
-from gateway.dicom.sockets import quicken, shut
+from gateway.dicom.requesting import requesting
+from gateway.dicom.sockets import shut
 from gateway.dicom.status import CONFIG_PAUSE, PENDING, SUCCESS, find_failure
 from gateway.dicom.tls import requestor
 from gateway.errors import Retry
@@ -106,11 +106,6 @@ class Scu:
         self._forget()
         connected: list[bool] = []
 
-        def on_open(event: evt.Event) -> None:
-            connected.append(True)
-            quicken(event.assoc, self._deadlines.pdu)
-            steady(event.assoc)
-
         silence()
         secured = requestor(self._pacs.tls) if self._pacs.tls else None
         try:
@@ -120,7 +115,7 @@ class Scu:
                 ae_title=self._pacs.ae_title,
                 ext_neg=[*self._storing.roles()] if self._storing else None,
                 tls_args=(secured, self._pacs.host) if secured else None,
-                evt_handlers=[(evt.EVT_CONN_OPEN, on_open)],
+                evt_handlers=requesting(connected, self._deadlines.pdu),
             )
         except OSError:  # the host's name is not known
             raise Retry("pacs.unreachable", "no such host", charge=False) from None

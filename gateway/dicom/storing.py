@@ -24,8 +24,8 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from gateway.dicom.association import VERIFICATION, Deadlines
 from gateway.dicom.quiet import silence
-from gateway.dicom.reactor import steady
-from gateway.dicom.sockets import quicken, shut
+from gateway.dicom.requesting import requesting
+from gateway.dicom.sockets import shut
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.dicom.tls import requestor
 from gateway.errors import Refused, Retry
@@ -168,11 +168,6 @@ def opened(
     """An established association. Raises Retry(charge=False)."""
     connected: list[bool] = []
 
-    def on_open(event: evt.Event) -> None:
-        connected.append(True)
-        quicken(event.assoc, deadlines.pdu)
-        steady(event.assoc)
-
     silence()
     ae = AE(calling_ae)
     ae.requested_contexts = list(contexts)
@@ -182,7 +177,7 @@ def opened(
     try:
         assoc = ae.associate(
             peer.host, peer.port, ae_title=peer.ae_title,
-            tls_args=(secured, peer.host) if secured else None, evt_handlers=[(evt.EVT_CONN_OPEN, on_open), *handlers],
+            tls_args=(secured, peer.host) if secured else None, evt_handlers=[*requesting(connected, deadlines.pdu), *handlers],
         )  # fmt: skip
     except OSError:
         raise Retry("sink.unreachable", "no such host", charge=False) from None

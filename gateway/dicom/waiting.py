@@ -1,4 +1,4 @@
-"""pynetdicom's acceptor polls: two threads per association wake a thousand times a second. Here they wait to be woken.
+"""pynetdicom polls: two threads per association wake a thousand times a second. Here they wait to be woken.
 
 Only queues are replaced, no loop: the DUL's thread waits in `QuickSocket.ready` for the socket or the bell, which rings when
 something is to be sent; the association's thread waits in `dimse.msg_queue` for a message or a knock, which comes with each
@@ -97,6 +97,21 @@ def attend(assoc: Association) -> None:
     assoc.dul.to_provider_queue = TellingQueue(bell.ring)
     assoc.dul.to_user_queue = TellingQueue(messages.knock)
     assoc.dul._run_loop_delay = 0.0  # noqa: SLF001  it waits in `ready` instead
+
+
+def attend_asking(assoc: Association) -> None:
+    """The same for a requestor: only its DUL waits, as its other thread stands still while we ask (`reactor`)."""
+    wrapper = assoc.dul.socket
+    if not isinstance(wrapper, QuickSocket):
+        return
+    bell = Bell()
+    wrapper.bell, wrapper.patience = bell, PATIENCE
+    queued = TellingQueue(bell.ring)
+    queued.queue.extend(
+        assoc.dul.to_provider_queue.queue
+    )  # this is the thread that takes from it; nobody adds before an answer
+    assoc.dul.to_provider_queue = queued
+    assoc.dul._run_loop_delay = 0.0  # noqa: SLF001
 
 
 def dismiss(assoc: Association) -> None:
