@@ -116,7 +116,7 @@ def _secret(homes: Mapping[bytes, tuple[bytes, ...]], codec: Codec) -> frozenset
     return frozenset(uid for uid, keys in homes.items() if not _is_public(uid, keys, codec.order))
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def _is_public(uid: bytes, keys: tuple[bytes, ...], order: str) -> bool:
     """A class, a syntax, a scheme: by the UID itself, or by the tags that it follows."""
     return is_well_known(uid) or _names_class(keys, order)

@@ -54,7 +54,7 @@ def _tokens(raw: bytes) -> Iterator[bytes]:
         yield _decoded(token) if len(token) < 256 else _decode(token)
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def _decoded(token: bytes) -> bytes:
     return _decode(token)
 

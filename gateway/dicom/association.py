@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -19,10 +20,12 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from gateway.dicom.answers import C_FIND, C_MOVE, Answer
+from gateway.dicom.asking import LOW, Question, question
 from gateway.dicom.getting import Storing
 from gateway.dicom.models import STUDY_ROOT, Model, unique_keys
 from gateway.dicom.models import Address as Address
-from gateway.dicom.moving import MoveAnswer, MoveWatch, Vigil, final_answer, has_message, refuse_unsafe, status_code
+from gateway.dicom.moving import MoveAnswer, MoveWatch, Vigil, moved, refuse_unsafe
 from gateway.dicom.quiet import silence
 from gateway.dicom.rejected import sent, why_closed
 from gateway.dicom.requesting import requesting
@@ -34,12 +37,9 @@ from gateway.errors import Retry
 FIND, MOVE = STUDY_ROOT.find, STUDY_ROOT.move
 VERIFICATION: Final = UID("1.2.840.10008.1.1")
 SYNTAXES: Final = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]  # explicit first: some PACS take the first (A10)
-LOW: Final = 2  # priority: the hospital's own users come first
 LOOK: Final = 0.25  # seconds between looks at the stop event while a move is silent
 LAST_ID: Final = 0xFFFF
 FOUND_DEAD: Final = 5.0  # seconds; a link that breaks later was alive when it was used
-
-Answers = Iterator[tuple[Dataset, Dataset | None]]
 
 
 class Gauge(Protocol):
@@ -165,33 +165,33 @@ class Scu:
         return self._find(identifier, row_cap, deadline or self._deadlines.question)
 
     def _find(self, identifier: Dataset, row_cap: int, deadline: float) -> list[Dataset]:
-        assoc = self._ready(self._model.find)
         until = time.monotonic() + deadline
         rows: list[Dataset] = []
-        with self._whole():
-            answers = sent(lambda: assoc.send_c_find(identifier, self._model.find, self._next_id(), LOW))
-            status, row = self._answer(assoc, answers, until)
-            while status in PENDING:
-                rows.append(row)
+        with self._asking(self._model.find, C_FIND) as asked:
+            asked.ask(self._next_id(), identifier)
+            answer = self._answer(asked, until)
+            while answer.status in PENDING:
+                rows.append(asked.row(answer))
                 if len(rows) > row_cap:
                     raise Retry("find.too-many", f"more than {row_cap} rows: the PACS may ignore a matching key")
-                status, row = self._answer(assoc, answers, until)
-        if status != SUCCESS:
-            raise find_failure(status).error(f"status 0x{status:04X}")
+                answer = self._answer(asked, until)
+        if answer.status != SUCCESS:
+            raise find_failure(answer.status).error(f"status 0x{answer.status:04X}")
         return rows
 
-    def _answer(self, assoc: Association, answers: Answers, until: float) -> tuple[int, Dataset]:
+    def _answer(self, asked: Question, until: float) -> Answer:
         """The next response. Its time limit counts anew for each, the question's does not (F14)."""
-        start = time.monotonic()
-        wait = min(self._deadlines.answer, until - start)
-        if wait > 0:
-            assoc.dimse_timeout = wait
-            status, row = next(answers, (Dataset(), None))
-            if "Status" in status:
-                return status_code(status), row or Dataset()
-            if time.monotonic() - start < wait:
-                raise Retry("pacs.aborted", "the association ended before the answer was complete", charge=False)
-        raise Retry("find.timeout", f"no complete answer in {self._deadlines.question:.0f} s", charge=False)
+        wait = min(self._deadlines.answer, until - time.monotonic())
+        answer = asked.answer(wait) if wait > 0 else None
+        if answer is None:
+            raise Retry("find.timeout", f"no complete answer in {self._deadlines.question:.0f} s", charge=False)
+        return answer
+
+    @contextlib.contextmanager
+    def _asking(self, model: UID, kind: int) -> Iterator[Question]:
+        assoc = self._ready(model)
+        with self._whole(), question(assoc, model, kind, pdu=self._deadlines.pdu) as asked:
+            yield asked
 
     def move(self, identifier: Dataset, destination: str, *, watch: MoveWatch) -> MoveAnswer:
         """C-MOVE of one series to `destination` (an AE title). Returns whatever final status came.
@@ -200,11 +200,15 @@ class Scu:
         (charged), move.stopped, pacs.aborted. After each of these what came is unknown: the ledger tells.
         """
         refuse_unsafe(identifier)
-        assoc = self._ready(self._model.move)
-        with self._whole():
+        with self._asking(self._model.move, C_MOVE) as asked:
             message_id = self._next_id()
-            answers = sent(lambda: assoc.send_c_move(identifier, destination, self._model.move, message_id, LOW))
-            return self._follow(assoc, answers, (message_id, self._model.move), watch)
+            asked.ask(message_id, identifier, destination=destination)
+
+            def answer(seconds: float) -> MoveAnswer | None:
+                found = asked.answer(seconds)
+                return moved(found, asked.row) if found else None
+
+            return self._follow(answer, lambda: asked.cancel(message_id), watch)
 
     def get(self, identifier: Dataset, *, watch: MoveWatch) -> MoveAnswer:
         """C-GET of one series: its instances come on this association, to `storing`. Returns and raises as `move`.
@@ -216,28 +220,30 @@ class Scu:
         assert self._storing is not None  # else C-GET was not offered, and _ready has raised
         with self._whole():
             self._storing.refuse_useless(assoc)
-            message_id = self._next_id()
-            sent(lambda: assoc.send_c_get(identifier, self._model.get, message_id, LOW))
-            return self._follow(assoc, self._storing.answers(assoc), (message_id, self._model.get), watch)
+            message_id, model = self._next_id(), self._model.get
+            sent(lambda: assoc.send_c_get(identifier, model, message_id, LOW))
+            answer = partial(self._storing.answer, assoc)
+            cancel = partial(assoc.send_c_cancel, message_id, query_model=model)
+            found = self._follow(answer, lambda: sent(cancel), watch)
+            assoc._reactor_checkpoint.set()  # noqa: SLF001  it was cleared when the C-GET was sent
+            return found
 
-    def _follow(self, assoc: Association, answers: Answers, asked: tuple[int, UID], watch: MoveWatch) -> MoveAnswer:
-        """`asked`: message id and information model of the request."""
+    def _follow(
+        self, answer: Callable[[float], MoveAnswer | None], cancel: Callable[[], None], watch: MoveWatch
+    ) -> MoveAnswer:
+        """To the final response. `answer`: the next one, or None after so many seconds."""
         vigil = Vigil(watch)
         cancelled: float | None = None
         while True:
-            if has_message(assoc, min(LOOK, watch.silence / 4)):
-                status, detail = next(answers, (Dataset(), None))
-                if "Status" not in status:
-                    raise Retry("pacs.aborted", "the association ended during the move", charge=False)
-                if status_code(status) not in PENDING:
-                    return final_answer(status, detail)
+            found = answer(min(LOOK, watch.silence / 4))
+            if found is not None:
+                if found.status not in PENDING:
+                    return found
                 vigil.sign()
-            elif not assoc.dul.is_alive():  # it dies on an unknown command field (B10)
-                raise Retry("pacs.aborted", "the association broke during the move", charge=False)
             vigil.check()
             if cancelled is None and watch.ended():
                 cancelled = time.monotonic()
-                sent(lambda: assoc.send_c_cancel(asked[0], query_model=asked[1]))
+                cancel()
             if cancelled is not None and time.monotonic() - cancelled > self._deadlines.cancel:
                 raise Retry("move.stopped", "C-CANCEL was not answered", charge=False)
 

@@ -15,12 +15,12 @@ from gateway.dicom.pdu import Fragment, Violation
 from gateway.model import Buffer
 
 C_STORE_RQ, C_ECHO_RQ = 0x0001, 0x0030
-_RESPONSE: Final = 0x8000
-_NO_DATA_SET: Final = 0x0101
+RESPONSE: Final = 0x8000
+NO_DATA_SET: Final = 0x0101
 KNOWN: Final = frozenset(
     request | answer
     for request in (C_STORE_RQ, 0x0010, 0x0020, 0x0021, C_ECHO_RQ, 0x0100, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150)
-    for answer in (0, _RESPONSE)
+    for answer in (0, RESPONSE)
 ) | {0x0FFF}
 """All there are (PS3.7 E.1). Another one would end pynetdicom's thread by an exception."""
 VERIFICATION: Final = "1.2.840.10008.1.1"
@@ -32,8 +32,8 @@ LONGEST_UID: Final = 256
 
 _ELEMENT: Final = struct.Struct("<HHI")
 _US: Final = struct.Struct("<H")
-SOP_CLASS, FIELD, MESSAGE_ID, ANSWERED_ID, DATA_SET_TYPE, STATUS, SOP_INSTANCE = (
-    0x0002, 0x0100, 0x0110, 0x0120, 0x0800, 0x0900, 0x1000,
+SOP_CLASS, FIELD, MESSAGE_ID, ANSWERED_ID, DESTINATION, PRIORITY, DATA_SET_TYPE, STATUS, SOP_INSTANCE = (
+    0x0002, 0x0100, 0x0110, 0x0120, 0x0600, 0x0700, 0x0800, 0x0900, 0x1000,
 )  # fmt: skip
 """Elements of group 0000 (PS3.7 E.1)."""
 
@@ -144,7 +144,7 @@ class Messages:
 
 def parse(raw: bytes, context_id: int, context: Context) -> Request:
     """A command set (PS3.7 6.3.1: Implicit VR Little Endian, group 0000). Raises Violation."""
-    found = _elements(raw)
+    found = elements(raw)
     try:
         kind, data_set = (_US.unpack(found[element])[0] for element in (FIELD, DATA_SET_TYPE))
         message_id = _US.unpack(found.get(MESSAGE_ID, b"\0\0"))[0]
@@ -157,10 +157,11 @@ def parse(raw: bytes, context_id: int, context: Context) -> Request:
         raise Violation("command.unknown")
     if kind == C_STORE_RQ and not (MESSAGE_ID in found and sop_class and sop_instance):
         raise Violation("command.incomplete")
-    return Request(context_id, context, kind, message_id, sop_class, sop_instance, data_set != _NO_DATA_SET, raw)
+    return Request(context_id, context, kind, message_id, sop_class, sop_instance, data_set != NO_DATA_SET, raw)
 
 
-def _elements(raw: bytes) -> dict[int, bytes]:
+def elements(raw: bytes) -> dict[int, bytes]:
+    """A command set, by element of group 0000. Raises Violation."""
     found: dict[int, bytes] = {}
     at, size = 0, len(raw)
     while at < size:
@@ -177,15 +178,16 @@ def _elements(raw: bytes) -> dict[int, bytes]:
 
 def response(request: Request, status: int) -> bytes:
     """The command set of a response to a C-STORE or C-ECHO request (PS3.7 9.3.1.2, 9.3.5.2)."""
-    instance = _element(SOP_INSTANCE, request.sop_instance) if request.sop_instance else b""
-    body = b"".join((
-        _element(SOP_CLASS, request.sop_class),
-        _element(FIELD, _US.pack(request.kind | _RESPONSE)),
-        _element(ANSWERED_ID, _US.pack(request.message_id)),
-        _element(DATA_SET_TYPE, _US.pack(_NO_DATA_SET)),
-        _element(STATUS, _US.pack(status)),
-        instance,
-    ))  # fmt: skip
+    answer: dict[int, bytes | int] = {
+        SOP_CLASS: request.sop_class, FIELD: request.kind | RESPONSE, ANSWERED_ID: request.message_id,
+        DATA_SET_TYPE: NO_DATA_SET, STATUS: status,
+    }  # fmt: skip
+    return command(answer | ({SOP_INSTANCE: request.sop_instance} if request.sop_instance else {}))
+
+
+def command(values: Mapping[int, bytes | int]) -> bytes:
+    """A command set of these elements in their order; a number is a US."""
+    body = b"".join(_element(e, _US.pack(v) if isinstance(v, int) else v) for e, v in values.items())
     return _element(0, struct.pack("<I", len(body))) + body
 
 

@@ -7,18 +7,19 @@ for what is no image nothing but uncompressed: some PACS take JPEG for a report 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import build_role
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_GET, C_STORE
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 
+from gateway.dicom.asking import ended
 from gateway.dicom.incoming import Incoming
+from gateway.dicom.moving import MoveAnswer
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import Retry
 
@@ -32,7 +33,6 @@ COMPRESSED: Final = (
     "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.101", "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.4.103",
 )  # fmt: skip
 """PS3.5 A.4, those of images, the most frequent first."""
-OPTIONAL: Final = ("Completed", "Failed", "Warning", "Remaining")
 
 Context = tuple[str, tuple[str, ...]]
 
@@ -72,29 +72,27 @@ class Storing:
             told = "gives us no role to store" if mine else "accepts none of the classes to be stored"
             raise Retry("pacs.role-refused", f"the PACS {told} by C-GET", after=CONFIG_PAUSE, charge=False)
 
-    def answers(self, assoc: Association) -> Iterator[tuple[Dataset, Dataset | None]]:
-        """As the responses of a C-MOVE: each instance that is stored counts as a Pending. One message for each `next`.
+    def answer(self, assoc: Association, seconds: float) -> MoveAnswer | None:
+        """As a response of a C-MOVE: each instance that is stored counts as a Pending. None when nothing comes by then.
 
-        An empty status: the association has ended, or something else came than a C-STORE or a response.
+        Raises Retry("pacs.aborted"): the association has ended, or something else came than a C-STORE or a response.
         """
-        try:
-            while True:
-                context, message = assoc.dimse.get_msg(block=False)
-                if isinstance(message, C_STORE) and context is not None:
-                    yield self._stored(assoc, context, message)
-                elif isinstance(message, C_GET):
-                    yield _status(message), None
-                else:
-                    yield Dataset(), None
-                    return
-        finally:
-            assoc._reactor_checkpoint.set()  # noqa: SLF001  it was cleared when the C-GET was sent
+        if not _has_message(assoc, seconds):
+            if not assoc.dul.is_alive():  # it dies on an unknown command field (B10)
+                raise ended()
+            return None
+        context, message = assoc.dimse.get_msg(block=False)
+        if isinstance(message, C_STORE) and context is not None:
+            return self._stored(assoc, context, message)
+        if isinstance(message, C_GET) and message.is_valid_response:
+            return _answer(message)
+        raise ended()
 
-    def _stored(self, assoc: Association, context: int, request: C_STORE) -> tuple[Dataset, None]:
+    def _stored(self, assoc: Association, context: int, request: C_STORE) -> MoveAnswer:
         """Clean before acknowledged: answered once it is on stable storage, by the same path as at the receiver."""
         chosen = next((c for c in assoc.accepted_contexts if c.context_id == context), None)
         if chosen is None or not request.is_valid_request:
-            return Dataset(), None
+            raise ended()
         status = self.store(Incoming(
             calling_ae=self.peer.ae_title, address=self.peer.host, sop_class=str(request.AffectedSOPClassUID),
             SOPInstanceUID=str(request.AffectedSOPInstanceUID), transfer_syntax=str(chosen.transfer_syntax[0]),
@@ -106,9 +104,7 @@ class Storing:
         response.AffectedSOPInstanceUID = request.AffectedSOPInstanceUID
         response.Status = status
         assoc.dimse.send_msg(response, context)
-        pending = Dataset()
-        pending.Status = 0xFF00
-        return pending, None
+        return MoveAnswer(0xFF00)
 
 
 def is_image(sop_class: str) -> bool:
@@ -117,12 +113,16 @@ def is_image(sop_class: str) -> bool:
     return "Image Storage" in name or name == sop_class
 
 
-def _status(response: C_GET) -> Dataset:
-    found = Dataset()
-    if response.is_valid_response:
-        found.Status = response.Status
-        for kind in OPTIONAL:
-            number = getattr(response, f"NumberOf{kind}Suboperations")
-            if number is not None:
-                setattr(found, f"NumberOf{kind}Suboperations", number)
-    return found
+def _answer(response: C_GET) -> MoveAnswer:
+    """A status that is no number is no success."""
+    counts = (
+        getattr(response, f"NumberOf{kind}Suboperations") for kind in ("Completed", "Failed", "Warning", "Remaining")
+    )
+    return MoveAnswer(response.Status if isinstance(response.Status, int) else -1, *counts)
+
+
+def _has_message(assoc: Association, seconds: float) -> bool:
+    """Waits for a message without taking it: `dimse_timeout` cannot be told to look at a stop event meanwhile."""
+    queue = assoc.dimse.msg_queue
+    with queue.not_empty:
+        return queue.not_empty.wait_for(lambda: len(queue.queue) > 0, seconds)

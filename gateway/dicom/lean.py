@@ -241,11 +241,10 @@ class Conversation:
         self._ring()
 
     def _give_back(self, rest: bytes) -> None:
+        self._assoc.dul._idle_timer.restart()  # noqa: SLF001
         wrapper = self._assoc.dul.socket
         if isinstance(wrapper, QuickSocket):
-            wrapper.returned, wrapper.taken = rest, False
-        self._assoc.dul._idle_timer.restart()  # noqa: SLF001
-        self._ring()
+            wrapper.give_back(rest)
 
     def _ring(self) -> None:
         wrapper = self._assoc.dul.socket

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pydicom.dataset import Dataset
-from pynetdicom.association import Association
 
+from gateway.dicom.answers import SUBOPERATIONS, Answer
 from gateway.dicom.identifier import text, uid_list
+from gateway.dicom.status import PENDING
 from gateway.errors import Refused, Retry
 
 ONE_UID: Final = re.compile(r"[^\s*?\\\x00-\x1f\x7f]{1,128}")
@@ -92,32 +93,14 @@ class Vigil:
             raise Retry("move.too-long", f"not finished after {self._watch.total:.0f} s")
 
 
-def has_message(assoc: Association, seconds: float) -> bool:
-    """Waits for a response without taking it: `dimse_timeout` cannot be told to look at a stop event meanwhile."""
-    queue = assoc.dimse.msg_queue
-    with queue.not_empty:
-        return queue.not_empty.wait_for(lambda: len(queue.queue) > 0, seconds)
+def moved(answer: Answer, row: Callable[[Answer], Dataset]) -> MoveAnswer:
+    """Of a response as bytes; `row` decodes its data set."""
+    if answer.status in PENDING:
+        return MoveAnswer(answer.status)
+    counts = {name.lower(): answer.number(element) for name, element in SUBOPERATIONS.items()}
+    return MoveAnswer(answer.status, **counts, failed_instances=_failed(row(answer) if answer.data else None))
 
 
-def status_code(status: Dataset) -> int:
-    """The final status; -1 for a status that is no number, which is no success."""
-    code = status.Status
-    return code if isinstance(code, int) else -1
-
-
-def final_answer(status: Dataset, detail: Dataset | None) -> MoveAnswer:
-    """Counters that are absent or no numbers are None (M7); one failed UID is a list of one (M5)."""
-
-    def number(of: str) -> int | None:
-        value = status.get(f"NumberOf{of}Suboperations")
-        return value if isinstance(value, int) else None
-
+def _failed(detail: Dataset | None) -> tuple[str, ...]:
     listed = text(detail, "FailedSOPInstanceUIDList").split("\\") if detail else []
-    return MoveAnswer(
-        status_code(status),
-        number("Completed"),
-        number("Failed"),
-        number("Warning"),
-        number("Remaining"),
-        uid_list([uid for uid in listed if uid]),
-    )
+    return uid_list([uid for uid in listed if uid])

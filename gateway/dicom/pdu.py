@@ -119,14 +119,18 @@ class Stream:
         return not self._pdv
 
 
-def p_data(context: int, *, command: bytes, longest: int) -> bytes:
-    """The PDUs of a command. `longest`: the peer's maximum length (PS3.8 D.1), 0 for none."""
-    room = max(longest - _HEAD, 1) if longest else len(command)
-    pieces = [command[at : at + room] for at in range(0, len(command), room)]
+def p_data(context: int, *, command: bytes, longest: int, data: bytes = b"") -> bytes:
+    """The PDUs of a command, and of its data set. `longest`: the peer's maximum length (PS3.8 D.1), 0 for none."""
+    return _pdus(context, COMMAND, command, longest) + _pdus(context, 0, data, longest)
+
+
+def _pdus(context: int, control: int, message: bytes, longest: int) -> bytes:
+    room = max(longest - _HEAD, 1) if longest else max(len(message), 1)
+    pieces = [message[at : at + room] for at in range(0, len(message), room)]
     last = len(pieces) - 1
     return b"".join(
         _PDU.pack(P_DATA, len(piece) + _HEAD)
-        + _PDV.pack(len(piece) + _CONTROL, context, COMMAND | (LAST if number == last else 0))
+        + _PDV.pack(len(piece) + _CONTROL, context, control | (LAST if number == last else 0))
         + piece
         for number, piece in enumerate(pieces)
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -30,6 +31,7 @@ MAX_MESSAGE, MAX_STORE = 1 << 24, 1 << 27
 IDLE_BEFORE_PROBE, PROBE_EVERY, PROBES = 30, 10, 3  # seconds, seconds, times: a vanished peer is noticed in a minute
 
 
+ASIDE_LOOK = 0.1  # seconds
 TAKEN_PATIENCE = 2.0
 """Seconds that the DUL's thread sleeps while another one reads; whoever wants something of it rings."""
 
@@ -73,6 +75,7 @@ class Bell(Protocol):
     """What another thread can end a wait with."""
 
     def fileno(self) -> int: ...
+    def ring(self) -> None: ...
     def silence(self) -> None: ...
     def close(self) -> None: ...
 
@@ -87,8 +90,30 @@ class QuickSocket(AssociationSocket):
     """Somebody else reads while the association is established (`lean`): there is nothing to read for the DUL."""
     returned: bytes = b""
     """Read by somebody else and given back: comes before what the socket has."""
+    aside: threading.Event | None = None
+    """Set when the DUL's thread has seen that the socket is taken."""
     hang_up: Callable[[], None] | None = None
     """How to abort an association whose socket is taken, from any thread."""
+
+    def stand_aside(self, seconds: float) -> bool:
+        """From now on nobody reads but whoever asked for this. False: something is there already that is the DUL's to read."""
+        dul, until = self.assoc.dul, time.monotonic() + seconds
+        self.aside, self.taken = threading.Event(), True
+        self._ring()
+        while not self.aside.wait(ASIDE_LOOK):
+            gone = not dul.is_alive() or dul.state_machine.current_state != "Sta6"
+            if gone or time.monotonic() > until:
+                return False
+        return not self.returned
+
+    def give_back(self, rest: bytes) -> None:
+        """The DUL reads again, this first."""
+        self.returned, self.taken = rest, False
+        self._ring()
+
+    def _ring(self) -> None:
+        if self.bell is not None:
+            self.bell.ring()
 
     @property
     def ready(self) -> bool:
@@ -130,6 +155,8 @@ class QuickSocket(AssociationSocket):
 
     def _only_wait(self) -> bool:
         """Nothing to read, but somebody may ring."""
+        if self.aside is not None:
+            self.aside.set()
         if self.bell is not None and not self._must_hurry():
             poll = select.poll()
             poll.register(self.bell, select.POLLIN)
@@ -149,6 +176,13 @@ class QuickSocket(AssociationSocket):
         data_set = message.data_set if message is not None else None
         most = MAX_STORE if isinstance(message, C_STORE_RQ) else MAX_MESSAGE
         return data_set is not None and data_set.tell() > most
+
+    def _shutdown_socket(self) -> None:
+        """The inherited one leaves the socket open where the peer was faster: shutdown(2) fails, and close(2) is not reached."""
+        sock = self.socket
+        super()._shutdown_socket()
+        if sock is not None:
+            sock.close()
 
     def recv(self, nr_bytes: int) -> bytearray:
         """`nr_bytes`, fewer when the peer closed. Raises OSError when they do not come in time or are too many."""

@@ -166,11 +166,12 @@ class Outbox:
             text = (folder / LEDGER).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return
+        there = {entry.name for entry in _clean_files(folder)}  # asking for each of them costs more than all else here
         for raw in text.split("\n"):
             line = _parsed(raw)
             if line and line.outcome is Outcome.HELD and self.held is not None:
                 line = self._still_held(series, line)
-            if line and (line.outcome is not Outcome.KEPT or (folder / line.file).exists()):
+            if line and (line.outcome is not Outcome.KEPT or line.file in there or (folder / line.file).exists()):
                 yield line
 
     def _still_held(self, series: str, line: LedgerLine) -> LedgerLine:

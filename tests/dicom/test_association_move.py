@@ -12,9 +12,11 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode
 
+from gateway.dicom.answers import Answer
 from gateway.dicom.association import Scu
+from gateway.dicom.dimse import STATUS
 from gateway.dicom.identifier import identifier
-from gateway.dicom.moving import MoveWatch, final_answer
+from gateway.dicom.moving import MoveWatch, moved
 from gateway.errors import Refused, Retry
 from tests.dicom.asking import AN, KEYS, QUESTION, QUICK, SERIES, STUDY, failing
 from tests.support import scripted_pacs as script
@@ -53,10 +55,8 @@ def test_m7_counters_are_reported_and_decide_nothing() -> None:
     ("vr", "raw", "told"), [(b"UI", b"1.2.9\\1.2.10\0", ("1.2.9", "1.2.10")), (b"ZZ", b"1.2.9 ", ("1.2.9",)), (b"ZZ", b"", ())]
 )  # fmt: skip
 def test_m5_a_list_that_cannot_be_converted_does_not_end_the_move(vr: bytes, raw: bytes, told: tuple[str, ...]) -> None:
-    status = row()
-    status.Status = 0xB000
-    detail = decode(BytesIO(b"\x08\0\x58\0" + vr + struct.pack("<H", len(raw)) + raw), False, True)
-    assert final_answer(status, detail).failed_instances == told
+    answer = Answer({STATUS: b"\0\xb0"}, b"\x08\0\x58\0" + vr + struct.pack("<H", len(raw)) + raw)
+    assert moved(answer, lambda one: decode(BytesIO(one.data), False, True)).failed_instances == told
 
 
 @pytest.mark.catalogue("M9")
