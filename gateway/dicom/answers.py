@@ -59,27 +59,33 @@ class Arriving:
         """True when no answer has begun that is not whole."""
         return self._command is None and not self._raw
 
-    def take(self, fragment: Fragment) -> Answer | None:
-        """The answer, once it is whole. Raises Violation."""
+    def take(self, fragment: Fragment) -> list[Answer]:
+        """The answers that it makes whole. Raises Violation.
+
+        One that says that a data set follows, and is followed by the next answer, has none.
+        """
+        late = []
+        if fragment.command and self._command is not None and not self._raw:
+            late, self._command = [Answer(self._command, b"")], None
         if fragment.command is (self._command is not None):
             raise Violation("message.interleaved" if fragment.command else "data-set.without-command")
         self._raw += fragment.view
         if len(self._raw) > (LONGEST_COMMAND if fragment.command else LONGEST_ROW):
             raise Violation("answer.too-long")
         if not fragment.ends:
-            return None
+            return late
         raw, self._raw = bytes(self._raw), bytearray()
-        if self._command is not None:
-            answer, self._command = Answer(self._command, raw), None
-            return answer
-        return self._commanded(elements(raw))
+        if self._command is None:
+            return late + self._commanded(elements(raw))
+        answer, self._command = Answer(self._command, raw), None
+        return [answer]
 
-    def _commanded(self, command: Mapping[int, bytes]) -> Answer | None:
+    def _commanded(self, command: Mapping[int, bytes]) -> list[Answer]:
         if command.get(FIELD) != _US.pack(self._kind | RESPONSE) or not (
             command.get(STATUS) and ANSWERED_ID in command
         ):
             raise Violation("answer.unexpected")
         if command.get(DATA_SET_TYPE, b"") == _US.pack(NO_DATA_SET):
-            return Answer(command, b"")
+            return [Answer(command, b"")]
         self._command = command
-        return None
+        return []

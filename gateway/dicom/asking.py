@@ -145,8 +145,7 @@ class Question:
             size = self._socket.recv_into(self._buffer)
             acknowledge_at_once(self._socket)
             for fragment in self._stream.feed(self._buffer[:size]):
-                if answer := self._arriving.take(fragment):
-                    self._answers.append(answer)
+                self._answers.extend(self._arriving.take(fragment))
         except (OSError, Violation):
             raise ended() from None
         if between or self._stream.begun != begun:

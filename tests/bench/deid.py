@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import mmap
 import os
 import platform
 import resource
@@ -28,6 +27,7 @@ from typing import Final
 
 from tests.bench.deid_corpus import make_corpus
 from tests.bench.deid_leaks import Score, score
+from tests.bench.machine import fresh
 from tests.support.process import new_folder
 
 ROOT: Final = Path(__file__).parents[2]
@@ -154,20 +154,12 @@ def measure(name: str, corpus: Corpus, rounds: Sequence[Sequence[Tool]]) -> Seri
         for tool in taking_part:
             dest = new_folder("deid")
             source = corpus.sources[tool.slow]
-            os.sync()  # what the one before left to be written is no burden of the next one
-            touch_memory(2 * sum(file.stat().st_size for file in source.iterdir()))
+            fresh(sum(file.stat().st_size for file in source.iterdir()))
             series.runs.setdefault(tool.name, {})[number] = run(tool, corpus.warm, source, dest)
             if tool.name not in series.scores:
                 series.scores[tool.name] = score(source, dest, corpus.identifiers)
             shutil.rmtree(dest)
     return series
-
-
-def touch_memory(size: int) -> None:
-    """Takes and gives back memory: free pages of a guest may be the host's, and whoever writes first would pay for them."""
-    with mmap.mmap(-1, max(size, mmap.PAGESIZE)) as memory:
-        for at in range(0, size, mmap.PAGESIZE):
-            memory[at] = 1
 
 
 def ratios(series: Series, beside: str) -> list[float]:

@@ -32,6 +32,7 @@ from gateway.state.outbox import Outbox
 from gateway.state.store import Store
 from gateway.state.views import Views
 from tests.bench import targets
+from tests.bench.machine import apart
 from tests.bench.receiver import KEY, OURS, PROJECT, Uncounted
 from tests.bench.targets import Target
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
@@ -141,13 +142,16 @@ def main() -> None:
     wants.add_argument("-n", "--instances", type=int, default=50, help="of each series")
     wants.add_argument("-r", "--rounds", type=int, default=3)
     asked = wants.parse_args()
+    apart()
     study = corpus(asked.series, asked.instances)
     with Orthanc(options={"StableAge": 3600, "MaximumPduLength": 131072}) as peer:
         peer.upload(study.files)
         for moves, factor in TARGETS.items():
             rates: dict[str, list[float]] = {"movescu": [], "ours": []}
             for _ in range(asked.rounds):
+                os.sync()  # what the round before left to be written
                 rates["movescu"].append(study.instances / theirs(peer, study, moves))
+                os.sync()  # what the round before left to be written
                 rates["ours"].append(study.instances / ours(peer, study, moves))
             report(moves, factor, {name: statistics.median(found) for name, found in rates.items()})
 

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bench.machine import apart
 from tests.bench.targets import ROOT, Receiver, Target, Watch, orthanc, ours, storescp
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
 from tests.support.process import HOST, new_folder, program
@@ -107,6 +108,7 @@ def rounds(receivers: Mapping[str, Receiver], sender: Sender, study: StudyFacts,
     for _ in range(number):
         for name, receiver in receivers.items():
             with receiver(study) as target, Watch(target.pids) as watch:
+                os.sync()  # what the round before left to be written
                 found[name].rates.append(study.instances / sender.send(target, study))
             found[name].cpu.append(watch.cpu * 1000 / study.instances)
             found[name].peak = max(found[name].peak, watch.peak)
@@ -132,12 +134,13 @@ def judge(size: str, sender: Sender, found: Mapping[str, Measured]) -> None:
 
 def main() -> None:
     wants = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    wants.add_argument("-n", "--instances", type=int, default=200)
+    wants.add_argument("-n", "--instances", type=int, default=600)
     wants.add_argument("-r", "--rounds", type=int, default=3)
     wants.add_argument("-a", "--associations", type=int, nargs="+", default=[1, 2, 4])
     wants.add_argument("-p", "--processes", type=int, default=2, help="our receive processes")
     wants.add_argument("-s", "--sizes", nargs="+", choices=[name.split()[0] for name in SIZES], default=None)
     asked = wants.parse_args()
+    apart()
     receivers: dict[str, Receiver] = {
         "storescp": storescp, "orthanc": orthanc, "ours, parser": ours(asked.processes, job="parser"),
         "ours, whole job": ours(asked.processes),

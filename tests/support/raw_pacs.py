@@ -89,6 +89,11 @@ class RawPacs:
         for thread in self._threads:
             thread.join(5.0)
 
+    def hang_up(self) -> None:
+        """Says nothing more on any connection."""
+        for sock in self._sockets:
+            sock.shutdown(socket.SHUT_WR)
+
     @property
     def open(self) -> int:
         """Connections that the other side has not ended."""
