@@ -32,7 +32,7 @@ from gateway.state.outbox import Outbox
 from gateway.state.store import Store
 from gateway.state.views import Views
 from tests.bench import targets
-from tests.bench.machine import apart
+from tests.bench.machine import apart, cleared
 from tests.bench.receiver import KEY, OURS, PROJECT, Uncounted
 from tests.bench.targets import Target
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
@@ -149,10 +149,9 @@ def main() -> None:
         for moves, factor in TARGETS.items():
             rates: dict[str, list[float]] = {"movescu": [], "ours": []}
             for _ in range(asked.rounds):
-                os.sync()  # what the round before left to be written
-                rates["movescu"].append(study.instances / theirs(peer, study, moves))
-                os.sync()  # what the round before left to be written
-                rates["ours"].append(study.instances / ours(peer, study, moves))
+                for name, job in (("movescu", theirs), ("ours", ours)):
+                    with cleared():
+                        rates[name].append(study.instances / job(peer, study, moves))
             report(moves, factor, {name: statistics.median(found) for name, found in rates.items()})
 
 

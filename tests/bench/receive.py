@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench.machine import apart
+from tests.bench.machine import apart, cleared
 from tests.bench.targets import ROOT, Receiver, Target, Watch, orthanc, ours, storescp
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
 from tests.support.process import HOST, new_folder, program
@@ -107,8 +107,7 @@ def rounds(receivers: Mapping[str, Receiver], sender: Sender, study: StudyFacts,
     found = {name: Measured() for name in receivers}
     for _ in range(number):
         for name, receiver in receivers.items():
-            with receiver(study) as target, Watch(target.pids) as watch:
-                os.sync()  # what the round before left to be written
+            with cleared(), receiver(study) as target, Watch(target.pids) as watch:
                 found[name].rates.append(study.instances / sender.send(target, study))
             found[name].cpu.append(watch.cpu * 1000 / study.instances)
             found[name].peak = max(found[name].peak, watch.peak)
