@@ -14,15 +14,13 @@ import io
 import select
 import socket
 import ssl
-import struct
 import time
-import zlib
 from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.presentation import PresentationContext
@@ -39,10 +37,14 @@ from gateway.dicom.dimse import (
     SOP_CLASS,
     command,
 )
+from gateway.dicom.identifier import UNREADABLE
 from gateway.dicom.pdu import Stream, Violation, p_data
-from gateway.dicom.sockets import MAX_PDU, QuickSocket, acknowledge_at_once
+from gateway.dicom.sockets import MAX_PDU, QuickSocket, acknowledge_at_once, shut
+from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import Refused, Retry
 
+SYNTAXES: Final = frozenset({ExplicitVRLittleEndian, ImplicitVRLittleEndian})
+"""Those that are proposed."""
 LOW: Final = 2  # priority: the hospital's own users come first
 DATA_SET: Final = 0x0001
 BUFFER: Final = 1 << 16
@@ -52,12 +54,6 @@ ASIDE: Final = 5.0  # seconds within which the DUL's thread stands aside
 
 def ended() -> Retry:
     return Retry("pacs.aborted", "the association ended before the answer was complete", charge=False)
-
-
-UNREADABLE: Final = (
-    ValueError, TypeError, AttributeError, LookupError, EOFError, ArithmeticError, RuntimeError, struct.error, zlib.error,
-)  # fmt: skip
-"""What pydicom raises on what is no data set."""
 
 
 class Question:
@@ -81,12 +77,15 @@ class Question:
         data = encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
         if data is None:
             raise Refused("dicom.unencodable", "the question cannot be encoded")
-        where = {DESTINATION: _even(destination)} if destination else {}
-        self._send({MESSAGE_ID: message_id, **where, PRIORITY: LOW, DATA_SET_TYPE: DATA_SET}, self._kind, data)
+        values: dict[int, bytes | int] = {SOP_CLASS: str(self._context.abstract_syntax).encode(), FIELD: self._kind}
+        values[MESSAGE_ID] = message_id
+        if destination:
+            values[DESTINATION] = _even(destination)
+        self._send(values | {PRIORITY: LOW, DATA_SET_TYPE: DATA_SET}, data)
 
     def cancel(self, message_id: int) -> None:
         """C-CANCEL (PS3.7 9.3.2.3)."""
-        self._send({ANSWERED_ID: message_id, DATA_SET_TYPE: NO_DATA_SET}, C_CANCEL)
+        self._send({FIELD: C_CANCEL, ANSWERED_ID: message_id, DATA_SET_TYPE: NO_DATA_SET})
 
     def answer(self, seconds: float) -> Answer | None:
         """The next one; None when none is whole by then."""
@@ -106,25 +105,25 @@ class Question:
         syntax = self._syntax()
         try:
             return decode(io.BytesIO(answer.data), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
-        except UNREADABLE:
+        except (*UNREADABLE, ArithmeticError):  # a sequence that is cut off is an OSError
             return Dataset()
 
     def close(self) -> None:
         """The association is pynetdicom's again, and at its end when something came behind the last answer."""
         if self._answers or not self._arriving.between:
             self._assoc.abort()
+            shut(self._assoc)
         if not self._over:
             self._give_back(self._stream.rest())
 
     def _syntax(self) -> UID:
         return UID(str(self._context.transfer_syntax[0]))
 
-    def _send(self, values: dict[int, bytes | int], kind: int, data: bytes = b"") -> None:
-        head: dict[int, bytes | int] = {SOP_CLASS: str(self._context.abstract_syntax).encode(), FIELD: kind}
+    def _send(self, values: dict[int, bytes | int], data: bytes = b"") -> None:
         longest = self._assoc.acceptor.maximum_length or 0
         try:
             self._socket.sendall(
-                p_data(self._context.context_id or 1, command=command(head | values), longest=longest, data=data)
+                p_data(self._context.context_id or 1, command=command(values), longest=longest, data=data)
             )
         except OSError:
             raise ended() from None
@@ -142,16 +141,33 @@ class Question:
     def _read(self) -> None:
         between, begun = self._stream.between, self._stream.begun
         try:
-            size = self._socket.recv_into(self._buffer)
+            size = self._received()
             acknowledge_at_once(self._socket)
             for fragment in self._stream.feed(self._buffer[:size]):
                 self._answers.extend(self._arriving.take(fragment))
+        except ssl.SSLWantReadError:
+            return
         except (OSError, Violation):
             raise ended() from None
         if between or self._stream.begun != begun:
             self._began = time.monotonic()
         if not size or self._stream.foreign:
             self._give_back(self._stream.rest())
+
+    def _received(self) -> int:
+        """Bytes read. TLS has records of its own, and cuts ours: on what is no data yet nobody may wait."""
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return self._socket.recv_into(self._buffer)
+        limit = self._socket.gettimeout()
+        self._socket.settimeout(0)
+        try:
+            return self._socket.recv_into(self._buffer)
+        finally:
+            self._socket.settimeout(limit)
+
+    def unasked(self) -> bool:
+        """Something is there before anything was asked. (Over TLS it may be no data.)"""
+        return not isinstance(self._socket, ssl.SSLSocket) and bool(self._poll.poll(0))
 
     def _give_back(self, rest: bytes) -> None:
         self._over = True
@@ -165,12 +181,18 @@ def question(assoc: Association, model: str, kind: int, *, pdu: float) -> Iterat
     """On an association that has accepted `model`. After a failure it is the caller's to abort."""
     wrapper = assoc.dul.socket
     context = next(cx for cx in assoc.accepted_contexts if cx.abstract_syntax == model)
+    if not SYNTAXES.issuperset(context.transfer_syntax):
+        raise Retry(
+            "pacs.context-refused", "accepted with a syntax that was not proposed", after=CONFIG_PAUSE, charge=False
+        )
     if not isinstance(wrapper, QuickSocket) or wrapper.socket is None:
         raise ended()
     assoc._reactor_checkpoint.clear()  # noqa: SLF001  its other thread stands still (`reactor`)
     if not wrapper.stand_aside(ASIDE):
         raise ended()
     asked = Question(assoc, wrapper.socket, context, kind, pdu)
+    if asked.unasked():  # an answer that is late, or the end of the connection
+        raise ended()
     yield asked
     asked.close()
     assoc._reactor_checkpoint.set()  # noqa: SLF001

@@ -158,10 +158,14 @@ class Journal:
             if segment is None:
                 return
             own = _Own(segment, segment.generation())
-            if own.generation:  # what it tells of is in the page cache still
-                own.used = segment.size
-                sync_file_system(self._fd)
-            self._begin(own)
+            try:
+                if own.generation:  # what it tells of is in the page cache still
+                    own.used = segment.size
+                    sync_file_system(self._fd)
+                self._begin(own)
+            except OSError:  # let go, so that the next try finds it left over
+                segment.close()
+                raise
             with self._lock:
                 self._own.append(own)
 

@@ -277,7 +277,7 @@ class Outbox:
 
 def _clean_files(folder: Path) -> Iterator[os.DirEntry[str]]:
     """None of a folder that is gone, or goes meanwhile: what was in it was delivered."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
         yield from (entry for entry in entries if entry.name.endswith(SUFFIX))
 
 

@@ -74,7 +74,7 @@ class Journals:
                     seen.segment.void(record, seen.generation)
                 if found:
                     seen.segment.flush()
-                    seen.records[series] = [r for r in records if r not in found]
+                    seen.records[series] = [r for r in records if names is not None and r.name not in names]
 
     def close(self) -> None:
         """What was walked is let go: a segment that is removed keeps its place on the disk while it is open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import time
 from collections.abc import Callable
@@ -13,18 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pynetdicom import dimse_primitives
-from pynetdicom.dimse_messages import C_FIND_RQ, C_MOVE_RQ
+from pynetdicom.dimse_messages import C_CANCEL_RQ, C_FIND_RQ, C_MOVE_RQ
 
-from gateway.dicom import answers
+from gateway.dicom import answers, asking
 from gateway.dicom.answers import C_FIND, C_MOVE, Arriving
 from gateway.dicom.association import FIND, MOVE, Scu
 from gateway.dicom.dimse import elements
 from gateway.dicom.identifier import identifier, text
 from gateway.dicom.moving import MoveWatch
 from gateway.dicom.pdu import Fragment, Violation
+from gateway.dicom.sockets import QuickSocket
+from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import Retry
 from tests.dicom import wire
 from tests.dicom.asking import A_ROW, KEYS, QUESTION, QUICK, STUDY
+from tests.dicom.serving import eventually
 from tests.support.raw_pacs import Asked, RawPacs
 
 RELEASE_RQ, ABORT = wire.pdu(5, bytes(4)), wire.pdu(7, bytes(4))
@@ -36,7 +40,7 @@ def no_deadline() -> MoveWatch:
 
 
 def theirs(
-    primitive: dimse_primitives.C_FIND | dimse_primitives.C_MOVE, message: C_FIND_RQ | C_MOVE_RQ
+    primitive: dimse_primitives.DimsePrimitiveType, message: C_CANCEL_RQ | C_FIND_RQ | C_MOVE_RQ
 ) -> dict[int, bytes]:
     """The command set that pynetdicom makes of it."""
     message.primitive_to_message(primitive)
@@ -90,6 +94,62 @@ def test_what_comes_behind_the_last_answer_never_turns_up_in_the_next_question(m
             assert [text(row, "StudyInstanceUID") for row in scu.find(QUESTION, row_cap=9)] == [STUDY]
             assert scu.is_open != bool(more)
     assert len(pacs.proposals) == (3 if more else 1)
+
+
+SEQUENCE = b"\x08\0\x15\x11SQ\0\0\xff\xff\xff\xff"
+
+
+@pytest.mark.parametrize("rest", [b"", b"\xfe\xff\0\xe0\xff\xff\xff\xff", b"garbage!" * 3, b"\xfe\xff\0\xe0\x10\0\0\0"])
+def test_a_row_that_cannot_be_decoded_is_an_empty_one(rest: bytes) -> None:
+    def says(asked: Asked) -> bytes:
+        odd = asked.says(0xFF00, e0800=b"\1\0") + asked.data(SEQUENCE + rest)
+        return odd + asked.says(0xFF00, A_ROW) + asked.says(0x0000)
+
+    with RawPacs(says) as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
+        assert [text(row, "StudyInstanceUID") for row in scu.find(QUESTION, row_cap=9)] == ["", STUDY]
+
+
+def test_a_context_accepted_with_what_was_not_proposed_is_a_matter_of_configuration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asking, "SYNTAXES", frozenset())
+    with RawPacs(lambda asked: asked.says(0x0000)) as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
+        with pytest.raises(Retry) as caught:
+            scu.find(QUESTION, row_cap=9)
+        assert (caught.value.reason, caught.value.charge, caught.value.after) == (
+            "pacs.context-refused",
+            False,
+            CONFIG_PAUSE,
+        )
+
+
+def test_an_answer_that_is_there_before_the_question_is_none_to_it() -> None:
+    """The association is opened anew for it."""
+    with RawPacs(lambda asked: asked.says(0xFF00, A_ROW) + asked.says(0x0000)) as pacs:
+        with Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
+            wrapper = scu.open().dul.socket
+            assert isinstance(wrapper, QuickSocket) and wrapper.stand_aside(5.0)
+            pacs.hang_up()
+            assert eventually(lambda: wrapper.socket is not None and wrapper.socket.recv(1, socket.MSG_PEEK) == b"")
+            assert [text(row, "StudyInstanceUID") for row in scu.find(QUESTION, row_cap=9)] == [STUDY]
+        assert len(pacs.asked) == 1
+        assert len(pacs.proposals) == 2
+
+
+def test_a_c_cancel_is_the_one_that_pynetdicom_sends() -> None:
+    ended: list[bool] = []
+
+    def watch_ends() -> bool:
+        ended.append(True)
+        return True
+
+    with RawPacs(lambda asked: b"", lambda asked: b"") as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
+        with pytest.raises(Retry):
+            scu.move(identifier("SERIES", KEYS), "RESEARCH", watch=MoveWatch(lambda: 0.0, 5.0, 5.0, watch_ends))
+        command = dict(pacs.asked[1].command)
+    primitive = dimse_primitives.C_CANCEL()
+    primitive.MessageIDBeingRespondedTo = 1
+    assert command == theirs(primitive, C_CANCEL_RQ())
 
 
 def fragments(context: int, command: bool, raw: bytes, cuts: list[int]) -> list[Fragment]:
