@@ -6,6 +6,7 @@ as its life line, and counts through a pipe.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import selectors
@@ -171,8 +172,9 @@ class Children:
         finally:
             os.close(write_end)
         assert process.stdin is not None  # stdin=PIPE
-        pickle.dump(self._settings, process.stdin)
-        process.stdin.flush()  # and stays open: the life line
+        with contextlib.suppress(BrokenPipeError):  # it died at once: its pipe tells
+            pickle.dump(self._settings, process.stdin)
+            process.stdin.flush()  # and stays open: the life line
         child = Child(name, process, read_end, time.monotonic(), deaths)
         self._selector.register(read_end, selectors.EVENT_READ, child)
         return child
@@ -211,7 +213,8 @@ class Children:
 
     def _drop(self, child: Child) -> None:
         if child.process.stdin:
-            child.process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # what it did not take
+                child.process.stdin.close()
         os.close(child.pipe)
         child.pipe = -1
         self._hear.metrics.forget(child.name)

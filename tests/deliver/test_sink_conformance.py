@@ -126,7 +126,7 @@ def test_killed_at_random_moments_nothing_half_is_visible(archive: Archive, tmp_
         visible = archive.visible()
         assert all(content in whole for content in visible.values())
         seen.add(len(visible))
-    assert len(seen) > 1, "every kill hit the same moment: the test shows nothing"
+    assert seen - {0, len(files)}, "no kill hit anything under way: the test shows nothing"
     last = archive.reopen()
     for file in files:
         last.put(file)
