@@ -39,7 +39,6 @@ FAILURES: Final = (
     ValueError,
     TypeError,
     AttributeError,
-    NotImplementedError,
     IndexError,
     KeyError,
     struct.error,
