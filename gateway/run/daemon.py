@@ -134,9 +134,9 @@ class Life:
         if not self._receiving:
             self.receive()
         self.screening.start()
-        self.endpoints.open()
         self._start_workers()
         self._start_schedule()
+        self.endpoints.open()  # last: who is told that we are ready may rely on it
         self.systemd.ready(f"receiving on port {self.settings.receiver.port}")
         log.info("daemon.ready", node=self.settings.node, port=self.settings.receiver.port)
 

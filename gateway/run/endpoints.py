@@ -24,7 +24,7 @@ UNFINISHED = ("planned", "retrieved", "delivered")
 
 
 class Endpoints:
-    """Opened when the receivers listen, closed last."""
+    """Opened when everything has started, closed last."""
 
     def __init__(self, life: Life) -> None:
         self._life = life

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from sqlalchemy import (
     Column,
-    Engine,
     Float,
     ForeignKey,
     Index,
@@ -234,17 +233,18 @@ class Database:
         self.shared = isinstance(place, str)
         self._patience: engines.Patience | None = None
         self._lock: Any = nullcontext()
-        self._reader: Engine
-        if isinstance(place, str):
-            self._writer = engines.postgresql(place, password)
-            self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        else:
+        if not isinstance(place, str):
             self._writer = engines.sqlite(place, begin="BEGIN IMMEDIATE")
             self._reader = engines.sqlite(place, begin="BEGIN")
             self._lock = threading.Lock()  # one writer at a time; it waits more fairly than SQLite's busy handler
+        else:
+            self._writer = engines.postgresql(place, password)
+            self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         try:
             with engines.plain_errors(), self._writer.begin() as c:
                 bring_up(c, metadata, STEPS)
+            with engines.plain_errors():
+                engines.open_kept(self._reader)
         except BaseException:
             self.close()
             raise

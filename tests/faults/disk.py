@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +55,12 @@ def study(folder: Path) -> StudyFacts:
 
 @dataclass(frozen=True)
 class Place:
-    """A call of the receive path that may fail. `says`: for people."""
+    """A call of the receive path that may fail. `says`: for people. `ledger`: the number counts calls about the ledger only."""
 
     name: str
     number: int
     says: str
+    ledger: bool
 
 
 class Disk:
@@ -105,7 +107,8 @@ class Disk:
         for _ in range(TRIES):
             one = self._of[kind].pop()
             storage = self._storage(one)
-            status, calls = self._send(one, Fault(place.name, place.number, error))
+            path = str(self._ledger(one)) if place.ledger else ""
+            status, calls = self._send(one, Fault(place.name, place.number, error, path=path))
             if any(c.injected for c in calls):
                 break
             time.sleep(QUIET / 4)
@@ -185,7 +188,7 @@ class Disk:
     def _places(self, calls: Sequence[Call]) -> Iterator[Place]:
         state = str(self._site.folder / "state")
         end = next(call.begun for call in calls if answers(call))
-        spooled = set()
+        spooled, noted = set(), Counter[str]()
         for call in calls:
             inside = [p for p in call.paths if p.startswith(state) and not Path(p).name.startswith("state.sqlite")]
             if not inside or call.ended >= end:
@@ -196,7 +199,11 @@ class Disk:
                     continue
                 spooled.add(call.name)
                 short = "nameless"
-            yield Place(call.name, call.number, f"{call.name} {call.number} ({Path(short).suffix or short.count('/')})")
+            of_ledger = Path(short).name == "ledger"  # how many calls before it: as many as the network had pieces
+            noted[call.name] += of_ledger
+            number = noted[call.name] if of_ledger else call.number
+            where = "ledger" if of_ledger else Path(short).suffix or short.count("/")
+            yield Place(call.name, number, f"{call.name} {number} ({where})", of_ledger)
 
 
 def every(disk: Disk, kinds: Iterable[str] = KINDS, *, both: bool) -> None:

@@ -55,17 +55,23 @@ class Call:
 
 @dataclass(frozen=True)
 class Fault:
-    """The `number`th call `name` of a thread fails with `error`; or ends `delay` seconds late, as a slow disk's does."""
+    """The `number`th call `name` of a thread fails with `error`; or ends `delay` seconds late, as a slow disk's does.
+
+    `path`: only calls about this file count, and only they are in the trace.
+    """
 
     name: str
     number: int
     error: str = ""
     delay: float = 0.0
+    path: str = ""
 
     @property
-    def words(self) -> str:
+    def argv(self) -> list[str]:
+        """strace's options."""
         does = f"error={self.error}" if self.error else f"delay_exit={int(self.delay * 1e6)}"
-        return f"inject={self.name}:{does}:when={self.number}"
+        about = ["-P", self.path] if self.path else []
+        return [*about, "-e", f"inject={self.name}:{does}:when={self.number}"]
 
 
 class Trace:
@@ -87,7 +93,7 @@ class Trace:
             "-e",
             f"trace={names}",
         ]
-        argv += ["-e", fault.words] if fault else []
+        argv += fault.argv if fault else []
         self._process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
         self.calls: list[Call] = []
 
