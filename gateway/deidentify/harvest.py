@@ -122,7 +122,7 @@ def _is_public(uid: bytes, keys: tuple[bytes, ...], order: str) -> bool:
     return is_well_known(uid) or _names_class(keys, order)
 
 
-@lru_cache(256)
+@lru_cache(64)
 def _sorted(found: frozenset[Place], character_set: bytes) -> tuple[frozenset[Own], frozenset[Own], str]:
     """Strong values, others, and the character set, as text. All instances of a series have the same."""
     split = {Own(tag, part) for tag, value in found if tag != CHARACTER_SET for part in _parts(value, character_set)}

@@ -84,7 +84,7 @@ class Form(NamedTuple):
     weak: bool = False
 
 
-@lru_cache(512)
+@lru_cache(128)
 def needles_of(own: Own, character_set: str) -> tuple[Needle, ...]:
     """All needles for one value; `character_set` as declared (0008,0005)."""
     how = searched().get(own.tag, How.ID)

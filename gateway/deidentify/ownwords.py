@@ -43,7 +43,7 @@ def own_words(values: Iterable[str]) -> frozenset[str]:
     return frozenset(form for value in values for word in _words(value) for form in spellings(word) if len(form) > 1)
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def spellings(word: str) -> frozenset[str]:
     """Casefolded, and as it is written where there are no accents: ü as ue and u."""
     folded = unicodedata.normalize("NFC", word).casefold()

@@ -16,8 +16,8 @@ from gateway.deidentify.dates import offset_days
 from gateway.deidentify.defaults import is_well_known
 
 PADDING = b" \0"
-UIDS = 1 << 12
-"""UIDs remembered; a 4000-frame object has about as many. Some 1.5 MiB at the most."""
+UIDS = 1 << 10
+"""UIDs remembered: those of a series come again with each instance."""
 CACHED = 1 << 8
 """Values remembered of each other kind: a patient has a few."""
 

@@ -32,7 +32,7 @@ def sought_for(original: Harvest, own: Iterable[str], kept: frozenset[int]) -> S
     return _sought(original.values, original.others, frozenset(own), kept, original.character_set)
 
 
-@lru_cache(256)
+@lru_cache(64)
 def _sought(
     values: frozenset[Own], others: frozenset[Own], own: frozenset[str], kept: frozenset[int], character_set: str
 ) -> Sought:

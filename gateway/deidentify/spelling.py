@@ -85,7 +85,7 @@ def bare(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
-@lru_cache(512)
+@lru_cache(128)
 def encoded(text: str, character_set: str) -> frozenset[bytes]:
     """Lower-case bytes of a word in every character set that it may stand in; of letters outside ASCII in either case."""
     if text.isascii():

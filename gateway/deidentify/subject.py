@@ -74,7 +74,7 @@ def words_of(original: Harvest, own: frozenset[str], kept: frozenset[int]) -> fr
     return _words(original.values, read_charset(original.character_set.encode("latin-1", "replace")), own, kept)
 
 
-@lru_cache(256)
+@lru_cache(64)
 def _words(values: frozenset[Own], charset: Charset, own: frozenset[str], kept: frozenset[int]) -> frozenset[str]:
     told = [o for o in values if o.tag not in kept and o.tag not in DATES]
     places = own_words(_text(o, charset) for o in told if o.tag in PLACES)

@@ -19,7 +19,7 @@ from gateway.cstore.page import Page
 from gateway.dicom.quiet import silence
 from gateway.errors import Fatal, Retry
 from gateway.ops import log as logs
-from gateway.ops.core import forbid_core_dumps
+from gateway.ops.core import forbid_core_dumps, one_heap
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.ops.notify import Heartbeats, Systemd, Watchdog, watchdog_interval
@@ -50,6 +50,7 @@ STATUS_SECONDS = 10.0
 def run(settings: Settings, config_path: Path, *, level: str = "info") -> int:
     """Runs until SIGTERM (exit 0) or a fatal error (exit 1). SIGHUP: the configuration and certificates are read again."""
     forbid_core_dumps()
+    one_heap()
     silence()
     logs.configure(level, sys.stderr)
     logs.install_hooks()
@@ -239,8 +240,7 @@ class Life:
             successor.page.pause(self.page.reason)
             successor.receive()
         except (Fatal, Retry) as err:
-            log = structlog.get_logger()
-            log.error("daemon.reload.refused", reason=err.reason, detail=err.detail)
+            structlog.get_logger().error("daemon.reload.refused", reason=err.reason, detail=err.detail)
             if renewed.listener is not self.current.listener:
                 renewed.listener.close()
             if successor:

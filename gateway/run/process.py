@@ -6,6 +6,7 @@ process, at once. SIGTERM drains. Its last two words are the counting pipe and t
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -15,12 +16,13 @@ from dataclasses import dataclass
 
 from gateway.dicom.quiet import silence
 from gateway.ops import log
-from gateway.ops.core import forbid_core_dumps, forbid_inspection, seldom_collect
+from gateway.ops.core import forbid_core_dumps, forbid_inspection, one_heap, seldom_collect
 from gateway.settings import Settings
 
 READY = b'"ready"\n'
 BEAT = b'"beat"\n'
 BEAT_SECONDS = 2.0
+BEATS_PER_COLLECTION = 10
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,15 @@ class Begun:
 
     def ready(self) -> None:
         seldom_collect()
-        threading.Thread(target=self._beat, daemon=True).start()
+        threading.Thread(target=self._beat, name="beat", daemon=True).start()
         os.write(self.pipe, READY)
 
     def _beat(self) -> None:
+        beats = 0
         while not self.stop.wait(BEAT_SECONDS):
+            beats += 1
+            if beats % BEATS_PER_COLLECTION == 0:
+                gc.collect()
             try:
                 os.write(self.pipe, BEAT)
             except OSError:  # full, or the supervisor is gone: the life line decides
@@ -48,6 +54,7 @@ def begin() -> Begun:
     """First of all in the process's `main`."""
     forbid_core_dumps()
     forbid_inspection()
+    one_heap()
     settings: Settings = pickle.load(sys.stdin.buffer)  # noqa: S301  written by our own supervisor
     silence()
     log.configure(sys.argv[-1], sys.stderr)

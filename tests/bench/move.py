@@ -141,8 +141,11 @@ def main() -> None:
     wants.add_argument("-s", "--series", type=int, default=8)
     wants.add_argument("-n", "--instances", type=int, default=50, help="of each series")
     wants.add_argument("-r", "--rounds", type=int, default=3)
+    wants.add_argument(
+        "--folder", type=Path, help="where everybody keeps what comes; /dev/shm: as on a disk that costs nothing"
+    )
     asked = wants.parse_args()
-    apart()
+    apart(asked.folder)
     study = corpus(asked.series, asked.instances)
     with Orthanc(options={"StableAge": 3600, "MaximumPduLength": 131072}) as peer:
         peer.upload(study.files)

@@ -3,7 +3,8 @@
 One sender that is never the bottleneck (`tests.bench.sender`) sends the same synthetic CT objects (525 KB, and small ones of 40 KB)
 to real peers and to ours; rounds alternate, each begins with empty storage, and each is checked: all instances are there. Two of
 ours: "parser" writes what arrives as storescp does (no cleaning, no sync); "whole job" de-identifies, verifies, syncs and only then
-answers. At the end the same from DCMTK's dcmsend as it is shipped, with Nagle's algorithm on, as most hospitals have it.
+answers. "The disk alone" syncs the same files and does nothing else: the most that anybody can do here who syncs. At the end
+the same from DCMTK's dcmsend as it is shipped, with Nagle's algorithm on, as most hospitals have it.
 
 A target that is missed is printed as NOT MET; it is a measurement, not a failure.
 """
@@ -22,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench.machine import apart, cleared
+from tests.bench.machine import apart, cleared, synced_alone
 from tests.bench.targets import ROOT, Receiver, Target, Watch, orthanc, ours, storescp
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
 from tests.support.process import HOST, new_folder, program
@@ -131,6 +132,20 @@ def judge(size: str, sender: Sender, found: Mapping[str, Measured]) -> None:
             print(f"{size:12} {sender!s:21} target {said}  {word}", flush=True)
 
 
+def disk(size: str, sender: Sender, peer: Measured, study: StudyFacts, number: int) -> None:
+    """What the disk allows: the same files kept as we promise it, by threads that receive and clean nothing."""
+    rates = []
+    for _ in range(number):
+        with cleared():
+            rates.append(synced_alone(study.files, sender.associations))
+    rate = statistics.median(rates)
+    speed = f"{rate:7.1f}/s ({min(rates):.0f}-{max(rates):.0f})"
+    print(
+        f"{size:12} {f'threads x{sender.associations}':21} {'the disk alone':16} {speed:24} {rate / peer.rate:6.2f} x storescp",
+        flush=True,
+    )
+
+
 def main() -> None:
     wants = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     wants.add_argument("-n", "--instances", type=int, default=600)
@@ -138,8 +153,11 @@ def main() -> None:
     wants.add_argument("-a", "--associations", type=int, nargs="+", default=[1, 2, 4])
     wants.add_argument("-p", "--processes", type=int, default=2, help="our receive processes")
     wants.add_argument("-s", "--sizes", nargs="+", choices=[name.split()[0] for name in SIZES], default=None)
+    wants.add_argument(
+        "--folder", type=Path, help="where everybody keeps what comes; /dev/shm: as on a disk that costs nothing"
+    )
     asked = wants.parse_args()
-    apart()
+    apart(asked.folder)
     receivers: dict[str, Receiver] = {
         "storescp": storescp, "orthanc": orthanc, "ours, parser": ours(asked.processes, job="parser"),
         "ours, whole job": ours(asked.processes),
@@ -156,6 +174,7 @@ def measure(size: str, receivers: Mapping[str, Receiver], side: int, instances: 
         found = rounds(receivers, sender, study, asked.rounds)
         report(size, sender, found)
         judge(size, sender, found)
+        disk(size, sender, found["storescp"], study, asked.rounds)
     shipped = Sender(1, shipped=True)
     few = corpus(folder / "few", 40, side)  # a peer takes 20 of them a second
     report(size, shipped, rounds(receivers, shipped, few, 1))

@@ -1,4 +1,4 @@
-"""A killed process leaves no picture of its memory."""
+"""A killed process leaves no picture of its memory, and a living one has one heap."""
 
 from __future__ import annotations
 
@@ -24,3 +24,34 @@ def test_abort_leaves_nothing(tmp_path: Path) -> None:
     assert child.stdout.strip() == "0"
     assert child.returncode == -6
     assert os.listdir(tmp_path) == []
+
+
+HEAPS = """
+import ctypes, sys, threading
+from gateway.ops import core
+{first}
+libc, both = ctypes.CDLL(None), threading.Barrier(8)
+libc.malloc.restype = ctypes.c_void_p
+def take():
+    both.wait()
+    libc.malloc(1000)
+    both.wait()
+threads = [threading.Thread(target=take) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+libc.fdopen.restype = ctypes.c_void_p
+libc.malloc_info(0, ctypes.c_void_p(libc.fdopen(1, b"w")))
+libc.fflush(None)
+"""
+
+
+def heaps(first: str) -> int:
+    told = subprocess.run(
+        [sys.executable, "-c", HEAPS.format(first=first)], capture_output=True, text=True, check=True, timeout=30
+    )
+    return told.stdout.count("<heap nr=")
+
+
+def test_threads_share_one_heap() -> None:
+    assert heaps("core.one_heap()") == 1
+    assert heaps("") > 1
