@@ -33,6 +33,7 @@ def run(place: Place, block: str) -> None:
     """A block of the page; what concerns systemd and accounts is left out, `pacs-gateway` is run in this process."""
     for line in block.splitlines():
         here = line.replace("/var/lib", f"{place.folder}/lib").replace("/root", str(place.folder))
+        here = here.replace("-o pacs-gateway -g pacs-gateway", "")
         if "pacs-gateway migrate" in here:
             assert place.say("migrate").code == 0
         elif not here.startswith(("systemctl", "chown")):
@@ -44,7 +45,7 @@ def requests(place: Place) -> list[str]:
 
 
 def test_stopped_and_restored_it_is_as_it_was(site: Place) -> None:
-    stopped, _, restore = BLOCKS
+    stopped, _, restore, _ = BLOCKS
     before = requests(site)
     run(site, stopped)
     shutil.rmtree(site.folder / "lib" / "pacs-gateway")
@@ -57,10 +58,8 @@ def test_stopped_and_restored_it_is_as_it_was(site: Place) -> None:
 def test_a_copy_of_the_database_made_while_it_runs_is_enough(site: Place) -> None:
     before = requests(site)
     run(site, BLOCKS[1])
-    state = site.folder / "lib" / "pacs-gateway"
-    shutil.rmtree(state)
-    state.mkdir()
-    shutil.copy(site.folder / "pacs-gateway-state.sqlite", state / "state.sqlite")
+    shutil.rmtree(site.folder / "lib" / "pacs-gateway")
+    run(site, BLOCKS[3])
     assert site.say("migrate").code == 0
     assert requests(site) == before
 
