@@ -195,6 +195,23 @@ def test_explain_of_what_was_set_aside_and_of_the_unknown(failed: Place) -> None
     assert failed.say("explain", "SYNNONE", "--json").json == {"requests": [], "set_aside": []}
 
 
+def test_explain_reads_from_standard_input_what_is_not_to_be_seen(
+    failed: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def typed(text: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+
+    typed(b" SYNACC0002 \nSYNACC0001\n")
+    assert failed.say("explain", "-").out == failed.say("explain", "SYNACC0002").out
+    for nothing in (b"", b"  \n"):
+        typed(nothing)
+        told = failed.say("explain", "-")
+        assert told.code == 2 and "standard input has no further line" in told.err
+    typed(b"SYNNOBODY\n")
+    told = failed.say("withdraw", "--project", "chest", "--patient-id", "-", "--reason", "x")
+    assert told.code == 0 and "SYNNOBODY" not in told.out + told.err
+
+
 def test_show_of_an_unknown_key(added: Place) -> None:
     assert added.say("requests", "show", "R-NOTHERE").code == 1
 

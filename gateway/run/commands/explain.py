@@ -9,7 +9,7 @@ import click
 
 from gateway.run import console
 from gateway.run.commands.evidence import STUDY_COLUMNS, study, study_row
-from gateway.run.commands.options import config_option, json_option, settings_for
+from gateway.run.commands.options import config_option, json_option, sensitive, settings_for
 from gateway.run.commands.state import opened
 from gateway.state.views import RequestView, Views
 
@@ -23,14 +23,14 @@ ASIDE: Final = ("Project", "Reason", "First seen", "Times")
 
 
 @click.command()
-@click.argument("accession")
+@click.argument("accession", type=sensitive)
 @config_option
 @json_option
 def explain(accession: str, config: Path, as_json: bool) -> int:
     """Tell everything that happened to an accession number and why.
 
     Each transition, each series with its state, each rule that excluded something. 1 when nothing is known about it, when
-    it failed, or when it could only be set aside.
+    it failed, or when it could only be set aside. ACCESSION may be -: it is then read from standard input.
     """
     with opened(settings_for(config)) as here:
         requests = [found_request(here.views, r) for r in here.views.by_accession(accession)]

@@ -16,7 +16,7 @@ from gateway.cfind.select import CompiledSelect, Found, plan
 from gateway.errors import Refused, Retry
 from gateway.model import AccessionNumber, Plan
 from gateway.run import console, wiring
-from gateway.run.commands.options import config_option, json_option, project_option, settings_for
+from gateway.run.commands.options import config_option, json_option, project_option, sensitive, settings_for
 from gateway.settings import Settings
 
 CODE: Final = re.compile(r"[A-Z0-9_ ]{1,16}", re.ASCII)
@@ -49,13 +49,13 @@ class Asking:
 
 @click.command()
 @project_option
-@click.argument("accessions", nargs=-1, required=True, metavar="ACCESSION...")
+@click.argument("accessions", nargs=-1, required=True, metavar="ACCESSION...", type=sensitive)
 @config_option
 @json_option
 def find(project: str, accessions: tuple[str, ...], config: Path, as_json: bool) -> int:
     """Ask the PACS, and show what would be kept or excluded and why. Retrieves nothing, writes nothing.
 
-    1 when a question could not be answered; 3 when a PACS cannot be reached.
+    1 when a question could not be answered; 3 when a PACS cannot be reached. Each ACCESSION may be -: a line of standard input.
     """
     settings = settings_for(config)
     names = wiring.project(settings, project).pacs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,16 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 project_option = click.option("--project", required=True, metavar="P", help="The project, by its name.")
 some_project_option = click.option("--project", metavar="P", help="Of this project only.")
+
+
+def sensitive(value: str) -> str:
+    """What identifies somebody. `-`: a line of standard input, so that it stands in no shell's history and no list of processes."""
+    if value != "-":
+        return value
+    line = os.fsdecode(sys.stdin.buffer.readline()).strip()  # as the command line itself is decoded
+    if not line:
+        raise click.UsageError("-: standard input has no further line")
+    return line
 
 
 def settings_for(config: Path) -> Settings:
