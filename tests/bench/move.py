@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import statistics
 import subprocess
@@ -22,6 +23,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from gateway.cmove.gate import Gate
 from gateway.cmove.retrieve import MoveStep
@@ -146,6 +149,9 @@ def main() -> None:
     )
     asked = wants.parse_args()
     apart(asked.folder)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
+    )  # the figures are what is printed
     study = corpus(asked.series, asked.instances)
     with Orthanc(options={"StableAge": 3600, "MaximumPduLength": 131072}) as peer:
         peer.upload(study.files)
