@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import checks_page
 import commands_page
 import completion
 import configuration_page
@@ -35,6 +36,7 @@ def made() -> Iterator[tuple[Path, str]]:
     yield PAGES / "configuration.md", configuration_page.page()
     yield PAGES / "metrics.md", metrics_page.page()
     yield PAGES / "commands.md", commands_page.page()
+    yield PAGES / "checks.md", checks_page.page()
     yield PAGES / "states.md", pictures_page.page()
     yield PAGES / "conformance-contexts.md", conformance_page.page()
     yield PICTURES / "request.svg", picture.svg(machine.REQUEST, (machine.REQUEST_START,))
