@@ -77,7 +77,19 @@ class Entry:
             with self._lock:
                 self._own.pending -= 1
                 self._lock.notify_all()
+        elif self._alone:
+            self._abandon()
         self._release()
+
+    def _abandon(self) -> None:
+        """Bytes without a record: nobody who removes the file would find them, and what comes next may be shorter."""
+        own = self._own
+        try:
+            own.segment.wipe(own.tail + BLOCK, own.used)
+            own.segment.flush()
+        except OSError as err:
+            own.full = True
+            tell(err)
 
     def _release(self) -> None:
         if self._alone:

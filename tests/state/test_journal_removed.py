@@ -70,6 +70,27 @@ def test_nothing_of_it_is_left_while_others_are_received(outbox: Outbox, tmp_pat
     assert next(kept) > 100
 
 
+def test_what_was_begun_and_not_entered_is_overwritten(
+    outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of a new series is not there yet: its first file is begun twice, and others may come in between."""
+    make = Outbox._make
+
+    def crowded(self: Outbox, folder: Path) -> None:
+        self.keep(OTHER, "2.25.8", [bytes(BLOCK + 1)])
+        make(self, folder)
+
+    for i in range(4):
+        outbox.keep(OTHER, f"2.25.{i}", [bytes(47 * BLOCK)])
+    with monkeypatch.context() as m:
+        m.setattr(Outbox, "_make", crowded)
+        outbox.keep(KEY, "2.25.9", [b"unmistakable".ljust(16) * (60 * BLOCK // 16)])  # has room before, and none behind
+    assert b"unmistakable" in in_journals(tmp_path / "outbox")
+    other = Outbox(tmp_path / "outbox")
+    assert other.remove(KEY, other.files(KEY))
+    assert b"unmistakable" not in in_journals(tmp_path / "outbox")
+
+
 def test_what_could_not_be_entered_is_overwritten_as_well(
     outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
