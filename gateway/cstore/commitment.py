@@ -18,7 +18,7 @@ from gateway.dicom.association import Address
 from gateway.dicom.commitment import NO_SUCH_INSTANCE, PROCESSING_FAILURE, Asked, Line, Verdicts, dial
 from gateway.errors import Retry
 from gateway.model import LedgerLine, Outcome
-from gateway.state.outbox import LEDGER
+from gateway.state.ledger import LEDGER
 
 MOST: Final = 32
 """Transactions under way in one process."""

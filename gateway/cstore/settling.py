@@ -12,7 +12,7 @@ import structlog
 
 from gateway.cstore.push import PushProject
 from gateway.model import LedgerLine
-from gateway.state.outbox import LEDGER
+from gateway.state.ledger import LEDGER
 from gateway.state.rows import SeriesRow, Tally, WaitingSeries, tally
 
 LEASE: Final = 300.0

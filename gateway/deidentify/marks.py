@@ -8,6 +8,7 @@ from gateway.deidentify.encoding import Codec
 from gateway.deidentify.options import BASIC_PROFILE
 
 METHOD_LENGTH = 64
+NAME = "pacs-gateway"
 
 Mark = tuple[int, bytes]
 
@@ -20,13 +21,18 @@ def make_marks(
     temporal: str = "REMOVED",
 ) -> tuple[Mark, ...]:
     """The elements to insert, encoded, in tag order. `methods` and `temporal`: as in `Options`."""
-    method = f"PS3.15 {edition} Basic, pacs-gateway {version}"[:METHOD_LENGTH]
+    method = f"PS3.15 {edition} Basic, {NAME} {version}"[:METHOD_LENGTH]
     return (
         (0x00120062, codec.encode(0x00120062, b"CS", b"YES")),
         (0x00120063, codec.encode(0x00120063, b"LO", method.encode())),
         (0x00120064, codec.encode(0x00120064, b"SQ", b"".join(_code_item(codec, *m) for m in methods))),
         (0x00280303, codec.encode(0x00280303, b"CS", temporal.encode())),
     )
+
+
+def version_in(method: str) -> str:
+    """Of the profile, from the De-identification Method of a file that was cleaned here; "" of another one."""
+    return method.partition(f", {NAME} ")[2]
 
 
 def _code_item(codec: Codec, value: str, meaning: str) -> bytes:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 
+from gateway.deidentify.marks import version_in
+from gateway.deliver import header
 from gateway.deliver.layout import Layout
 from gateway.deliver.manifest import Delivered, Manifests, encoders
 from gateway.errors import Retry
@@ -80,5 +84,15 @@ def make_manifests(project: Project) -> list[Manifests]:
 def _delivered(ledger: Mapping[str, LedgerLine], files: Sequence[Path]) -> list[Delivered]:
     """What the ledger says of these files."""
     lines = {line.file: line for line in ledger.values() if line.outcome is Outcome.KEPT}
-    known = [(file, lines[file.name]) for file in files if file.name in lines]
-    return [Delivered(file, line.size, line.sha256, line.profile) for file, line in known]
+    return [_as_noted(file, lines[file.name]) if file.name in lines else _as_it_is(file) for file in files]
+
+
+def _as_noted(file: Path, line: LedgerLine) -> Delivered:
+    return Delivered(file, line.size, line.sha256, line.profile)
+
+
+def _as_it_is(file: Path) -> Delivered:
+    """Its line is not synced, and a power cut may have taken it. Raises Refused, Retry as `header.read` does, OSError."""
+    profile = version_in(header.read(file, ["DeidentificationMethod"])["DeidentificationMethod"])
+    with file.open("rb") as content:
+        return Delivered(file, os.fstat(content.fileno()).st_size, file_digest(content, "sha256").hexdigest(), profile)

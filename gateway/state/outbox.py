@@ -11,7 +11,6 @@ arrived, so its line is in the ledger here; the ledger there has one line for ea
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import secrets
@@ -25,13 +24,14 @@ from typing import TypeVar
 
 from gateway.errors import Refused
 from gateway.model import Buffer, LedgerLine, Outcome
+from gateway.state import ledger
 from gateway.state.journal import QUIET, SEGMENT, Journal
+from gateway.state.ledger import LEDGER
 from gateway.state.recovery import Journals, recover
 from gateway.state.segment import Record
 from gateway.state.writing import sync_folder, write_durably
 
 JOURNAL = ".journal"
-LEDGER = "ledger"
 SUFFIX = ".dcm"
 PART = ".part"
 TRIES = ".tries"  # beside a held file: how often its screening was begun and not ended
@@ -130,26 +130,15 @@ class Outbox:
             self._rooted[folder], self._root_changed = inode, changed
 
     def note(self, series: str, line: LedgerLine) -> None:
-        """Appends one ledger line. Synced unless KEPT: there the file itself is the fact.
+        """Appends one ledger line. Synced unless KEPT: there the file itself is the fact."""
+        path, sync = self.path(series, LEDGER), line.outcome is not Outcome.KEPT
 
-        Each line begins with a newline, so that a line torn by a crash spoils nothing but itself.
-        """
-        raw = ("\n" + json.dumps(vars(line), separators=(",", ":"))).encode()
-        ledger = self.path(series, LEDGER)
-        self._in_folder(ledger.parent, lambda: self._append(ledger, raw, sync=line.outcome is not Outcome.KEPT))
+        def write() -> None:
+            ledger.append(path, line, self._modes[1], sync=sync)
+            if sync:  # the ledger's own entry, too
+                self._sync(str(path.parent))
 
-    def _append(self, ledger: Path, raw: bytes, *, sync: bool) -> int:
-        fd = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, self._modes[1])
-        try:
-            if os.write(fd, raw) != len(raw):
-                raise OSError(28, "short write to the ledger")
-            if sync:
-                os.fdatasync(fd)
-        finally:
-            os.close(fd)
-        if sync:  # the ledger's own entry, too
-            self._sync(str(ledger.parent))
-        return len(raw)
+        self._in_folder(path.parent, write)
 
     def ledger(self, series: str) -> dict[str, LedgerLine]:
         """What arrived, by keyed instance hash; the last line of an instance counts, but KEPT gives way to KEPT only."""
@@ -162,16 +151,12 @@ class Outbox:
 
     def _lines(self, series: str) -> Iterator[LedgerLine]:
         folder = self._folder(series)
-        try:
-            text = (folder / LEDGER).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return
+        found = list(ledger.lines(folder / LEDGER))
         there = {entry.name for entry in _clean_files(folder)}  # asking for each of them costs more than all else here
-        for raw in text.split("\n"):
-            line = _parsed(raw)
-            if line and line.outcome is Outcome.HELD and self.held is not None:
-                line = self._still_held(series, line)
-            if line and (line.outcome is not Outcome.KEPT or line.file in there or (folder / line.file).exists()):
+        for noted in found:
+            is_held = noted.outcome is Outcome.HELD and self.held is not None
+            line = self._still_held(series, noted) if is_held else noted
+            if line.outcome is not Outcome.KEPT or line.file in there or (folder / line.file).exists():
                 yield line
 
     def _still_held(self, series: str, line: LedgerLine) -> LedgerLine:
@@ -201,13 +186,13 @@ class Outbox:
         """Removes what was confirmed. False: something arrived meanwhile and still waits.
 
         The folder goes by rmdir, which fails when a file appeared in it: nothing acknowledged is ever swept along. The ledger
-        stays while something of the series is held: it alone says whose it is.
+        stays while something of the series waits or is held: it alone says whose it is.
         """
         folder = self._folder(series)
-        ledger = () if self.held is not None and self.held.files(series) else (folder / LEDGER,)
         self._journals.void(series, frozenset(path.name for path in files))
-        for path in (*files, *ledger):
+        for path in files:
             path.unlink(missing_ok=True)
+        ledger.let_go(folder / LEDGER, lambda: not self.files(series) and not (self.held and self.held.files(series)))
         with contextlib.suppress(OSError):  # not empty, or gone already
             folder.rmdir()
         return not self.files(series)
@@ -285,11 +270,3 @@ def _checked(name: str) -> str:
     if not NAME.fullmatch(name) or ".." in name:
         raise Refused("outbox.name", "not a name for a file in the outbox")
     return name
-
-
-def _parsed(raw: str) -> LedgerLine | None:
-    try:
-        record = json.loads(raw)
-        return LedgerLine(**{**record, "outcome": Outcome(record["outcome"])})
-    except (ValueError, TypeError, KeyError):
-        return None  # empty, or torn by a crash

@@ -21,6 +21,7 @@ from pathlib import Path
 from pydicom import dcmread, dcmwrite
 from pydicom.uid import UID
 
+from gateway.state.outbox import Outbox
 from tests.bench.receive import corpus
 from tests.bench.targets import Target, high_water, ours
 from tests.dicom import wire
@@ -104,14 +105,14 @@ class Senders:
 
 @contextlib.contextmanager
 def emptied(target: Target) -> Iterator[None]:
-    """Clean files are removed as soon as they are there."""
+    """Clean files are removed as soon as they are there, with their ledger, as by a courier."""
     assert target.folder is not None
-    stop, folder = threading.Event(), target.folder / "outbox"
+    stop, outbox = threading.Event(), Outbox(target.folder / "outbox")
 
     def empty() -> None:
         while not stop.wait(0.2):
-            for file in folder.glob("*/*.dcm"):
-                file.unlink()
+            for key in outbox.series():
+                outbox.remove(key, outbox.files(key))
 
     thread = threading.Thread(target=empty)
     thread.start()

@@ -20,7 +20,8 @@ from gateway.dicom.part10 import peek
 from gateway.model import AccessionNumber, Buffer, Dropped, Held, Kept, Outcome
 from gateway.rules import SelectionRule
 from gateway.state.db import request
-from gateway.state.outbox import LEDGER, OWN, Outbox
+from gateway.state.ledger import LEDGER
+from gateway.state.outbox import OWN, Outbox
 from gateway.state.progress import Progress, Route, Stage
 from tests.dicom.serving import Counts
 from tests.state.conftest import Opened

@@ -23,7 +23,7 @@ from gateway.dicom.incoming import Incoming, Limits
 from gateway.dicom.server import StorageServer
 from gateway.model import LedgerLine, Outcome
 from gateway.settings import Pacs
-from gateway.state.outbox import LEDGER
+from gateway.state.ledger import LEDGER
 from tests.dicom.serving import OURS, Counts, eventually
 from tests.dicom.test_server import tiny
 from tests.support.process import HOST, new_folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from gateway.deliver import manifest
 from gateway.deliver.manifest import Delivered, Manifests
 from gateway.run.manifesting import make_days
+from gateway.state.ledger import LEDGER
 from tests.run.broker_site import ANNA, BERT, Site, study
 from tests.run.command_line import Place
 
@@ -43,6 +45,22 @@ def test_what_is_delivered_is_listed(site: Site, tmp_path: Path) -> None:
     assert sorted(row["Instances"] for row in lines(site, "days/*.csv")) == ["2", "2", "3", "3"]
     assert site.state.outbox.series() == []
     assert site.traces(ANNA, BERT) == []
+
+
+def test_what_lost_its_line_to_a_power_cut_is_listed_like_the_others(site: Site, tmp_path: Path) -> None:
+    site.retrieved(study(tmp_path))
+    taken = [site.state.outbox.path(key, LEDGER) for key in site.state.outbox.series()]
+    noted = taken[0].read_bytes().split(b"\n")
+    taken[0].write_bytes(b"\n".join(noted[:-1]))
+    for _ in range(4):
+        site.deliver.step()
+        site.confirm.step()
+    files = {str(p.relative_to(site.place.folder / "archive")): p for p in site.archive() if p.suffix == ".dcm"}
+    rows = lines(site, "series/*/*.csv")
+    assert {row["File"]: row["SHA256"] for row in rows} == {
+        n: sha256(p.read_bytes()).hexdigest() for n, p in files.items()
+    }
+    assert len(rows) == 5 and len({row["Profile"] for row in rows}) == 1 and all(row["Profile"] for row in rows)
 
 
 def test_a_manifest_that_cannot_be_written_keeps_the_clean_files(site: Site, tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""The ledger of a series, `root/<series key>/ledger`: a line of JSON for each instance that arrived.
+
+Each line begins with a newline, so that a line torn by a crash spoils nothing but itself. Who appends has the file in common with
+others who append, who lets it go has it alone: a line that was written is in the file that is there, or its file is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from gateway.model import LedgerLine, Outcome
+
+LEDGER = "ledger"
+
+
+def append(ledger: Path, line: LedgerLine, mode: int, *, sync: bool) -> None:
+    """Raises OSError, FileNotFoundError where there is no folder."""
+    raw = ("\n" + json.dumps(vars(line), separators=(",", ":"))).encode()
+    with _locked(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, fcntl.LOCK_SH, mode) as fd:
+        if os.write(fd, raw) != len(raw):
+            raise OSError(28, "short write to the ledger")
+        if sync:
+            os.fdatasync(fd)
+
+
+def lines(ledger: Path) -> Iterator[LedgerLine]:
+    """In the order in which they were written."""
+    with contextlib.suppress(FileNotFoundError):
+        text = ledger.read_text(encoding="utf-8", errors="replace")
+        yield from (line for raw in text.split("\n") if (line := _parsed(raw)))
+
+
+def let_go(ledger: Path, is_over: Callable[[], bool]) -> None:
+    """Removes it if `is_over`, which is asked while nobody appends."""
+    with contextlib.suppress(FileNotFoundError), _locked(ledger, os.O_RDONLY, fcntl.LOCK_EX):
+        if is_over():
+            ledger.unlink()
+
+
+@contextlib.contextmanager
+def _locked(ledger: Path, flags: int, lock: int, mode: int = 0) -> Iterator[int]:
+    """The file that is there: one that somebody let go while we waited for the lock is opened anew."""
+    while True:
+        fd = os.open(ledger, flags | os.O_CLOEXEC, mode)
+        try:
+            fcntl.flock(fd, lock)
+            if os.fstat(fd).st_nlink:
+                yield fd
+                return
+        finally:
+            os.close(fd)
+
+
+def _parsed(raw: str) -> LedgerLine | None:
+    try:
+        record = json.loads(raw)
+        return LedgerLine(**{**record, "outcome": Outcome(record["outcome"])})
+    except (ValueError, TypeError, KeyError):
+        return None  # empty, or torn by a crash
