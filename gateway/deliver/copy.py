@@ -60,7 +60,7 @@ def _by_hand(source: int, fd: int) -> int:
 
 
 @contextmanager
-def locked(part: Path) -> Iterator[int]:
+def locked(part: Path | str) -> Iterator[int]:
     """A new file, open for writing and locked until the block ends. Its mode is what the umask leaves of rw-rw-rw-."""
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
@@ -91,7 +91,7 @@ def _lock(fd: int) -> bool:
     return True
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """The names in a folder are durable afterwards."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -40,7 +40,7 @@ class DirectorySink:
         self._root = settings.path
         self._layout = Layout(settings.layout)
         self._manifests = Manifests(self._root, self._layout, encoders(settings.manifests))
-        self._prepared: set[Path] = set()
+        self._prepared: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -53,28 +53,29 @@ class DirectorySink:
     def put(self, file: Path) -> Receipt:
         """Raises Retry sink.full, sink.unwritable (uncharged) or outbox.unreadable; Refused deliver.conflict, .path."""
         place = self._layout.place(header.read(file, self._layout.keywords))
-        target = self._root / place
+        target = f"{self._root}/{place}"
+        folder = os.path.dirname(target)
         try:
-            self._prepare(target.parent)
-            new = not _there(target) and self._write(file, target)
+            self._prepare(folder)
+            new = not _there(target) and self._write(file, folder, target)
         except OSError as err:
-            self._prepared.discard(target.parent)
+            self._prepared.discard(folder)
             raise self._trouble(err) from None
         if not new and not self._same(file, target):
             raise Refused("deliver.conflict", f"{self._name} holds another file under this name")
-        return Receipt(str(place), new)
+        return Receipt(place, new)
 
     def confirm(self, *files: Path) -> bool:
         """Raises Retry("sink.unreadable", uncharged)."""
         places = ((f, self._layout.place(header.read(f, self._layout.keywords))) for f in files)
-        return all(self._same(file, self._root / place) for file, place in places)
+        return all(self._same(file, f"{self._root}/{place}") for file, place in places)
 
     def close(self) -> None:
         """Nothing stays open."""
 
     def probe(self) -> None:
         """Raises Retry sink.full or sink.unwritable."""
-        part = self._root / _part_name()
+        part = _part_in(str(self._root))
         try:
             _sweep(self._root)
             with copy.locked(part) as fd:
@@ -90,9 +91,9 @@ class DirectorySink:
         self._prepared.clear()
         return remove_files(self._root, self._layout, self._manifests, PatientID)
 
-    def _write(self, file: Path, target: Path) -> bool:
+    def _write(self, file: Path, folder: str, target: str) -> bool:
         """False when somebody else put a file there first."""
-        part = target.parent / _part_name()
+        part = _part_in(folder)
         try:
             with copy.locked(part) as fd:
                 copy.contents(file, fd)
@@ -100,13 +101,14 @@ class DirectorySink:
                 new = _publish(part, target)
         finally:
             _drop(part)
-        copy.sync_folder(target.parent)
+        copy.sync_folder(folder)
         return new
 
-    def _prepare(self, folder: Path) -> None:
+    def _prepare(self, name: str) -> None:
         """Once per folder and life: makes it, makes its names durable up to the root, sweeps what a crash left."""
-        if folder in self._prepared:
+        if name in self._prepared:
             return
+        folder = Path(name)
         if not self._root.is_dir():
             raise FileNotFoundError(errno.ENOENT, "the archive's root is missing")
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,9 +119,9 @@ class DirectorySink:
         _sweep(folder)
         if len(self._prepared) >= MAX_PREPARED:
             self._prepared.clear()
-        self._prepared.add(folder)
+        self._prepared.add(name)
 
-    def _same(self, file: Path, target: Path) -> bool:
+    def _same(self, file: Path, target: str) -> bool:
         """Size, then checksum, of what the archive gives when it is opened afresh, past the page cache."""
         size = _size(file)
         try:
@@ -137,7 +139,7 @@ class DirectorySink:
         return Retry(reason, f"{self._name} cannot be written ({err.strerror})", charge=False)
 
 
-def _held(target: Path, size: int) -> str | None:
+def _held(target: str, size: int) -> str | None:
     """SHA-256 of what stands there; None when it is no file of that size. O_NONBLOCK: it might be a pipe."""
     fd = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -151,7 +153,7 @@ def _held(target: Path, size: int) -> str | None:
         os.close(fd)
 
 
-def _publish(part: Path, target: Path) -> bool:
+def _publish(part: str, target: str) -> bool:
     """The part under its real name, unless that is taken. Where there are no hard links: look, then rename."""
     try:
         os.link(part, target, follow_symlinks=False)
@@ -162,7 +164,7 @@ def _publish(part: Path, target: Path) -> bool:
             raise
         if _there(target):
             return False
-        part.rename(target)
+        os.rename(part, target)
     return True
 
 
@@ -172,16 +174,17 @@ def _sweep(folder: Path) -> None:
             _drop(entry)
 
 
-def _part_name() -> str:
-    return f".{secrets.token_hex(8)}{PART}"
+def _part_in(folder: str) -> str:
+    """No Path: its parts are interned, and this one is never seen again."""
+    return f"{folder}/.{secrets.token_hex(8)}{PART}"
 
 
-def _drop(part: Path) -> None:
+def _drop(part: Path | str) -> None:
     with contextlib.suppress(OSError):  # hidden, and swept by the next life
-        part.unlink()
+        os.unlink(part)
 
 
-def _there(target: Path) -> bool:
+def _there(target: str) -> bool:
     return os.path.lexists(target)
 
 

@@ -11,7 +11,6 @@ import hashlib
 import re
 import string
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Final
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -37,14 +36,14 @@ class Layout:
         if FILE_KEYWORD not in self.keywords:
             raise _wrong(f"without {{{FILE_KEYWORD}}} two files would have the same name")
 
-    def place(self, header: Mapping[str, str]) -> PurePosixPath:
+    def place(self, header: Mapping[str, str]) -> str:
         """The path below the root. Raises Refused("deliver.path"): too long, no UID."""
         if not header[FILE_KEYWORD]:
             raise Refused("deliver.path", f"a clean file has no {FILE_KEYWORD}")
         parts = ["".join(text + (safe(header[k]) if k else "") for text, k in part) for part in self._parts]
         if any(len(p) > MAX_PART for p in parts) or sum(len(p) + 1 for p in parts) > MAX_PATH:
             raise Refused("deliver.path", "the layout makes a path that is too long")
-        return PurePosixPath(*parts)
+        return "/".join(parts)
 
     def patterns(self, known: Mapping[str, str]) -> list[str]:
         """One glob pattern for each part of the path: where files with these values are. No value of ours has a glob's letters."""

@@ -121,7 +121,7 @@ class Manifests:
         rows = {row["SOPInstanceUID"]: row for row in _read(path)}
         for one, values in found:
             rows[values["SOPInstanceUID"]] = {
-                **{column: _shown(column, values[column]) for column in READ}, "File": str(self._layout.place(values)),
+                **{column: _shown(column, values[column]) for column in READ}, "File": self._layout.place(values),
                 "Size": str(one.size), "SHA256": one.sha256, "PixelsSHA256": pixels_digest(one.file), "Profile": one.profile,
                 "Day": path.parent.name,
             }  # fmt: skip

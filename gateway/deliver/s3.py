@@ -129,7 +129,7 @@ class S3Sink:
         return self._whole(OWN)
 
     def _place(self, file: Path) -> str:
-        return self._whole(str(self._layout.place(header.read(file, self._layout.keywords))))
+        return self._whole(self._layout.place(header.read(file, self._layout.keywords)))
 
     def _whole(self, place: str) -> str:
         return "/".join(part for part in (self._prefix, place) if part)

@@ -28,10 +28,11 @@ def append(ledger: Path, line: LedgerLine, mode: int, *, sync: bool) -> None:
             os.fdatasync(fd)
 
 
-def lines(ledger: Path) -> Iterator[LedgerLine]:
+def lines(ledger: str) -> Iterator[LedgerLine]:
     """In the order in which they were written."""
     with contextlib.suppress(FileNotFoundError):
-        text = ledger.read_text(encoding="utf-8", errors="replace")
+        with open(ledger, encoding="utf-8", errors="replace") as file:
+            text = file.read()
         yield from (line for raw in text.split("\n") if (line := _parsed(raw)))
 
 

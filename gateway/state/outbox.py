@@ -150,13 +150,15 @@ class Outbox:
         return found
 
     def _lines(self, series: str) -> Iterator[LedgerLine]:
-        folder = self._folder(series)
-        found = list(ledger.lines(folder / LEDGER))
+        folder = (
+            f"{self._root}/{_checked(series)}"  # asked for again and again: the parts of a Path are interned each time
+        )
+        found = list(ledger.lines(f"{folder}/{LEDGER}"))
         there = {entry.name for entry in _clean_files(folder)}  # asking for each of them costs more than all else here
         for noted in found:
             is_held = noted.outcome is Outcome.HELD and self.held is not None
             line = self._still_held(series, noted) if is_held else noted
-            if line.outcome is not Outcome.KEPT or line.file in there or (folder / line.file).exists():
+            if line.outcome is not Outcome.KEPT or line.file in there or os.path.exists(f"{folder}/{line.file}"):
                 yield line
 
     def _still_held(self, series: str, line: LedgerLine) -> LedgerLine:
@@ -260,7 +262,7 @@ class Outbox:
         folder.mkdir(mode=self._modes[0], exist_ok=True)  # its entry is synced by `_sync`, before anybody is told
 
 
-def _clean_files(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _clean_files(folder: Path | str) -> Iterator[os.DirEntry[str]]:
     """None of a folder that is gone, or goes meanwhile: what was in it was delivered."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
         yield from (entry for entry in entries if entry.name.endswith(SUFFIX))

@@ -224,8 +224,8 @@ def test_a_race_for_the_name_is_settled_by_content(root: Path, tmp_path: Path, m
         shutil.rmtree(root)
         root.mkdir()
 
-        def late(part: Path, target: Path, *, other: bytes = content, **_: object) -> None:
-            target.write_bytes(other)
+        def late(part: str, target: str, *, other: bytes = content, **_: object) -> None:
+            Path(target).write_bytes(other)
             real(part, target)
 
         monkeypatch.setattr(os, "link", late)

@@ -47,16 +47,16 @@ def test_the_path_has_the_templates_depth_and_stays_below(values: dict[str, str]
     layout = Layout(LAYOUT)
     filled = {"PatientID": "", "StudyInstanceUID": "", "SeriesInstanceUID": "", **values, "SOPInstanceUID": uid or "1"}
     place = layout.place(filled)
-    assert not place.is_absolute()
-    assert len(place.parts) == 4
-    assert ".." not in place.parts
-    assert place.name.endswith(".dcm")
+    parts = place.split("/")
+    assert len(parts) == 4
+    assert not {"", ".", ".."}.intersection(parts)
+    assert place.endswith(".dcm")
 
 
 def test_an_ordinary_header_is_taken_as_it_is(tmp_path: Path) -> None:
     layout = Layout("by-date/{StudyDate}_{Modality}/{PatientID}/{SOPInstanceUID}.dcm")
     place = layout.place(header.read(clean_file(tmp_path), layout.keywords))
-    assert str(place) == "by-date/19700101_CT/CHEST-ABC/2.25.10001.dcm"
+    assert place == "by-date/19700101_CT/CHEST-ABC/2.25.10001.dcm"
 
 
 def test_odd_values_make_no_noise(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -64,14 +64,14 @@ def test_odd_values_make_no_noise(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     file.write_bytes(file.read_bytes().replace(b"CHEST-ABC", b"CH\xc4ST/A\x07").replace(b"19700101", b"1970-1-1"))
     layout = Layout("{PatientID}/{StudyDate}/{SOPInstanceUID}.dcm")
     place = layout.place(header.read(file, layout.keywords))
-    assert re.fullmatch(r"CH_ST_A_-[0-9a-f]{8}/1970-1-1/2\.25\.10001\.dcm", str(place))
+    assert re.fullmatch(r"CH_ST_A_-[0-9a-f]{8}/1970-1-1/2\.25\.10001\.dcm", place)
     assert caplog.text == ""
 
 
 def test_an_absent_value_has_a_folder_too(tmp_path: Path) -> None:
     layout = Layout("{StudyDate}/{BodyPartExamined}/{InstanceNumber}/{SOPInstanceUID}.dcm")
     place = layout.place(header.read(clean_file(tmp_path, StudyDate=""), layout.keywords))
-    assert str(place) == "_/_/1/2.25.10001.dcm"
+    assert place == "_/_/1/2.25.10001.dcm"
 
 
 @pytest.mark.parametrize(
