@@ -17,8 +17,8 @@ from typing import Final
 
 from tests.support.process import new_folder
 
-BACKED: Final = 6 << 30
-"""Bytes, or a third of what is free."""
+BACKED: Final = 12 << 30
+"""Bytes, or half of what is free."""
 PINNED_EVERY: Final = 1 << 20
 _backed: list[mmap.mmap] = []
 _GET_FLAGS, _SET_FLAGS, _TOP = 0x80086601, 0x40086602, 0x00020000  # FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_TOPDIR_FL
@@ -44,7 +44,7 @@ def back_memory() -> None:
     takes 1.4 ms of processor for 0.2, while storescp, which writes small pieces, is given the small blocks that nobody took.
     A page in each MB stays taken, so that what is free around it makes no large block.
     """
-    size = min(BACKED, os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE // 3) // PINNED_EVERY * PINNED_EVERY
+    size = min(BACKED, os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE // 2) // PINNED_EVERY * PINNED_EVERY
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
     for at in range(0, size, PINNED_EVERY):
         memory.madvise(mmap.MADV_DONTNEED, at + mmap.PAGESIZE, PINNED_EVERY - mmap.PAGESIZE)
