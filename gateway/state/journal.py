@@ -20,7 +20,8 @@ from typing import Final
 import structlog
 
 from gateway.model import Buffer
-from gateway.state.recovery import Restore, alone, restored_from, sync_file_system
+from gateway.state.prepared import alone
+from gateway.state.recovery import Restore, restored_from, sync_file_system
 from gateway.state.segment import BLOCK, SUFFIX, Record, Segment, whole_blocks
 
 SEGMENT: Final = 32 << 20

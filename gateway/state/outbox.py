@@ -1,8 +1,8 @@
 """The outbox: clean files that wait for delivery, and the ledger of what arrived.
 
-`root/<series key>/<pseudonymous SOPInstanceUID>.dcm` and `root/<series key>/ledger`. A file appears by rename after fsync, or after
-it was entered into the journal of a receive process, so a visible file is whole; a second arrival of the same instance finds it and
-changes nothing. Nothing in here identifies anyone.
+`root/<series key>/<pseudonymous SOPInstanceUID>.dcm` and `root/<series key>/ledger`. A file appears under its name when it is
+whole and on stable storage (`keeping`); a second arrival of the same instance finds it and changes nothing. Nothing in here
+identifies anyone.
 
 Held files (header clean, pixels not proven clean) are in a second one, `Outbox.held`, for its owner alone. What is held has
 arrived, so its line is in the ledger here; the ledger there has one line for each that the screening leaves to a person.
@@ -13,44 +13,27 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from hashlib import file_digest
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from gateway.errors import Refused
 from gateway.model import Buffer, LedgerLine, Outcome
 from gateway.state import ledger
-from gateway.state.journal import QUIET, SEGMENT, Journal
+from gateway.state.journal import QUIET, SEGMENT
+from gateway.state.keeping import PART, Keeper, Stored
 from gateway.state.ledger import LEDGER
-from gateway.state.recovery import Journals, recover
-from gateway.state.segment import Record
-from gateway.state.writing import sync_folder, write_durably
+from gateway.state.prepared import READY
+from gateway.state.recovery import Journals
+from gateway.state.writing import sync_folder
 
 JOURNAL = ".journal"
 SUFFIX = ".dcm"
-PART = ".part"
 TRIES = ".tries"  # beside a held file: how often its screening was begun and not ended
 NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,127}", re.ASCII)
 SHARED = (0o750, 0o640)  # modes of folders and files
 OWN = (0o700, 0o600)
-ROOTED = 1024  # folders remembered
-WRITES = 5  # tries to write into a folder that somebody else removes because it is empty
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A clean file on stable storage. `new`: False when it was there already."""
-
-    path: Path
-    size: int
-    sha256: str
-    new: bool
 
 
 class Outbox:
@@ -58,76 +41,23 @@ class Outbox:
 
     def __init__(self, root: Path, held: Outbox | None = None, *, modes: tuple[int, int] = SHARED) -> None:
         self._root, self._modes = root, modes
-        self._rooted: dict[str, int] = {}  # folders whose own entry is on stable storage, by inode
-        self._root_changed = 0  # when, as of the last sync of the root: an inode's number is used again
         self.held = held
-        self._journal: Journal | None = None
+        self._keeper = Keeper(root, root / JOURNAL, modes, self.path)
         self._journals = Journals(root / JOURNAL)
         root.mkdir(mode=modes[0], parents=True, exist_ok=True)
 
-    def open_journal(self, *, size: int = SEGMENT, quiet: float = QUIET) -> None:
+    def open_journal(self, *, size: int = SEGMENT, quiet: float = QUIET, ready: int = READY) -> None:
         """For a process that receives: what it keeps is entered into a journal and synced later. Ends with `close`."""
-        self._journal = Journal(self._root / JOURNAL, self._restore, size=size, quiet=quiet)
+        self._keeper.open(size=size, quiet=quiet, ready=ready)
 
     def close(self) -> None:
         """Nothing is kept any more; what was is on stable storage by itself."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self._keeper.close()
         self._journals.close()
 
     def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored:
-        """Writes, syncs, renames, syncs the folder, or enters it into the journal and renames; only then returns.
-
-        The same instance again changes nothing. What is there may be in another process's journal only, or its sync have failed.
-        """
-        target = self.path(series, f"{_checked(SOPInstanceUID)}{SUFFIX}")
-        with contextlib.suppress(FileNotFoundError), target.open("rb", buffering=0) as there:
-            os.fsync(there.fileno())
-            self._sync(str(target.parent))
-            return Stored(target, os.fstat(there.fileno()).st_size, file_digest(there, "sha256").hexdigest(), new=False)
-        size, sha256 = self._in_folder(target.parent, lambda: self._appear(target, parts))
-        return Stored(target, size, sha256, new=True)
-
-    def _appear(self, target: Path, parts: Sequence[Buffer], *, journal: bool = True) -> tuple[int, str]:
-        folder, part = str(target.parent), f"{target.parent}/.{secrets.token_hex(8)}{PART}"
-        entry = self._journal.begin(parts) if journal and self._journal is not None else None
-        try:
-            enter = partial(entry.enter, target.parent.name, target.name) if entry is not None else None
-            size, sha256, synced = write_durably(part, parts, self._modes[1], enter)
-            os.rename(part, target)
-            if synced:
-                self._sync(folder)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(part)
-            raise
-        finally:
-            if entry is not None:
-                entry.close()
-        return size, sha256
-
-    def _restore(self, record: Record, content: Callable[[], bytes | None], doubtful: bool) -> bool:
-        """What the journal tells of is there, and on stable storage."""
-        target = self.path(record.series, record.name)
-        if not doubtful:
-            with contextlib.suppress(FileNotFoundError), target.open("rb", buffering=0) as there:
-                if file_digest(there, "sha256").digest() == record.sha256:
-                    return False
-        raw = content()
-        if raw is None:
-            return False
-        self._in_folder(target.parent, lambda: self._appear(target, [raw], journal=False))
-        return True
-
-    def _sync(self, folder: str) -> None:
-        """The folder's entries, and its own in the root: somebody else may have made it just now and not got so far."""
-        inode, changed = sync_folder(folder), self._root.stat().st_mtime_ns
-        if self._rooted.get(folder) != inode or self._root_changed != changed:
-            sync_folder(self._root)
-            if len(self._rooted) >= ROOTED:
-                self._rooted.clear()
-            self._rooted[folder], self._root_changed = inode, changed
+        """On stable storage when it returns. The same instance again changes nothing."""
+        return self._keeper.keep(self.path(series, f"{_checked(SOPInstanceUID)}{SUFFIX}"), parts)
 
     def note(self, series: str, line: LedgerLine) -> None:
         """Appends one ledger line. Synced unless KEPT: there the file itself is the fact."""
@@ -136,9 +66,9 @@ class Outbox:
         def write() -> None:
             ledger.append(path, line, self._modes[1], sync=sync)
             if sync:  # the ledger's own entry, too
-                self._sync(str(path.parent))
+                self._keeper.sync(str(path.parent))
 
-        self._in_folder(path.parent, write)
+        self._keeper.in_folder(path.parent, write)
 
     def ledger(self, series: str) -> dict[str, LedgerLine]:
         """What arrived, by keyed instance hash; the last line of an instance counts, but KEPT gives way to KEPT only."""
@@ -219,7 +149,7 @@ class Outbox:
 
         Returns how many were removed. Raises OSError when what is in the journal cannot be brought back.
         """
-        recover(self._root / JOURNAL, self._restore)
+        self._keeper.recover()
         parts = [p for suffix in (PART, TRIES) for p in self._root.glob(f"*/.*{suffix}")]
         for path in parts:
             path.unlink(missing_ok=True)
@@ -249,17 +179,6 @@ class Outbox:
 
     def _folder(self, series: str) -> Path:
         return self._root / _checked(series)
-
-    def _in_folder(self, folder: Path, write: Callable[[], T]) -> T:
-        """Writes into the folder, and makes it where it is not there; again when somebody removed it, still empty, in between."""
-        for _ in range(WRITES):
-            with contextlib.suppress(FileNotFoundError):
-                return write()
-            self._make(folder)
-        return write()
-
-    def _make(self, folder: Path) -> None:
-        folder.mkdir(mode=self._modes[0], exist_ok=True)  # its entry is synced by `_sync`, before anybody is told
 
 
 def _clean_files(folder: Path | str) -> Iterator[os.DirEntry[str]]:

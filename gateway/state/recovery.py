@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from gateway.state import prepared
+from gateway.state.prepared import alone
 from gateway.state.segment import BLOCK, NEW, SUFFIX, Record, Segment
 
-LOCK: Final = "lock"
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -26,17 +26,6 @@ def sync_file_system(fd: int) -> None:
     """syncfs(2): all written so far is on stable storage. Raises OSError, also for what failed since `fd` was opened."""
     if _libc.syncfs(fd):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """No other process begins or voids meanwhile."""
-    fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 Restore = Callable[[Record, Callable[[], bytes | None], bool], bool]
@@ -66,6 +55,7 @@ class Journals:
         if not self._folder.exists():
             return
         with self._lock, alone(self._folder):
+            prepared.void(self._folder, series, names)
             for seen in self._all():
                 self._walk(seen)
                 records = seen.records.get(series, [])

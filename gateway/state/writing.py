@@ -24,14 +24,19 @@ class Written(NamedTuple):
 
 
 def write_durably(
-    path: str, parts: Sequence[Buffer], mode: int, enter: Callable[[bytes], bool] | None = None
+    path: str,
+    parts: Sequence[Buffer],
+    mode: int,
+    enter: Callable[[bytes], bool] | None = None,
+    mark: Callable[[int, bytes], None] | None = None,
 ) -> Written:
     """A new file of these parts, on stable storage. The disk is at work while the digest is made. Raises OSError.
 
-    `enter`: of the digest, whether its bytes are on stable storage elsewhere by now; then it is not synced.
+    `enter`: of the digest, whether its bytes are on stable storage elsewhere by now; then it is not synced. `mark`: the file is
+    there, empty; called with its descriptor and the digest before it is synced.
     """
     size, sha256 = 0, hashlib.sha256()
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | (0 if mark else os.O_CREAT | os.O_EXCL), mode)
     try:
         for pieces in _chunks(parts):
             written = _write_all(fd, pieces)
@@ -41,6 +46,8 @@ def write_durably(
             for piece in pieces:
                 sha256.update(piece)
                 _forget(piece)
+        if mark is not None:
+            mark(fd, sha256.digest())
         synced = enter is None or not enter(sha256.digest())
         if synced:
             os.fsync(fd)

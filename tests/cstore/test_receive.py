@@ -13,7 +13,7 @@ import structlog
 
 from gateway.errors import Retry
 from gateway.model import Buffer, Dropped, LedgerLine, Outcome
-from gateway.state.outbox import Stored as StoredFile
+from gateway.state.keeping import Stored as StoredFile
 from tests.cstore.rig import INSTANCE, SERIES, STUDY, Expects, FakeCleaner, Rig, incoming, once
 
 KEPT, EXCLUDED, REFUSED = Outcome.KEPT, Outcome.EXCLUDED, Outcome.REFUSED

@@ -3,9 +3,10 @@
 A SIGKILL loses nothing that a write has handed to the kernel, so it cannot show a missing fsync. Here the state lies on an
 ext4 that is shut down without flushing its journal (EXT4_IOC_SHUTDOWN), with receive processes under load; then it is mounted
 again, as after a power cut, and what was acknowledged must be there, be it without its ledger line where the file itself is
-the fact. Without `--journal` the disk is too small for one, and every file is synced itself.
+the fact. Without `--journal` the disk is too small for one, and every file goes into one that was prepared, or is synced itself.
 
-`--unsynced`: fsync and fdatasync do nothing; `--unrecovered`: what is in the journal is lost. Either must be found out.
+`--unsynced`: fsync and fdatasync do nothing; `--unrecovered`: what is in the journal, or prepared, is lost. Either must be
+found out.
 """
 
 from __future__ import annotations

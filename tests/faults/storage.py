@@ -4,7 +4,8 @@ What was written is there after a successful fsync of the file, its name after o
 had ended. After a failed fsync data is not: the kernel may have dropped the pages and call them clean the next time, so they have
 to be written anew. A name may be synced again: names go by the journal, and after a failed commit of that no sync succeeds.
 
-What a thread enters into the journal, and flushes, stands for the file that it has written last, and for its name and folder.
+What a thread enters into the journal, and flushes, stands for the file that it has written last, and for its name and folder. A
+prepared name, which was synced before, stands for the real one that the file is given, if the attribute was synced with it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ WRITES: Final = (
 RENAMES: Final = ("rename", "renameat", "renameat2", "link", "linkat")
 SYNCS: Final = ("fsync", "fdatasync")
 JOURNAL: Final = "/.journal/"
+PREPARED: Final = ".prepared/"
 KEPT: Final = '\\"outcome\\":\\"kept\\"'
 """A ledger line that need not be synced: there the file itself is the fact."""
 
@@ -53,6 +55,8 @@ class Storage:
         self._last: dict[int, str] = {}  # the file that a thread has written last
         self._entering: dict[int, int] = {}  # when a thread had written to the journal
         self._entered: set[str] = set()
+        self._marked: set[str] = set()  # prepared files that say whose they are
+        self._standing: dict[str, tuple[str, int]] = {}  # prepared name -> the real one, and since when
         self._seen = 0
         self.faults: list[str] = []
 
@@ -78,7 +82,9 @@ class Storage:
         paths, at = [p for p in call.paths if p.startswith(self._root) and "/#" not in p], base + call.ended
         if not paths:
             return
-        if JOURNAL in paths[0]:
+        if PREPARED in paths[0]:
+            self._prepared(call, paths, base)
+        elif JOURNAL in paths[0]:
             self._journal(call, base)
         elif call.name == "openat" and "O_EXCL" in call.said:
             self._name(paths[0], at, "created")
@@ -103,6 +109,24 @@ class Storage:
             self._data.pop(path, None)
             self._entered.add(path)
 
+    def _prepared(self, call: Call, paths: Sequence[str], base: int) -> None:
+        path, at = paths[0], base + call.ended
+        if call.name in WRITES or call.name == "fsetxattr":
+            self._written(path, at)
+            if call.name == "fsetxattr":
+                self._marked.add(path)
+        elif call.name in SYNCS:
+            self._synced(path, base + call.begun)
+        elif call.name in RENAMES:
+            if path in self._data or path not in self._marked:
+                self.faults.append("linked before it was synced")
+            self._standing[path] = paths[-1], at
+        elif call.name in ("unlink", "unlinkat"):
+            self._forget(path)
+            if path in self._standing:
+                name, since = self._standing.pop(path)
+                self._name(name, since, "linked")
+
     def _written(self, path: str, at: int) -> None:
         """A line of a ledger is a fact of its own, and says anew what an earlier one said."""
         line = path.endswith("/ledger")
@@ -119,6 +143,9 @@ class Storage:
         owed = self._data.get(path)
         if owed and owed.at < begun and not owed.lost:
             del self._data[path]
+        for prepared, (real, since) in list(self._standing.items()):
+            if str(Path(real).parent) == path and since < begun:
+                del self._standing[prepared]
         for key, name in list(self._names.items()):
             if key[0] == path and name.at < begun:
                 del self._names[key]
@@ -138,6 +165,8 @@ class Storage:
             self._name(new, at, "renamed")
 
     def _forget(self, path: str) -> None:
+        """Removed on purpose, or under another name."""
+        self._standing = {prepared: real for prepared, real in self._standing.items() if real[0] != path}
         self._data.pop(path, None)
         self._names.pop((str(Path(path).parent), path), None)
 

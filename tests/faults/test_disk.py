@@ -65,6 +65,35 @@ def test_what_is_in_the_journal_is_owed_no_more() -> None:
     assert owed([*ENTERED[:3], failed, *ENTERED[4:]]) == owed(unflushed)
 
 
+BERTH = "/state/outbox/.journal/a.prepared/b"
+PREPARED = f"""\
+7 openat(AT_FDCWD</>, "{BERTH}", O_WRONLY) = 5<{BERTH}>
+7 writev(5<{BERTH}>, [], 2) = 9
+7 fsetxattr(5<{BERTH}>, "user.g", "", 49, 0) = 0
+7 fsync(5<{BERTH}>) = 0
+7 link("{BERTH}", "/state/outbox/S/1.dcm") = 0
+{TRACE[-1]}
+""".splitlines()
+SETTLED = f"""\
+9 fsync(6</state/outbox/S>) = 0
+9 unlink("{BERTH}") = 0
+""".splitlines()
+
+
+def test_a_prepared_name_stands_for_the_real_one() -> None:
+    assert owed(PREPARED) == []
+    for missing in ("fsetxattr", "fsync"):
+        assert owed([line for line in PREPARED if f" {missing}(" not in line]) == ["linked before it was synced"] + (
+            ["written: folder"] if missing == "fsync" else []
+        )
+    late = [*PREPARED[:2], PREPARED[3], PREPARED[2], *PREPARED[4:]]
+    assert owed(late) == ["linked before it was synced", "written: folder"]
+    before = PREPARED[:-1]
+    assert owed([*before, *SETTLED, TRACE[-1]]) == []
+    assert owed([*before, SETTLED[1], TRACE[-1]]) == ["linked: file"]
+    assert owed([*before[:-1], SETTLED[0], before[-1], SETTLED[1], TRACE[-1]]) == ["linked: file"]
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     made = Disk(tmp_path)

@@ -8,7 +8,7 @@ from tests.faults.mounts import inside
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("journal", [["--journal"], []], ids=["journal", "synced"])
+@pytest.mark.parametrize("journal", [["--journal"], []], ids=["journal", "prepared"])
 def test_what_was_acknowledged_survives_a_power_cut(journal: list[str]) -> None:
     done = inside("tests.faults.power", "--count", "2", "--seed", "2", *journal)
     print(done.stdout)
@@ -17,7 +17,11 @@ def test_what_was_acknowledged_survives_a_power_cut(journal: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mutant", [["--journal", "--unrecovered"], ["--unsynced"]], ids=["journal", "fsync"])
+@pytest.mark.parametrize(
+    "mutant",
+    [["--journal", "--unrecovered"], ["--unrecovered", "--count", "2"], ["--unsynced"]],
+    ids=["journal", "prepared", "fsync"],
+)
 def test_what_is_missing_is_found_out(mutant: list[str]) -> None:
     done = inside("tests.faults.power", "--count", "1", "--seed", "2", *mutant)
     assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]

@@ -19,7 +19,7 @@ from gateway.state import journal, recovery
 from gateway.state.journal import LARGEST
 from gateway.state.outbox import JOURNAL, Outbox
 from gateway.state.segment import BLOCK
-from tests.support.journals import KEY, OTHER, SIZE, after_power_cut, contents, opened, segments, until
+from tests.support.journals import KEY, OTHER, SIZE, after_power_cut, contents, journal_of, opened, segments, until
 
 
 @pytest.fixture
@@ -138,8 +138,7 @@ def test_a_journal_that_fails_is_left_for_the_sync_and_begins_anew(
         m.setattr(os, call, full)
         outbox.keep(KEY, "2.25.2", [b"meanwhile"])
         assert len(synced) > 1
-    assert outbox._journal is not None
-    until(lambda: outbox._journal is not None and not any(own.full for own in outbox._journal._own), 30)
+    until(lambda: not any(own.full for own in journal_of(outbox)._own), 30)
     outbox.keep(KEY, "2.25.3", [b"afterwards"])
     assert {"2.25.1.dcm", "2.25.2.dcm", "2.25.3.dcm"} == {path.name for path in outbox.files(KEY)}
     outbox.close()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.state.keeping import Keeper
 from gateway.state.outbox import Outbox
 from gateway.state.segment import BLOCK
-from tests.support.journals import KEY, OTHER, SIZE, after_power_cut, contents, opened, segments
+from tests.support.journals import KEY, OTHER, SIZE, after_power_cut, contents, journal_of, opened, segments
 
 
 @pytest.fixture
@@ -74,16 +75,16 @@ def test_what_was_begun_and_not_entered_is_overwritten(
     outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder of a new series is not there yet: its first file is begun twice, and others may come in between."""
-    make = Outbox._make
+    make = Keeper._make
 
-    def crowded(self: Outbox, folder: Path) -> None:
-        self.keep(OTHER, "2.25.8", [bytes(BLOCK + 1)])
+    def crowded(self: Keeper, folder: Path) -> None:
+        outbox.keep(OTHER, "2.25.8", [bytes(BLOCK + 1)])
         make(self, folder)
 
     for i in range(4):
         outbox.keep(OTHER, f"2.25.{i}", [bytes(47 * BLOCK)])
     with monkeypatch.context() as m:
-        m.setattr(Outbox, "_make", crowded)
+        m.setattr(Keeper, "_make", crowded)
         outbox.keep(KEY, "2.25.9", [b"unmistakable".ljust(16) * (60 * BLOCK // 16)])  # has room before, and none behind
     assert b"unmistakable" in in_journals(tmp_path / "outbox")
     other = Outbox(tmp_path / "outbox")
@@ -103,6 +104,5 @@ def test_what_could_not_be_entered_is_overwritten_as_well(
         m.setattr("gateway.state.segment.Segment.append", full)
         outbox.keep(KEY, "2.25.1", [b"unmistakable" * BLOCK])
     outbox.clear(KEY)
-    assert outbox._journal is not None
-    outbox._journal._settle()
+    journal_of(outbox)._settle()
     assert b"unmistakable" not in in_journals(tmp_path / "outbox")

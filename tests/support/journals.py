@@ -8,7 +8,9 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
+from gateway.state.journal import Journal
 from gateway.state.outbox import JOURNAL, Outbox
+from gateway.state.prepared import alone
 from gateway.state.segment import SUFFIX
 
 KEY, OTHER = "S-ABCDEFGH23456", "S-ABCDEFGH23457"
@@ -28,19 +30,31 @@ def segments(root: Path) -> list[Path]:
     return sorted((root / JOURNAL).glob(f"*{SUFFIX}"))
 
 
-def opened(root: Path, *, size: int = SIZE, quiet: float = NEVER) -> Outbox:
-    """An outbox with a journal that can take something."""
+def berths(root: Path) -> list[Path]:
+    """Files under their prepared names."""
+    return sorted((root / JOURNAL).glob("*.prepared/*"))
+
+
+def opened(root: Path, *, size: int = SIZE, quiet: float = NEVER, ready: int = 0) -> Outbox:
+    """An outbox with a journal that can take something, and files that are prepared."""
     outbox = Outbox(root)
-    outbox.open_journal(size=size, quiet=quiet)
-    assert outbox._journal is not None
-    until(lambda: outbox._journal is not None and len(outbox._journal._own) == 2)
+    outbox.open_journal(size=size, quiet=quiet, ready=ready)
+    until(lambda: len(journal_of(outbox)._own) == 2)
+    until(lambda: len(berths(root)) == ready)
     return outbox
+
+
+def journal_of(outbox: Outbox) -> Journal:
+    journal = outbox._keeper._journal
+    assert journal is not None
+    return journal
 
 
 def after_power_cut(root: Path) -> Outbox:
     """As after a power cut that left of the outbox nothing but its journal, and the start after it."""
     image = root.parent / f"image{next(IMAGES)}"
-    shutil.copytree(root / JOURNAL, image / JOURNAL)
+    with alone(root / JOURNAL):  # nothing is settled in the midst of it
+        shutil.copytree(root / JOURNAL, image / JOURNAL)
     made = Outbox(image)
     made.sweep()
     assert segments(image) == []

@@ -1,0 +1,185 @@
+"""How a file appears in the outbox: whole, and on stable storage, under its name (ADR 19, ADR 21).
+
+A process that receives has a journal, for small files, and files that were prepared, for others: one flush each. Anything else,
+and what finds neither, is written under a hidden name, synced, renamed, and its folder synced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import file_digest
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.errors import Refused
+from gateway.model import Buffer
+from gateway.state import prepared, recovery
+from gateway.state.journal import Journal
+from gateway.state.prepared import Berth, Marked, Options, Prepared
+from gateway.state.segment import Record
+from gateway.state.writing import sync_folder, write_durably
+
+PART = ".part"
+ROOTED = 1024  # folders remembered
+WRITES = 5  # tries to write into a folder that somebody else removes because it is empty
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A clean file on stable storage. `new`: False when it was there already."""
+
+    path: Path
+    size: int
+    sha256: str
+    new: bool
+
+
+class Keeper:
+    """Of one outbox in one process. Raises OSError. `folder`: where the journals of all processes are."""
+
+    def __init__(self, root: Path, folder: Path, modes: tuple[int, int], path: Callable[[str, str], Path]) -> None:
+        """`path(series, name)`: where a file is; raises Refused for what is no name."""
+        self._root, self._folder, self._modes, self._path = root, folder, modes, path
+        self._rooted: dict[str, int] = {}  # folders whose own entry is on stable storage, by inode
+        self._root_changed = 0  # when, as of the last sync of the root: an inode's number is used again
+        self._journal: Journal | None = None
+        self._prepared: Prepared | None = None
+
+    def open(self, *, size: int, quiet: float, ready: int) -> None:
+        """`size`: of a segment, bytes. `quiet`: seconds after which what is behind is made up for. `ready`: files to prepare."""
+        self._journal = Journal(self._folder, self._restore, size=size, quiet=quiet)
+        if ready:
+            options = Options(mode=self._modes[1], ready=ready, pause=quiet)
+            self._prepared = Prepared(self._folder, options, sync=self.sync, give_back=self._give_back)
+
+    def close(self) -> None:
+        if self._prepared is not None:
+            self._prepared.close()
+            self._prepared = None
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def recover(self) -> None:
+        """Brings back what a power cut took. Only while nobody receives."""
+        recovery.recover(self._folder, self._restore)
+        prepared.recover(self._folder, self._give_back)
+
+    def keep(self, target: Path, parts: Sequence[Buffer]) -> Stored:
+        """On stable storage when it returns. The same instance again changes nothing.
+
+        What is there may be in another process's journal only, or its sync have failed.
+        """
+        stored = self._there(target)
+        if stored is not None:
+            return stored
+        try:
+            size, sha256 = self.in_folder(target.parent, lambda: self._appear(target, parts))
+        except FileExistsError:  # the same instance, on another association at the same time
+            stored = self._there(target)
+            if stored is None:
+                raise
+            return stored
+        return Stored(target, size, sha256, new=True)
+
+    def _there(self, target: Path) -> Stored | None:
+        with contextlib.suppress(FileNotFoundError), target.open("rb", buffering=0) as there:
+            os.fsync(there.fileno())
+            self.sync(str(target.parent))
+            return Stored(target, os.fstat(there.fileno()).st_size, file_digest(there, "sha256").hexdigest(), new=False)
+        return None
+
+    def _appear(self, target: Path, parts: Sequence[Buffer], *, journal: bool = True) -> tuple[int, str]:
+        whose = target.parent.name, target.name
+        entry = self._journal.begin(parts) if journal and self._journal is not None else None
+        berth = self._prepared.take(*whose) if journal and self._prepared is not None and entry is None else None
+        if berth is not None:
+            return self._in_berth(berth, target, parts)
+        part = f"{target.parent}/.{secrets.token_hex(8)}{PART}"
+        try:
+            enter = partial(entry.enter, *whose) if entry is not None else None
+            size, sha256, synced = write_durably(part, parts, self._modes[1], enter)
+            os.rename(part, target)
+            if synced:
+                self.sync(str(target.parent))
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
+        finally:
+            if entry is not None:
+                entry.close()
+        return size, sha256
+
+    def _in_berth(self, berth: Berth, target: Path, parts: Sequence[Buffer]) -> tuple[int, str]:
+        """One flush, and it has its real name; that is synced later, together with others."""
+        assert self._prepared is not None
+        try:
+            size, sha256, _ = write_durably(berth.path, parts, self._modes[1], mark=berth.mark)
+            try:
+                os.link(berth.path, target)
+            except FileNotFoundError:
+                self._make(target.parent)
+                os.link(berth.path, target)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(berth.path)
+            raise
+        self._prepared.used(berth, str(target.parent))
+        return size, sha256
+
+    def _give_back(self, marked: Marked, path: str) -> None:
+        """It has its real name. That is made anew where it is there: a sync of it may have failed, and not tell it again."""
+        try:
+            target = self._path(marked.series, marked.name)
+        except Refused:  # somebody wrote to the attribute
+            return
+        if target.exists() and not target.samefile(path):
+            return
+
+        def link() -> None:
+            target.unlink(missing_ok=True)
+            os.link(path, target)
+            self.sync(str(target.parent))
+
+        if prepared.is_whole(path, marked):
+            self.in_folder(target.parent, link)
+
+    def _restore(self, record: Record, content: Callable[[], bytes | None], doubtful: bool) -> bool:
+        """What the journal tells of is there, and on stable storage."""
+        target = self._path(record.series, record.name)
+        if not doubtful:
+            with contextlib.suppress(FileNotFoundError), target.open("rb", buffering=0) as there:
+                if file_digest(there, "sha256").digest() == record.sha256:
+                    return False
+        raw = content()
+        if raw is None:
+            return False
+        self.in_folder(target.parent, lambda: self._appear(target, [raw], journal=False))
+        return True
+
+    def sync(self, folder: str) -> None:
+        """The folder's entries, and its own in the root: somebody else may have made it just now and not got so far."""
+        inode, changed = sync_folder(folder), self._root.stat().st_mtime_ns
+        if self._rooted.get(folder) != inode or self._root_changed != changed:
+            sync_folder(self._root)
+            if len(self._rooted) >= ROOTED:
+                self._rooted.clear()
+            self._rooted[folder], self._root_changed = inode, changed
+
+    def in_folder(self, folder: Path, write: Callable[[], T]) -> T:
+        """Writes into the folder, and makes it where it is not there; again when somebody removed it, still empty, in between."""
+        for _ in range(WRITES):
+            with contextlib.suppress(FileNotFoundError):
+                return write()
+            self._make(folder)
+        return write()
+
+    def _make(self, folder: Path) -> None:
+        folder.mkdir(mode=self._modes[0], exist_ok=True)  # its entry is synced by `_sync`, before anybody is told

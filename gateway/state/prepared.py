@@ -1,0 +1,278 @@
+"""Files that are on stable storage before there is anything to put into them: an instance then costs one flush (ADR 21).
+
+`<journal>/<random>.prepared/`, a folder for each receive process, holds empty files whose names are synced. An instance is
+written into one of them, with an extended attribute that says whose it is; one fsync makes content, attribute and size durable,
+link(2) gives it its real name, and the sender is told. Many instances later, in the background, the folders with the real names are
+synced, the prepared names go, and new files are made. Until then the prepared name stands for the real one: after a power cut
+`recover` gives it back. Who removes a file removes the prepared name first (`void`).
+
+Where the file system has no such attributes or links, nothing is prepared, and everything is synced as ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import structlog
+
+from gateway.state.writing import sync_folder
+
+READY: Final = 64  # files made at once
+PAUSE: Final = 2.0  # seconds after which what was used is settled at the latest
+AGAIN: Final = 10.0  # seconds until what failed is tried again
+SUFFIX: Final = ".prepared"
+MARK: Final = "user.g"  # short, and so is the value: then it is in the inode, and costs no block
+DIGEST: Final = 16  # bytes of the SHA-256
+LOCK: Final = "lock"
+UNABLE: Final = frozenset({errno.ENOTSUP, errno.EPERM, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
+_UID, _DCM = "2.25.", ".dcm"  # of our own: the number fits into 16 bytes (PS3.5 B.2)
+
+
+class Marked(NamedTuple):
+    """What an attribute says: the first half of the content's SHA-256, the series, the file's real name."""
+
+    digest: bytes
+    series: str
+    name: str
+
+
+GiveBack = Callable[[Marked, str], None]
+"""Of a file under its prepared name: it has its real one, on stable storage, unless it is not whole."""
+
+
+@dataclass(frozen=True)
+class Berth:
+    """A prepared file that somebody has taken. `mark` is called with its descriptor and the SHA-256, before it is synced."""
+
+    path: str
+    series: str
+    name: str
+
+    def mark(self, fd: int, sha256: bytes) -> None:
+        os.setxattr(fd, MARK, packed(Marked(sha256[:DIGEST], self.series, self.name)))
+
+
+@dataclass(frozen=True)
+class Options:
+    """`mode`: of the files. `ready`: how many are made. `pause`: seconds after which what was used is settled at the latest."""
+
+    mode: int
+    ready: int = READY
+    pause: float = PAUSE
+
+
+class Prepared:
+    """Of one receive process; thread-safe. `sync(folder)`: its entries, and its own, are on stable storage. Raises OSError."""
+
+    def __init__(self, journal: Path, options: Options, *, sync: Callable[[str], None], give_back: GiveBack) -> None:
+        """`journal`: a folder that is there, in the file system of the outbox."""
+        self._journal, self._options, self._sync, self._give_back = journal, options, sync, give_back
+        self._folder, self._fd = "", -1
+        self._ready: deque[str] = deque()
+        self._used: list[tuple[str, str]] = []  # prepared name, folder of the real one
+        self._lock, self._wake, self._over = threading.Lock(), threading.Event(), False
+        self._thread = threading.Thread(target=self._settle_for_ever, daemon=True, name="prepared")
+        self._thread.start()
+
+    def take(self, series: str, name: str) -> Berth | None:
+        """One for the file of this name, or None when none is ready."""
+        try:
+            path = self._ready.popleft()
+        except IndexError:
+            return None
+        if len(self._ready) == self._options.ready // 2:
+            self._wake.set()
+        return Berth(path, series, name)
+
+    def used(self, berth: Berth, folder: str) -> None:
+        """It has its real name, in that folder."""
+        with self._lock:
+            self._used.append((berth.path, folder))
+
+    def close(self) -> None:
+        """Everything is synced, and nothing of it is left. What cannot be synced stays for `recover`."""
+        self._over = True
+        self._wake.set()
+        self._thread.join()
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    # ---- the thread that settles and prepares
+
+    def _settle_for_ever(self) -> None:
+        pause = 0.0
+        while not self._over:
+            try:
+                if not self._folder:
+                    self._begin()
+                self._settle(self._options.ready)
+                pause = self._options.pause
+            except OSError as err:
+                if not self._folder and err.errno in UNABLE:
+                    return
+                structlog.get_logger().error("journal.failed", reason=f"disk.errno-{err.errno or 0}")
+                pause = AGAIN
+            self._wake.wait(pause)
+            self._wake.clear()
+        if self._folder:
+            with contextlib.suppress(OSError):  # what is in there is for `recover`
+                self._settle(0)
+                os.rmdir(self._folder)
+
+    def _begin(self) -> None:
+        """A folder of our own, tried out. What dead processes left is seen to."""
+        recover(self._journal, self._give_back)
+        folder = f"{self._journal}/{secrets.token_hex(8)}{SUFFIX}"
+        with alone(self._journal):
+            os.mkdir(folder, 0o700)
+            self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+        try:
+            _try_out(f"{folder}/{secrets.token_hex(8)}")
+            sync_folder(self._journal)
+        except OSError:
+            os.close(self._fd)
+            self._fd = -1
+            os.rmdir(folder)
+            raise
+        self._folder = folder
+
+    def _settle(self, ready: int) -> None:
+        """Real names are synced, then prepared ones go, and new files are made.
+
+        What cannot be synced stays for `recover`: a second sync would tell nothing.
+        """
+        with self._lock:
+            used, self._used = self._used, []
+        for folder in {folder for _, folder in used}:
+            with contextlib.suppress(FileNotFoundError):  # all of it was removed on purpose
+                self._sync(folder)
+        made = [f"{self._folder}/{secrets.token_hex(8)}" for _ in range(ready - len(self._ready))]
+        over = [path for path, _ in used]
+        if not ready:
+            over += self._ready
+            self._ready.clear()
+        if not over and not made:
+            return
+        with alone(self._journal):
+            for path in over:
+                _unlink(path)
+            for path in made:
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._options.mode))
+            os.fsync(self._fd)
+        self._ready.extend(made)
+
+
+def void(journal: Path, series: str, names: frozenset[str] | None = None) -> None:
+    """Those files of the series (None: all) are not given back, durably. Only while `alone`. Raises OSError."""
+    for folder in journal.glob(f"*{SUFFIX}"):
+        found = [
+            path
+            for path, marked in _marked(folder)
+            if marked and marked.series == series and (names is None or marked.name in names)
+        ]
+        for path in found:
+            _unlink(path)
+        if found:
+            sync_folder(folder)
+
+
+def recover(journal: Path, give_back: GiveBack) -> None:
+    """What processes left that are no more: files get their real names, and the prepared ones go. Raises OSError."""
+    if not journal.exists():
+        return
+    with alone(journal):
+        for folder in journal.glob(f"*{SUFFIX}"):
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for path, marked in _marked(folder):
+                    if marked:
+                        give_back(marked, path)
+                    _unlink(path)
+                os.fsync(fd)
+                os.rmdir(folder)
+            except BlockingIOError:  # it has survived its daemon for a moment
+                continue
+            finally:
+                os.close(fd)
+
+
+@contextlib.contextmanager
+def alone(journal: Path) -> Iterator[None]:
+    """No other process settles, begins or voids meanwhile."""
+    fd = os.open(journal / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def is_whole(path: str, marked: Marked) -> bool:
+    """What is there is what was acknowledged: a power cut may have come before its fsync had returned."""
+    with open(path, "rb", buffering=0) as file:
+        return file_digest(file, "sha256").digest()[:DIGEST] == marked.digest
+
+
+def _marked(folder: Path) -> list[tuple[str, Marked | None]]:
+    """None: nothing was written to it, or not all."""
+    found: list[tuple[str, Marked | None]] = []
+    for path in _listed(folder):
+        try:
+            found.append((path, unpacked(os.getxattr(path, MARK))))
+        except FileNotFoundError:
+            continue
+        except OSError as err:
+            if err.errno != errno.ENODATA:
+                raise
+            found.append((path, None))
+    return found
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return [f"{folder}/{name}" for name in os.listdir(folder)]
+    except FileNotFoundError:  # its process has ended just now
+        return []
+
+
+def packed(marked: Marked) -> bytes:
+    """At most 68 bytes for names of our own: what the inode of an ext4 with inodes of 256 bytes has room for."""
+    number = marked.name.removeprefix(_UID).removesuffix(_DCM)
+    short = number.isdecimal() and int(number) < 1 << 128 and f"{_UID}{int(number)}{_DCM}" == marked.name
+    name = b"#" + int(number).to_bytes(16, "big") if short else marked.name.encode()
+    return marked.digest + marked.series.encode() + b"/" + name
+
+
+def unpacked(raw: bytes) -> Marked:
+    series, _, name = raw[DIGEST:].partition(b"/")
+    real = f"{_UID}{int.from_bytes(name[1:], 'big')}{_DCM}" if name[:1] == b"#" else name.decode("ascii", "replace")
+    return Marked(raw[:DIGEST], series.decode("ascii", "replace"), real)
+
+
+def _try_out(path: str) -> None:
+    """Raises OSError where attributes or links are not to be had."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        os.setxattr(path, MARK, bytes(DIGEST))
+        os.link(path, f"{path}.link")
+        os.unlink(f"{path}.link")
+    finally:
+        os.unlink(path)
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

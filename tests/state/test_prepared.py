@@ -1,0 +1,266 @@
+"""Files that were prepared: after a power cut what was acknowledged is there, what was removed is not, and nothing else is left."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import random
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.state import prepared
+from gateway.state.journal import LARGEST
+from gateway.state.outbox import JOURNAL, Outbox
+from gateway.state.prepared import MARK, Marked, packed, unpacked
+from tests.support.journals import KEY, NEVER, OTHER, after_power_cut, berths, contents, opened, until
+
+READY = 8
+LARGE = bytes(LARGEST + 1)
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    made = opened(tmp_path / "outbox", ready=READY)
+    yield made
+    made.close()
+
+
+def keep(outbox: Outbox, name: str, series: str = KEY) -> bytes:
+    content = name.encode() + LARGE
+    assert outbox.keep(series, name, [name.encode(), LARGE]).new
+    return content
+
+
+def used(outbox: Outbox) -> list[Path]:
+    return [path for path in berths(outbox._root) if path.stat().st_nlink == 2]
+
+
+def without_syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is a folder's, and would have been synced before the sender is told."""
+    synced: list[str] = []
+
+    def note(folder: object) -> int:
+        synced.append(str(folder))
+        return 0
+
+    monkeypatch.setattr("gateway.state.keeping.sync_folder", note)
+    return synced
+
+
+def test_one_flush_and_no_folders(outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, fsync = without_syncs(monkeypatch), os.fsync
+    flushed: list[int] = []
+
+    def flush(fd: int) -> None:
+        flushed.append(fd)
+        fsync(fd)
+
+    with monkeypatch.context() as m:
+        m.setattr(os, "fsync", flush)
+        first = keep(outbox, "2.25.1")
+    assert (len(flushed), synced) == (1, [])
+    assert contents(outbox) == {f"{KEY}/2.25.1.dcm": first}
+    assert outbox.files(KEY)[0].stat().st_mode & 0o777 == 0o640
+    assert len(used(outbox)) == 1
+
+
+def test_after_a_power_cut_it_has_its_name(outbox: Outbox, tmp_path: Path) -> None:
+    for i in range(READY // 2 - 1):
+        keep(outbox, f"2.25.{i}", (KEY, OTHER)[i % 2])
+    after = after_power_cut(tmp_path / "outbox")
+    assert contents(after) == contents(outbox)
+    assert berths(after._root) == [] and not list((after._root / JOURNAL).glob("*.prepared"))
+
+
+def test_when_more_come_than_are_ready_they_are_synced_themselves(outbox: Outbox, tmp_path: Path) -> None:
+    for i in range(5 * READY):
+        keep(outbox, f"2.25.{i}")
+        after = contents(after_power_cut(tmp_path / "outbox"))
+        assert contents(outbox).items() >= after.items()
+    assert len(outbox.files(KEY)) == 5 * READY
+    until(lambda: len(used(outbox)) < READY and len(berths(tmp_path / "outbox")) >= READY)
+
+
+def test_when_it_is_quiet_only_empty_ones_are_there(tmp_path: Path) -> None:
+    outbox = opened(tmp_path / "outbox", quiet=0.05, ready=READY)
+    for i in range(3):
+        keep(outbox, f"2.25.{i}")
+    until(lambda: not used(outbox) and len(berths(tmp_path / "outbox")) == READY)
+    assert all(path.stat().st_size == 0 for path in berths(tmp_path / "outbox"))
+    outbox.close()
+    assert list((tmp_path / "outbox" / JOURNAL).glob("*.prepared")) == []
+    assert len(outbox.files(KEY)) == 3
+
+
+@pytest.mark.parametrize("way", ["remove", "drop", "clear"])
+def test_what_was_removed_stays_away(outbox: Outbox, tmp_path: Path, way: str) -> None:
+    for series, name in ((KEY, "2.25.1"), (KEY, "2.25.2"), (OTHER, "2.25.3")):
+        keep(outbox, name, series)
+    other = Outbox(tmp_path / "outbox")  # another process
+    if way == "clear":
+        other.clear(KEY)
+    elif way == "drop":
+        other.drop(KEY, "2.25.1.dcm")
+    else:
+        assert not other.remove(KEY, other.files(KEY)[:1])
+    left = b"".join(beginnings(tmp_path / "outbox"))
+    assert [left.count(name) > 0 for name in (b"2.25.1", b"2.25.2", b"2.25.3")] == [False, way != "clear", True]
+    after = set(contents(after_power_cut(tmp_path / "outbox")))
+    assert after == set(contents(outbox)) and len(after) == (1 if way == "clear" else 2)
+
+
+def test_nothing_comes_back_while_others_are_received(outbox: Outbox, tmp_path: Path) -> None:
+    """The settling goes on all the time meanwhile."""
+    over, other, number = threading.Event(), Outbox(tmp_path / "outbox"), random.Random(21)
+
+    def traffic() -> None:
+        for i in range(10**6):
+            if over.is_set():
+                return
+            keep(outbox, f"2.25.9{i}", OTHER)
+            if number.random() < 0.5:
+                other.drop(OTHER, f"2.25.9{i}.dcm")
+
+    busy = threading.Thread(target=traffic)
+    busy.start()
+    try:
+        for i in range(60):
+            keep(outbox, f"2.25.{i}")
+            other.remove(KEY, other.files(KEY))
+            assert not any(found.startswith(b"2.25.%d\0" % i) for found in beginnings(tmp_path / "outbox"))
+    finally:
+        over.set()
+        busy.join()
+    assert {name.split("/")[0] for name in contents(after_power_cut(tmp_path / "outbox"))} <= {OTHER}
+
+
+def beginnings(root: Path) -> list[bytes]:
+    """Of all that has a prepared name, but for what goes this moment."""
+    found = []
+    for path in berths(root):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(path.read_bytes()[:8])
+    return found
+
+
+def test_what_is_torn_was_not_acknowledged(outbox: Outbox, tmp_path: Path) -> None:
+    keep(outbox, "2.25.1")
+    keep(outbox, "2.25.2")
+    [torn] = [path for path in used(outbox) if path.read_bytes().startswith(b"2.25.2")]
+    torn.write_bytes(b"2.25.2 and no more")
+    assert set(contents(after_power_cut(tmp_path / "outbox"))) == {f"{KEY}/2.25.1.dcm"}
+
+
+def test_what_a_dead_process_left_is_seen_to_by_the_next_one(outbox: Outbox, tmp_path: Path) -> None:
+    kept = keep(outbox, "2.25.1")
+    image = tmp_path / "image"  # a process that nobody holds the lock of
+    shutil.copytree(tmp_path / "outbox", image, copy_function=os.link)
+    shutil.copystat(tmp_path / "outbox", image)
+    for path in berths(image):  # links again, as they were
+        name = image / KEY / "2.25.1.dcm"
+        if path.stat().st_size:
+            path.unlink()
+            os.link(name, path)
+    following = opened(image, ready=READY)
+    assert contents(following) == {f"{KEY}/2.25.1.dcm": kept}
+    assert len(list((image / JOURNAL).glob("*.prepared"))) == 1 and used(following) == []
+    following.close()
+
+
+def test_a_folder_whose_sync_failed_is_seen_to_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells it once: afterwards a sync succeeds and the name may not be there."""
+    root = tmp_path / "outbox"
+    outbox = opened(root, ready=READY)
+    kept = keep(outbox, "2.25.1")
+
+    def broken(_: object) -> int:
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as m:
+        m.setattr("gateway.state.keeping.sync_folder", broken)
+        outbox.close()
+    assert len(berths(root)) >= 1
+    (root / KEY / "2.25.1.dcm").unlink()  # what a power cut would do
+    again = Outbox(root)
+    again.sweep()
+    assert contents(again) == {f"{KEY}/2.25.1.dcm": kept} and berths(root) == []
+
+
+@pytest.mark.parametrize("call", ["setxattr", "link"])
+def test_a_file_system_that_cannot_do_it_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], call: str
+) -> None:
+    def unable(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOTSUP, "not here")
+
+    monkeypatch.setattr(os, call, unable)
+    outbox = Outbox(tmp_path / "outbox")
+    outbox.open_journal(quiet=NEVER)
+    assert outbox._keeper._prepared is not None
+    outbox._keeper._prepared._thread.join(20)
+    keep(outbox, "2.25.1")
+    assert not list((tmp_path / "outbox" / JOURNAL).glob("*.prepared"))
+    outbox.close()
+    assert "journal.failed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("call", ["setxattr", "link", "fsync", "writev"])
+def test_what_fails_leaves_nothing_visible(
+    outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as m:
+        m.setattr(os, call, full)
+        with pytest.raises(OSError, match="full"):
+            keep(outbox, "2.25.1")
+    assert outbox.files(KEY) == [] and contents(after_power_cut(tmp_path / "outbox")) == {}
+    keep(outbox, "2.25.1")
+
+
+def test_the_same_instance_twice_at_the_same_time_is_one(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    link, content = os.link, [b"2.25.1", LARGE]
+
+    def late(path: str, target: Path) -> None:
+        with monkeypatch.context() as m:
+            m.setattr(os, "link", link)
+            assert outbox.keep(KEY, "2.25.1", content).new
+        link(path, target)
+
+    monkeypatch.setattr(os, "link", late)
+    stored = outbox.keep(KEY, "2.25.1", content)
+    assert not stored.new and stored.size == len(b"".join(content))
+    assert len(used(outbox)) == 1
+
+
+def test_a_name_that_is_none_is_not_given_back(outbox: Outbox, tmp_path: Path) -> None:
+    keep(outbox, "2.25.1")
+    [path] = used(outbox)
+    outbox.files(KEY)[0].unlink()
+    os.setxattr(path, MARK, packed(Marked(os.getxattr(path, MARK)[:16], "..", "2.25.1.dcm")))
+    assert contents(after_power_cut(tmp_path / "outbox")) == {}
+
+
+NAMES = st.one_of(
+    st.integers(0, 2**130).map("2.25.{}.dcm".format), st.from_regex(r"\A[0-9A-Za-z.-]{1,60}\Z").map("{}.dcm".format)
+)
+
+
+@given(st.binary(min_size=16, max_size=16), NAMES)
+def test_what_an_attribute_says(digest: bytes, name: str) -> None:
+    assert unpacked(packed(Marked(digest, KEY, name))) == Marked(digest, KEY, name)
+
+
+def test_of_our_own_names_it_fits_into_the_inode() -> None:
+    assert len(packed(Marked(bytes(16), KEY, f"2.25.{2**128 - 1}.dcm"))) <= 68
+    assert prepared.DIGEST == 16
