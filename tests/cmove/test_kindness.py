@@ -106,10 +106,13 @@ def test_no_move_begins_that_the_end_of_the_window_would_cut_short(rig: Rig) -> 
 def test_a2_a_rejection_halves_the_moves_and_success_brings_them_back(rig: Rig) -> None:
     rig.plan(*SERIES)
     with ScriptedPacs(find=lists, move=sends_it(rig)) as peer:
-        gate = gate_of(rig, peer, max_moves=3)
         peer.ae._maximum_associations = 0
-        with pytest.raises(Retry) as caught:
-            rig.step(peer, gate=gate).step()
+        for _ in range(3):  # pynetdicom's acceptor may end before its rejection has left
+            gate = gate_of(rig, peer, max_moves=3)
+            with pytest.raises(Retry) as caught:
+                rig.step(peer, gate=gate).step()
+            if caught.value.reason != "pacs.no-answer":
+                break
         assert (caught.value.reason, caught.value.charge) == ("pacs.busy", False)
         assert gate.facts(rig.now).allowed == 1
         peer.ae.maximum_associations = 10
