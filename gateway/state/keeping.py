@@ -56,7 +56,7 @@ class Keeper:
         self._journal = Journal(self._folder, self._restore, size=size, quiet=quiet)
         if ready:
             options = Options(mode=self._modes[1], ready=ready, pause=quiet)
-            self._prepared = Prepared(self._folder, options, sync=self.sync, give_back=self._give_back)
+            self._prepared = Prepared(self._folder, options, self.sync)
 
     def close(self) -> None:
         if self._prepared is not None:

@@ -75,9 +75,9 @@ class Options:
 class Prepared:
     """Of one receive process; thread-safe. `sync(folder)`: its entries, and its own, are on stable storage. Raises OSError."""
 
-    def __init__(self, journal: Path, options: Options, *, sync: Callable[[str], None], give_back: GiveBack) -> None:
+    def __init__(self, journal: Path, options: Options, sync: Callable[[str], None]) -> None:
         """`journal`: a folder that is there, in the file system of the outbox."""
-        self._journal, self._options, self._sync, self._give_back = journal, options, sync, give_back
+        self._journal, self._options, self._sync = journal, options, sync
         self._folder, self._fd = "", -1
         self._ready: deque[str] = deque()
         self._used: list[tuple[str, str]] = []  # prepared name, folder of the real one
@@ -91,7 +91,7 @@ class Prepared:
             path = self._ready.popleft()
         except IndexError:
             return None
-        if len(self._ready) == self._options.ready // 2:
+        if len(self._ready) <= self._options.ready // 2:
             self._wake.set()
         return Berth(path, series, name)
 
@@ -128,11 +128,11 @@ class Prepared:
         if self._folder:
             with contextlib.suppress(OSError):  # what is in there is for `recover`
                 self._settle(0)
-                os.rmdir(self._folder)
+                with alone(self._journal):
+                    os.rmdir(self._folder)
 
     def _begin(self) -> None:
-        """A folder of our own, tried out. What dead processes left is seen to."""
-        recover(self._journal, self._give_back)
+        """A folder of our own, tried out. What dead processes left is for the next start: their names are in use meanwhile."""
         folder = f"{self._journal}/{secrets.token_hex(8)}{SUFFIX}"
         with alone(self._journal):
             os.mkdir(folder, 0o700)
@@ -168,9 +168,14 @@ class Prepared:
         with alone(self._journal):
             for path in over:
                 _unlink(path)
-            for path in made:
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._options.mode))
-            os.fsync(self._fd)
+            try:
+                for path in made:
+                    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._options.mode))
+                os.fsync(self._fd)
+            except OSError:
+                for path in made:
+                    _unlink(path)
+                raise
         self._ready.extend(made)
 
 
@@ -185,11 +190,17 @@ def void(journal: Path, series: str, names: frozenset[str] | None = None) -> Non
         for path in found:
             _unlink(path)
         if found:
-            sync_folder(folder)
+            try:
+                sync_folder(folder)
+            except FileNotFoundError:  # its process has ended just now
+                sync_folder(journal)
 
 
 def recover(journal: Path, give_back: GiveBack) -> None:
-    """What processes left that are no more: files get their real names, and the prepared ones go. Raises OSError."""
+    """What processes left that are no more: files get their real names, and the prepared ones go. Raises OSError.
+
+    Only while nobody looks for files: a name that is there is made anew.
+    """
     if not journal.exists():
         return
     with alone(journal):
@@ -235,7 +246,7 @@ def _marked(folder: Path) -> list[tuple[str, Marked | None]]:
         except FileNotFoundError:
             continue
         except OSError as err:
-            if err.errno != errno.ENODATA:
+            if err.errno not in (errno.ENODATA, errno.ENOTSUP):
                 raise
             found.append((path, None))
     return found

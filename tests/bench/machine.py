@@ -62,24 +62,22 @@ def cleared() -> Iterator[None]:
 
 
 def synced_alone(files: Sequence[Path], threads: int) -> float:
-    """Copies a second when each is written, synced, renamed and its folder synced, by so many threads that do nothing else.
+    """Copies a second when each is written, synced and given its name, by so many threads that do nothing else.
 
-    No receiver that keeps this promise with a file for each instance is faster than that on this disk.
+    Into files that were made and synced before. No receiver with a file for each instance that syncs it is faster on this disk.
     """
     folder, data = new_folder("alone"), [file.read_bytes() for file in files]
+    for n in range(len(data)):
+        (folder / f"{n}.made").touch()
+    os.sync()
 
     def copied(numbers: range) -> None:
-        mine = folder / str(numbers[0])
-        mine.mkdir()
         for n in numbers:
-            part = mine / f"{n}.part"
-            with part.open("xb", buffering=0) as file:
+            made = folder / f"{n}.made"
+            with made.open("wb", buffering=0) as file:
                 file.write(data[n])
                 os.fsync(file.fileno())
-            part.rename(mine / f"{n}.dcm")
-            fd = os.open(mine, os.O_RDONLY | os.O_DIRECTORY)
-            os.fsync(fd)
-            os.close(fd)
+            (folder / f"{n}.dcm").hardlink_to(made)
 
     began = time.monotonic()
     with ThreadPoolExecutor(threads) as pool:

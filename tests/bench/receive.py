@@ -3,7 +3,7 @@
 One sender that is never the bottleneck (`tests.bench.sender`) sends the same synthetic CT objects (525 KB, and small ones of 40 KB)
 to real peers and to ours; rounds alternate, each begins with empty storage, and each is checked: all instances are there. Two of
 ours: "parser" writes what arrives as storescp does (no cleaning, no sync); "whole job" de-identifies, verifies, syncs and only then
-answers. "The disk alone" syncs the same files and does nothing else: the most that anybody can do here who syncs. At the end
+answers. "The disk alone" writes and syncs the same files and does nothing else: the most that anybody can do who syncs. At the end
 the same from DCMTK's dcmsend as it is shipped, with Nagle's algorithm on, as most hospitals have it.
 
 A target that is missed is printed as NOT MET; it is a measurement, not a failure.

@@ -6,7 +6,8 @@ import contextlib
 import errno
 import os
 import random
-import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,20 +159,33 @@ def test_what_is_torn_was_not_acknowledged(outbox: Outbox, tmp_path: Path) -> No
     assert set(contents(after_power_cut(tmp_path / "outbox"))) == {f"{KEY}/2.25.1.dcm"}
 
 
-def test_what_a_dead_process_left_is_seen_to_by_the_next_one(outbox: Outbox, tmp_path: Path) -> None:
-    kept = keep(outbox, "2.25.1")
-    image = tmp_path / "image"  # a process that nobody holds the lock of
-    shutil.copytree(tmp_path / "outbox", image, copy_function=os.link)
-    shutil.copystat(tmp_path / "outbox", image)
-    for path in berths(image):  # links again, as they were
-        name = image / KEY / "2.25.1.dcm"
-        if path.stat().st_size:
-            path.unlink()
-            os.link(name, path)
-    following = opened(image, ready=READY)
-    assert contents(following) == {f"{KEY}/2.25.1.dcm": kept}
-    assert len(list((image / JOURNAL).glob("*.prepared"))) == 1 and used(following) == []
+def test_what_a_dead_process_left_is_seen_to_at_the_next_start(tmp_path: Path) -> None:
+    """Its successor leaves it alone, and who removes finds it."""
+    root = tmp_path / "outbox"
+    code = f"""
+import os, pathlib
+from tests.support.journals import KEY, opened
+outbox = opened(pathlib.Path({str(root)!r}), ready={READY})
+for name in ("2.25.1", "2.25.2"):
+    outbox.keep(KEY, name, [bytes({len(LARGE)})])
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    following = opened_beside(root)
+    assert len(berths(root)) == 2 * READY
+    following.drop(KEY, "2.25.1.dcm")
     following.close()
+    after = Outbox(root)
+    after.sweep()
+    assert set(contents(after)) == {f"{KEY}/2.25.2.dcm"} and berths(root) == []
+    assert not list((root / JOURNAL).glob("*.prepared"))
+
+
+def opened_beside(root: Path) -> Outbox:
+    outbox = Outbox(root)
+    outbox.open_journal(quiet=NEVER, ready=READY)
+    until(lambda: len(berths(root)) == 2 * READY)
+    return outbox
 
 
 def test_a_folder_whose_sync_failed_is_seen_to_at_the_next_start(
@@ -241,6 +255,40 @@ def test_the_same_instance_twice_at_the_same_time_is_one(outbox: Outbox, monkeyp
     stored = outbox.keep(KEY, "2.25.1", content)
     assert not stored.new and stored.size == len(b"".join(content))
     assert len(used(outbox)) == 1
+
+
+def test_what_cannot_be_made_leaves_nothing_and_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared, "AGAIN", 0.01)
+    tries, fsync = [0], os.fsync
+
+    def broken(fd: int) -> None:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith(".prepared"):
+            tries[0] += 1
+            if tries[0] < 5:
+                raise OSError(errno.EIO, "broken")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", broken)
+    outbox = opened(tmp_path / "outbox", ready=READY)
+    until(lambda: tries[0] >= 5)
+    assert len(berths(tmp_path / "outbox")) == READY
+    outbox.close()
+
+
+def test_where_no_attributes_are_a_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it was tried out."""
+    left = tmp_path / "outbox" / JOURNAL / "aa.prepared"
+    left.mkdir(parents=True)
+    (left / "bb").touch()
+
+    def unable(*_: object) -> bytes:
+        raise OSError(errno.ENOTSUP, "not here")
+
+    monkeypatch.setattr(os, "getxattr", unable)
+    outbox = Outbox(tmp_path / "outbox")
+    outbox.clear(KEY)
+    outbox.sweep()
+    assert not left.exists()
 
 
 def test_a_name_that_is_none_is_not_given_back(outbox: Outbox, tmp_path: Path) -> None:
