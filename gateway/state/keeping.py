@@ -20,7 +20,8 @@ from gateway.errors import Refused
 from gateway.model import Buffer
 from gateway.state import prepared, recovery
 from gateway.state.journal import Journal
-from gateway.state.prepared import Berth, Marked, Options, Prepared
+from gateway.state.mark import Marked, is_whole
+from gateway.state.prepared import Berth, Options, Prepared
 from gateway.state.segment import Record
 from gateway.state.writing import sync_folder, write_durably
 
@@ -128,28 +129,33 @@ class Keeper:
                 self._make(target.parent)
                 os.link(berth.path, target)
         except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(berth.path)
+            berth.forget()
             raise
-        self._prepared.used(berth, str(target.parent))
+        finally:
+            self._prepared.used(berth, str(target.parent))
         return size, sha256
 
     def _give_back(self, marked: Marked, path: str) -> None:
-        """It has its real name. That is made anew where it is there: a sync of it may have failed, and not tell it again."""
+        """It has its real name, on stable storage.
+
+        One that has it is copied, for a sync of that name may have failed, and not tell it again; and without a journal of the file
+        system's the inode may know of one of its two names only.
+        """
         try:
             target = self._path(marked.series, marked.name)
         except Refused:  # somebody wrote to the attribute
             return
         if target.exists() and not target.samefile(path):
-            return
+            self._there(target)
+        elif is_whole(path, marked):
+            self.in_folder(target.parent, lambda: self._named_anew(target, path))
 
-        def link() -> None:
-            target.unlink(missing_ok=True)
+    def _named_anew(self, target: Path, path: str) -> None:
+        if target.exists():
+            self._appear(target, [Path(path).read_bytes()], journal=False)
+        else:
             os.link(path, target)
             self.sync(str(target.parent))
-
-        if prepared.is_whole(path, marked):
-            self.in_folder(target.parent, link)
 
     def _restore(self, record: Record, content: Callable[[], bytes | None], doubtful: bool) -> bool:
         """What the journal tells of is there, and on stable storage."""

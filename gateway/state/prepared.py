@@ -18,33 +18,22 @@ import os
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
+from gateway.state.mark import DIGEST, Marked, read_mark, write_mark
 from gateway.state.writing import sync_folder
 
 READY: Final = 64  # files made at once
 PAUSE: Final = 2.0  # seconds after which what was used is settled at the latest
 AGAIN: Final = 10.0  # seconds until what failed is tried again
 SUFFIX: Final = ".prepared"
-MARK: Final = "user.g"  # short, and so is the value: then it is in the inode, and costs no block
-DIGEST: Final = 16  # bytes of the SHA-256
 LOCK: Final = "lock"
 UNABLE: Final = frozenset({errno.ENOTSUP, errno.EPERM, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
-_UID, _DCM = "2.25.", ".dcm"  # of our own: the number fits into 16 bytes (PS3.5 B.2)
-
-
-class Marked(NamedTuple):
-    """What an attribute says: the first half of the content's SHA-256, the series, the file's real name."""
-
-    digest: bytes
-    series: str
-    name: str
 
 
 GiveBack = Callable[[Marked, str], None]
@@ -60,7 +49,12 @@ class Berth:
     name: str
 
     def mark(self, fd: int, sha256: bytes) -> None:
-        os.setxattr(fd, MARK, packed(Marked(sha256[:DIGEST], self.series, self.name)))
+        write_mark(fd, Marked(sha256[:DIGEST], self.series, self.name))
+
+    def forget(self) -> None:
+        """It failed: nobody's any more, and takes no room until it goes."""
+        with contextlib.suppress(OSError):
+            os.truncate(self.path, 0)
 
 
 @dataclass(frozen=True)
@@ -81,6 +75,7 @@ class Prepared:
         self._folder, self._fd = "", -1
         self._ready: deque[str] = deque()
         self._used: list[tuple[str, str]] = []  # prepared name, folder of the real one
+        self._failed: set[str] = set()  # folders whose sync failed
         self._lock, self._wake, self._over = threading.Lock(), threading.Event(), False
         self._thread = threading.Thread(target=self._settle_for_ever, daemon=True, name="prepared")
         self._thread.start()
@@ -96,7 +91,7 @@ class Prepared:
         return Berth(path, series, name)
 
     def used(self, berth: Berth, folder: str) -> None:
-        """It has its real name, in that folder."""
+        """It has its real name, in that folder, or never will."""
         with self._lock:
             self._used.append((berth.path, folder))
 
@@ -121,7 +116,7 @@ class Prepared:
             except OSError as err:
                 if not self._folder and err.errno in UNABLE:
                     return
-                structlog.get_logger().error("journal.failed", reason=f"disk.errno-{err.errno or 0}")
+                _tell(err)
                 pause = AGAIN
             self._wake.wait(pause)
             self._wake.clear()
@@ -130,6 +125,7 @@ class Prepared:
                 self._settle(0)
                 with alone(self._journal):
                     os.rmdir(self._folder)
+                    sync_folder(self._journal)
 
     def _begin(self) -> None:
         """A folder of our own, tried out. What dead processes left is for the next start: their names are in use meanwhile."""
@@ -141,6 +137,7 @@ class Prepared:
         try:
             _try_out(f"{folder}/{secrets.token_hex(8)}")
             sync_folder(self._journal)
+            sync_folder(self._journal.parent)
         except OSError:
             os.close(self._fd)
             self._fd = -1
@@ -151,18 +148,15 @@ class Prepared:
     def _settle(self, ready: int) -> None:
         """Real names are synced, then prepared ones go, and new files are made.
 
-        What cannot be synced stays for `recover`: a second sync would tell nothing.
+        What is in a folder that could not be synced stays for `recover`: a second sync would tell nothing.
         """
         with self._lock:
             used, self._used = self._used, []
-        for folder in {folder for _, folder in used}:
-            with contextlib.suppress(FileNotFoundError):  # all of it was removed on purpose
-                self._sync(folder)
+        self._sync_all({folder for _, folder in used} - self._failed)
+        over = [path for path, folder in used if folder not in self._failed]
         made = [f"{self._folder}/{secrets.token_hex(8)}" for _ in range(ready - len(self._ready))]
-        over = [path for path, _ in used]
-        if not ready:
-            over += self._ready
-            self._ready.clear()
+        while not ready and (berth := self.take("", "")):
+            over.append(berth.path)
         if not over and not made:
             return
         with alone(self._journal):
@@ -178,22 +172,25 @@ class Prepared:
                 raise
         self._ready.extend(made)
 
+    def _sync_all(self, folders: Iterable[str]) -> None:
+        for folder in folders:
+            try:
+                self._sync(folder)
+            except FileNotFoundError:  # all of it was removed on purpose
+                continue
+            except OSError as err:
+                _tell(err)
+                self._failed.add(folder)
+
 
 def void(journal: Path, series: str, names: frozenset[str] | None = None) -> None:
     """Those files of the series (None: all) are not given back, durably. Only while `alone`. Raises OSError."""
     for folder in journal.glob(f"*{SUFFIX}"):
-        found = [
-            path
-            for path, marked in _marked(folder)
-            if marked and marked.series == series and (names is None or marked.name in names)
-        ]
-        for path in found:
-            _unlink(path)
-        if found:
-            try:
-                sync_folder(folder)
-            except FileNotFoundError:  # its process has ended just now
-                sync_folder(journal)
+        for path, marked in _marked(folder):
+            if marked and marked.series == series and (names is None or marked.name in names):
+                _unlink(path)
+        with contextlib.suppress(FileNotFoundError):  # its process has ended just now, and synced it
+            sync_folder(folder)  # also where nothing was found: a sync before this one may have failed
 
 
 def recover(journal: Path, give_back: GiveBack) -> None:
@@ -204,7 +201,7 @@ def recover(journal: Path, give_back: GiveBack) -> None:
     if not journal.exists():
         return
     with alone(journal):
-        for folder in journal.glob(f"*{SUFFIX}"):
+        for folder in list(journal.glob(f"*{SUFFIX}")):
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -231,24 +228,14 @@ def alone(journal: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def is_whole(path: str, marked: Marked) -> bool:
-    """What is there is what was acknowledged: a power cut may have come before its fsync had returned."""
-    with open(path, "rb", buffering=0) as file:
-        return file_digest(file, "sha256").digest()[:DIGEST] == marked.digest
-
-
 def _marked(folder: Path) -> list[tuple[str, Marked | None]]:
     """None: nothing was written to it, or not all."""
     found: list[tuple[str, Marked | None]] = []
     for path in _listed(folder):
         try:
-            found.append((path, unpacked(os.getxattr(path, MARK))))
+            found.append((path, read_mark(path)))
         except FileNotFoundError:
             continue
-        except OSError as err:
-            if err.errno not in (errno.ENODATA, errno.ENOTSUP):
-                raise
-            found.append((path, None))
     return found
 
 
@@ -259,29 +246,19 @@ def _listed(folder: Path) -> list[str]:
         return []
 
 
-def packed(marked: Marked) -> bytes:
-    """At most 68 bytes for names of our own: what the inode of an ext4 with inodes of 256 bytes has room for."""
-    number = marked.name.removeprefix(_UID).removesuffix(_DCM)
-    short = number.isdecimal() and int(number) < 1 << 128 and f"{_UID}{int(number)}{_DCM}" == marked.name
-    name = b"#" + int(number).to_bytes(16, "big") if short else marked.name.encode()
-    return marked.digest + marked.series.encode() + b"/" + name
-
-
-def unpacked(raw: bytes) -> Marked:
-    series, _, name = raw[DIGEST:].partition(b"/")
-    real = f"{_UID}{int.from_bytes(name[1:], 'big')}{_DCM}" if name[:1] == b"#" else name.decode("ascii", "replace")
-    return Marked(raw[:DIGEST], series.decode("ascii", "replace"), real)
-
-
 def _try_out(path: str) -> None:
     """Raises OSError where attributes or links are not to be had."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
-        os.setxattr(path, MARK, bytes(DIGEST))
+        write_mark(path, Marked(bytes(DIGEST), "", ""))
         os.link(path, f"{path}.link")
         os.unlink(f"{path}.link")
     finally:
         os.unlink(path)
+
+
+def _tell(err: OSError) -> None:
+    structlog.get_logger().error("journal.failed", reason=f"disk.errno-{err.errno or 0}")
 
 
 def _unlink(path: str) -> None:

@@ -121,7 +121,7 @@ class Storage:
             if path in self._data or path not in self._marked:
                 self.faults.append("linked before it was synced")
             self._standing[path] = paths[-1], at
-        elif call.name in ("unlink", "unlinkat"):
+        elif call.name in ("unlink", "unlinkat", "truncate"):
             self._forget(path)
             if path in self._standing:
                 name, since = self._standing.pop(path)

@@ -18,7 +18,7 @@ from tests.support.process import program
 FILES: Final = (
     "openat", "mkdir", "mkdirat", "write", "writev", "pwrite64", "pwritev", "pwritev2", "fallocate", "ftruncate", "fsync",
     "fdatasync", "sync_file_range", "syncfs", "rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "rmdir",
-    "copy_file_range", "sendfile", "splice", "fsetxattr",
+    "copy_file_range", "sendfile", "splice", "fsetxattr", "truncate",
 )  # fmt: skip
 SENDS: Final = ("sendto", "sendmsg", "write", "writev")
 LINE: Final = re.compile(r"(?P<tid>\d+) +(?P<name>\w+)\((?P<rest>.*)")

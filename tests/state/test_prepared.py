@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import random
+import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.state import prepared
-from gateway.state.journal import LARGEST
+from gateway.state import mark, prepared
+from gateway.state.mark import MARK, Marked, packed, unpacked
 from gateway.state.outbox import JOURNAL, Outbox
-from gateway.state.prepared import MARK, Marked, packed, unpacked
-from tests.support.journals import KEY, NEVER, OTHER, after_power_cut, berths, contents, opened, until
-
-READY = 8
-LARGE = bytes(LARGEST + 1)
+from tests.support.journals import (
+    KEY,
+    LARGE,
+    NEVER,
+    OTHER,
+    READY,
+    after_power_cut,
+    berths,
+    contents,
+    keep,
+    opened,
+    until,
+    used,
+)
 
 
 @pytest.fixture
@@ -31,16 +39,6 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     made = opened(tmp_path / "outbox", ready=READY)
     yield made
     made.close()
-
-
-def keep(outbox: Outbox, name: str, series: str = KEY) -> bytes:
-    content = name.encode() + LARGE
-    assert outbox.keep(series, name, [name.encode(), LARGE]).new
-    return content
-
-
-def used(outbox: Outbox) -> list[Path]:
-    return [path for path in berths(outbox._root) if path.stat().st_nlink == 2]
 
 
 def without_syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -100,57 +98,6 @@ def test_when_it_is_quiet_only_empty_ones_are_there(tmp_path: Path) -> None:
     assert len(outbox.files(KEY)) == 3
 
 
-@pytest.mark.parametrize("way", ["remove", "drop", "clear"])
-def test_what_was_removed_stays_away(outbox: Outbox, tmp_path: Path, way: str) -> None:
-    for series, name in ((KEY, "2.25.1"), (KEY, "2.25.2"), (OTHER, "2.25.3")):
-        keep(outbox, name, series)
-    other = Outbox(tmp_path / "outbox")  # another process
-    if way == "clear":
-        other.clear(KEY)
-    elif way == "drop":
-        other.drop(KEY, "2.25.1.dcm")
-    else:
-        assert not other.remove(KEY, other.files(KEY)[:1])
-    left = b"".join(beginnings(tmp_path / "outbox"))
-    assert [left.count(name) > 0 for name in (b"2.25.1", b"2.25.2", b"2.25.3")] == [False, way != "clear", True]
-    after = set(contents(after_power_cut(tmp_path / "outbox")))
-    assert after == set(contents(outbox)) and len(after) == (1 if way == "clear" else 2)
-
-
-def test_nothing_comes_back_while_others_are_received(outbox: Outbox, tmp_path: Path) -> None:
-    """The settling goes on all the time meanwhile."""
-    over, other, number = threading.Event(), Outbox(tmp_path / "outbox"), random.Random(21)
-
-    def traffic() -> None:
-        for i in range(10**6):
-            if over.is_set():
-                return
-            keep(outbox, f"2.25.9{i}", OTHER)
-            if number.random() < 0.5:
-                other.drop(OTHER, f"2.25.9{i}.dcm")
-
-    busy = threading.Thread(target=traffic)
-    busy.start()
-    try:
-        for i in range(60):
-            keep(outbox, f"2.25.{i}")
-            other.remove(KEY, other.files(KEY))
-            assert not any(found.startswith(b"2.25.%d\0" % i) for found in beginnings(tmp_path / "outbox"))
-    finally:
-        over.set()
-        busy.join()
-    assert {name.split("/")[0] for name in contents(after_power_cut(tmp_path / "outbox"))} <= {OTHER}
-
-
-def beginnings(root: Path) -> list[bytes]:
-    """Of all that has a prepared name, but for what goes this moment."""
-    found = []
-    for path in berths(root):
-        with contextlib.suppress(FileNotFoundError):
-            found.append(path.read_bytes()[:8])
-    return found
-
-
 def test_what_is_torn_was_not_acknowledged(outbox: Outbox, tmp_path: Path) -> None:
     keep(outbox, "2.25.1")
     keep(outbox, "2.25.2")
@@ -188,6 +135,22 @@ def opened_beside(root: Path) -> Outbox:
     return outbox
 
 
+def test_what_has_its_name_at_the_next_start_is_made_anew(outbox: Outbox, tmp_path: Path) -> None:
+    """Whatever the disk knows of the two names: nothing is taken away before its copy is there."""
+    kept = keep(outbox, "2.25.1")
+    image = tmp_path / "image"
+    shutil.copytree(tmp_path / "outbox", image)
+    (marked,) = [path for path in berths(image) if path.stat().st_size]
+    marked.unlink()
+    os.link(image / KEY / "2.25.1.dcm", marked)
+    os.setxattr(marked, MARK, packed(Marked(sha256(kept).digest()[:16], KEY, "2.25.1.dcm")))
+    inode = marked.stat().st_ino
+    after = Outbox(image)
+    after.sweep()
+    assert contents(after) == {f"{KEY}/2.25.1.dcm": kept} and berths(image) == []
+    assert after.files(KEY)[0].stat().st_ino != inode
+
+
 def test_a_folder_whose_sync_failed_is_seen_to_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,12 +164,15 @@ def test_a_folder_whose_sync_failed_is_seen_to_at_the_next_start(
 
     with monkeypatch.context() as m:
         m.setattr("gateway.state.keeping.sync_folder", broken)
-        outbox.close()
-    assert len(berths(root)) >= 1
+        assert outbox._keeper._prepared is not None
+        outbox._keeper._prepared._settle(READY)
+    keep(outbox, "2.25.2")  # into the same folder, of which the kernel says now that all is well
+    outbox.close()
+    assert len(berths(root)) == 2
     (root / KEY / "2.25.1.dcm").unlink()  # what a power cut would do
     again = Outbox(root)
     again.sweep()
-    assert contents(again) == {f"{KEY}/2.25.1.dcm": kept} and berths(root) == []
+    assert contents(again)[f"{KEY}/2.25.1.dcm"] == kept and berths(root) == []
 
 
 @pytest.mark.parametrize("call", ["setxattr", "link"])
@@ -311,4 +277,4 @@ def test_what_an_attribute_says(digest: bytes, name: str) -> None:
 
 def test_of_our_own_names_it_fits_into_the_inode() -> None:
     assert len(packed(Marked(bytes(16), KEY, f"2.25.{2**128 - 1}.dcm"))) <= 68
-    assert prepared.DIGEST == 16
+    assert mark.DIGEST == 16

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from gateway.state.journal import Journal
+from gateway.state.journal import LARGEST, Journal
 from gateway.state.outbox import JOURNAL, Outbox
 from gateway.state.prepared import alone
 from gateway.state.segment import SUFFIX
@@ -16,6 +16,8 @@ from gateway.state.segment import SUFFIX
 KEY, OTHER = "S-ABCDEFGH23456", "S-ABCDEFGH23457"
 SIZE = 1 << 20
 NEVER = 3600.0
+READY = 8
+LARGE = bytes(LARGEST + 1)
 IMAGES = count()
 
 
@@ -63,3 +65,15 @@ def after_power_cut(root: Path) -> Outbox:
 
 def contents(outbox: Outbox, *keys: str) -> dict[str, bytes]:
     return {f"{key}/{path.name}": path.read_bytes() for key in keys or (KEY, OTHER) for path in outbox.files(key)}
+
+
+def keep(outbox: Outbox, name: str, series: str = KEY) -> bytes:
+    """A file that is too large for the journal; its content, which begins with its name."""
+    content = name.encode() + LARGE
+    assert outbox.keep(series, name, [name.encode(), LARGE]).new
+    return content
+
+
+def used(outbox: Outbox) -> list[Path]:
+    """Prepared files that have a real name."""
+    return [path for path in berths(outbox._root) if path.stat().st_nlink == 2]
