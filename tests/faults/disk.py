@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.state.journal import QUIET
+from gateway.state.journal import AGAIN, QUIET
 from tests.faults.receivers import Warm
 from tests.faults.sending import Sender
 from tests.faults.site import Kept, Sent, Site, sent
@@ -29,7 +29,7 @@ from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
 ERRORS: Final = ("ENOSPC", "EIO")
 OUT_OF_RESOURCES: Final = 0xA700
 MANY: Final = 50  # cases of one kind, at most
-TRIES: Final = 4  # an instance that comes while the journal begins anew takes other calls
+PAUSES: Final = (0, QUIET / 4, QUIET / 2, QUIET, AGAIN)  # before each try: while the journal rests, it is not used
 CAPTURE: Final = ("DERIVED", "SECONDARY")
 KINDS: Final = {
     "first of its series": [SeriesSpec("CT", f"Thorax {i}", 1) for i in range(MANY)],
@@ -104,14 +104,14 @@ class Disk:
         """One instance whose call at that place fails; then the same again, undisturbed."""
         self.cases += 1
         said = f"{kind}: {error} at {place.says}"
-        for _ in range(TRIES):
+        for pause in PAUSES:
+            time.sleep(pause)
             one = self._of[kind].pop()
             storage = self._storage(one)
             path = str(self._ledger(one)) if place.ledger else ""
             status, calls = self._send(one, Fault(place.name, place.number, error, path=path))
             if any(c.injected for c in calls):
                 break
-            time.sleep(QUIET / 4)
         else:
             self.wrong.append(f"{said}: nothing failed")
         self._judge(one, status, storage.see(calls), said)

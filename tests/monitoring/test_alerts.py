@@ -36,6 +36,13 @@ def test_promtool_accepts_the_rules() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("path", [CASES, LONG_CASES], ids=lambda p: p.stem)
+def test_what_is_recorded_is_there_before_alerts_look(path: Path) -> None:
+    """Else promtool takes the groups in any order, and an alert of long steps finds nothing that is recent enough."""
+    named = [group["name"] for source in (RULES, ALERTS) for group in document(source)["groups"]]
+    assert document(path)["group_eval_order"] == named
+
+
 def test_every_case_is_as_promtool_finds_it() -> None:
     done = promtool("test", "rules", str(CASES), str(LONG_CASES))
     assert done.returncode == 0, done.stdout + done.stderr
