@@ -228,5 +228,5 @@ class LedgerLine:
     reason: str = ""
     file: str = ""
     size: int = 0
-    sha256: str = ""
+    checksum: str = ""  # of the file (`state.checksum`), hex
     profile: str = ""  # version hash of the de-identification profile that made the file

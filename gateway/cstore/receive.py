@@ -44,7 +44,7 @@ class Stored(Protocol):
     @property
     def size(self) -> int: ...
     @property
-    def sha256(self) -> str: ...
+    def checksum(self) -> str: ...
     @property
     def new(self) -> bool: ...
 
@@ -195,7 +195,7 @@ class Receive:
             self._keep_again(row, noted)
             return
         line = LedgerLine(
-            arrival.instance, outcome, reason, stored.path.name, stored.size, stored.sha256, profile=clean.profile
+            arrival.instance, outcome, reason, stored.path.name, stored.size, stored.checksum, profile=clean.profile
         )
         self._outbox.note(row.key, line)  # also when a crash left the file without its line
         self._tell(row.project, outcome, series=row.key, reason=reason)

@@ -10,6 +10,7 @@ from pathlib import Path
 from gateway.deliver.breaker import Pace
 from gateway.deliver.care import Care, Way
 from gateway.errors import Refused, Retry
+from gateway.state.checksum import of_file
 from gateway.state.progress import Stage
 from gateway.state.rows import SeriesRow
 
@@ -33,8 +34,10 @@ class DeliverStep:
 
     def _deliver(self, row: SeriesRow) -> None:
         way, files = self._way, self._care.files(row)
+        received = way.outbox.checksums(row.key)
         for file in files:
             self._keep_pace(row)
+            _check(file, received.get(file.name))
             self._put(file)
         self._care.breaker.worked()
         if way.store.delivered(row, way.route, now=way.clock()):
@@ -62,6 +65,17 @@ class DeliverStep:
         self._care.well()
         way.count.add("deliveries_total", sink=way.sink.name, result="delivered" if receipt.new else "duplicate")
         way.count.set("delivery_lag_seconds", max(0.0, way.clock() - kept), sink=way.sink.name)
+
+
+def _check(file: Path, checksum: str | None) -> None:
+    """What the disk has spoilt since it was received goes nowhere. Raises Refused("outbox.damaged")."""
+    try:
+        with file.open("rb", buffering=0) as opened:
+            whole = not checksum or of_file(opened).hex() == checksum
+    except OSError:
+        raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
+    if not whole:
+        raise Refused("outbox.damaged", "a clean file is not what was received; retrieve its series again")
 
 
 def _facts(file: Path) -> tuple[float, int]:

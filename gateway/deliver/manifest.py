@@ -28,6 +28,7 @@ from typing import Final
 
 from gateway.deliver import copy, header
 from gateway.deliver.layout import Layout, safe
+from gateway.deliver.sink import digest
 from gateway.dicom.bulk import find_pixels
 from gateway.dicom.part10 import read_file
 from gateway.errors import Fatal
@@ -60,8 +61,6 @@ class Delivered:
     """One file of the outbox that the archive has confirmed. `profile`: of the de-identification."""
 
     file: Path
-    size: int
-    sha256: str
     profile: str
 
 
@@ -122,8 +121,8 @@ class Manifests:
         for one, values in found:
             rows[values["SOPInstanceUID"]] = {
                 **{column: _shown(column, values[column]) for column in READ}, "File": self._layout.place(values),
-                "Size": str(one.size), "SHA256": one.sha256, "PixelsSHA256": pixels_digest(one.file), "Profile": one.profile,
-                "Day": path.parent.name,
+                "Size": str(one.file.stat().st_size), "SHA256": digest(one.file), "PixelsSHA256": pixels_digest(one.file),
+                "Profile": one.profile, "Day": path.parent.name,
             }  # fmt: skip
         self._write(path, INSTANCE, sorted(rows.values(), key=lambda row: row["SOPInstanceUID"]))
         return frozenset(values["PatientID"] for _, values in found)

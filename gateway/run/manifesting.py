@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 
 from gateway.deidentify.marks import version_in
@@ -34,6 +32,9 @@ class Manifested:
 
     def ledger(self, series: str) -> dict[str, LedgerLine]:
         return self.outbox.ledger(series)
+
+    def checksums(self, series: str) -> dict[str, str]:
+        return self.outbox.checksums(series)
 
     def path(self, series: str, name: str) -> Path:
         return self.outbox.path(series, name)
@@ -82,17 +83,11 @@ def make_manifests(project: Project) -> list[Manifests]:
 
 
 def _delivered(ledger: Mapping[str, LedgerLine], files: Sequence[Path]) -> list[Delivered]:
-    """What the ledger says of these files."""
-    lines = {line.file: line for line in ledger.values() if line.outcome is Outcome.KEPT}
-    return [_as_noted(file, lines[file.name]) if file.name in lines else _as_it_is(file) for file in files]
+    """With the profile that the ledger says."""
+    profiles = {line.file: line.profile for line in ledger.values() if line.outcome is Outcome.KEPT}
+    return [Delivered(file, profiles.get(file.name) or _profile(file)) for file in files]
 
 
-def _as_noted(file: Path, line: LedgerLine) -> Delivered:
-    return Delivered(file, line.size, line.sha256, line.profile)
-
-
-def _as_it_is(file: Path) -> Delivered:
-    """Its line is not synced, and a power cut may have taken it. Raises Refused, Retry as `header.read` does, OSError."""
-    profile = version_in(header.read(file, ["DeidentificationMethod"])["DeidentificationMethod"])
-    with file.open("rb") as content:
-        return Delivered(file, os.fstat(content.fileno()).st_size, file_digest(content, "sha256").hexdigest(), profile)
+def _profile(file: Path) -> str:
+    """By the file itself: its line is not synced, a power cut may have taken it. Raises Refused, Retry as `header.read` does."""
+    return version_in(header.read(file, ["DeidentificationMethod"])["DeidentificationMethod"])

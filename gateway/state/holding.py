@@ -10,8 +10,8 @@ from pathlib import Path
 
 from gateway.keys import keyed_hash, short_key
 from gateway.model import Buffer, LedgerLine, Outcome
+from gateway.state.checksum import of_parts
 from gateway.state.outbox import TRIES, Outbox
-from gateway.state.writing import digest
 
 RELEASED = "held.released"
 DISCARDED = "held.discarded"
@@ -115,17 +115,17 @@ def release(outbox: Outbox, holding: Holding, parts: Sequence[Buffer], reason: s
     """
     name = Path(holding.line.file)
     stored = outbox.keep(holding.series, name.stem, parts)
-    if not stored.new and stored.sha256 != digest(parts):
+    if not stored.new and stored.checksum != of_parts(parts).hex():
         outbox.drop(holding.series, name.name)
         stored = outbox.keep(holding.series, name.stem, parts)
     _let_go(outbox, holding, replace(
-        holding.line, outcome=Outcome.KEPT, reason=reason, size=stored.size, sha256=stored.sha256,
+        holding.line, outcome=Outcome.KEPT, reason=reason, size=stored.size, checksum=stored.checksum,
     ))  # fmt: skip
 
 
 def discard(outbox: Outbox, holding: Holding) -> None:
     """It is dropped, and stays out when it comes again."""
-    _let_go(outbox, holding, replace(holding.line, outcome=Outcome.EXCLUDED, reason=DISCARDED, sha256=""))
+    _let_go(outbox, holding, replace(holding.line, outcome=Outcome.EXCLUDED, reason=DISCARDED, checksum=""))
 
 
 def _let_go(outbox: Outbox, holding: Holding, decided: LedgerLine) -> None:

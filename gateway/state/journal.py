@@ -56,10 +56,10 @@ class Entry:
         self._own, self._size, self._lock = own, size, lock
         self._alone, self._entered = True, False
 
-    def enter(self, series: str, name: str, sha256: bytes) -> bool:
+    def enter(self, series: str, name: str, checksum: bytes) -> bool:
         """True: it is on stable storage, whatever becomes of the file. False: the file has to be synced itself."""
         own = self._own
-        record = Record(own.tail, self._size, sha256, series, name, live=True)
+        record = Record(own.tail, self._size, checksum, series, name, live=True)
         try:
             own.segment.append(record, own.generation)
         except OSError as err:  # half of it may be there, and nothing behind that would be found

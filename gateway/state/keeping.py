@@ -12,13 +12,12 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from hashlib import file_digest
 from pathlib import Path
 from typing import TypeVar
 
 from gateway.errors import Refused
 from gateway.model import Buffer
-from gateway.state import prepared, recovery
+from gateway.state import checksum, prepared, recovery
 from gateway.state.journal import Journal
 from gateway.state.mark import Marked, is_whole
 from gateway.state.prepared import Berth, Options, Prepared
@@ -33,11 +32,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Stored:
-    """A clean file on stable storage. `new`: False when it was there already."""
+    """A clean file on stable storage. `checksum`: hex. `new`: False when it was there already."""
 
     path: Path
     size: int
-    sha256: str
+    checksum: str
     new: bool
 
 
@@ -81,22 +80,22 @@ class Keeper:
         if stored is not None:
             return stored
         try:
-            size, sha256 = self.in_folder(target.parent, lambda: self._appear(target, parts))
+            size, made = self.in_folder(target.parent, lambda: self._appear(target, parts))
         except FileExistsError:  # the same instance, on another association at the same time
             stored = self._there(target)
             if stored is None:
                 raise
             return stored
-        return Stored(target, size, sha256, new=True)
+        return Stored(target, size, made.hex(), new=True)
 
     def _there(self, target: Path) -> Stored | None:
         with contextlib.suppress(FileNotFoundError), target.open("rb", buffering=0) as there:
             os.fsync(there.fileno())
             self.sync(str(target.parent))
-            return Stored(target, os.fstat(there.fileno()).st_size, file_digest(there, "sha256").hexdigest(), new=False)
+            return Stored(target, os.fstat(there.fileno()).st_size, checksum.of_file(there).hex(), new=False)
         return None
 
-    def _appear(self, target: Path, parts: Sequence[Buffer], *, journal: bool = True) -> tuple[int, str]:
+    def _appear(self, target: Path, parts: Sequence[Buffer], *, journal: bool = True) -> tuple[int, bytes]:
         whose = target.parent.name, target.name
         entry = self._journal.begin(parts) if journal and self._journal is not None else None
         berth = self._prepared.take(*whose) if journal and self._prepared is not None and entry is None else None
@@ -105,7 +104,7 @@ class Keeper:
         part = f"{target.parent}/.{secrets.token_hex(8)}{PART}"
         try:
             enter = partial(entry.enter, *whose) if entry is not None else None
-            size, sha256, synced = write_durably(part, parts, self._modes[1], enter)
+            size, made, synced = write_durably(part, parts, self._modes[1], enter)
             os.rename(part, target)
             if synced:
                 self.sync(str(target.parent))
@@ -116,13 +115,13 @@ class Keeper:
         finally:
             if entry is not None:
                 entry.close()
-        return size, sha256
+        return size, made
 
-    def _in_berth(self, berth: Berth, target: Path, parts: Sequence[Buffer]) -> tuple[int, str]:
+    def _in_berth(self, berth: Berth, target: Path, parts: Sequence[Buffer]) -> tuple[int, bytes]:
         """One flush, and it has its real name; that is synced later, together with others."""
         assert self._prepared is not None
         try:
-            size, sha256, _ = write_durably(berth.path, parts, self._modes[1], mark=berth.mark)
+            size, made, _ = write_durably(berth.path, parts, self._modes[1], mark=berth.mark)
             try:
                 os.link(berth.path, target)
             except FileNotFoundError:
@@ -133,7 +132,7 @@ class Keeper:
             raise
         finally:
             self._prepared.used(berth, str(target.parent))
-        return size, sha256
+        return size, made
 
     def _give_back(self, marked: Marked, path: str) -> None:
         """It has its real name, on stable storage.
@@ -162,7 +161,7 @@ class Keeper:
         target = self._path(record.series, record.name)
         if not doubtful:
             with contextlib.suppress(FileNotFoundError), target.open("rb", buffering=0) as there:
-                if file_digest(there, "sha256").digest() == record.sha256:
+                if checksum.of_file(there) == record.checksum:
                     return False
         raw = content()
         if raw is None:

@@ -60,6 +60,7 @@ def _locked(ledger: Path, flags: int, lock: int, mode: int = 0) -> Iterator[int]
 def _parsed(raw: str) -> LedgerLine | None:
     try:
         record = json.loads(raw)
+        record.pop("sha256", None)  # of versions before the checksum
         return LedgerLine(**{**record, "outcome": Outcome(record["outcome"])})
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None  # empty, or torn by a crash

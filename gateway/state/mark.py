@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-from hashlib import file_digest
 from typing import Final, NamedTuple
 
+from gateway.state import checksum
+
 MARK: Final = "user.g"  # short, and so is the value: then it is in the inode, and costs no block
-DIGEST: Final = 16  # bytes of the SHA-256
 _UID, _DCM = "2.25.", ".dcm"  # of our own: the number fits into 16 bytes (PS3.5 B.2)
 
 
 class Marked(NamedTuple):
-    """What an attribute says: the first half of the content's SHA-256, the series, the file's real name."""
+    """What an attribute says: the content's checksum, the series, the file's real name."""
 
-    digest: bytes
+    checksum: bytes
     series: str
     name: str
 
@@ -39,7 +39,7 @@ def is_whole(path: str, marked: Marked) -> bool:
     """What is there is what was to be acknowledged, and on stable storage: its process may have died before its fsync."""
     with open(path, "rb", buffering=0) as file:
         os.fsync(file.fileno())
-        return file_digest(file, "sha256").digest()[:DIGEST] == marked.digest
+        return checksum.of_file(file) == marked.checksum
 
 
 def packed(marked: Marked) -> bytes:
@@ -47,14 +47,14 @@ def packed(marked: Marked) -> bytes:
     number = marked.name.removeprefix(_UID).removesuffix(_DCM)
     short = number.isdecimal() and int(number) < 1 << 128 and f"{_UID}{int(number)}{_DCM}" == marked.name
     name = b"#" + int(number).to_bytes(16, "big") if short else marked.name.encode()
-    return marked.digest + marked.series.encode() + b"/" + name
+    return marked.checksum + marked.series.encode() + b"/" + name
 
 
 def unpacked(raw: bytes) -> Marked:
-    series, _, name = raw[DIGEST:].partition(b"/")
+    series, _, name = raw[checksum.SIZE :].partition(b"/")
     real = (
         f"{_UID}{int.from_bytes(name[1:], 'big')}{_DCM}"
         if len(name) == 17 and name[:1] == b"#"
         else name.decode("ascii", "replace")
     )
-    return Marked(raw[:DIGEST], series.decode("ascii", "replace"), real)
+    return Marked(raw[: checksum.SIZE], series.decode("ascii", "replace"), real)

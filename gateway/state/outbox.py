@@ -95,7 +95,11 @@ class Outbox:
         """Held while its file is; where it went to the outbox that file is the fact, whether its own line came or not."""
         assert self.held is not None
         there = self.held.path(series, line.file).exists()
-        return line if there else replace(line, outcome=Outcome.KEPT, reason="", sha256="")
+        return line if there else replace(line, outcome=Outcome.KEPT, reason="", checksum="")
+
+    def checksums(self, series: str) -> dict[str, str]:
+        """Of the clean files as they were received, by name (`Stored.checksum`); a line that a power cut took is missing."""
+        return {line.file: line.checksum for line in self.ledger(series).values() if line.outcome is Outcome.KEPT}
 
     def files(self, series: str) -> list[Path]:
         """The clean files of a series, sorted by name."""

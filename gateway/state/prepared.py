@@ -25,7 +25,8 @@ from typing import Final
 
 import structlog
 
-from gateway.state.mark import DIGEST, Marked, read_mark, write_mark
+from gateway.state.checksum import SIZE
+from gateway.state.mark import Marked, read_mark, write_mark
 from gateway.state.writing import sync_folder
 
 READY: Final = 64  # files made at once
@@ -42,14 +43,14 @@ GiveBack = Callable[[Marked, str], None]
 
 @dataclass(frozen=True)
 class Berth:
-    """A prepared file that somebody has taken. `mark` is called with its descriptor and the SHA-256, before it is synced."""
+    """A prepared file that somebody has taken. `mark` is called with its descriptor and the checksum, before it is synced."""
 
     path: str
     series: str
     name: str
 
-    def mark(self, fd: int, sha256: bytes) -> None:
-        write_mark(fd, Marked(sha256[:DIGEST], self.series, self.name))
+    def mark(self, fd: int, checksum: bytes) -> None:
+        write_mark(fd, Marked(checksum, self.series, self.name))
 
     def forget(self) -> None:
         """It failed: nobody's any more, and takes no room until it goes."""
@@ -250,7 +251,7 @@ def _try_out(path: str) -> None:
     """Raises OSError where attributes or links are not to be had."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
-        write_mark(path, Marked(bytes(DIGEST), "", ""))
+        write_mark(path, Marked(bytes(SIZE), "", ""))
         os.link(path, f"{path}.link")
         os.unlink(f"{path}.link")
     finally:

@@ -21,16 +21,17 @@ from pathlib import Path
 from typing import Final, Self
 
 from gateway.model import Buffer
+from gateway.state import checksum
 from gateway.state.writing import IOV
 
 BLOCK: Final = 4096
 SUFFIX: Final = ".segment"
 NEW: Final = ".new"
-_MAGIC: Final = b"PGWJRNL1"
+_MAGIC: Final = b"PGWJRNL2"
 _FIRST: Final = struct.Struct("<8sQ")  # magic, generation
 _HEAD: Final = struct.Struct(
-    "<8sQQQ?32sHH"
-)  # magic, generation, offset, size, live, SHA-256, lengths of series and name
+    "<8sQQQ?16sHH"
+)  # magic, generation, offset, size, live, checksum, lengths of series and name
 _DIGEST: Final = 16
 _ZEROS: Final = 1 << 20
 _SYNC_FILE_RANGE_WRITE: Final = 2
@@ -43,7 +44,7 @@ class Record:
 
     offset: int
     size: int
-    sha256: bytes
+    checksum: bytes
     series: str
     name: str
     live: bool
@@ -116,7 +117,7 @@ class Segment:
     def content(self, record: Record) -> bytes | None:
         """The file, or None when it is not whole: it was never acknowledged."""
         content = os.pread(self._fd, record.size, record.offset + BLOCK)
-        return content if hashlib.sha256(content).digest() == record.sha256 else None
+        return content if checksum.of_parts([content]) == record.checksum else None
 
     def _read(self, at: int) -> bytes:
         return os.pread(self._fd, BLOCK, at).ljust(BLOCK, b"\0")
@@ -164,18 +165,18 @@ class Segment:
 def _packed(record: Record, generation: int) -> bytes:
     names: Sequence[Buffer] = (record.series.encode(), record.name.encode())
     raw = _HEAD.pack(
-        _MAGIC, generation, record.offset, record.size, record.live, record.sha256, len(names[0]), len(names[1])
+        _MAGIC, generation, record.offset, record.size, record.live, record.checksum, len(names[0]), len(names[1])
     ) + b"".join(names)  # fmt: skip
     return (raw + _digest(raw)).ljust(BLOCK, b"\0")
 
 
 def _parsed(raw: bytes, generation: int, at: int) -> Record | None:
-    magic, number, offset, size, live, sha256, series, name = _HEAD.unpack_from(raw)
+    magic, number, offset, size, live, made, series, name = _HEAD.unpack_from(raw)
     end = _HEAD.size + series + name
     if (magic, number, offset) != (_MAGIC, generation, at) or raw[end : end + _DIGEST] != _digest(raw[:end]):
         return None
     names = raw[_HEAD.size : end].decode("ascii", "replace")
-    return Record(offset, size, sha256, names[:series], names[series:], live)
+    return Record(offset, size, made, names[:series], names[series:], live)
 
 
 def _digest(raw: bytes) -> bytes:

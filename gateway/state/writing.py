@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from xxhash import xxh3_128
 
 from gateway.model import Buffer
 
@@ -16,10 +17,10 @@ CHUNK = 1 << 22  # bytes that are written at once; of a mapped source no more st
 
 
 class Written(NamedTuple):
-    """`sha256`: hex digits. `synced`: the file itself is on stable storage, and not just what was entered elsewhere."""
+    """`checksum`: see `state.checksum`. `synced`: the file itself is on stable storage, and not just what was entered elsewhere."""
 
     size: int
-    sha256: str
+    checksum: bytes
     synced: bool
 
 
@@ -30,12 +31,12 @@ def write_durably(
     enter: Callable[[bytes], bool] | None = None,
     mark: Callable[[int, bytes], None] | None = None,
 ) -> Written:
-    """A new file of these parts, on stable storage. The disk is at work while the digest is made. Raises OSError.
+    """A new file of these parts, on stable storage. The disk is at work while the checksum is made. Raises OSError.
 
-    `enter`: of the digest, whether its bytes are on stable storage elsewhere by now; then it is not synced. `mark`: the file is
-    there, empty; called with its descriptor and the digest before it is synced.
+    `enter`: of the checksum, whether its bytes are on stable storage elsewhere by now; then it is not synced. `mark`: the file is
+    there, empty; called with its descriptor and the checksum before it is synced.
     """
-    size, sha256 = 0, hashlib.sha256()
+    size, checksum = 0, xxh3_128()
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | (0 if mark else os.O_CREAT | os.O_EXCL), mode)
     try:
         for pieces in _chunks(parts):
@@ -44,16 +45,16 @@ def write_durably(
                 os.posix_fadvise(fd, size, written, os.POSIX_FADV_DONTNEED)
             size += written
             for piece in pieces:
-                sha256.update(piece)
+                checksum.update(piece)
                 _forget(piece)
         if mark is not None:
-            mark(fd, sha256.digest())
-        synced = enter is None or not enter(sha256.digest())
+            mark(fd, checksum.digest())
+        synced = enter is None or not enter(checksum.digest())
         if synced:
             os.fsync(fd)
     finally:
         os.close(fd)
-    return Written(size, sha256.hexdigest(), synced)
+    return Written(size, checksum.digest(), synced)
 
 
 def _chunks(parts: Sequence[Buffer]) -> Iterator[list[Buffer]]:
@@ -104,11 +105,3 @@ def sync_folder(folder: Path | str) -> int:
         return os.fstat(fd).st_ino
     finally:
         os.close(fd)
-
-
-def digest(parts: Sequence[Buffer]) -> str:
-    """SHA-256 in hex digits."""
-    h = hashlib.sha256()
-    for part in parts:
-        h.update(part)
-    return h.hexdigest()

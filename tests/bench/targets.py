@@ -21,8 +21,11 @@ from pathlib import Path
 from typing import Final
 
 from gateway.model import AccessionNumber, FoundSeries, Plan, PlannedSeries, Verdict, Wanted
+from gateway.state import segment
 from gateway.state.db import Database
-from gateway.state.outbox import Outbox
+from gateway.state.outbox import JOURNAL, Outbox
+from gateway.state.prepared import READY as PREPARED
+from gateway.state.prepared import SUFFIX
 from gateway.state.store import Store
 from tests.bench.receiver import KEY, OURS, PROJECT, READY
 from tests.support.dicomfiles import StudyFacts
@@ -39,6 +42,7 @@ from tests.bench.receiver import main
 main()
 """
 """As `gateway.run.receive` begins: without numpy and codecs."""
+START: Final = 30.0
 LOOK: Final = 0.02
 """Seconds between two looks at a receiver's memory: children of storescp live no longer than an association."""
 
@@ -103,6 +107,7 @@ def ours(processes: int, *, job: str = "whole") -> Receiver:
                 for child in children:
                     assert child.stdout is not None
                     assert child.stdout.readline() == READY, "a receive process did not start"
+                _wait_for_journals(folder / "outbox" / JOURNAL, processes)
                 port = listener.getsockname()[1]
                 pids = tuple(child.pid for child in children)
                 yield Target(OURS, port, lambda: len(Outbox(folder / "outbox").files(key)), pids, folder)
@@ -110,6 +115,17 @@ def ours(processes: int, *, job: str = "whole") -> Receiver:
                 end(children)
 
     return start
+
+
+def _wait_for_journals(journal: Path, processes: int) -> None:
+    """A receive process writes 64 MiB when it starts, which is no part of receiving."""
+    deadline = time.monotonic() + START
+    while True:
+        segments, prepared = list(journal.glob(f"*{segment.SUFFIX}")), list(journal.glob(f"*{SUFFIX}/*"))
+        if len(segments) == 2 * processes and len(prepared) == PREPARED * processes:
+            return
+        assert time.monotonic() < deadline, "a receive process made no journal"
+        time.sleep(LOOK)
 
 
 def _listener() -> socket.socket:

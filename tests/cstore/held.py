@@ -59,7 +59,7 @@ class HeldRig:
         assert files is not None
         stored = files.keep(self.series, f"2.25.{name}", [content])
         reason = "pixels.at-risk" if outcome is Outcome.HELD else ""
-        line = LedgerLine(f"hash-{name}", outcome, reason, stored.path.name, stored.size, stored.sha256, PROFILE)
+        line = LedgerLine(f"hash-{name}", outcome, reason, stored.path.name, stored.size, stored.checksum, PROFILE)
         self.outbox.note(self.series, line)
 
     def settle(self) -> None:

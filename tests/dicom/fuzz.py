@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.state.checksum import of_parts
 from gateway.state.outbox import Outbox
-from gateway.state.writing import digest
 from tests.bench.memory import Senders, data_set, emptied, resident
 from tests.bench.receive import corpus
 from tests.bench.targets import Target, ours
@@ -185,7 +185,7 @@ def not_whole(target: Target) -> list[str]:
         lines = {line.file: line for line in outbox.ledger(key).values() if line.file}
         for file in outbox.files(key):
             line = lines.get(file.name)
-            if line is None or (line.size, line.sha256) != (file.stat().st_size, digest([file.read_bytes()])):
+            if line is None or (line.size, line.checksum) != (file.stat().st_size, of_parts([file.read_bytes()]).hex()):
                 wrong.append(f"not whole, or not in the ledger: {file.name}")
     return wrong
 

@@ -17,6 +17,7 @@ from typing import Final
 import pydicom
 
 from gateway.model import AccessionNumber, FoundSeries, LedgerLine, Outcome, Plan, PlannedSeries, Verdict, Wanted
+from gateway.state.checksum import of_parts
 from gateway.state.db import Database
 from gateway.state.outbox import OWN, Outbox
 from gateway.state.store import Store
@@ -183,7 +184,7 @@ class Kept:
         if len(places) != 1:
             return f"{len(places)} files"
         raw = places[0].read_bytes()
-        if (len(raw), hashlib.sha256(raw).hexdigest()) != (line.size, line.sha256):
+        if (len(raw), of_parts([raw]).hex()) != (line.size, line.checksum):
             return "not what the ledger says"
         return "" if pixels(places[0]) == one.pixels else "another instance's pixels"
 

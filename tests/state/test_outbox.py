@@ -25,7 +25,7 @@ def test_kept_is_there_whole_and_once(outbox: Outbox) -> None:
     again = outbox.keep(KEY, "2.25.1", [b"head", memoryview(b"pixels")])
     assert (first.new, again.new) == (True, False)
     assert first.path.read_bytes() == b"headpixels"
-    assert (first.size, first.sha256) == (again.size, again.sha256)
+    assert (first.size, first.checksum) == (again.size, again.checksum)
     assert [p.name for p in outbox.files(KEY)] == ["2.25.1.dcm"]
 
 
@@ -63,7 +63,7 @@ def test_the_sweep_removes_what_a_crash_left(outbox: Outbox, tmp_path: Path) -> 
 
 def test_the_ledger_says_what_arrived(outbox: Outbox) -> None:
     outbox.keep(KEY, "2.25.1", [b"x"])
-    outbox.note(KEY, LedgerLine("aa", Outcome.KEPT, file="2.25.1.dcm", size=1, sha256="s"))
+    outbox.note(KEY, LedgerLine("aa", Outcome.KEPT, file="2.25.1.dcm", size=1, checksum="s"))
     outbox.note(KEY, LedgerLine("bb", Outcome.EXCLUDED, "select.instance"))
     ledger = outbox.ledger(KEY)
     assert {k: v.outcome for k, v in ledger.items()} == {"aa": Outcome.KEPT, "bb": Outcome.EXCLUDED}
@@ -105,3 +105,13 @@ def test_no_name_leads_out_of_the_outbox(outbox: Outbox, name: str) -> None:
         outbox.keep(KEY, name, [b"x"])
     with pytest.raises(Refused):
         outbox.keep(name, "2.25.1", [b"x"])
+
+
+def test_a_line_with_the_digest_of_a_former_version_is_read(outbox: Outbox) -> None:
+    outbox.keep(KEY, "2.25.1", [b"clean"])
+    with outbox.path(KEY, "ledger").open("a") as ledger:
+        ledger.write(
+            '\n{"instance":"aa","outcome":"kept","reason":"","file":"2.25.1.dcm","size":5,"sha256":"00","profile":"p"}'
+        )
+    assert outbox.ledger(KEY) == {"aa": LedgerLine("aa", Outcome.KEPT, file="2.25.1.dcm", size=5, profile="p")}
+    assert outbox.checksums(KEY) == {"2.25.1.dcm": ""}

@@ -35,7 +35,7 @@ def test_what_is_kept_between_the_last_look_and_the_removal_stays(
 def arrive(outbox: Outbox, number: int) -> str:
     """Kept and noted, as a receive process does; the name of its file."""
     stored = outbox.keep(KEY, f"2.25.{number}", [b"x"])
-    outbox.note(KEY, LedgerLine(f"hash-{number}", Outcome.KEPT, "", stored.path.name, stored.size, stored.sha256))
+    outbox.note(KEY, LedgerLine(f"hash-{number}", Outcome.KEPT, "", stored.path.name, stored.size, stored.checksum))
     return stored.path.name
 
 

@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.state import mark, prepared
+from gateway.state import prepared
+from gateway.state.checksum import SIZE, of_parts
 from gateway.state.mark import MARK, Marked, packed, unpacked
 from gateway.state.outbox import JOURNAL, Outbox
 from tests.support.journals import (
@@ -143,7 +143,7 @@ def test_what_has_its_name_at_the_next_start_is_made_anew(outbox: Outbox, tmp_pa
     (marked,) = [path for path in berths(image) if path.stat().st_size]
     marked.unlink()
     os.link(image / KEY / "2.25.1.dcm", marked)
-    os.setxattr(marked, MARK, packed(Marked(sha256(kept).digest()[:16], KEY, "2.25.1.dcm")))
+    os.setxattr(marked, MARK, packed(Marked(of_parts([kept]), KEY, "2.25.1.dcm")))
     inode = marked.stat().st_ino
     after = Outbox(image)
     after.sweep()
@@ -277,4 +277,4 @@ def test_what_an_attribute_says(digest: bytes, name: str) -> None:
 
 def test_of_our_own_names_it_fits_into_the_inode() -> None:
     assert len(packed(Marked(bytes(16), KEY, f"2.25.{2**128 - 1}.dcm"))) <= 68
-    assert mark.DIGEST == 16
+    assert SIZE == 16
