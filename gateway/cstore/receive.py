@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -40,7 +39,7 @@ class Store(Protocol):
 
 class Stored(Protocol):
     @property
-    def path(self) -> Path: ...
+    def name(self) -> str: ...
     @property
     def size(self) -> int: ...
     @property
@@ -189,13 +188,13 @@ class Receive:
             return
         stored = files.keep(row.key, clean.SOPInstanceUID, clean.parts)
         if reason.startswith(PATIENT_DIFFERS):  # no screening of its pixels can let it go
-            files.note(row.key, LedgerLine(arrival.instance, outcome, reason, stored.path.name))
+            files.note(row.key, LedgerLine(arrival.instance, outcome, reason, stored.name))
         noted = None if stored.new else self._noted(row.key, arrival.instance)
         if noted:
             self._keep_again(row, noted)
             return
         line = LedgerLine(
-            arrival.instance, outcome, reason, stored.path.name, stored.size, stored.checksum, profile=clean.profile
+            arrival.instance, outcome, reason, stored.name, stored.size, stored.checksum, profile=clean.profile
         )
         self._outbox.note(row.key, line)  # also when a crash left the file without its line
         self._tell(row.project, outcome, series=row.key, reason=reason)

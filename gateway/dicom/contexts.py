@@ -32,6 +32,11 @@ WELL_FORMED: Final = re.compile(r"[0-9]+(\.[0-9]+)+", re.ASCII)
 MAX_UID: Final = 64
 MAX_REGISTERED: Final = 512
 """Classes that one process learns from its peers; real archives know a few dozen, a fuzzer any number."""
+REMEMBERED: Final = 64
+"""Proposals: of each peer one or two."""
+
+Proposal = tuple[tuple[str, ...], ...]
+"""Abstract syntax and transfer syntaxes of each context."""
 
 _RANK: Final = {
     ExplicitVRLittleEndian: 0, ImplicitVRLittleEndian: 2, DeflatedExplicitVRLittleEndian: 3, ExplicitVRBigEndian: 4,
@@ -40,11 +45,33 @@ _COMPRESSED, _UNKNOWN = 1, 5
 
 
 class StorageClasses:
-    """What is a Storage class? Those pynetdicom knows, and up to `limit` others, registered when first proposed."""
+    """What is a Storage class? Those pynetdicom knows, and up to `limit` others, registered when first proposed. Thread-safe."""
 
-    def __init__(self, limit: int = MAX_REGISTERED) -> None:
-        self._limit = limit
+    def __init__(self, also: frozenset[str] = frozenset(), limit: int = MAX_REGISTERED) -> None:
+        """`also`: other services."""
+        self._also, self._limit = also, limit
         self._registered: set[str] = set()
+        self._answers: dict[Proposal, list[PresentationContext]] = {}
+
+    def supported(self, proposed: Iterable[PresentationContext]) -> list[PresentationContext]:
+        """One context per acceptable abstract syntax proposed, its transfer syntaxes in our order.
+
+        Remembered: a PACS opens an association for each series, and always proposes the same.
+        """
+        proposal = tuple((str(one.abstract_syntax or ""), *one.transfer_syntax) for one in proposed)
+        answer = self._answers.get(proposal)
+        if answer is None:
+            if len(self._answers) >= REMEMBERED:
+                self._answers.clear()
+            answer = self._answers[proposal] = self._made(proposal)
+        return answer
+
+    def _made(self, proposal: Proposal) -> list[PresentationContext]:
+        syntaxes: dict[str, list[str]] = {}
+        for abstract_syntax, *offered in proposal:
+            if abstract_syntax in self._also or self.accepts(abstract_syntax):
+                syntaxes.setdefault(abstract_syntax, []).extend(offered)
+        return [_context(uid, by_preference(map(UID, offered))) for uid, offered in syntaxes.items()]
 
     def accepts(self, uid: str) -> bool:
         """True for Verification and Storage. Registers an unknown storage-like class: else its C-STORE would be aborted."""
@@ -63,18 +90,6 @@ def _storage_like(uid: str) -> bool:
     if not WELL_FORMED.fullmatch(uid) or len(uid) > MAX_UID:
         return False
     return uid.startswith(STORAGE_ROOT) or not uid.startswith(STANDARD_ROOT)
-
-
-def supported(
-    proposed: Iterable[PresentationContext], classes: StorageClasses, also: frozenset[str] = frozenset()
-) -> list[PresentationContext]:
-    """One context per acceptable abstract syntax proposed, its transfer syntaxes in our order. `also`: other services."""
-    syntaxes: dict[str, list[UID]] = {}
-    for context in proposed:
-        uid = str(context.abstract_syntax or "")
-        if uid in also or classes.accepts(uid):
-            syntaxes.setdefault(uid, []).extend(context.transfer_syntax)
-    return [_context(uid, by_preference(offered)) for uid, offered in syntaxes.items()]
 
 
 def by_preference(offered: Iterable[UID]) -> list[UID]:

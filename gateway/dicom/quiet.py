@@ -13,6 +13,7 @@ import warnings
 from types import TracebackType
 
 import structlog
+from pydicom import config
 from pynetdicom import _config
 
 LIBRARIES = ("pynetdicom", "pydicom")
@@ -24,6 +25,9 @@ def silence() -> None:
     _config.LOG_HANDLER_LEVEL = "none"  # read when an AE or a server is made: so call this first
     _config.LOG_REQUEST_IDENTIFIERS = False
     _config.LOG_RESPONSE_IDENTIFIERS = False
+    config.settings.reading_validation_mode = (
+        config.IGNORE
+    )  # else each UID of a proposal is matched, for a warning that nobody sees
     for name in LIBRARIES:
         _switch_off(name)
         warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")

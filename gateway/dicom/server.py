@@ -21,7 +21,7 @@ from pynetdicom.association import Association
 
 from gateway.dicom import lean
 from gateway.dicom.commitment import PUSH_MODEL, CommitmentService, Transactions
-from gateway.dicom.contexts import MAX_UID, StorageClasses, supported
+from gateway.dicom.contexts import MAX_UID, StorageClasses
 from gateway.dicom.dimse import VERIFICATION, Stored, text
 from gateway.dicom.gather import Gatherer
 from gateway.dicom.incoming import NORMAL, Incoming, Limits, arrived, asked, from_event
@@ -100,8 +100,7 @@ class StorageServer:
         self._tls = acceptor(tls) if tls else None
         self._doorstep: Doorstep | None = None
         self._commitment = CommitmentService(commitments) if commitments else None
-        self._classes = StorageClasses()
-        self._also = frozenset({PUSH_MODEL} if commitments else ())
+        self._classes = StorageClasses(frozenset({PUSH_MODEL} if commitments else ()))
         self._lock = threading.Lock()
         self._connected: list[Association] = []
         self._admitted: list[Association] = []
@@ -206,7 +205,7 @@ class StorageServer:
             reject(assoc, rejection)
             return
         proposed = asked(assoc).presentation_context_definition_list
-        assoc.acceptor.supported_contexts = supported(proposed, self._classes, self._also)
+        assoc.acceptor.supported_contexts = self._classes.supported(proposed)
         if self._lean:
             self._lean.attend(assoc)
 

@@ -34,10 +34,15 @@ T = TypeVar("T")
 class Stored:
     """A clean file on stable storage. `checksum`: hex. `new`: False when it was there already."""
 
-    path: Path
+    folder: str
+    name: str
     size: int
     checksum: str
     new: bool
+
+    @property
+    def path(self) -> Path:
+        return Path(self.folder, self.name)
 
 
 class Keeper:
@@ -71,43 +76,47 @@ class Keeper:
         recovery.recover(self._folder, self._restore)
         prepared.recover(self._folder, self._give_back)
 
-    def keep(self, target: Path, parts: Sequence[Buffer]) -> Stored:
+    def keep(self, series: str, name: str, parts: Sequence[Buffer]) -> Stored:
         """On stable storage when it returns. The same instance again changes nothing.
 
         What is there may be in another process's journal only, or its sync have failed.
         """
-        stored = self._there(target)
+        folder = f"{self._root}/{series}"
+        stored = self._there(folder, name)
         if stored is not None:
             return stored
         try:
-            size, made = self.in_folder(target.parent, lambda: self._appear(target, parts))
+            size, made = self.in_folder(folder, lambda: self._appear(series, name, parts))
         except FileExistsError:  # the same instance, on another association at the same time
-            stored = self._there(target)
+            stored = self._there(folder, name)
             if stored is None:
                 raise
             return stored
-        return Stored(target, size, made.hex(), new=True)
+        return Stored(folder, name, size, made.hex(), new=True)
 
-    def _there(self, target: Path) -> Stored | None:
-        with contextlib.suppress(FileNotFoundError), target.open("rb", buffering=0) as there:
+    def _there(self, folder: str, name: str) -> Stored | None:
+        path = f"{folder}/{name}"
+        if not os.path.lexists(path):  # costs less than a failing open
+            return None
+        with contextlib.suppress(FileNotFoundError), open(path, "rb", buffering=0) as there:
             os.fsync(there.fileno())
-            self.sync(str(target.parent))
-            return Stored(target, os.fstat(there.fileno()).st_size, checksum.of_file(there).hex(), new=False)
+            self.sync(folder)
+            return Stored(folder, name, os.fstat(there.fileno()).st_size, checksum.of_file(there).hex(), new=False)
         return None
 
-    def _appear(self, target: Path, parts: Sequence[Buffer], *, journal: bool = True) -> tuple[int, bytes]:
-        whose = target.parent.name, target.name
+    def _appear(self, series: str, name: str, parts: Sequence[Buffer], *, journal: bool = True) -> tuple[int, bytes]:
+        folder = f"{self._root}/{series}"
         entry = self._journal.begin(parts) if journal and self._journal is not None else None
-        berth = self._prepared.take(*whose) if journal and self._prepared is not None and entry is None else None
+        berth = self._prepared.take(series, name) if journal and self._prepared is not None and entry is None else None
         if berth is not None:
-            return self._in_berth(berth, target, parts)
-        part = f"{target.parent}/.{secrets.token_hex(8)}{PART}"
+            return self._in_berth(berth, folder, parts)
+        part = f"{folder}/.{secrets.token_hex(8)}{PART}"
         try:
-            enter = partial(entry.enter, *whose) if entry is not None else None
+            enter = partial(entry.enter, series, name) if entry is not None else None
             size, made, synced = write_durably(part, parts, self._modes[1], enter)
-            os.rename(part, target)
+            os.rename(part, f"{folder}/{name}")
             if synced:
-                self.sync(str(target.parent))
+                self.sync(folder)
         except OSError:
             with contextlib.suppress(OSError):
                 os.unlink(part)
@@ -117,21 +126,22 @@ class Keeper:
                 entry.close()
         return size, made
 
-    def _in_berth(self, berth: Berth, target: Path, parts: Sequence[Buffer]) -> tuple[int, bytes]:
+    def _in_berth(self, berth: Berth, folder: str, parts: Sequence[Buffer]) -> tuple[int, bytes]:
         """One flush, and it has its real name; that is synced later, together with others."""
         assert self._prepared is not None
         try:
             size, made, _ = write_durably(berth.path, parts, self._modes[1], mark=berth.mark)
+            target = f"{folder}/{berth.name}"
             try:
                 os.link(berth.path, target)
             except FileNotFoundError:
-                self._make(target.parent)
+                self._make(folder)
                 os.link(berth.path, target)
         except OSError:
             berth.forget()
             raise
         finally:
-            self._prepared.used(berth, str(target.parent))
+            self._prepared.used(berth, folder)
         return size, made
 
     def _give_back(self, marked: Marked, path: str) -> None:
@@ -145,13 +155,13 @@ class Keeper:
         except Refused:  # somebody wrote to the attribute
             return
         if target.exists() and not target.samefile(path):
-            self._there(target)
+            self._there(str(target.parent), target.name)
         elif is_whole(path, marked):
-            self.in_folder(target.parent, lambda: self._named_anew(target, path))
+            self.in_folder(str(target.parent), lambda: self._named_anew(target, path))
 
     def _named_anew(self, target: Path, path: str) -> None:
         if target.exists():
-            self._appear(target, [Path(path).read_bytes()], journal=False)
+            self._appear(target.parent.name, target.name, [Path(path).read_bytes()], journal=False)
         else:
             os.link(path, target)
             self.sync(str(target.parent))
@@ -166,7 +176,7 @@ class Keeper:
         raw = content()
         if raw is None:
             return False
-        self.in_folder(target.parent, lambda: self._appear(target, [raw], journal=False))
+        self.in_folder(str(target.parent), lambda: self._appear(record.series, record.name, [raw], journal=False))
         return True
 
     def sync(self, folder: str) -> None:
@@ -178,7 +188,7 @@ class Keeper:
                 self._rooted.clear()
             self._rooted[folder], self._root_changed = inode, changed
 
-    def in_folder(self, folder: Path, write: Callable[[], T]) -> T:
+    def in_folder(self, folder: str, write: Callable[[], T]) -> T:
         """Writes into the folder, and makes it where it is not there; again when somebody removed it, still empty, in between."""
         for _ in range(WRITES):
             with contextlib.suppress(FileNotFoundError):
@@ -186,5 +196,6 @@ class Keeper:
             self._make(folder)
         return write()
 
-    def _make(self, folder: Path) -> None:
-        folder.mkdir(mode=self._modes[0], exist_ok=True)  # its entry is synced by `_sync`, before anybody is told
+    def _make(self, folder: str) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, self._modes[0])  # its entry is synced by `_sync`, before anybody is told

@@ -18,7 +18,7 @@ from gateway.model import LedgerLine, Outcome
 LEDGER = "ledger"
 
 
-def append(ledger: Path, line: LedgerLine, mode: int, *, sync: bool) -> None:
+def append(ledger: str, line: LedgerLine, mode: int, *, sync: bool) -> None:
     """Raises OSError, FileNotFoundError where there is no folder."""
     raw = ("\n" + json.dumps(vars(line), separators=(",", ":"))).encode()
     with _locked(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, fcntl.LOCK_SH, mode) as fd:
@@ -44,7 +44,7 @@ def let_go(ledger: Path, is_over: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(ledger: Path, flags: int, lock: int, mode: int = 0) -> Iterator[int]:
+def _locked(ledger: Path | str, flags: int, lock: int, mode: int = 0) -> Iterator[int]:
     """The file that is there: one that somebody let go while we waited for the lock is opened anew."""
     while True:
         fd = os.open(ledger, flags | os.O_CLOEXEC, mode)

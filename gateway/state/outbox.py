@@ -57,18 +57,18 @@ class Outbox:
 
     def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored:
         """On stable storage when it returns. The same instance again changes nothing."""
-        return self._keeper.keep(self.path(series, f"{_checked(SOPInstanceUID)}{SUFFIX}"), parts)
+        return self._keeper.keep(_checked(series), _checked(f"{SOPInstanceUID}{SUFFIX}"), parts)
 
     def note(self, series: str, line: LedgerLine) -> None:
         """Appends one ledger line. Synced unless KEPT: there the file itself is the fact."""
-        path, sync = self.path(series, LEDGER), line.outcome is not Outcome.KEPT
+        folder, sync = f"{self._root}/{_checked(series)}", line.outcome is not Outcome.KEPT
 
         def write() -> None:
-            ledger.append(path, line, self._modes[1], sync=sync)
+            ledger.append(f"{folder}/{LEDGER}", line, self._modes[1], sync=sync)
             if sync:  # the ledger's own entry, too
-                self._keeper.sync(str(path.parent))
+                self._keeper.sync(folder)
 
-        self._keeper.in_folder(path.parent, write)
+        self._keeper.in_folder(folder, write)
 
     def ledger(self, series: str) -> dict[str, LedgerLine]:
         """What arrived, by keyed instance hash; the last line of an instance counts, but KEPT gives way to KEPT only."""

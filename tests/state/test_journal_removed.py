@@ -77,7 +77,7 @@ def test_what_was_begun_and_not_entered_is_overwritten(
     """The folder of a new series is not there yet: its first file is begun twice, and others may come in between."""
     make = Keeper._make
 
-    def crowded(self: Keeper, folder: Path) -> None:
+    def crowded(self: Keeper, folder: str) -> None:
         outbox.keep(OTHER, "2.25.8", [bytes(BLOCK + 1)])
         make(self, folder)
 
