@@ -7,6 +7,7 @@ not synced, which is what storescp does.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -23,6 +24,8 @@ from gateway.deidentify.meta import file_meta
 from gateway.dicom.quiet import silence
 from gateway.dicom.server import OUT_OF_RESOURCES, Incoming, StorageServer
 from gateway.ops import log
+from gateway.ops.core import one_heap, seldom_collect
+from gateway.run.process import BEAT_SECONDS, BEATS_PER_COLLECTION
 from gateway.run.receiving import Reception
 from gateway.settings import Deidentify
 from gateway.state.db import Database
@@ -52,9 +55,17 @@ def serve(listener: socket.socket, folder: Path, plain: Path | None, stop: threa
         OURS, listener, admit=lambda calling, address: True, max_associations=64, count=count, spool=folder / "outbox",
         on_store=AsItCame(plain).store if plain else whole(folder, outbox, count),
     )  # fmt: skip
+    seldom_collect()
+    threading.Thread(target=_collect, args=[stop], daemon=True).start()
     sys.stdout.buffer.write(READY)
     sys.stdout.flush()
     Reception(server, outbox).serve(stop)
+
+
+def _collect(stop: threading.Event) -> None:
+    """As a receive process does."""
+    while not stop.wait(BEAT_SECONDS * BEATS_PER_COLLECTION):
+        gc.collect()
 
 
 def whole(folder: Path, outbox: Outbox, count: Uncounted) -> Callable[[Incoming], int]:
@@ -84,6 +95,7 @@ class AsItCame:
 
 
 def main() -> None:
+    one_heap()
     silence()
     log.configure("info", sys.stderr)
     stop = threading.Event()
