@@ -51,6 +51,7 @@ class Stored(Protocol):
 class Files(Protocol):
     def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored: ...
     def note(self, series: str, line: LedgerLine) -> None: ...
+    def drop(self, series: str, name: str) -> None: ...
 
 
 class Outbox(Files, Protocol):
@@ -190,6 +191,9 @@ class Receive:
         if reason.startswith(PATIENT_DIFFERS):  # no screening of its pixels can let it go
             files.note(row.key, LedgerLine(arrival.instance, outcome, reason, stored.name))
         noted = None if stored.new else self._noted(row.key, arrival.instance)
+        if noted and noted.outcome is outcome and noted.checksum not in ("", stored.checksum):  # the disk has spoilt it
+            files.drop(row.key, stored.name)
+            stored, noted = files.keep(row.key, clean.SOPInstanceUID, clean.parts), None
         if noted:
             self._keep_again(row, noted)
             return

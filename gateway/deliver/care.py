@@ -49,6 +49,8 @@ class Outbox(Protocol):
 
     def checksums(self, series: str) -> dict[str, str]: ...
 
+    def drop(self, series: str, name: str) -> None: ...
+
     def remove(self, series: str, files: Sequence[Path]) -> bool: ...
 
 
@@ -105,6 +107,13 @@ class Care:
         if not files:
             raise Refused("outbox.empty", "the clean files of a series are gone; retrieve it again")
         return files
+
+    def received(self, row: SeriesRow) -> dict[str, str]:
+        """The checksum of each file as it was received. Raises Retry("outbox.unreadable")."""
+        try:
+            return self._way.outbox.checksums(row.key)
+        except OSError:
+            raise Retry("outbox.unreadable", "the ledger of a series cannot be read") from None
 
     def go_on(self, row: SeriesRow) -> None:
         """Between two calls of an archive. Raises Retry when the daemon stops."""

@@ -34,11 +34,10 @@ class DeliverStep:
 
     def _deliver(self, row: SeriesRow) -> None:
         way, files = self._way, self._care.files(row)
-        received = way.outbox.checksums(row.key)
+        received = self._care.received(row)
         for file in files:
             self._keep_pace(row)
-            _check(file, received.get(file.name))
-            self._put(file)
+            self._put(row, file, received.get(file.name))
         self._care.breaker.worked()
         if way.store.delivered(row, way.route, now=way.clock()):
             self._care.tell(row, "delivered", files=len(files))
@@ -50,10 +49,13 @@ class DeliverStep:
             self._way.stop.wait(min(due, PIECE))
             self._care.go_on(row)
 
-    def _put(self, file: Path) -> None:
+    def _put(self, row: SeriesRow, file: Path, checksum: str | None) -> None:
         way, (kept, size) = self._way, _facts(file)
         self._pace.sent(size, way.clock())
         try:
+            if not _is_whole(file, checksum):
+                way.outbox.drop(row.key, file.name)  # else a retry would find it there
+                raise Refused("outbox.damaged", "a clean file is not what was received; retrieve its series again")
             receipt = way.sink.put(file)
         except Refused:
             way.count.add("deliveries_total", sink=way.sink.name, result="refused")
@@ -67,15 +69,13 @@ class DeliverStep:
         way.count.set("delivery_lag_seconds", max(0.0, way.clock() - kept), sink=way.sink.name)
 
 
-def _check(file: Path, checksum: str | None) -> None:
-    """What the disk has spoilt since it was received goes nowhere. Raises Refused("outbox.damaged")."""
+def _is_whole(file: Path, checksum: str | None) -> bool:
+    """Whether it is what was received, as far as that is known. Raises Retry("outbox.unreadable")."""
     try:
         with file.open("rb", buffering=0) as opened:
-            whole = not checksum or of_file(opened).hex() == checksum
+            return not checksum or of_file(opened).hex() == checksum
     except OSError:
         raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
-    if not whole:
-        raise Refused("outbox.damaged", "a clean file is not what was received; retrieve its series again")
 
 
 def _facts(file: Path) -> tuple[float, int]:

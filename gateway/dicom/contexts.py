@@ -34,6 +34,8 @@ MAX_REGISTERED: Final = 512
 """Classes that one process learns from its peers; real archives know a few dozen, a fuzzer any number."""
 REMEMBERED: Final = 64
 """Proposals: of each peer one or two."""
+LARGEST: Final = 128 * 64
+"""UIDs of a proposal that is remembered: 128 contexts in all transfer syntaxes there are."""
 
 Proposal = tuple[tuple[str, ...], ...]
 """Abstract syntax and transfer syntaxes of each context."""
@@ -61,9 +63,11 @@ class StorageClasses:
         proposal = tuple((str(one.abstract_syntax or ""), *one.transfer_syntax) for one in proposed)
         answer = self._answers.get(proposal)
         if answer is None:
+            answer = self._made(proposal)
             if len(self._answers) >= REMEMBERED:
                 self._answers.clear()
-            answer = self._answers[proposal] = self._made(proposal)
+            if sum(map(len, proposal)) <= LARGEST:
+                self._answers[proposal] = answer
         return answer
 
     def _made(self, proposal: Proposal) -> list[PresentationContext]:

@@ -36,6 +36,9 @@ class Manifested:
     def checksums(self, series: str) -> dict[str, str]:
         return self.outbox.checksums(series)
 
+    def drop(self, series: str, name: str) -> None:
+        self.outbox.drop(series, name)
+
     def path(self, series: str, name: str) -> Path:
         return self.outbox.path(series, name)
 

@@ -95,14 +95,14 @@ class Keeper:
         return Stored(folder, name, size, made.hex(), new=True)
 
     def _there(self, folder: str, name: str) -> Stored | None:
-        path = f"{folder}/{name}"
-        if not os.path.lexists(path):  # costs less than a failing open
+        try:
+            fd = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
             return None
-        with contextlib.suppress(FileNotFoundError), open(path, "rb", buffering=0) as there:
-            os.fsync(there.fileno())
+        with open(fd, "rb", buffering=0) as there:
+            os.fsync(fd)
             self.sync(folder)
-            return Stored(folder, name, os.fstat(there.fileno()).st_size, checksum.of_file(there).hex(), new=False)
-        return None
+            return Stored(folder, name, os.fstat(fd).st_size, checksum.of_file(there).hex(), new=False)
 
     def _appear(self, series: str, name: str, parts: Sequence[Buffer], *, journal: bool = True) -> tuple[int, bytes]:
         folder = f"{self._root}/{series}"

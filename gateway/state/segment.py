@@ -27,7 +27,7 @@ from gateway.state.writing import IOV
 BLOCK: Final = 4096
 SUFFIX: Final = ".segment"
 NEW: Final = ".new"
-_MAGIC: Final = b"PGWJRNL2"
+_MAGIC: Final = b"PGWJRNL1"
 _FIRST: Final = struct.Struct("<8sQ")  # magic, generation
 _HEAD: Final = struct.Struct(
     "<8sQQQ?16sHH"

@@ -35,6 +35,17 @@ def test_keeps_what_is_planned(tmp_path: Path) -> None:
     assert rig.counts.observed == {"store_seconds": 1, "deidentify_seconds": 1}
 
 
+def test_what_the_disk_has_spoilt_is_made_anew_when_it_comes_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, Expects())
+    assert rig.send() == 0x0000
+    (kept,) = rig.outbox.files("S-1")
+    good, noted = kept.read_bytes(), rig.outbox.ledger("S-1")
+    kept.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    assert rig.send() == 0x0000
+    assert (kept.read_bytes(), rig.outbox.ledger("S-1")) == (good, noted)
+    assert rig.results("kept") == 2
+
+
 def test_the_same_again_is_a_duplicate_and_changes_nothing(tmp_path: Path) -> None:
     rig = Rig(tmp_path, Expects())
     assert [rig.send(), rig.send()] == [0, 0]

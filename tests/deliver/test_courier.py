@@ -206,6 +206,21 @@ def test_what_the_disk_has_spoilt_goes_nowhere(bench: Bench) -> None:
     assert bench.deliver.step()
     assert bench.events()[-1] == ("failed", "outbox.damaged")
     assert bench.archive.visible() == {}
+    assert deliveries(bench)["refused"] == 1
+    assert [file.name for file in bench.outbox.files(KEY)] == [whole.name]  # so that a retry retrieves it again
+    assert bench.outbox.ledger(KEY).keys() == {"hash-2"}
+
+
+def test_a_ledger_that_cannot_be_read_is_charged(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(series: str) -> dict[str, str]:
+        raise OSError(5, series)
+
+    monkeypatch.setattr(bench.outbox, "checksums", broken)
+    bench.keep(1)
+    bench.store.add()
+    assert bench.deliver.step()
+    assert bench.store.attempts[KEY, "first"] == 1
+    assert bench.archive.visible() == {}
 
 
 def test_a_lost_lease_settles_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

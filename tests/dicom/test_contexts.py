@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
 from pynetdicom.presentation import PresentationContext, build_context
 
-from gateway.dicom.contexts import REMEMBERED, StorageClasses
+from gateway.dicom.contexts import LARGEST, REMEMBERED, StorageClasses
 
 CT, MR, PRINT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.1.9"
 Accepted = list[tuple[str, list[str]]]
@@ -37,6 +37,8 @@ def test_other_services_are_those_of_this_server() -> None:
 
 def test_no_more_is_remembered_than_there_are_peers() -> None:
     classes = StorageClasses(limit=0)
+    many = build_context(CT, [f"1.2.{number}" for number in range(LARGEST)])
+    assert classes.supported([many]) is not classes.supported([many])
     first = build_context(CT, [ImplicitVRLittleEndian])
     remembered = classes.supported([first])
     assert classes.supported([build_context(CT, [ImplicitVRLittleEndian])]) is remembered
