@@ -142,10 +142,10 @@ class Children:
         self._silent.set()  # not before: they count to the end
         if self._reader.is_alive():
             self._reader.join(5)
-        for child in self._children:
-            if child.pipe >= 0:
-                self._pump(child)
-                self._drop(child)
+        unread = self._selector.get_map() or {}  # None when it was stopped before
+        for key in [*unread.values()]:  # also of a child that was replaced just now
+            self._pump(key.data)
+            self._drop(key.data)
         self._selector.close()
 
     def _replace(self, place: int, child: Child) -> None:

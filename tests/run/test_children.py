@@ -131,6 +131,22 @@ def test_one_that_was_killed_is_replaced(run: Run) -> None:
     until(again)
 
 
+def test_one_that_was_replaced_just_now_leaves_nothing_open(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Children, "_read", lambda self: None)  # it has not come to see that the pipe is closed
+    found = run("willing")
+    (child,) = found._children
+    child.process.kill()
+
+    def replaced() -> bool:
+        found.replace_dead()
+        return found._children[0] is not child
+
+    until(replaced)
+    found.stop()
+    assert child.process.stdin is not None and child.process.stdin.closed
+    assert child.pipe == -1
+
+
 def test_the_screening_steps_back(run: Run) -> None:
     found = run("screening")
     found.wait_ready()
