@@ -52,12 +52,14 @@ class Files(Protocol):
     def keep(self, series: str, SOPInstanceUID: str, parts: Sequence[Buffer]) -> Stored: ...
     def note(self, series: str, line: LedgerLine) -> None: ...
     def drop(self, series: str, name: str) -> None: ...
+    def set_aside(self, series: str, name: str) -> None: ...
 
 
 class Outbox(Files, Protocol):
     @property
     def held(self) -> Files | None: ...
     def ledger(self, series: str) -> Mapping[str, LedgerLine]: ...
+    def checksums(self, series: str) -> Mapping[str, set[str]]: ...
 
 
 class Cleaner(Protocol):
@@ -191,8 +193,8 @@ class Receive:
         if reason.startswith(PATIENT_DIFFERS):  # no screening of its pixels can let it go
             files.note(row.key, LedgerLine(arrival.instance, outcome, reason, stored.name))
         noted = None if stored.new else self._noted(row.key, arrival.instance)
-        if noted and noted.outcome is outcome and noted.checksum not in ("", stored.checksum):  # the disk has spoilt it
-            files.drop(row.key, stored.name)
+        if noted and noted.outcome is outcome and self._is_spoilt(row.key, noted, stored):
+            (files.set_aside if outcome is Outcome.KEPT else files.drop)(row.key, stored.name)
             stored, noted = files.keep(row.key, clean.SOPInstanceUID, clean.parts), None
         if noted:
             self._keep_again(row, noted)
@@ -206,6 +208,13 @@ class Receive:
     def _noted(self, key: str, instance: str) -> LedgerLine | None:
         """Of what came before. A whole ledger is read only for what those of a second ago do not tell."""
         return self._ledger.get(key).get(instance) or self._outbox.ledger(key).get(instance)
+
+    def _is_spoilt(self, key: str, noted: LedgerLine, stored: Stored) -> bool:
+        """It is none of what was received under its name, by the disk's fault."""
+        if noted.checksum in ("", stored.checksum):
+            return False
+        told = {noted.checksum} | self._outbox.checksums(key).get(stored.name, set())
+        return stored.checksum not in told
 
     def _keep_again(self, row: Row, noted: LedgerLine) -> None:
         if noted.outcome is Outcome.HELD:  # the line alone says so, and may never have reached the disk

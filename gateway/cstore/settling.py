@@ -31,12 +31,16 @@ class Outbox(Protocol):
     def ledger(self, series: str) -> Mapping[str, LedgerLine]: ...
     def path(self, series: str, name: str) -> Path: ...
     def files(self, series: str) -> Sequence[Path]: ...
+    def damaged(self, series: str) -> Sequence[str]: ...
     def clear(self, series: str) -> None: ...
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """A series and its ledger. `unnoted`: files without a line, which a power cut may have taken: the file is the fact."""
+    """A series and its ledger. `unnoted`: files without a line, which a power cut may have taken: the file is the fact.
+
+    So are those that were set aside: they came, and the courier will not go without them.
+    """
 
     series: WaitingSeries
     ledger: Mapping[str, LedgerLine]
@@ -91,7 +95,8 @@ class SettleStep:
     def _arrived(self, series: WaitingSeries) -> Arrived:
         files = {file.name for file in self.outbox.files(series.key)}  # before the ledger: a line is behind its file
         ledger = self.outbox.ledger(series.key)
-        return Arrived(series, ledger, len(files - {line.file for line in ledger.values()}))
+        unnoted = files - {line.file for line in ledger.values()}
+        return Arrived(series, ledger, len(unnoted) + len(self.outbox.damaged(series.key)))
 
     def _settle_series(self, row: SeriesRow, arrived: Arrived, late: Mapping[str, object]) -> None:
         verdict = self.projects[row.project].last({**json.loads(arrived.series.seen), **late})

@@ -20,12 +20,14 @@ from gateway.deliver.sink import Sink
 from gateway.errors import Refused, Retry
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
-from gateway.state.progress import Route, Stage
+from gateway.state.progress import RESTS, Route, Stage
 from gateway.state.rows import SeriesRow
 
 LEASE: Final = 3600.0  # seconds; a restarted node frees its own at once, so this is for a node that is gone for good
 RENEWED: Final = 600.0  # seconds; a large series takes longer than a lease, and a withdrawal goes by who holds one
 MAX_ATTEMPTS: Final = 8  # charged ones
+DAMAGED: Final = "outbox.damaged"
+EMPTY: Final = "outbox.empty"
 STOPPING: Final = "daemon.stopping"
 
 
@@ -47,9 +49,11 @@ class Outbox(Protocol):
 
     def files(self, series: str) -> list[Path]: ...
 
-    def checksums(self, series: str) -> dict[str, str]: ...
+    def checksums(self, series: str) -> dict[str, set[str]]: ...
 
-    def drop(self, series: str, name: str) -> None: ...
+    def damaged(self, series: str) -> list[str]: ...
+
+    def set_aside(self, series: str, name: str) -> None: ...
 
     def remove(self, series: str, files: Sequence[Path]) -> bool: ...
 
@@ -102,14 +106,16 @@ class Care:
             self._later(row, err)
 
     def files(self, row: SeriesRow) -> list[Path]:
-        """Raises Refused when there are none."""
+        """Raises Refused when there are none, or one was set aside that nobody has sent again."""
         files = self._way.outbox.files(row.key)
+        if self._way.outbox.damaged(row.key):
+            raise Refused(DAMAGED, "a clean file was not what was received, and has not come again")
         if not files:
-            raise Refused("outbox.empty", "the clean files of a series are gone; retrieve it again")
+            raise Refused(EMPTY, "the clean files of a series are gone; retrieve it again")
         return files
 
-    def received(self, row: SeriesRow) -> dict[str, str]:
-        """The checksum of each file as it was received. Raises Retry("outbox.unreadable")."""
+    def received(self, row: SeriesRow) -> dict[str, set[str]]:
+        """The checksums of each file as it was received (`Outbox.checksums`). Raises Retry("outbox.unreadable")."""
         try:
             return self._way.outbox.checksums(row.key)
         except OSError:
@@ -139,9 +145,18 @@ class Care:
             structlog.get_logger().warning("sink.down", sink=way.sink.name, reason=err.reason, detail=err.detail)
         way.board.down("sink", way.sink.name, err.reason, now=way.clock())
 
-    def fail(self, row: SeriesRow, reason: str) -> None:
-        if self._way.store.failed(row, reason=reason, now=self._way.clock()):
-            self.tell(row, "failed", reason)
+    def fail(self, row: SeriesRow, reason: str) -> bool:
+        """Ends the series; one that was pushed, and has its files, is tried again later. False: it is not ours any more."""
+        way = self._way
+        if row.pushed and reason != EMPTY:
+            until, event = way.clock() + RESTS, "waits"
+            done = way.store.release(row, way.route, reason=reason, not_before=until, charge=False)
+        else:
+            event = "failed"
+            done = way.store.failed(row, reason=reason, now=way.clock())
+        if done:
+            self.tell(row, event, reason)
+        return done
 
     def tell(self, row: SeriesRow, event: str, reason: str = "", *, files: int = 0) -> None:
         told = structlog.get_logger().bind(series=row.key, project=row.project, sink=self._way.sink.name)

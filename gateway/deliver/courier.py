@@ -5,10 +5,13 @@ It may die anywhere: the row is still at `waiting`, and putting again what is th
 
 from __future__ import annotations
 
+import errno
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from gateway.deliver.breaker import Pace
-from gateway.deliver.care import Care, Way
+from gateway.deliver.care import DAMAGED, Care, Way
 from gateway.errors import Refused, Retry
 from gateway.state.checksum import of_file
 from gateway.state.progress import Stage
@@ -37,7 +40,7 @@ class DeliverStep:
         received = self._care.received(row)
         for file in files:
             self._keep_pace(row)
-            self._put(row, file, received.get(file.name))
+            self._put(row, file, received.get(file.name, set()))
         self._care.breaker.worked()
         if way.store.delivered(row, way.route, now=way.clock()):
             self._care.tell(row, "delivered", files=len(files))
@@ -49,13 +52,12 @@ class DeliverStep:
             self._way.stop.wait(min(due, PIECE))
             self._care.go_on(row)
 
-    def _put(self, row: SeriesRow, file: Path, checksum: str | None) -> None:
+    def _put(self, row: SeriesRow, file: Path, checksums: set[str]) -> None:
         way, (kept, size) = self._way, _facts(file)
         self._pace.sent(size, way.clock())
         try:
-            if not _is_whole(file, checksum):
-                way.outbox.drop(row.key, file.name)  # else a retry would find it there
-                raise Refused("outbox.damaged", "a clean file is not what was received; retrieve its series again")
+            if not _is_whole(file, checksums):
+                self._damaged(row)
             receipt = way.sink.put(file)
         except Refused:
             way.count.add("deliveries_total", sink=way.sink.name, result="refused")
@@ -68,13 +70,31 @@ class DeliverStep:
         way.count.add("deliveries_total", sink=way.sink.name, result="delivered" if receipt.new else "duplicate")
         way.count.set("delivery_lag_seconds", max(0.0, way.clock() - kept), sink=way.sink.name)
 
+    def _damaged(self, row: SeriesRow) -> NoReturn:
+        """The second look decides: it may have come anew just now, and its line be behind it."""
+        if not row.attempts:
+            raise Retry(DAMAGED, "a clean file is not what was received")
+        if self._care.fail(row, DAMAGED):  # first, so that it is never just missing
+            with suppress(OSError, Retry):  # the next courier of this series finds it again
+                self._set_aside(row)
+        raise Refused(DAMAGED, "a clean file is not what was received; retrieve its series again")
 
-def _is_whole(file: Path, checksum: str | None) -> bool:
+    def _set_aside(self, row: SeriesRow) -> None:
+        """All at once, so that all are asked for at once."""
+        received = self._care.received(row)
+        for file in self._way.outbox.files(row.key):
+            if not _is_whole(file, received.get(file.name, set())):
+                self._way.outbox.set_aside(row.key, file.name)
+
+
+def _is_whole(file: Path, checksums: set[str]) -> bool:
     """Whether it is what was received, as far as that is known. Raises Retry("outbox.unreadable")."""
     try:
         with file.open("rb", buffering=0) as opened:
-            return not checksum or of_file(opened).hex() == checksum
-    except OSError:
+            return not checksums or of_file(opened).hex() in checksums
+    except OSError as err:
+        if err.errno == errno.EIO:  # the disk cannot tell what it was
+            return False
         raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
 
 

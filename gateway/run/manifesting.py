@@ -33,11 +33,14 @@ class Manifested:
     def ledger(self, series: str) -> dict[str, LedgerLine]:
         return self.outbox.ledger(series)
 
-    def checksums(self, series: str) -> dict[str, str]:
+    def checksums(self, series: str) -> dict[str, set[str]]:
         return self.outbox.checksums(series)
 
-    def drop(self, series: str, name: str) -> None:
-        self.outbox.drop(series, name)
+    def damaged(self, series: str) -> list[str]:
+        return self.outbox.damaged(series)
+
+    def set_aside(self, series: str, name: str) -> None:
+        self.outbox.set_aside(series, name)
 
     def path(self, series: str, name: str) -> Path:
         return self.outbox.path(series, name)

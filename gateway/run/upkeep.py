@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from gateway.run.wiring import State
 
+ASKED_AT_ONCE = 1000  # series; a statement takes a limited number of values
+
 
 def clear_outbox(state: State) -> int:
     """Clears the folders of series that failed or are excluded or withdrawn. Returns how many."""
-    states = state.store.series_states(state.outbox.series())
-    over = [key for key, found in states.items() if found in ("failed", "excluded", "withdrawn")]
+    over = [key for key, found in _states(state).items() if found in ("failed", "excluded", "withdrawn")]
     for key in over:
         state.outbox.clear(key)
     return len(over)
@@ -19,7 +20,17 @@ def resume_outbox(state: State, now: float, *, quiet: float = 0.0) -> int:
 
     `quiet`: seconds since the confirmation; while the daemon runs, what is being removed just now is left alone.
     """
-    states = state.store.series_states(state.outbox.series())
-    confirmed = [key for key, found in states.items() if found == "confirmed"]
+    confirmed = [key for key, found in _states(state).items() if found == "confirmed"]
+    for key in confirmed:  # by another node it may have been whole
+        state.outbox.forget_damaged(key)
     left = [key for key in confirmed if (state.outbox.files(key) if quiet else not state.outbox.remove(key, ()))]
     return sum(state.store.late(key, now=now, quiet=quiet) for key in left)
+
+
+def _states(state: State) -> dict[str, str]:
+    """Of the series that have a folder."""
+    keys = state.outbox.series()
+    found: dict[str, str] = {}
+    for at in range(0, len(keys), ASKED_AT_ONCE):
+        found |= state.store.series_states(keys[at : at + ASKED_AT_ONCE])
+    return found

@@ -33,6 +33,7 @@ SUFFIX = ".dcm"
 TRIES = ".tries"  # beside a held file: how often its screening was begun and not ended
 NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,127}", re.ASCII)
 SHARED = (0o750, 0o640)  # modes of folders and files
+DAMAGED = ".damaged"  # what the disk has spoilt
 OWN = (0o700, 0o600)
 
 
@@ -97,9 +98,16 @@ class Outbox:
         there = self.held.path(series, line.file).exists()
         return line if there else replace(line, outcome=Outcome.KEPT, reason="", checksum="")
 
-    def checksums(self, series: str) -> dict[str, str]:
-        """Of the clean files as they were received, by name (`Stored.checksum`); a line that a power cut took is missing."""
-        return {line.file: line.checksum for line in self.ledger(series).values() if line.outcome is Outcome.KEPT}
+    def checksums(self, series: str) -> dict[str, set[str]]:
+        """Of the clean files as they were received, by name (`Stored.checksum`); a line that a power cut took is missing.
+
+        Several where an instance came with different bytes at the same time: which of the two files stayed, no line tells.
+        """
+        found: dict[str, set[str]] = {}
+        for line in self._lines(series):
+            if line.outcome is Outcome.KEPT and line.checksum:
+                found.setdefault(line.file, set()).add(line.checksum)
+        return found
 
     def files(self, series: str) -> list[Path]:
         """The clean files of a series, sorted by name."""
@@ -118,6 +126,25 @@ class Outbox:
             path.unlink()
             sync_folder(path.parent)
 
+    def set_aside(self, series: str, name: str) -> None:
+        """It is no clean file of the series any more: one that comes in its place is, and takes it away when it is removed."""
+        path = self.path(series, name)
+        self._journals.void(series, frozenset({name}))
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(path.with_name(f".{name}{DAMAGED}"))
+            sync_folder(path.parent)
+
+    def damaged(self, series: str) -> list[str]:
+        """Names of what was set aside and has not come again."""
+        folder = self._folder(series)
+        aside = (path.name[1 : -len(DAMAGED)] for path in folder.glob(f".*{DAMAGED}"))
+        return sorted(name for name in aside if not (folder / name).exists())
+
+    def forget_damaged(self, series: str) -> None:
+        """What was set aside is of no use any more."""
+        for path in self._folder(series).glob(f".*{DAMAGED}"):
+            path.unlink(missing_ok=True)
+
     def remove(self, series: str, files: Sequence[Path]) -> bool:
         """Removes what was confirmed. False: something arrived meanwhile and still waits.
 
@@ -126,7 +153,10 @@ class Outbox:
         """
         folder = self._folder(series)
         self._journals.void(series, frozenset(path.name for path in files))
+        aside = {path.name for path in folder.glob(f".*{DAMAGED}")}
         for path in files:
+            if aside and (old := f".{path.name}{DAMAGED}") in aside:
+                (folder / old).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
         ledger.let_go(folder / LEDGER, lambda: not self.files(series) and not (self.held and self.held.files(series)))
         with contextlib.suppress(OSError):  # not empty, or gone already

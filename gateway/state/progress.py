@@ -32,7 +32,9 @@ from gateway.state.settle import At, Step
 from gateway.state.store import Store
 
 FREE: dict[str, Any] = {"claimed_by": None, "lease_until": 0.0}
-WANTED: Final = (series.c.id, series.c.key, series.c.project, series.c.state)
+RESTS: Final = 3600.0
+"""Seconds until what was pushed is offered again to an archive that does not take it: nobody can be asked for it anew."""
+WANTED: Final = (series.c.id, series.c.key, series.c.project, series.c.state, series.c.pacs)
 
 
 class Stage(StrEnum):
@@ -113,7 +115,7 @@ class Progress:
             first = one.where(*here).limit(1).with_for_update(of=series, skip_locked=True, key_share=True)
             r = c.execute(first).first()
             if r is not None:
-                return SeriesRow(r.id, r.key, r.project, r.state, r.attempts, taken.owner)
+                return SeriesRow(r.id, r.key, r.project, r.state, r.attempts, taken.owner, r.pacs == "")
         return None
 
     def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> None:
@@ -161,14 +163,19 @@ class Progress:
             return "confirmed"
 
     def lost(self, row: SeriesRow, route: Route, *, most: int, now: float) -> bool:
-        """What was put is not there: it is put again, at most `most` times, then the series has failed."""
+        """What was put is not there: it is put again, at most `most` times, then the series has failed.
+
+        One that was pushed is put again for ever, `RESTS` after the last time.
+        """
         self._instances.pop(row.owner, None)
         with self._under(row.owner) as c:
             state = _state(c, row)
             if not _settled(c, row, route.sink, stage=Stage.WAITING, lost=progress.c.lost + 1):
                 return False
             times = c.execute(select(progress.c.lost).where(*_of(row, route.sink))).scalar() or 0
-            if times > most:
+            if times > most and row.pushed:
+                c.execute(update(progress).where(*_of(row, route.sink)).values(not_before=now + RESTS))
+            elif times > most:
                 return self._settle(c, row, Step("failed", now, "deliver.lost"), state)
             if state == "delivered":
                 return settle.move(c, At(series, row.id, state), Step("lost", now, "deliver.missing"))

@@ -43,6 +43,7 @@ def arrive(c: Connection, seal: Seal, pushed: Pushed, now: float, *, node: str) 
         return False
     if row is not None:
         settle.move(c, At(series, row.id, row.state), Step("wanted", now, REASON), _mine(seal, pushed, row.key, node))
+        c.execute(insert_new(c, asked).values(request_id=asking.id, series_id=row.id))
         change.resume(c, row.id, now)
         return True
     found = FoundSeries(pushed.StudyInstanceUID, pushed.SeriesInstanceUID, {"Modality": pushed.modality})

@@ -39,7 +39,7 @@ class RequestClaim:
 
 @dataclass(frozen=True)
 class SeriesRow:
-    """A claimed series of one project."""
+    """A claimed series of one project. `pushed`: it came unasked, and no PACS is known that has it."""
 
     id: int
     key: str
@@ -47,6 +47,7 @@ class SeriesRow:
     state: str
     attempts: int
     owner: str
+    pushed: bool = False
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,17 @@ def test_what_the_disk_has_spoilt_is_made_anew_when_it_comes_again(tmp_path: Pat
     assert rig.results("kept") == 2
 
 
+def test_a_file_of_an_earlier_line_is_not_spoilt(tmp_path: Path) -> None:
+    """It came twice at once with different bytes, and the lines stand in the other order."""
+    rig = Rig(tmp_path, Expects())
+    assert rig.send() == 0x0000
+    line = rig.line()
+    assert line is not None
+    rig.outbox.note("S-1", replace(line, checksum="00"))
+    assert rig.send() == 0x0000
+    assert (rig.results("kept"), rig.results("duplicate")) == (1, 1)
+
+
 def test_the_same_again_is_a_duplicate_and_changes_nothing(tmp_path: Path) -> None:
     rig = Rig(tmp_path, Expects())
     assert [rig.send(), rig.send()] == [0, 0]

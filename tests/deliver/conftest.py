@@ -34,12 +34,12 @@ class Rows:
     def __init__(self, state: Opened) -> None:
         self.state = state
 
-    def add(self, key: str = KEY, state: str = "retrieved", project: str = PROJECT) -> None:
+    def add(self, key: str = KEY, state: str = "retrieved", project: str = PROJECT, pacs: str = "main") -> None:
         row = {
             "key": key,
             "project": project,
             "state": state,
-            "pacs": "main",
+            "pacs": pacs,
             "node": "gw1",
             "created": 1.0,
             "updated": 1.0,

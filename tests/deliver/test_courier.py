@@ -13,10 +13,8 @@ from gateway.deliver.breaker import FIRST_WAIT, LONGEST_WAIT, wait
 from gateway.deliver.care import MAX_ATTEMPTS
 from gateway.deliver.sink import Receipt
 from gateway.errors import Retry
-from gateway.model import LedgerLine, Outcome
 from gateway.ops.declared import PREFIX
 from gateway.ops.metrics import Metrics
-from gateway.state.checksum import of_parts
 from gateway.state.db import progress
 from tests.deliver.clean import clean_bytes, directory_archive
 from tests.deliver.conftest import KEY, Bench, Moody
@@ -194,25 +192,8 @@ def test_an_outbox_that_cannot_be_read_is_charged_and_ends(bench: Bench, monkeyp
     assert bench.board.states("sink") == {}
 
 
-def test_what_the_disk_has_spoilt_goes_nowhere(bench: Bench) -> None:
-    spoilt, whole = bench.keep(1), bench.keep(2)
-    for number, file in ((1, spoilt), (2, whole)):
-        checksum = of_parts([file.read_bytes()]).hex()
-        bench.outbox.note(KEY, LedgerLine(f"hash-{number}", Outcome.KEPT, file=file.name, checksum=checksum))
-    raw = bytearray(spoilt.read_bytes())
-    raw[-1] ^= 1
-    spoilt.write_bytes(raw)
-    bench.store.add()
-    assert bench.deliver.step()
-    assert bench.events()[-1] == ("failed", "outbox.damaged")
-    assert bench.archive.visible() == {}
-    assert deliveries(bench)["refused"] == 1
-    assert [file.name for file in bench.outbox.files(KEY)] == [whole.name]  # so that a retry retrieves it again
-    assert bench.outbox.ledger(KEY).keys() == {"hash-2"}
-
-
 def test_a_ledger_that_cannot_be_read_is_charged(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(series: str) -> dict[str, str]:
+    def broken(series: str) -> dict[str, set[str]]:
         raise OSError(5, series)
 
     monkeypatch.setattr(bench.outbox, "checksums", broken)

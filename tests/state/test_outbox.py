@@ -114,4 +114,26 @@ def test_a_line_with_the_digest_of_a_former_version_is_read(outbox: Outbox) -> N
             '\n{"instance":"aa","outcome":"kept","reason":"","file":"2.25.1.dcm","size":5,"sha256":"00","profile":"p"}'
         )
     assert outbox.ledger(KEY) == {"aa": LedgerLine("aa", Outcome.KEPT, file="2.25.1.dcm", size=5, profile="p")}
-    assert outbox.checksums(KEY) == {"2.25.1.dcm": ""}
+    assert outbox.checksums(KEY) == {}
+
+
+def test_of_two_that_came_at_once_either_is_whole(outbox: Outbox) -> None:
+    """With different bytes, as from two archives: one of them has replaced the other, and its line may be the earlier one."""
+    name = outbox.keep(KEY, "2.25.1", [b"clean"]).name
+    for checksum in ("aa", "bb", ""):
+        outbox.note(KEY, LedgerLine("hash-1", Outcome.KEPT, file=name, checksum=checksum))
+    assert outbox.checksums(KEY) == {name: {"aa", "bb"}}
+
+
+def test_what_is_set_aside_comes_again_and_goes_with_the_series(outbox: Outbox) -> None:
+    spoilt, whole = (outbox.keep(KEY, f"2.25.{n}", [b"clean"]) for n in (1, 2))
+    for number, stored in enumerate((spoilt, whole)):
+        outbox.note(KEY, LedgerLine(f"hash-{number}", Outcome.KEPT, file=stored.name, checksum=stored.checksum))
+    outbox.set_aside(KEY, spoilt.name)
+    outbox.set_aside(KEY, "2.25.3.dcm")  # is not there: nothing happens
+    assert outbox.ledger(KEY).keys() == {"hash-1"} and outbox.files(KEY) == [whole.path]
+    (aside,) = spoilt.path.parent.glob(".*.damaged")
+    assert aside.read_bytes() == b"clean"
+    assert not outbox.remove(KEY, ()) and aside.exists() and outbox.damaged(KEY) == [spoilt.name]
+    assert outbox.keep(KEY, "2.25.1", [b"clean"]).new and outbox.damaged(KEY) == []
+    assert outbox.remove(KEY, outbox.files(KEY)) and outbox.series() == []

@@ -68,10 +68,12 @@ def test_files_of_a_confirmed_series_are_resumed_but_not_while_it_is_being_remov
     (series,) = state.views.series(key)
     outbox = Outbox(tmp_path / "outbox")
     outbox.keep(series.key, "2.25.9", [b"late"])
+    outbox.set_aside(series.key, outbox.keep(series.key, "2.25.8", [b"spoilt here, confirmed by another node"]).name)
     opened = cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox))
     assert upkeep.resume_outbox(opened, 200, quiet=600) == 0
     assert upkeep.resume_outbox(opened, 701, quiet=600) == 1
     assert state.views.series(key)[0].state == "retrieved"
+    assert outbox.damaged(series.key) == []
 
 
 def test_a_request_that_failed_for_what_came_late_can_be_retried_once_the_ris_names_it_again(state: Opened) -> None:
