@@ -1,6 +1,6 @@
 """Responses to C-FIND and C-MOVE as bytes (PS3.7 9.3.2, 9.3.4): fragments in, whole answers out. Pure.
 
-As lenient as a PACS needs: the context of an answer and the message that it says it answers are not looked at.
+As lenient as a PACS needs: the context of an answer is not looked at, nor the message that it says it answers (but see `asking`).
 """
 
 from __future__ import annotations

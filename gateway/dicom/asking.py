@@ -57,12 +57,19 @@ def ended() -> Retry:
 
 
 class Question:
-    """One open question. `pdu`: seconds from a PDU's first byte to its last. Every failure is a Retry("pacs.aborted")."""
+    """One open question. `pdu`: seconds from a PDU's first byte to its last. Every failure is a Retry("pacs.aborted").
+
+    `stale`: the number of the last question, where its answers bore it: what bears it now is no answer to this one (F16).
+    """
 
     def __init__(
         self, assoc: Association, sock: socket.socket, context: PresentationContext, kind: int, pdu: float
     ) -> None:
         self._assoc, self._socket, self._context, self._kind, self._pdu = assoc, sock, context, kind, pdu
+        self._number = 0
+        self.stale: int | None = None
+        self.answered: int | None = None
+        """Its number, if its last answer bore that: some PACS number theirs as they like."""
         self._stream, self._arriving = Stream(MAX_PDU), Arriving(kind)
         self._answers: deque[Answer] = deque()
         self._buffer = memoryview(bytearray(BUFFER))
@@ -73,7 +80,7 @@ class Question:
 
     def ask(self, message_id: int, identifier: Dataset, *, destination: str = "") -> None:
         """`destination`: AE title, of a C-MOVE. Raises Refused("dicom.unencodable")."""
-        syntax = self._syntax()
+        syntax, self._number = self._syntax(), message_id
         data = encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
         if data is None:
             raise Refused("dicom.unencodable", "the question cannot be encoded")
@@ -98,7 +105,12 @@ class Question:
                 return None
             if self._readable(min(wait, LOOK)):
                 self._read()
-        return self._answers.popleft()
+        found = self._answers.popleft()
+        number = found.number(ANSWERED_ID)
+        if number is not None and number == self.stale:
+            raise ended()
+        self.answered = number if number == self._number else None
+        return found
 
     def row(self, answer: Answer) -> Dataset:
         """The data set, unconverted; an empty one when it cannot be decoded."""
@@ -177,8 +189,8 @@ class Question:
 
 
 @contextlib.contextmanager
-def question(assoc: Association, model: str, kind: int, *, pdu: float) -> Iterator[Question]:
-    """On an association that has accepted `model`. After a failure it is the caller's to abort."""
+def question(assoc: Association, model: str, kind: int, *, pdu: float, stale: int | None = None) -> Iterator[Question]:
+    """On an association that has accepted `model`. `pdu`, `stale`: see `Question`. After a failure it is the caller's to abort."""
     wrapper = assoc.dul.socket
     context = next(cx for cx in assoc.accepted_contexts if cx.abstract_syntax == model)
     if not SYNTAXES.issuperset(context.transfer_syntax):
@@ -191,6 +203,7 @@ def question(assoc: Association, model: str, kind: int, *, pdu: float) -> Iterat
     if not wrapper.stand_aside(ASIDE):
         raise ended()
     asked = Question(assoc, wrapper.socket, context, kind, pdu)
+    asked.stale = stale
     if asked.unasked():  # an answer that is late, or the end of the connection
         raise ended()
     yield asked

@@ -82,6 +82,7 @@ class Scu:
         self._deadlines = deadlines or Deadlines()
         self._assoc: Association | None = None
         self._message_id = 0
+        self._answered: int | None = None  # the number of the last question, if its answers bore it
 
     def __enter__(self) -> Self:
         return self
@@ -190,8 +191,9 @@ class Scu:
     @contextlib.contextmanager
     def _asking(self, model: UID, kind: int) -> Iterator[Question]:
         assoc = self._ready(model)
-        with self._whole(), question(assoc, model, kind, pdu=self._deadlines.pdu) as asked:
+        with self._whole(), question(assoc, model, kind, pdu=self._deadlines.pdu, stale=self._answered) as asked:
             yield asked
+            self._answered = asked.answered
 
     def move(self, identifier: Dataset, destination: str, *, watch: MoveWatch) -> MoveAnswer:
         """C-MOVE of one series to `destination` (an AE title). Returns whatever final status came.
@@ -286,6 +288,7 @@ class Scu:
         return self._message_id
 
     def _forget(self) -> None:
+        self._answered = None
         if self._assoc is not None:
             self._assoc = None
             self._tell(-1)

@@ -34,7 +34,7 @@ from gateway.state.sharing import node as node
 from gateway.state.sharing import population as population
 from gateway.state.sharing import turn as turn
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 ASKABLE: Final = "state IN ('new', 'empty')"
 """As it stands in the index of what is due, and in the question: word for word, else the index is of no use."""

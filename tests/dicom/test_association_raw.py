@@ -61,6 +61,27 @@ def test_it_answers_as_any_other() -> None:
         assert found(pacs) == [STUDY]
 
 
+@pytest.mark.catalogue("F16")
+def test_f16_a_final_answer_that_comes_again_is_none_to_the_next_question() -> None:
+    def twice(asked: Asked) -> bytes:
+        first = asked.says(0x0000, e0120=word(1)) if asked.command[0x0110] == word(2) else b""
+        return first + asked.says(0xFF00, A_ROW) + asked.says(0x0000)
+
+    with RawPacs(twice) as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
+        assert [len(scu.find(QUESTION, row_cap=9)) for _ in range(2)] == [1, 1]
+        assert len(pacs.proposals) == 2, "asked again on another association"
+
+
+@pytest.mark.parametrize("number", [word(1), word(0), None])
+def test_a_pacs_that_numbers_its_answers_as_it_likes_is_understood(number: bytes | None) -> None:
+    def odd(asked: Asked) -> bytes:
+        e0120 = number or word(struct.unpack("<H", asked.command[0x0110])[0] ^ 1)
+        return asked.says(0xFF00, A_ROW, e0120=e0120) + asked.says(0x0000, e0120=e0120)
+
+    with RawPacs(odd) as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
+        assert [len(scu.find(QUESTION, row_cap=9)) for _ in range(4)] == [1, 1, 1, 1]
+
+
 @pytest.mark.catalogue("A10")
 def test_a10_the_first_transfer_syntax_of_each_context_is_explicit_little_endian() -> None:
     with RawPacs(lambda asked: asked.says(0x0000)) as pacs:
