@@ -20,7 +20,7 @@ from gateway.deliver.sink import Sink
 from gateway.errors import Refused, Retry
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
-from gateway.state.progress import RESTS, Route, Stage
+from gateway.state.progress import Route, Stage, rest
 from gateway.state.rows import SeriesRow
 
 LEASE: Final = 3600.0  # seconds; a restarted node frees its own at once, so this is for a node that is gone for good
@@ -42,6 +42,7 @@ class Store(Protocol):
     def failed(self, row: SeriesRow, *, reason: str, now: float) -> bool: ...
     def release(self, row: SeriesRow, route: Route, *, reason: str, not_before: float, charge: bool) -> bool: ...
     def late(self, series_key: str, *, now: float) -> bool: ...
+    def tell(self, series_key: str, event: str, *, reason: str, now: float) -> None: ...
 
 
 class Outbox(Protocol):
@@ -101,7 +102,7 @@ class Care:
         try:
             yield
         except Refused as err:
-            self.fail(row, err.reason)
+            self.fail(row, err.reason, told=row.reason == err.reason)
         except Retry as err:
             self._later(row, err)
 
@@ -110,6 +111,7 @@ class Care:
         files = self._way.outbox.files(row.key)
         if self._way.outbox.damaged(row.key):
             raise Refused(DAMAGED, "a clean file was not what was received, and has not come again")
+        files = files or self._way.outbox.files(row.key)  # what was set aside may have come this moment
         if not files:
             raise Refused(EMPTY, "the clean files of a series are gone; retrieve it again")
         return files
@@ -145,17 +147,27 @@ class Care:
             structlog.get_logger().warning("sink.down", sink=way.sink.name, reason=err.reason, detail=err.detail)
         way.board.down("sink", way.sink.name, err.reason, now=way.clock())
 
-    def fail(self, row: SeriesRow, reason: str) -> bool:
-        """Ends the series; one that was pushed, and has its files, is tried again later. False: it is not ours any more."""
+    def fail(self, row: SeriesRow, reason: str, *, told: bool = False) -> bool:
+        """Ends the series; one that was pushed, and has its files, is tried again later. False: it is not ours any more.
+
+        `told`: its history has the reason already.
+        """
         way = self._way
         if row.pushed and reason != EMPTY:
-            until, event = way.clock() + RESTS, "waits"
-            done = way.store.release(row, way.route, reason=reason, not_before=until, charge=False)
-        else:
-            event = "failed"
-            done = way.store.failed(row, reason=reason, now=way.clock())
+            return self._wait(row, reason, told=told)
+        done = way.store.failed(row, reason=reason, now=way.clock())
         if done:
-            self.tell(row, event, reason)
+            self.tell(row, "failed", reason)
+        return done
+
+    def _wait(self, row: SeriesRow, reason: str, *, told: bool) -> bool:
+        way, now = self._way, self._way.clock()
+        until = now + rest(row.attempts)
+        done = way.store.release(row, way.route, reason=reason, not_before=until, charge=True)
+        if done:
+            self.tell(row, "waits", reason)
+            if not told:
+                way.store.tell(row.key, "waits", reason=reason, now=now)
         return done
 
     def tell(self, row: SeriesRow, event: str, reason: str = "", *, files: int = 0) -> None:
@@ -166,7 +178,7 @@ class Care:
         """Gives the row back. Raises a Retry for the worker when the archive is to blame, which rests then."""
         way, now = self._way, self._way.clock()
         if err.charge and row.attempts + 1 >= MAX_ATTEMPTS:
-            self.fail(row, err.reason)
+            self.fail(row, err.reason, told=row.attempts + 1 > MAX_ATTEMPTS)
             return
         until = now + wait(row.attempts + 1) if err.charge else now
         way.store.release(row, way.route, reason=err.reason, not_before=until, charge=err.charge)

@@ -17,6 +17,7 @@ from gateway.state.checksum import of_file
 from gateway.state.progress import Stage
 from gateway.state.rows import SeriesRow
 
+YOUNG = 60.0  # seconds
 PIECE = 1.0  # seconds between signs of life while the pace is kept
 
 
@@ -57,7 +58,7 @@ class DeliverStep:
         self._pace.sent(size, way.clock())
         try:
             if not _is_whole(file, checksums):
-                self._damaged(row)
+                self._damaged(row, kept)
             receipt = way.sink.put(file)
         except Refused:
             way.count.add("deliveries_total", sink=way.sink.name, result="refused")
@@ -70,11 +71,11 @@ class DeliverStep:
         way.count.add("deliveries_total", sink=way.sink.name, result="delivered" if receipt.new else "duplicate")
         way.count.set("delivery_lag_seconds", max(0.0, way.clock() - kept), sink=way.sink.name)
 
-    def _damaged(self, row: SeriesRow) -> NoReturn:
-        """The second look decides: it may have come anew just now, and its line be behind it."""
-        if not row.attempts:
+    def _damaged(self, row: SeriesRow, kept: float) -> NoReturn:
+        """The second look decides, and none at what has come just now: its line may be behind it."""
+        if row.reason != DAMAGED or 0 <= self._way.clock() - kept < YOUNG:
             raise Retry(DAMAGED, "a clean file is not what was received")
-        if self._care.fail(row, DAMAGED):  # first, so that it is never just missing
+        if self._care.fail(row, DAMAGED, told=row.attempts > 1):  # first, so that it is never just missing
             with suppress(OSError, Retry):  # the next courier of this series finds it again
                 self._set_aside(row)
         raise Refused(DAMAGED, "a clean file is not what was received; retrieve its series again")
@@ -83,6 +84,7 @@ class DeliverStep:
         """All at once, so that all are asked for at once."""
         received = self._care.received(row)
         for file in self._way.outbox.files(row.key):
+            self._way.clock()
             if not _is_whole(file, received.get(file.name, set())):
                 self._way.outbox.set_aside(row.key, file.name)
 

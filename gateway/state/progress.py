@@ -15,14 +15,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
+from sqlalchemy import and_, func, literal, or_, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.errors import Retry
 from gateway.model import Outcome
-from gateway.state import machine, receipts, settle
+from gateway.state import machine, receipts, settle, standing
 from gateway.state.claim import Lease
 from gateway.state.claim import lease as leased
 from gateway.state.db import Database, insert_new, progress, series
@@ -31,9 +31,7 @@ from gateway.state.rows import SeriesRow
 from gateway.state.settle import At, Step
 from gateway.state.store import Store
 
-FREE: dict[str, Any] = {"claimed_by": None, "lease_until": 0.0}
-RESTS: Final = 3600.0
-"""Seconds until what was pushed is offered again to an archive that does not take it: nobody can be asked for it anew."""
+HOUR: Final = 3600.0
 WANTED: Final = (series.c.id, series.c.key, series.c.project, series.c.state, series.c.pacs)
 
 
@@ -71,6 +69,7 @@ class Progress:
         self._db, self._store, self._outbox, self._node = database, store, outbox, node
         self._instances: dict[str, list[str]] = {}
         self._left: set[str] = set()
+        self._rested: set[Route] = set()  # whose last claim was of what was pushed and not taken before
 
     # ---- claims
 
@@ -78,17 +77,17 @@ class Progress:
         """At start: what an earlier life of this node had claimed."""
         held = progress.c.claimed_by.startswith(f"{self._node}/", autoescape=True)
         with self._db.write() as c:
-            return c.execute(update(progress).where(held).values(**FREE)).rowcount
+            return c.execute(update(progress).where(held).values(**standing.FREE)).rowcount
 
     def claim(self, stage: Stage, route: Route, *, lease: float, now: float) -> SeriesRow | None:
         """A series of this node's outbox that is at `stage` for this archive: one that was tried before, then the oldest."""
         taken, left = leased(self._node, lease, now), frozenset(self._left)
         with self._under(taken.owner) as c:
             if left:
-                c.execute(update(progress).where(progress.c.claimed_by.in_(left)).values(**FREE))
+                c.execute(update(progress).where(progress.c.claimed_by.in_(left)).values(**standing.FREE))
             row = self._due(c, stage, route, taken)
             if row is not None:
-                _take(c, row.id, route.sink, taken)
+                standing.take(c, row.id, route.sink, taken)
         self._left -= left
         if row is not None and stage is Stage.DELIVERED:
             # Read now: what comes later may not be among the files that are read back.
@@ -103,24 +102,31 @@ class Progress:
         """
         free = or_(progress.c.claimed_by.is_(None), progress.c.lease_until < taken.now)
         due = and_(progress.c.sink == route.sink, progress.c.stage == stage, progress.c.not_before <= taken.now, free)
-        tried = select(*WANTED, progress.c.attempts).join(progress, progress.c.series_id == series.c.id).where(due)
+        told = (progress.c.attempts, progress.c.reason.label("told"))
+        tried = select(*WANTED, *told).join(progress, progress.c.series_id == series.c.id).where(due)
         tried = tried.where(series.c.state.in_(machine.UNDER_WAY))
         chosen = [tried.order_by(progress.c.not_before, progress.c.series_id)]
         touched = select(progress.c.series_id).where(progress.c.series_id == series.c.id, progress.c.sink == route.sink)
-        fresh = select(*WANTED, literal(0).label("attempts")).where(~touched.exists())
+        fresh = select(*WANTED, literal(0).label("attempts"), literal("").label("told")).where(~touched.exists())
         if stage is Stage.WAITING:
             chosen.append(fresh.where(series.c.state == "retrieved").order_by(series.c.not_before, series.c.id))
+        if route in self._rested:  # else what rests for an hour, and takes longer than that, would be all there is
+            self._rested.discard(route)
+            chosen.reverse()
         here = (series.c.node == self._node, series.c.project == route.project)
         for one in chosen:
             first = one.where(*here).limit(1).with_for_update(of=series, skip_locked=True, key_share=True)
             r = c.execute(first).first()
             if r is not None:
-                return SeriesRow(r.id, r.key, r.project, r.state, r.attempts, taken.owner, r.pacs == "")
+                pushed = r.pacs == ""
+                if pushed and r.attempts:
+                    self._rested.add(route)
+                return SeriesRow(r.id, r.key, r.project, r.state, r.attempts, taken.owner, pushed, r.told)
         return None
 
     def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> None:
         """A sign of life of a claim that is worked on: its lease begins anew, of a series that is withdrawn meanwhile too."""
-        mine = (*_of(row, route.sink), progress.c.claimed_by == row.owner)
+        mine = (*standing.of(row, route.sink), progress.c.claimed_by == row.owner)
         with self._under(row.owner) as c:
             c.execute(update(progress).where(*mine).values(lease_until=now + lease))
 
@@ -129,8 +135,8 @@ class Progress:
     def delivered(self, row: SeriesRow, route: Route, *, now: float) -> bool:
         """Every file was put. The series is `delivered` with the last archive."""
         with self._under(row.owner) as c:
-            state = _state(c, row)
-            if not _settled(c, row, route.sink, stage=Stage.DELIVERED):
+            state = standing.state_of(c, row)
+            if not standing.settled(c, row, route.sink, stage=Stage.DELIVERED):
                 return False
             if state == "retrieved" and all(found.stage != Stage.WAITING for found in _all(c, row, route.sinks)):
                 settle.move(c, At(series, row.id, state), Step("delivered", now))
@@ -144,8 +150,8 @@ class Progress:
         instances = self._instances.pop(row.owner, [])
         covers = hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()
         with self._under(row.owner) as c:
-            state = _state(c, row)
-            if not _settled(c, row, route.sink, stage=Stage.CONFIRMED, covers=covers):
+            state = standing.state_of(c, row)
+            if not standing.settled(c, row, route.sink, stage=Stage.CONFIRMED, covers=covers):
                 return ""
             found = _all(c, row, route.sinks)
             if state != "delivered" or any(one.stage != Stage.CONFIRMED for one in found):
@@ -165,16 +171,18 @@ class Progress:
     def lost(self, row: SeriesRow, route: Route, *, most: int, now: float) -> bool:
         """What was put is not there: it is put again, at most `most` times, then the series has failed.
 
-        One that was pushed is put again for ever, `RESTS` after the last time.
+        One that was pushed is put again for ever, after a rest.
         """
         self._instances.pop(row.owner, None)
         with self._under(row.owner) as c:
-            state = _state(c, row)
-            if not _settled(c, row, route.sink, stage=Stage.WAITING, lost=progress.c.lost + 1):
+            state = standing.state_of(c, row)
+            if not standing.settled(c, row, route.sink, stage=Stage.WAITING, lost=progress.c.lost + 1):
                 return False
-            times = c.execute(select(progress.c.lost).where(*_of(row, route.sink))).scalar() or 0
+            times = c.execute(select(progress.c.lost).where(*standing.of(row, route.sink))).scalar() or 0
             if times > most and row.pushed:
-                c.execute(update(progress).where(*_of(row, route.sink)).values(not_before=now + RESTS))
+                c.execute(
+                    update(progress).where(*standing.of(row, route.sink)).values(not_before=now + rest(times - most))
+                )
             elif times > most:
                 return self._settle(c, row, Step("failed", now, "deliver.lost"), state)
             if state == "delivered":
@@ -187,7 +195,7 @@ class Progress:
         self._instances.pop(row.owner, None)
         mine = select(progress.c.sink).where(progress.c.series_id == row.id, progress.c.claimed_by == row.owner)
         with self._under(row.owner) as c:
-            state = _state(c, row)
+            state = standing.state_of(c, row)
             return c.execute(mine).first() is not None and self._settle(c, row, Step("failed", now, reason), state)
 
     def release(self, row: SeriesRow, route: Route, *, reason: str, not_before: float, charge: bool) -> bool:
@@ -195,8 +203,11 @@ class Progress:
         self._instances.pop(row.owner, None)
         later = {"reason": reason, "not_before": not_before, "attempts": progress.c.attempts + (1 if charge else 0)}
         with self._under(row.owner) as c:
-            mine = (*_of(row, route.sink), progress.c.claimed_by == row.owner)
-            return c.execute(update(progress).where(*mine).values(**later, **FREE)).rowcount == 1
+            mine = (*standing.of(row, route.sink), progress.c.claimed_by == row.owner)
+            return c.execute(update(progress).where(*mine).values(**later, **standing.FREE)).rowcount == 1
+
+    def tell(self, series_key: str, event: str, *, reason: str, now: float) -> None:
+        self._store.tell(series_key, event, reason=reason, now=now)
 
     def late(self, series_key: str, *, now: float) -> bool:
         """Files came for a confirmed series."""
@@ -224,7 +235,7 @@ class Progress:
                     update(progress).where(*first).values(stage=Stage.DELIVERED)
                 )  # shown once more, and so settled
             for sink in sinks:
-                _enrol(c, here, sink)
+                standing.enrol(c, here, sink)
         return len(rows)
 
     def _again(self, c: Connection, row: SeriesRow, stale: Sequence[str], now: float) -> str:
@@ -236,7 +247,7 @@ class Progress:
     def _settle(self, c: Connection, row: SeriesRow, step: Step, state: str) -> bool:
         """The series itself, in the name of this claim."""
         if state not in machine.UNDER_WAY:
-            _let_go(c, row)
+            standing.let_go(c, row)
             return False
         c.execute(update(series).where(series.c.id == row.id).values(claimed_by=row.owner))
         return settle.claimed_series(c, SeriesRow(row.id, row.key, row.project, state, row.attempts, row.owner), step)
@@ -252,43 +263,9 @@ class Progress:
             raise
 
 
-def _of(row: SeriesRow, sink: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return progress.c.series_id == row.id, progress.c.sink == sink
-
-
-def _enrol(c: Connection, here: ColumnElement[bool], sink: str) -> None:
-    touched = select(progress.c.series_id).where(progress.c.series_id == series.c.id, progress.c.sink == sink)
-    new = select(series.c.id, literal(sink)).where(here, series.c.state == "delivered", ~touched.exists())
-    c.execute(insert_new(c, progress).from_select(["series_id", "sink"], new))
-
-
-def _take(c: Connection, series_id: int, sink: str, taken: Lease) -> None:
-    mine = {"series_id": series_id, "sink": sink}
-    c.execute(insert_new(c, progress).values(mine))
-    this = (progress.c.series_id == series_id, progress.c.sink == sink)
-    c.execute(update(progress).where(*this).values(claimed_by=taken.owner, lease_until=taken.until))
-
-
-def _state(c: Connection, row: SeriesRow) -> str:
-    """Of the series, which is locked: of two archives that end at once, the later sees both."""
-    settle.lock_requests(c, settle.asking(row.id))
-    return c.execute(select(series.c.state).where(series.c.id == row.id).with_for_update()).scalar() or ""
-
-
-def _settled(c: Connection, row: SeriesRow, sink: str, **values: Any) -> bool:
-    """The claim's own row, by compare-and-set; no archive is on its way for a series that is not."""
-    under_way = select(series.c.id).where(series.c.id == row.id, series.c.state.in_(machine.UNDER_WAY))
-    mine = (*_of(row, sink), progress.c.claimed_by == row.owner)
-    fresh = {"attempts": 0, "not_before": 0.0, "reason": ""}
-    done = c.execute(update(progress).where(*mine, under_way.exists()).values(**fresh, **values, **FREE)).rowcount == 1
-    if not done:
-        _let_go(c, row)
-    return done
-
-
-def _let_go(c: Connection, row: SeriesRow) -> None:
-    """Of a series that was withdrawn meanwhile: nobody writes it from here on."""
-    c.execute(update(progress).where(progress.c.series_id == row.id, progress.c.claimed_by == row.owner).values(**FREE))
+def rest(times: int) -> float:
+    """Seconds until what was pushed is offered again to an archive that does not take it: nobody can be asked for it anew."""
+    return HOUR * min(max(times, 1), 24)
 
 
 def _all(c: Connection, row: SeriesRow, sinks: Sequence[str]) -> list[Standing]:

@@ -39,7 +39,10 @@ class RequestClaim:
 
 @dataclass(frozen=True)
 class SeriesRow:
-    """A claimed series of one project. `pushed`: it came unasked, and no PACS is known that has it."""
+    """A claimed series of one project. `pushed`: it came unasked, and no PACS is known that has it.
+
+    `reason`: why it was given back last, by an archive's courier.
+    """
 
     id: int
     key: str
@@ -48,6 +51,7 @@ class SeriesRow:
     attempts: int
     owner: str
     pushed: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True)
