@@ -6,10 +6,12 @@ Nothing is retried here: retrying is the worker's. No answer is quoted: it may h
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +28,7 @@ except ImportError:  # an extra; wiring asks for it by making a sink
 
 CONNECT: Final = 30.0  # seconds, to connect, and for the archive to take a piece of what is sent
 SILENCE: Final = 120.0  # seconds without a byte of the answer
+HEAD: Final = 300.0  # seconds for its status and headers
 WHOLE: Final = 900.0  # seconds for all of an answer
 MOST: Final = 1 << 22  # bytes of an answer that is gathered
 CHUNK: Final = 1 << 18
@@ -39,6 +42,43 @@ _PASSING: Final[Mapping[int, str]] = {
 }
 _CONFIGURED: Final[Mapping[int, str]] = {401: "sink.unauthorised", 403: "sink.unauthorised", 407: "sink.unauthorised"}
 _OURS: Final[Mapping[int, str]] = {413: "deliver.too-large", 415: "deliver.unsupported"}
+
+
+class _Hurried(urllib3.connection.HTTPConnection):
+    """Hung up on when status and headers trickle: http.client waits for each byte anew."""
+
+    late = False
+
+    def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]  # as urllib3's own
+        timer = threading.Timer(HEAD, self._hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            response = super().getresponse()
+        finally:
+            timer.cancel()
+        if self.late:  # half of the headers are taken for all
+            response.close()
+            raise TimeoutError
+        return response
+
+    def _hang_up(self) -> None:
+        self.late = True
+        if self.sock is not None:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _SecureHurried(_Hurried, urllib3.connection.HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Hurried
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureHurried
 
 
 @dataclass(frozen=True)
@@ -62,6 +102,7 @@ class Web:
             num_pools=1, maxsize=2, block=True, retries=False,
             timeout=urllib3.Timeout(connect=CONNECT, read=SILENCE), ssl_context=_trust(settings.tls),
         )  # fmt: skip
+        self._pool.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def close(self) -> None:
         """Lets go of connections that are open."""

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 @dataclass(frozen=True)
 class Said:
     """One answer. `silent`: nothing is said until the test is over; `length`: what is announced, where it is a lie;
-    `trickle`: seconds from one byte to the next."""
+    `trickle`: seconds from one byte to the next, `head`: of the headers already."""
 
     status: int = 200
     body: bytes = b""
@@ -21,6 +21,7 @@ class Said:
     silent: bool = False
     length: int | None = None
     trickle: float = 0.0
+    head: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,9 @@ class Handler(BaseHTTPRequestHandler):
             self.site.over.wait(60)
             self.close_connection = True
             return
+        if said.head:
+            self.drip(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 2000, said.trickle)
+            return
         self.send_response(said.status)
         for name, value in said.headers.items():
             self.send_header(name, value)
@@ -82,10 +86,13 @@ class Handler(BaseHTTPRequestHandler):
         """Byte by byte, in one chunk where it is chunked, until the other side has enough."""
         if "Transfer-Encoding" in said.headers:
             self.wfile.write(b"%x\r\n" % len(said.body))
+        self.drip(said.body, said.trickle)
+
+    def drip(self, raw: bytes, seconds: float) -> None:
         with contextlib.suppress(OSError):
-            for n in range(len(said.body)):
-                self.wfile.write(said.body[n : n + 1])
-                if self.site.over.wait(said.trickle):
+            for n in range(len(raw)):
+                self.wfile.write(raw[n : n + 1])
+                if self.site.over.wait(seconds):
                     break
         self.close_connection = True
 

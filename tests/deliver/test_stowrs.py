@@ -289,6 +289,10 @@ def test_one_that_trickles_has_a_deadline(
 ) -> None:
     """It never is silent for long, and never ends: each byte comes within SILENCE, all of them would take for ever."""
     monkeypatch.setattr(web, "WHOLE", 0.5)
+    monkeypatch.setattr(web, "HEAD", 0.3)
+    archive.to_post = Said(head=True, trickle=0.01)
+    assert trouble(sink_to(site), clean_file(tmp_path)).reason == "sink.timeout"
+    archive.to_post = None
     archive.to_ask = Said(200, b" " * 2000, trickle=0.01)
     assert trouble(sink_to(site), clean_file(tmp_path)).reason == "sink.timeout"
     archive.to_ask = Said(200, b" " * 2000, {"Transfer-Encoding": "chunked"}, trickle=0.01)
