@@ -78,8 +78,8 @@ class Storing:
         Raises Retry("pacs.aborted"): the association has ended, or something else came than a C-STORE or a response.
         """
         if not _has_message(assoc, seconds):
-            if not assoc.dul.is_alive():  # it dies on an unknown command field (B10)
-                raise ended()
+            if not assoc.dul.is_alive() or assoc.dul.state_machine.current_state != "Sta6":
+                raise ended()  # it dies on an unknown command field (B10); or a release has come
             return None
         context, message = assoc.dimse.get_msg(block=False)
         if isinstance(message, C_STORE) and context is not None:

@@ -210,7 +210,7 @@ def test_m20_stopping_cancels_or_aborts(rig: Rig, deaf: bool) -> None:
 
 
 @pytest.mark.catalogue("M20", "A9")
-@pytest.mark.parametrize("end", [script.aborts, script.hangs_up, script.finals(0x1234)])
+@pytest.mark.parametrize("end", [script.aborts, script.hangs_up, script.releases, script.finals(0x1234)])
 def test_m20_however_it_ends_what_came_counts(rig: Rig, end: script.Script) -> None:
     rig.plan(SERIES)
 
@@ -219,9 +219,10 @@ def test_m20_however_it_ends_what_came_counts(rig: Rig, end: script.Script) -> N
             reply.store(ds)
         end(reply)
 
-    before = threading.active_count()
+    before, start = threading.active_count(), time.monotonic()
     with ScriptedPacs(find=lists, move=then) as peer:
-        assert rig.step(peer, take=rig.on_store).step()
+        assert rig.step(peer, response_timeout=60.0, take=rig.on_store).step()
+        assert time.monotonic() - start < 7.0, "noticed at once"
     assert (rig.only().state, rig.only().excluded) == ("excluded", 4)
     assert eventually(lambda: threading.active_count() <= before)
 

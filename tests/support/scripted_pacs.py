@@ -99,6 +99,12 @@ def hangs_up(reply: Reply) -> None:
     reply.cut()
 
 
+def releases(reply: Reply) -> None:
+    """A9: an orderly release where a final answer belongs. Whoever does not see it waits for the deadline."""
+    reply.assoc.acse.send_release(is_response=False)
+    reply.wait(20.0)
+
+
 # ---- C-MOVE scripts
 
 
