@@ -34,6 +34,12 @@ def one_heap() -> None:
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
+def keep_tables() -> None:
+    """Once everything is imported, which is here to stay: a full collection that looks through it stops all threads for 0.1 s."""
+    gc.collect()
+    gc.freeze()
+
+
 def seldom_collect() -> None:
     """Once all tables are loaded, which are here to stay: what cleaning makes holds no cycles, so garbage is looked for seldom.
 

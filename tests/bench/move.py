@@ -28,6 +28,7 @@ import structlog
 
 from gateway.cmove.gate import Gate
 from gateway.cmove.retrieve import MoveStep
+from gateway.ops.core import keep_tables
 from gateway.ops.health import Board
 from gateway.settings import Pacs
 from gateway.state.db import Database
@@ -153,6 +154,7 @@ def main() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
     )  # the figures are what is printed
     study = corpus(asked.series, asked.instances)
+    keep_tables()  # as the daemon does
     with Orthanc(options={"StableAge": 3600, "MaximumPduLength": 131072}) as peer:
         peer.upload(study.files)
         for moves, factor in TARGETS.items():

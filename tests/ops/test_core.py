@@ -55,3 +55,22 @@ def heaps(first: str) -> int:
 def test_threads_share_one_heap() -> None:
     assert heaps("core.one_heap()") == 1
     assert heaps("") > 1
+
+
+KEPT = """
+import gc, weakref
+import gateway.run.daemon
+from gateway.ops import core
+core.keep_tables()
+class Round:
+    def __init__(self):
+        self.me = self
+later = weakref.ref(Round())
+gc.collect()
+print(gc.get_freeze_count() > 50_000, len(gc.get_objects()) < 5_000, later() is None)
+"""
+
+
+def test_what_was_imported_is_not_looked_through_and_what_comes_later_is() -> None:
+    told = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.split() == ["True"] * 3

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gateway.ops.core import keep_tables
 from gateway.run import console, daemon, migration, wiring
 from gateway.run.commands.options import config_option, settings_for
 from gateway.run.commands.state import opened
@@ -23,6 +24,7 @@ def run(config: Path, log_level: str) -> int:
 
     SIGTERM drains and ends it with 0, SIGHUP reads the configuration again, a second SIGTERM stops at once.
     """
+    keep_tables()
     return daemon.run(wiring.load_settings(config), config, level=log_level)
 
 
