@@ -178,7 +178,7 @@ class Care:
         """Gives the row back. Raises a Retry for the worker when the archive is to blame, which rests then."""
         way, now = self._way, self._way.clock()
         if err.charge and row.attempts + 1 >= MAX_ATTEMPTS:
-            self.fail(row, err.reason, told=row.attempts + 1 > MAX_ATTEMPTS)
+            self.fail(row, err.reason, told=row.attempts + 1 > MAX_ATTEMPTS and row.reason == err.reason)
             return
         until = now + wait(row.attempts + 1) if err.charge else now
         way.store.release(row, way.route, reason=err.reason, not_before=until, charge=err.charge)

@@ -58,7 +58,7 @@ class DeliverStep:
         self._pace.sent(size, way.clock())
         try:
             if not _is_whole(file, checksums):
-                self._damaged(row, kept)
+                self._damaged(row, file, kept)
             receipt = way.sink.put(file)
         except Refused:
             way.count.add("deliveries_total", sink=way.sink.name, result="refused")
@@ -71,11 +71,12 @@ class DeliverStep:
         way.count.add("deliveries_total", sink=way.sink.name, result="delivered" if receipt.new else "duplicate")
         way.count.set("delivery_lag_seconds", max(0.0, way.clock() - kept), sink=way.sink.name)
 
-    def _damaged(self, row: SeriesRow, kept: float) -> NoReturn:
-        """The second look decides, and none at what has come just now: its line may be behind it."""
-        if row.reason != DAMAGED or 0 <= self._way.clock() - kept < YOUNG:
+    def _damaged(self, row: SeriesRow, file: Path, kept: float) -> NoReturn:
+        """The second look decides, by the ledger of now, and none at what has come just now: its line may be behind it."""
+        young = 0 <= self._way.clock() - kept < YOUNG
+        if row.reason != DAMAGED or young or _is_whole(file, self._care.received(row).get(file.name, set())):
             raise Retry(DAMAGED, "a clean file is not what was received")
-        if self._care.fail(row, DAMAGED, told=row.attempts > 1):  # first, so that it is never just missing
+        if self._care.fail(row, DAMAGED):  # first, so that it is never just missing
             with suppress(OSError, Retry):  # the next courier of this series finds it again
                 self._set_aside(row)
         raise Refused(DAMAGED, "a clean file is not what was received; retrieve its series again")

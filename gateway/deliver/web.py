@@ -50,6 +50,7 @@ class _Hurried(urllib3.connection.HTTPConnection):
     late = False
 
     def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]  # as urllib3's own
+        self.late = False
         timer = threading.Timer(HEAD, self._hang_up)
         timer.daemon = True
         timer.start()
@@ -66,7 +67,7 @@ class _Hurried(urllib3.connection.HTTPConnection):
         self.late = True
         if self.sock is not None:
             with suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # TLS's own would take the session from who reads
 
 
 class _SecureHurried(_Hurried, urllib3.connection.HTTPSConnection):

@@ -191,7 +191,8 @@ class Scu:
     @contextlib.contextmanager
     def _asking(self, model: UID, kind: int) -> Iterator[Question]:
         assoc = self._ready(model)
-        with self._whole(), question(assoc, model, kind, pdu=self._deadlines.pdu, stale=self._answered) as asked:
+        stale = self._answered if kind == C_FIND else None  # how a move ended the ledger tells
+        with self._whole(), question(assoc, model, kind, pdu=self._deadlines.pdu, stale=stale) as asked:
             yield asked
             self._answered = asked.answered
 

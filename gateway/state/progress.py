@@ -102,15 +102,18 @@ class Progress:
         """
         free = or_(progress.c.claimed_by.is_(None), progress.c.lease_until < taken.now)
         due = and_(progress.c.sink == route.sink, progress.c.stage == stage, progress.c.not_before <= taken.now, free)
-        told = (progress.c.attempts, progress.c.reason.label("told"))
+        told = (progress.c.attempts, progress.c.lost, progress.c.reason.label("told"))
         tried = select(*WANTED, *told).join(progress, progress.c.series_id == series.c.id).where(due)
         tried = tried.where(series.c.state.in_(machine.UNDER_WAY))
         chosen = [tried.order_by(progress.c.not_before, progress.c.series_id)]
         touched = select(progress.c.series_id).where(progress.c.series_id == series.c.id, progress.c.sink == route.sink)
-        fresh = select(*WANTED, literal(0).label("attempts"), literal("").label("told")).where(~touched.exists())
+        none = (literal(0).label("attempts"), literal(0).label("lost"), literal("").label("told"))
+        fresh = select(*WANTED, *none).where(~touched.exists())
         if stage is Stage.WAITING:
             chosen.append(fresh.where(series.c.state == "retrieved").order_by(series.c.not_before, series.c.id))
-        if route in self._rested:  # else what rests for an hour, and takes longer than that, would be all there is
+        if (
+            stage is Stage.WAITING and route in self._rested
+        ):  # else what rests for an hour, and takes longer than that, would be all there is
             self._rested.discard(route)
             chosen.reverse()
         here = (series.c.node == self._node, series.c.project == route.project)
@@ -119,7 +122,7 @@ class Progress:
             r = c.execute(first).first()
             if r is not None:
                 pushed = r.pacs == ""
-                if pushed and r.attempts:
+                if stage is Stage.WAITING and pushed and (r.attempts or r.lost):
                     self._rested.add(route)
                 return SeriesRow(r.id, r.key, r.project, r.state, r.attempts, taken.owner, pushed, r.told)
         return None
