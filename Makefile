@@ -26,7 +26,7 @@ demo: .venv/.installed
 
 test: .venv/.ready-for-tests
 	packaging/peers
-	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile $(PYTEST)
 
 check: .venv/.ready-for-tests
 	$(BIN)/ruff format --check gateway tests packaging

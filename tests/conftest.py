@@ -16,15 +16,6 @@ settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 
 
-LONG = ("flow", "faults", "systemd", "ops", "packaging", "run")
-"""Rooms whose files take longest, begun first: else one of them is waited for at the end, while nothing else is left to do."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    rank = {room: number for number, room in enumerate(LONG)}
-    items.sort(key=lambda item: rank.get(item.path.parent.name, len(LONG)))
-
-
 @pytest.fixture(autouse=True)
 def _fresh_log() -> Iterator[None]:
     """A test that configured the log (every command does) must not decide what the next one can see of it."""

@@ -42,7 +42,7 @@ def test_takes_while_there_is_room_and_defers_when_there_is_none(tmp_path: Path)
         assert full.paused() == "disk"
     assert len(taken) == 1 and counts.added["instances_received_total", "", "deferred"] == 2
     assert [one["event"] for one in said if one["log_level"] == "error"] == ["disk.low"], "once, not for each"
-    assert said[0]["free_bytes"] == free_bytes(tmp_path) > 1
+    assert abs(said[0]["free_bytes"] - free_bytes(tmp_path)) < 1 << 30, "others write to that disk, too"
 
 
 def test_a_receive_process_does_as_the_page_says(tmp_path: Path, page: Page) -> None:

@@ -27,11 +27,15 @@ class Terminal(io.StringIO):
         return True
 
 
+LIBRARIES = ("pynetdicom", "pynetdicom.acse", "pydicom", "pydicom.filereader", "sqlalchemy.engine")
+
+
 @pytest.fixture(autouse=True)
 def put_back() -> Iterator[None]:
     """The process's own logging and hooks are as before afterwards."""
     root = logging.getLogger()
-    muted = [logging.getLogger(n) for n in log.MUTED]
+    names = [n for n in logging.root.manager.loggerDict if n.startswith(log.MUTED)]
+    muted = [logging.getLogger(n) for n in {*names, *log.MUTED, *LIBRARIES}]
     saved = (root.handlers[:], root.level, logging.raiseExceptions, [(m.handlers, m.level, m.propagate) for m in muted])
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield
@@ -151,9 +155,7 @@ def test_no_exception_no_fields(stream: io.StringIO) -> None:
     assert "error" not in only(stream)
 
 
-@pytest.mark.parametrize(
-    "name", ["pynetdicom", "pynetdicom.acse", "pydicom", "pydicom.filereader", "sqlalchemy.engine"]
-)
+@pytest.mark.parametrize("name", LIBRARIES)
 def test_libraries_that_quote_say_nothing(stream: io.StringIO, name: str) -> None:
     logging.getLogger(name).critical("identifier %s", SECRET)
     logging.getLogger(name).setLevel(logging.DEBUG)
