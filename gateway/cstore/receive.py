@@ -108,7 +108,7 @@ class Receive:
         self._expected: Recent[str, Sequence[Row]] = Recent(store.expected, seconds=REMEMBERED, clock=clock)
         self._ledger: Recent[str, Mapping[str, LedgerLine]] = Recent(outbox.ledger, seconds=REMEMBERED, clock=clock)
         self._inflating = threading.Lock()  # a few KB may become a hundred MB: one at a time
-        self._log = structlog.get_logger()
+        self._log = structlog.get_logger().bind()  # once: its level is the process's, and most is told below it
 
     def store(self, incoming: Incoming) -> int:
         """The DIMSE status: 0x0000 only when what every project keeps of it is on stable storage."""

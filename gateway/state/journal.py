@@ -36,7 +36,8 @@ class _Own:
     """A segment that this process writes.
 
     `used`: where what was written ends, entered or not. `entered`: when something was. `pending`: entries whose file has not got
-    its name yet. `doubtful`: a sync failed; the kernel may have dropped what it could not write, and not tell it again.
+    its name yet. `flushed`: what is on stable storage ends there. `broken`: a flush failed; there is no other. `doubtful`: a
+    sync failed; the kernel may have dropped what it could not write, and not tell it again.
     """
 
     segment: Segment
@@ -45,57 +46,30 @@ class _Own:
     used: int = BLOCK
     entered: float = field(default_factory=time.monotonic)
     pending: int = 0
+    flushing: threading.Lock = field(default_factory=threading.Lock)
+    flushed: int = BLOCK
+    broken: bool = False
     full: bool = False
     doubtful: bool = False
 
 
 class Entry:
-    """The bytes of one file are on their way into the journal, and nothing else is until `enter` or `close`."""
+    """One file on its way into the journal, if it gets there."""
 
-    def __init__(self, own: _Own, size: int, lock: threading.Condition) -> None:
-        self._own, self._size, self._lock = own, size, lock
-        self._alone, self._entered = True, False
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._own: _Own | None = None
 
-    def enter(self, series: str, name: str, checksum: bytes) -> bool:
+    def enter(self, series: str, name: str, parts: Sequence[Buffer], checksum: bytes) -> bool:
         """True: it is on stable storage, whatever becomes of the file. False: the file has to be synced itself."""
-        own = self._own
-        record = Record(own.tail, self._size, checksum, series, name, live=True)
-        try:
-            own.segment.append(record, own.generation)
-        except OSError as err:  # half of it may be there, and nothing behind that would be found
-            own.full = True
-            tell(err)
-        else:
-            own.tail, own.entered = record.end, time.monotonic()
-            own.pending += 1
-            self._entered = True
-        self._release()
-        return self._entered
+        self._own, end = self._journal.put(series, name, parts, checksum)
+        return self._own is not None and self._journal.flush(self._own, end)
 
     def close(self) -> None:
         """The file has its name, or never will: only then may a sync of the file system stand for the entry."""
-        if self._entered:
-            with self._lock:
-                self._own.pending -= 1
-                self._lock.notify_all()
-        elif self._alone:
-            self._abandon()
-        self._release()
-
-    def _abandon(self) -> None:
-        """Bytes without a record: nobody who removes the file would find them, and what comes next may be shorter."""
-        own = self._own
-        try:
-            own.segment.wipe(own.tail + BLOCK, own.used)
-            own.segment.flush()
-        except OSError as err:
-            own.full = True
-            tell(err)
-
-    def _release(self) -> None:
-        if self._alone:
-            self._alone = False
-            self._lock.release()
+        if self._own is not None:
+            self._journal.over(self._own)
+            self._own = None
 
 
 class Journal:
@@ -111,23 +85,63 @@ class Journal:
         self._thread = threading.Thread(target=self._settle_for_ever, daemon=True, name="journal")
         self._thread.start()
 
-    def begin(self, parts: Sequence[Buffer]) -> Entry | None:
-        """The bytes of a file; whose they are follows. None: nothing for here. Never raises OSError."""
-        size = sum(map(len, parts))
+    def begin(self, size: int) -> Entry | None:
+        """For a file of so many bytes. None: nothing for here."""
         if size > LARGEST:
             return None
-        self._lock.acquire()
-        own = self._with_room(BLOCK + whole_blocks(size))
-        if own is not None:
-            own.used = own.tail + BLOCK + whole_blocks(size)
+        with self._lock:
+            return Entry(self) if self._with_room(BLOCK + whole_blocks(size)) else None
+
+    def put(self, series: str, name: str, parts: Sequence[Buffer], checksum: bytes) -> tuple[_Own | None, int]:
+        """Record and bytes, not flushed: in which segment, and where they end there. None: no room by now, or it failed."""
+        size = sum(map(len, parts))
+        with self._lock:
+            own = self._with_room(BLOCK + whole_blocks(size))
+            if own is None:
+                return None, 0
+            record = Record(own.tail, size, checksum, series, name, live=True)
+            own.used = record.end
             try:
-                own.segment.put(parts, own.tail)
-                return Entry(own, size, self._lock)
-            except OSError as err:
+                own.segment.put(record, own.generation, parts)
+            except OSError as err:  # half of it may be there, and nothing behind that would be found
                 own.full = True
                 tell(err)
-        self._lock.release()
-        return None
+                self._abandon(own)
+                return None, 0
+            own.tail, own.entered = record.end, time.monotonic()
+            own.pending += 1
+            return own, record.end
+
+    def flush(self, own: _Own, end: int) -> bool:
+        """Whether everything up to there is on stable storage. One flush at a time; who waits for one may need none of his own."""
+        with own.flushing:
+            if own.flushed < end and not own.broken:
+                tail = own.tail
+                try:
+                    own.segment.flush()
+                except (
+                    OSError
+                ) as err:  # the next flush would not tell it again, though it is about others' bytes as well
+                    own.broken = own.full = True
+                    tell(err)
+                else:
+                    own.flushed = tail
+            return own.flushed >= end
+
+    def over(self, own: _Own) -> None:
+        """See `Entry.close`."""
+        with self._lock:
+            own.pending -= 1
+            self._lock.notify_all()
+
+    @staticmethod
+    def _abandon(own: _Own) -> None:
+        """Bytes without a record: nobody who removes the file would find them, and what comes next may be shorter."""
+        try:
+            own.segment.wipe(own.tail, own.used)
+            own.segment.flush()
+        except OSError as err:
+            tell(err)
 
     def close(self) -> None:
         """Everything is synced, and the segments are gone. What cannot be synced stays for `recover`."""
@@ -239,7 +253,8 @@ class Journal:
             own.segment.wipe(BLOCK, own.used)
             own.segment.flush()
         with self._lock:
-            own.generation, own.tail, own.used, own.full = generation, BLOCK, BLOCK, self._over
+            own.generation, own.full, own.broken = generation, self._over, False
+            own.tail = own.used = own.flushed = BLOCK
 
     def _end(self) -> None:
         self._settle(over=True)

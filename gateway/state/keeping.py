@@ -106,13 +106,13 @@ class Keeper:
 
     def _appear(self, series: str, name: str, parts: Sequence[Buffer], *, journal: bool = True) -> tuple[int, bytes]:
         folder = f"{self._root}/{series}"
-        entry = self._journal.begin(parts) if journal and self._journal is not None else None
+        entry = self._journal.begin(sum(map(len, parts))) if journal and self._journal is not None else None
         berth = self._prepared.take(series, name) if journal and self._prepared is not None and entry is None else None
         if berth is not None:
             return self._in_berth(berth, folder, parts)
         part = f"{folder}/.{secrets.token_hex(8)}{PART}"
         try:
-            enter = partial(entry.enter, series, name) if entry is not None else None
+            enter = partial(entry.enter, series, name, parts) if entry is not None else None
             size, made, synced = write_durably(part, parts, self._modes[1], enter)
             os.rename(part, f"{folder}/{name}")
             if synced:

@@ -16,11 +16,12 @@ from pathlib import Path
 from gateway.model import LedgerLine, Outcome
 
 LEDGER = "ledger"
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps makes one for each line
 
 
 def append(ledger: str, line: LedgerLine, mode: int, *, sync: bool) -> None:
     """Raises OSError, FileNotFoundError where there is no folder."""
-    raw = ("\n" + json.dumps(vars(line), separators=(",", ":"))).encode()
+    raw = ("\n" + _encode(vars(line))).encode()
     with _locked(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, fcntl.LOCK_SH, mode) as fd:
         if os.write(fd, raw) != len(raw):
             raise OSError(28, "short write to the ledger")

@@ -9,7 +9,6 @@ behind it was acknowledged.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import hashlib
@@ -34,8 +33,6 @@ _HEAD: Final = struct.Struct(
 )  # magic, generation, offset, size, live, checksum, lengths of series and name
 _DIGEST: Final = 16
 _ZEROS: Final = 1 << 20
-_SYNC_FILE_RANGE_WRITE: Final = 2
-_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -129,18 +126,11 @@ class Segment:
         self._write(_FIRST.pack(_MAGIC, generation).ljust(BLOCK, b"\0"), 0)
         self.flush()
 
-    def put(self, parts: Sequence[Buffer], at: int) -> None:
-        """The bytes of a file whose record will be at that offset. The disk begins with them at once."""
-        size = sum(map(len, parts))
-        if len(parts) > IOV or os.pwritev(self._fd, parts, at + BLOCK) != size:
-            self._write(b"".join(parts), at + BLOCK)
-        args = (ctypes.c_int64(at + BLOCK), ctypes.c_int64(size))
-        _libc.sync_file_range(self._fd, *args, _SYNC_FILE_RANGE_WRITE)  # what fails is told by the flush
-
-    def append(self, record: Record, generation: int) -> None:
-        """Record and bytes, which have been put, are on stable storage then."""
-        self._write(_packed(record, generation), record.offset)
-        self.flush()
+    def put(self, record: Record, generation: int, parts: Sequence[Buffer]) -> None:
+        """Record and bytes; on stable storage after `flush`."""
+        pieces = [_packed(record, generation), *parts]
+        if len(pieces) > IOV or os.pwritev(self._fd, pieces, record.offset) != BLOCK + record.size:
+            self._write(b"".join(pieces), record.offset)
 
     def void(self, record: Record, generation: int) -> None:
         """Its place is all that is left of it: bytes and names are overwritten. Not flushed."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from gateway.model import Buffer
 from gateway.state.keeping import Keeper
 from gateway.state.outbox import Outbox
 from gateway.state.segment import BLOCK
@@ -97,12 +99,16 @@ def test_what_could_not_be_entered_is_overwritten_as_well(
 ) -> None:
     """Its bytes are there, its record is not, and nobody who removes the file would find them."""
 
-    def full(*_: object) -> int:
+    write, met = os.pwritev, []
+
+    def full(fd: int, parts: Sequence[Buffer], at: int) -> int:
+        met.append(write(fd, [bytes(len(parts[0])), *parts[1:]], at))
         raise OSError(28, "full")
 
     with monkeypatch.context() as m:
-        m.setattr("gateway.state.segment.Segment.append", full)
+        m.setattr(os, "pwritev", full)
         outbox.keep(KEY, "2.25.1", [b"unmistakable" * BLOCK])
+    assert met and b"unmistakable" not in in_journals(tmp_path / "outbox")
     outbox.clear(KEY)
     journal_of(outbox)._settle()
     assert b"unmistakable" not in in_journals(tmp_path / "outbox")
