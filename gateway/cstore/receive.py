@@ -14,7 +14,8 @@ import structlog
 
 from gateway.cstore.admission import Claim, Row, claims, why_not_kept
 from gateway.cstore.recent import Recent
-from gateway.dicom.part10 import DEFLATED, Ids, peek
+from gateway.dicom.layouts import Layouts
+from gateway.dicom.part10 import DEFLATED, Ids
 from gateway.dicom.server import OUT_OF_RESOURCES, SUCCESS, Incoming
 from gateway.errors import Refused, Retry
 from gateway.model import Buffer, Dropped, Held, Kept, LedgerLine, Outcome
@@ -108,6 +109,7 @@ class Receive:
         self._expected: Recent[str, Sequence[Row]] = Recent(store.expected, seconds=REMEMBERED, clock=clock)
         self._ledger: Recent[str, Mapping[str, LedgerLine]] = Recent(outbox.ledger, seconds=REMEMBERED, clock=clock)
         self._inflating = threading.Lock()  # a few KB may become a hundred MB: one at a time
+        self._layouts = Layouts()
         self._log = structlog.get_logger().bind()  # once: its level is the process's, and most is told below it
 
     def store(self, incoming: Incoming) -> int:
@@ -122,7 +124,7 @@ class Receive:
 
     def _take(self, incoming: Incoming) -> int:
         try:
-            ids = peek(incoming.data, incoming.transfer_syntax)
+            ids = self._layouts.peek(incoming.data, incoming.transfer_syntax)
         except Refused as err:
             self._tell("", Outcome.REFUSED, reason=err.reason)
             return CANNOT_UNDERSTAND  # whose it is cannot be told, so it cannot be accounted for either

@@ -9,10 +9,10 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.errors import Refused
 from gateway.model import Buffer
@@ -24,6 +24,7 @@ DEFLATED: Final = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95"}
 """Deflated Explicit VR Little Endian, and JPIP Referenced Deflate (PS3.5 A.5, A.6)."""
 
 SOP_INSTANCE, PATIENT, STUDY, SERIES = 0x00080018, 0x00100020, 0x0020000D, 0x0020000E
+WANTED: Final = (STUDY, SERIES, SOP_INSTANCE, PATIENT)
 META_SYNTAX = 0x00020010
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED: Final = 0xFFFFFFFF
@@ -60,6 +61,14 @@ class Ids:
     PatientID: str = field(default="", repr=False, compare=False)
 
 
+class Found(NamedTuple):
+    """Where values of `WANTED` are, by tag. `read`: all that was looked at, up to `end`: no other byte decides on the places."""
+
+    places: Mapping[int, tuple[int, int]]
+    read: Sequence[tuple[int, int]]
+    end: int
+
+
 class Unreadable(Exception):
     """Not in this encoding, or not a data set at all."""
 
@@ -77,7 +86,7 @@ def peek(data: Buffer, transfer_syntax: str) -> Ids:
         view, more = _inflated(data, size) if transfer_syntax in DEFLATED else (memoryview(data).cast("B"), False)
         for header in (first, second):
             try:
-                return _ids(view, header, endian)
+                return ids_of(view, find_ids(view, header, endian).places)
             except (Unreadable, struct.error):
                 continue
         if not more or size >= MAX_INFLATED:
@@ -168,23 +177,33 @@ def _inflated(data: Buffer, size: int) -> tuple[memoryview, bool]:
     return memoryview(head), not inflater.eof and len(head) == size
 
 
-def _ids(view: memoryview, header: ReadHeader, endian: str) -> Ids:
-    found: dict[int, str] = {}
+def find_ids(view: memoryview, header: ReadHeader, endian: str) -> Found:
+    """Raises Unreadable, struct.error."""
+    places: dict[int, tuple[int, int]] = {}
+    read: list[tuple[int, int]] = []
     at, end, last = 0, len(view), -1
     while at < end and last < SERIES:
+        begin = at
         tag, start, length, vr = header(view, at, endian)
         if tag <= last:
             raise Unreadable  # elements ascend (PS3.5 7.1): this is not where an element begins
         if length == UNDEFINED:
-            at = after_items(view, start, header if vr != b"UN" else implicit, endian, MAX_DEPTH)
+            start = at = after_items(view, start, header if vr != b"UN" else implicit, endian, MAX_DEPTH)
         else:
             at = start + length
-            if tag in (SOP_INSTANCE, PATIENT, STUDY, SERIES) and at <= end:
-                found[tag] = _text(view[start:at])
+            if tag in WANTED and at <= end:
+                places[tag] = start, at
+        read.append((begin, start))
         last = tag
-    if not (found.get(STUDY) and found.get(SERIES) and found.get(SOP_INSTANCE)):
+    return Found(places, read, at)
+
+
+def ids_of(view: memoryview, places: Mapping[int, tuple[int, int]]) -> Ids:
+    """Raises Unreadable where one of the three UIDs is missing or empty."""
+    texts = [_text(view[slice(*places[tag])]) if tag in places else "" for tag in WANTED]
+    if not all(texts[:-1]):
         raise Unreadable
-    return Ids(found[STUDY], found[SERIES], found[SOP_INSTANCE], found.get(PATIENT, ""))
+    return Ids(*texts)
 
 
 def explicit(view: memoryview, at: int, endian: str) -> Header:
