@@ -297,5 +297,6 @@ def test_a_flush_that_fails_fails_all_that_it_was_for(outbox: Outbox, monkeypatc
         real(fd)
 
     monkeypatch.setattr(os, "fsync", sync)
-    assert two_at_once(outbox, monkeypatch, fails=True) == 1
-    assert len(synced) >= 4, "both files, and their folder for each"
+    assert two_at_once(outbox, monkeypatch, fails=True) == 1 and len(synced) >= 4, (
+        "both files, and their folder for each"
+    )
