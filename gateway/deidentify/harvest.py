@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -34,6 +34,8 @@ MANY = 4096
 COPIED = 1 << 24
 """Bytes that are looked at at a time: a copy, as bytes are faster than a view."""
 OVERLAP = LONGEST + 16
+SHORT, HEADER = 8, 12
+"""Bytes of a header, and of the longest one."""
 _LOW, _HIGH, _OTHER = b"lh."
 _APART = b"\xff" * 4
 """Bytes that are part of no tag of interest."""
@@ -96,19 +98,56 @@ def footprint(data: bytes, codec: Codec, tags: Search) -> Iterator[tuple[int, in
     return ((at, end) for _, at, _, end in _values(data, codec, tags))
 
 
-def harvest_again(
-    before: Harvest, heads: tuple[bytes, bytes], ranges: Iterable[tuple[int, int]], codec: Codec, tags: Search
-) -> Harvest | None:
-    """The harvest of another data set that differs in `ranges` alone, and nowhere in the `footprint` of the one that was harvested.
+class Around(NamedTuple):
+    """A data set but for the elements in `ranges`. `places`: tags of interest in these. `homes`: of the UIDs in all others.
 
-    `heads`: both. None: tags of interest appear or disappear in the bytes that differ, by chance or not.
+    `spans`: where to look for UIDs when values in `ranges` are others.
     """
-    was, now = (_APART.join([head[max(0, start - 3) : end + 3] for start, end in ranges]) for head in heads)
-    if [*_places(was, tags)] != [*_places(now, tags)]:  # a tag may begin before what differs, and end behind
+
+    ranges: Sequence[tuple[int, int]]
+    places: Sequence[tuple[int, int]]
+    homes: Mapping[bytes, tuple[bytes, ...]]
+    spans: Sequence[tuple[int, int]]
+
+
+def around(head: bytes, ranges: Sequence[tuple[int, int, int]], tags: Search) -> Around:
+    """`ranges`: of elements of the top level, where they begin, where their values do, and where these end.
+
+    No UID reaches over the header of one: a VR is letters, and a length of less than 64 KB has NULs.
+    """
+    told = [(start, end) for start, _, end in ranges]
+    blanked = bytearray(head)
+    for _, value, end in ranges:
+        blanked[value:end] = b"\xff" * (end - value)
+    blank = bytes(blanked)
+    places, homes = [*_places(_apart(head, told), tags)], dict[bytes, tuple[bytes, ...]]()
+    starts = [match.start() - 1 for match in UID.finditer(blank)]
+    reached = [(start, start - (HEADER if blank[start - 8 : start - 6] in _LONG else SHORT)) for start in starts]
+    if any(home < end and value < start for start, home in reached for _, value, end in ranges):
+        return Around(told, places, homes, [(0, len(head))])  # its home would be told from a value that differs
+    _note_uids(blank, homes)
+    return Around(told, places, homes, [(max(0, value - HEADER), end + SHORT) for _, value, end in ranges])
+
+
+def harvest_again(before: Harvest, head: bytes, known: Around, codec: Codec, tags: Search) -> Harvest | None:
+    """The harvest of another data set, which differs in values of `known.ranges` alone, and in nothing of the `footprint`.
+
+    None: tags of interest appear or disappear in the bytes that differ, by chance or not.
+    """
+    if [*_places(_apart(head, known.ranges), tags)] != known.places:
         return None
-    homes: dict[bytes, tuple[bytes, ...]] = {}
-    _note_uids(heads[1], homes)
+    homes = dict(known.homes)
+    for begin, end in known.spans:
+        found: dict[bytes, tuple[bytes, ...]] = {}
+        _note_uids(head[begin:end], found)
+        for uid, keys in found.items():
+            homes[uid] = (*homes.get(uid, ()), *keys)
     return before._replace(uids=_secret(homes, codec), homes=homes)
+
+
+def _apart(head: bytes, ranges: Iterable[tuple[int, int]]) -> bytes:
+    """A tag may begin before what differs, and end behind."""
+    return _APART.join([head[max(0, start - 3) : end + 3] for start, end in ranges])
 
 
 def _secret(homes: Mapping[bytes, tuple[bytes, ...]], codec: Codec) -> frozenset[bytes]:

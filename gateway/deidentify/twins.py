@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from gateway.deidentify.alike import UNFIT, Field, changed, mask_of, number_of
 from gateway.deidentify.encoding import PIXEL_TAGS, UNDEFINED, Codec
-from gateway.deidentify.harvest import Harvest, Search, footprint, harvest_again
+from gateway.deidentify.harvest import Around, Harvest, Search, around, footprint, harvest_again
 from gateway.deidentify.output import PADDING_ELEMENT, Parts, read_header
 from gateway.deidentify.pixels import unproven
 from gateway.deidentify.preview import WANTED
@@ -29,6 +29,8 @@ MOST = 1 << 16
 """Bytes of a header; a larger one has private blobs that differ in each instance."""
 LENGTHS, EACH = 64, 8
 """Lengths of headers that are remembered, and twins of each, as several series arrive at a time."""
+SETS = 32
+"""Of fields that differ together, of each twin."""
 FIRST, RETURN, SELDOM = 32.0, 0.5, 1 / 32
 """Twins that may be made at first, for one that was of use, and for any instance: making them where none ever fits costs time."""
 
@@ -63,7 +65,7 @@ class Done(NamedTuple):
 class Twin(NamedTuple):
     """`number`, `guard`: the header, and which of its bits must not differ. `image`: the header of the pixel data.
 
-    `pieces`: of the result, an element each. `seen`: as the walker's.
+    `pieces`: of the result, an element each. `seen`: as the walker's. `arounds`: by where the fields begin that differ.
     """
 
     head: bytes
@@ -77,6 +79,17 @@ class Twin(NamedTuple):
     seen: Mapping[int, bytes]
     original: Harvest
     passed: Passed
+    arounds: dict[tuple[int, ...], Around]
+
+    def around(self, fields: Sequence[Field], tags: Search) -> Around:
+        """As of all but these, which differ from it; it is mostly the same ones that do."""
+        key = tuple([field.start for field in fields])
+        known = self.arounds.get(key)
+        if known is None:
+            if len(self.arounds) >= SETS:
+                self.arounds.clear()
+            known = self.arounds[key] = around(self.head, [(f.start, f.head.value, f.end) for f in fields], tags)
+        return known
 
 
 class Twins:
@@ -104,8 +117,8 @@ class Twins:
     def _redone(self, twin: Twin, source: Source, fields: Sequence[Field]) -> Done | None:
         """Raises one of `UNFIT`."""
         data, codec = source.data, source.codec
-        ranges = [(field.start, field.end) for field in fields]
-        original = harvest_again(twin.original, (twin.head, data[: len(twin.head)]), ranges, codec, self._tags[codec])
+        tags = self._tags[codec]
+        original = harvest_again(twin.original, data[: len(twin.head)], twin.around(fields, tags), codec, tags)
         walker = Walker(self._route, twin.walk._replace(cut=source.pixels))
         walker.begin(data, codec)
         renewed = {field.head.tag for field in fields}
@@ -171,6 +184,7 @@ class Twins:
             dict(walker.seen),
             done.original,
             passed,
+            {},
         )
 
 

@@ -101,11 +101,21 @@ def _keys(tags: frozenset[int]) -> frozenset[bytes]:
 
 
 class Passed(NamedTuple):
-    """A result that was verified. `seen`: its header in all views."""
+    """A result that was verified. `seen`: its header in all views. `absent`: UIDs that are known not to be in there."""
 
     codec: Codec
     sought: Sought
     seen: bytes
+    absent: set[bytes]
+
+    def shows(self, uid: bytes) -> bool:
+        """The instances of a series have most UIDs in common."""
+        if uid in self.absent:
+            return False
+        found = uid in self.seen
+        if not found and len(self.absent) < FEW:
+            self.absent.add(uid)
+        return found
 
 
 def first_look(
@@ -115,7 +125,7 @@ def first_look(
     segments = [segment for segment in _segments(parts, codec) or () if segment]
     if len(segments) != 1 or len(original.uids) > FEW:
         return None
-    return Passed(codec, sought_for(original, own, kept), b"\0".join(_views(segments[0])))
+    return Passed(codec, sought_for(original, own, kept), b"\0".join(_views(segments[0])), set())
 
 
 def passes_again(
@@ -135,7 +145,7 @@ def passes_again(
     if len(segments) != 1 or len(original.uids) > FEW or sought_for(original, own, kept) is not before.sought:
         return False
     seen = b"\0".join(_views(b"\0".join(new)))
-    if any(uid in seen or uid in before.seen for uid in _secret(original, kept)):
+    if any(uid in seen or before.shows(uid) for uid in _secret(original, kept)):
         return False
     return not suspects(before.sought, seen)
 

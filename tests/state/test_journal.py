@@ -8,11 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +18,7 @@ from hypothesis import strategies as st
 from gateway.state import journal, recovery
 from gateway.state.journal import LARGEST
 from gateway.state.outbox import JOURNAL, Outbox
-from gateway.state.segment import BLOCK, Segment
+from gateway.state.segment import BLOCK
 from tests.support.journals import KEY, OTHER, SIZE, after_power_cut, contents, journal_of, opened, segments, until
 
 
@@ -171,7 +168,6 @@ def test_what_a_failed_sync_may_have_lost_is_written_anew(tmp_path: Path, monkey
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from typing import Any
 from tests.support.journals import KEY, opened
 outbox = opened(Path(sys.argv[1]))
 outbox.keep(KEY, "2.25.1", [b"whole"])
@@ -240,63 +236,3 @@ def test_whatever_happens_the_outbox_is_the_same_after_a_power_cut(
             model = {path: raw for path, raw in model.items() if not path.startswith(key)}
     outbox.close()
     shutil.rmtree(root.parent)
-
-
-def two_at_once(outbox: Outbox, monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> int:
-    """Keeps one file, whose flush lasts until a second one has been entered as well. How often was flushed."""
-    entered, flushed, flush = threading.Event(), [], Segment.flush
-
-    def slowly(self: Segment) -> None:
-        flushed.append(self)
-        if len(flushed) == 1:
-            assert entered.wait(10)
-            if fails:
-                raise OSError(errno.EIO, "no")
-        flush(self)
-
-    def put(self: Segment, *args: Any) -> None:
-        write(self, *args)
-        if flushed:
-            entered.set()
-
-    write = Segment.put
-    monkeypatch.setattr(Segment, "flush", slowly)
-    monkeypatch.setattr(Segment, "put", put)
-    with ThreadPoolExecutor() as pool:
-        first = pool.submit(outbox.keep, KEY, "2.25.1", [b"first"])
-        until(lambda: flushed)
-        second = pool.submit(outbox.keep, KEY, "2.25.2", [b"second"])
-        assert first.result(20).new and second.result(20).new
-    monkeypatch.undo()
-    return len(flushed)
-
-
-def test_what_was_entered_while_another_was_flushed_is_flushed_too(
-    outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert two_at_once(outbox, monkeypatch, fails=False) == 2
-    assert {f.name for f in after_power_cut(tmp_path / "outbox").files(KEY)} == {"2.25.1.dcm", "2.25.2.dcm"}
-
-
-def test_one_flush_is_enough_for_all_that_was_entered_before(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, flushed = journal_of(outbox), list[int]()
-    entries = [made.put(KEY, f"2.25.{n}.dcm", [b"bytes"], bytes(16)) for n in (2, 1)]
-    monkeypatch.setattr(os, "fdatasync", flushed.append)
-    for own, end in reversed(entries):
-        assert own and made.flush(own, end)
-        made.over(own)
-    assert len(flushed) == 1
-
-
-def test_a_flush_that_fails_fails_all_that_it_was_for(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next one would not tell what the first one lost: the second file is not trusted to it, but synced itself."""
-    synced, real = [], os.fsync
-
-    def sync(fd: int) -> None:
-        synced.append(fd)
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", sync)
-    assert two_at_once(outbox, monkeypatch, fails=True) == 1 and len(synced) >= 4, (
-        "both files, and their folder for each"
-    )
