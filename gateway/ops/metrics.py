@@ -28,6 +28,7 @@ from gateway.ops.scrape import Scrape, Watched
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 PIPE_BUF: Final = 4096  # bytes that one write() to a pipe never tears (Linux, pipe(7))
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps makes one for each line
 
 
 class Count(Protocol):
@@ -144,7 +145,7 @@ class RemoteCount:
                 self._lost = 0
 
     def _write(self, what: list[object]) -> bool:
-        line = json.dumps(what, separators=(",", ":")).encode() + b"\n"
+        line = _encode(what).encode() + b"\n"
         if len(line) > PIPE_BUF:
             return False
         try:
