@@ -6,6 +6,7 @@ No source AE titles, no private information, a zero preamble; only the two UIDs 
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 from gateway.deidentify.encoding import Codec
 
@@ -16,15 +17,21 @@ CODEC = Codec(True, "<", {})
 
 def file_meta(SOPClassUID: bytes, SOPInstanceUID: bytes, transfer_syntax: str) -> bytes:
     """Preamble, prefix and group 0002, always Explicit VR Little Endian. `SOPInstanceUID`: the new one."""
-    codec = CODEC
-    body = b"".join(
+    instance = CODEC.encode(0x00020003, b"UI", SOPInstanceUID)
+    before, after = _around(SOPClassUID, len(instance), transfer_syntax)
+    return before + instance + after
+
+
+@lru_cache(64)
+def _around(SOPClassUID: bytes, size: int, transfer_syntax: str) -> tuple[bytes, bytes]:
+    """What stands before and behind the element of the instance, which has `size` bytes."""
+    before = CODEC.encode(0x00020001, b"OB", b"\0\1") + CODEC.encode(0x00020002, b"UI", SOPClassUID)
+    after = b"".join(
         (
-            codec.encode(0x00020001, b"OB", b"\0\1"),
-            codec.encode(0x00020002, b"UI", SOPClassUID),
-            codec.encode(0x00020003, b"UI", SOPInstanceUID),
-            codec.encode(0x00020010, b"UI", transfer_syntax.encode()),
-            codec.encode(0x00020012, b"UI", IMPLEMENTATION_CLASS_UID),
-            codec.encode(0x00020013, b"SH", IMPLEMENTATION_VERSION_NAME),
+            CODEC.encode(0x00020010, b"UI", transfer_syntax.encode()),
+            CODEC.encode(0x00020012, b"UI", IMPLEMENTATION_CLASS_UID),
+            CODEC.encode(0x00020013, b"SH", IMPLEMENTATION_VERSION_NAME),
         )
     )
-    return b"\0" * 128 + b"DICM" + codec.encode(0x00020000, b"UL", struct.pack("<I", len(body))) + body
+    length = CODEC.encode(0x00020000, b"UL", struct.pack("<I", len(before) + size + len(after)))
+    return b"\0" * 128 + b"DICM" + length + before, after

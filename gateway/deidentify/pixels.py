@@ -113,7 +113,7 @@ def _image_size(  # noqa: PLR0913  what it follows from
 
 
 def has_overlays(seen: Mapping[int, bytes]) -> bool:
-    return any(seen.get(tag, b"").strip(b"\0") for tag in OVERLAYS)
+    return not OVERLAYS.isdisjoint(seen) and any(seen.get(tag, b"").strip(b"\0") for tag in OVERLAYS)
 
 
 def without_overlays(value: memoryview, seen: Mapping[int, bytes], codec: Codec) -> memoryview:
