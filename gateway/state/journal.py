@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -54,22 +54,22 @@ class _Own:
 
 
 class Entry:
-    """One file on its way into the journal, if it gets there."""
+    """One file on its way into the journal, from before it is written until it has its name.
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._own: _Own | None = None
+    So no sync of the file system that fails meanwhile, and tells it once, is over and done with when the file is entered.
+    """
+
+    def __init__(self, journal: Journal, own: _Own) -> None:
+        self._journal, self._own = journal, own
 
     def enter(self, series: str, name: str, parts: Sequence[Buffer], checksum: bytes) -> bool:
         """True: it is on stable storage, whatever becomes of the file. False: the file has to be synced itself."""
-        self._own, end = self._journal.put(series, name, parts, checksum)
-        return self._own is not None and self._journal.flush(self._own, end)
+        end = self._journal.put(self._own, Record(0, sum(map(len, parts)), checksum, series, name, live=True), parts)
+        return end > 0 and self._journal.flush(self._own, end)
 
     def close(self) -> None:
         """The file has its name, or never will: only then may a sync of the file system stand for the entry."""
-        if self._own is not None:
-            self._journal.over(self._own)
-            self._own = None
+        self._journal.over(self._own)
 
 
 class Journal:
@@ -81,6 +81,7 @@ class Journal:
         self._folder, self._restore, self._size, self._quiet = folder, restore, size, quiet
         self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._own: list[_Own] = []
+        self._failed = False  # a sync of what a dead process left, too
         self._lock, self._wake, self._over = threading.Condition(threading.Lock()), threading.Event(), False
         self._thread = threading.Thread(target=self._settle_for_ever, daemon=True, name="journal")
         self._thread.start()
@@ -90,27 +91,31 @@ class Journal:
         if size > LARGEST:
             return None
         with self._lock:
-            return Entry(self) if self._with_room(BLOCK + whole_blocks(size)) else None
-
-    def put(self, series: str, name: str, parts: Sequence[Buffer], checksum: bytes) -> tuple[_Own | None, int]:
-        """Record and bytes, not flushed: in which segment, and where they end there. None: no room by now, or it failed."""
-        size = sum(map(len, parts))
-        with self._lock:
             own = self._with_room(BLOCK + whole_blocks(size))
             if own is None:
-                return None, 0
-            record = Record(own.tail, size, checksum, series, name, live=True)
-            own.used = record.end
+                return None
+            own.pending += 1
+            return Entry(self, own)
+
+    def put(self, own: _Own, record: Record, parts: Sequence[Buffer]) -> int:
+        """Record, whose place is found here, and bytes, not flushed: where they end. 0: there is no room by now, or it failed."""
+        with self._lock:
+            record = replace(record, offset=own.tail)
+            if own.full or record.end > own.segment.size:
+                return 0
+            own.used, done = record.end, False
             try:
                 own.segment.put(record, own.generation, parts)
-            except OSError as err:  # half of it may be there, and nothing behind that would be found
-                own.full = True
+                done = True
+            except OSError as err:
                 tell(err)
-                self._abandon(own)
-                return None, 0
-            own.tail, own.entered = record.end, time.monotonic()
-            own.pending += 1
-            return own, record.end
+            finally:
+                if not done:  # half of it may be there, and nothing behind that would be found
+                    own.full = True
+                    self._abandon(own)
+            if done:
+                own.tail, own.entered = record.end, time.monotonic()
+            return own.tail if done else 0
 
     def flush(self, own: _Own, end: int) -> bool:
         """Whether everything up to there is on stable storage. One flush at a time; who waits for one may need none of his own."""
@@ -119,13 +124,12 @@ class Journal:
                 tail = own.tail
                 try:
                     own.segment.flush()
+                    own.flushed = tail
                 except (
                     OSError
-                ) as err:  # the next flush would not tell it again, though it is about others' bytes as well
+                ) as err:  # it may be about others' bytes as well, and the next flush would not tell it again
                     own.broken = own.full = True
                     tell(err)
-                else:
-                    own.flushed = tail
             return own.flushed >= end
 
     def over(self, own: _Own) -> None:
@@ -136,12 +140,17 @@ class Journal:
 
     @staticmethod
     def _abandon(own: _Own) -> None:
-        """Bytes without a record: nobody who removes the file would find them, and what comes next may be shorter."""
-        try:
-            own.segment.wipe(own.tail, own.used)
-            own.segment.flush()
-        except OSError as err:
-            tell(err)
+        """Bytes without a record: nobody who removes the file would find them, and what comes next may be shorter.
+
+        What this flush is told of is told to nobody else, so no other one counts.
+        """
+        with own.flushing:
+            own.broken = True
+            try:
+                own.segment.wipe(own.tail, own.used)
+                own.segment.flush()
+            except OSError as err:
+                tell(err)
 
     def close(self) -> None:
         """Everything is synced, and the segments are gone. What cannot be synced stays for `recover`."""
@@ -187,8 +196,8 @@ class Journal:
             own = _Own(segment, segment.generation())
             try:
                 if own.generation:  # what it tells of is in the page cache still
-                    own.used = segment.size
-                    sync_file_system(self._fd)
+                    own.used, own.doubtful = segment.size, self._failed
+                    self._sync(own)
                 self._begin(own)
             except OSError:  # let go, so that the next try finds it left over
                 segment.close()
@@ -230,16 +239,17 @@ class Journal:
         for own in full:
             self._begin(own)
 
-    def _sync(self) -> None:
+    def _sync(self, *left_over: _Own) -> None:
         """All that was entered so far. What failed once is made anew from here: a second try would tell nothing."""
         try:
             sync_file_system(self._fd)
         except OSError:
             with self._lock:
+                self._failed = True
                 for own in self._own:
                     own.doubtful = own.full = True
             raise
-        for own in self._own:
+        for own in (*self._own, *left_over):
             if own.doubtful:
                 with alone(self._folder):
                     restored_from(own.segment, self._restore, doubtful=True)

@@ -129,8 +129,10 @@ class Segment:
     def put(self, record: Record, generation: int, parts: Sequence[Buffer]) -> None:
         """Record and bytes; on stable storage after `flush`."""
         pieces = [_packed(record, generation), *parts]
-        if len(pieces) > IOV or os.pwritev(self._fd, pieces, record.offset) != BLOCK + record.size:
-            self._write(b"".join(pieces), record.offset)
+        if len(pieces) > IOV:
+            pieces = [b"".join(pieces)]
+        if os.pwritev(self._fd, pieces, record.offset) != BLOCK + record.size:
+            raise _short()
 
     def void(self, record: Record, generation: int) -> None:
         """Its place is all that is left of it: bytes and names are overwritten. Not flushed."""
@@ -149,7 +151,11 @@ class Segment:
 
     def _write(self, raw: bytes, at: int) -> None:
         if os.pwrite(self._fd, raw, at) != len(raw):
-            raise OSError(errno.EIO, "short write to the journal")
+            raise _short()
+
+
+def _short() -> OSError:
+    return OSError(errno.EIO, "short write to the journal")
 
 
 def _packed(record: Record, generation: int) -> bytes:
