@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
 from pydicom.datadict import keyword_for_tag
 
@@ -245,7 +245,6 @@ def _text_cleaner() -> TextCleaner:
     return TextCleaner(load_vocabulary())
 
 
-@lru_cache(64)
 def _is_uid(value: bytes) -> bool:
     """One UID of the legal characters (PS3.5 9.1): it becomes part of a file name."""
     uid = value.strip(PADDING)

@@ -36,6 +36,8 @@ COPIED = 1 << 24
 OVERLAP = LONGEST + 16
 SHORT, HEADER = 8, 12
 """Bytes of a header, and of the longest one."""
+FEW = 256
+"""UIDs of a header that are remembered for the next one."""
 _LOW, _HIGH, _OTHER = b"lh."
 _APART = b"\xff" * 4
 """Bytes that are part of no tag of interest."""
@@ -110,23 +112,25 @@ class Around(NamedTuple):
     spans: Sequence[tuple[int, int]]
 
 
-def around(head: bytes, ranges: Sequence[tuple[int, int, int]], tags: Search) -> Around:
+def around(head: bytes, ranges: Sequence[tuple[int, int, int]], tags: Search, *, whole: bool = False) -> Around:
     """`ranges`: of elements of the top level, where they begin, where their values do, and where these end.
 
-    No UID reaches over the header of one: a VR is letters, and a length of less than 64 KB has NULs.
+    `whole`: UIDs are to be looked for everywhere, which takes longer each time. Else none is missed, and none told otherwise, than
+    in the whole: a UID may begin in the length before a value or end in the header behind, but not reach over a header, as a VR is
+    letters and a length of less than 64 KB has NULs; and one whose home would be told from a value that differs is looked for anew.
     """
     told = [(start, end) for start, _, end in ranges]
+    places, homes = [*_places(_apart(head, told), tags)], dict[bytes, tuple[bytes, ...]]()
     blanked = bytearray(head)
     for _, value, end in ranges:
         blanked[value:end] = b"\xff" * (end - value)
     blank = bytes(blanked)
-    places, homes = [*_places(_apart(head, told), tags)], dict[bytes, tuple[bytes, ...]]()
     starts = [match.start() - 1 for match in UID.finditer(blank)]
     reached = [(start, start - (HEADER if blank[start - 8 : start - 6] in _LONG else SHORT)) for start in starts]
-    if any(home < end and value < start for start, home in reached for _, value, end in ranges):
-        return Around(told, places, homes, [(0, len(head))])  # its home would be told from a value that differs
+    if whole or len(starts) > FEW or any(home < e and v < start for start, home in reached for _, v, e in ranges):
+        return Around(told, places, homes, [(0, len(head))])
     _note_uids(blank, homes)
-    return Around(told, places, homes, [(max(0, value - HEADER), end + SHORT) for _, value, end in ranges])
+    return Around(told, places, homes, [(max(0, value - 2), end + SHORT) for _, value, end in ranges])
 
 
 def harvest_again(before: Harvest, head: bytes, known: Around, codec: Codec, tags: Search) -> Harvest | None:
@@ -137,11 +141,8 @@ def harvest_again(before: Harvest, head: bytes, known: Around, codec: Codec, tag
     if [*_places(_apart(head, known.ranges), tags)] != known.places:
         return None
     homes = dict(known.homes)
-    for begin, end in known.spans:
-        found: dict[bytes, tuple[bytes, ...]] = {}
-        _note_uids(head[begin:end], found)
-        for uid, keys in found.items():
-            homes[uid] = (*homes.get(uid, ()), *keys)
+    for span in known.spans:
+        _note_uids(head, homes, *span)
     return before._replace(uids=_secret(homes, codec), homes=homes)
 
 
@@ -238,16 +239,19 @@ def uids_in(data: bytes) -> frozenset[bytes]:
     return frozenset(homes)
 
 
-def _note_uids(data: bytes, homes: dict[bytes, tuple[bytes, ...]]) -> None:
-    """Every UID, and the bytes of the tag that it follows; another value of the same element follows its predecessor's."""
+def _note_uids(data: bytes, homes: dict[bytes, tuple[bytes, ...]], begin: int = 0, stop: int = 1 << 62) -> None:
+    """Every UID, and the bytes of the tag that it follows; another value of the same element follows its predecessor's.
+
+    Looked for from `begin` to `stop`; what stands before is seen all the same.
+    """
     home, end = b"", -1
-    for match in UID.finditer(data):
+    for match in UID.finditer(data, begin, stop):
         start = match.start() - 1
         before = data[start - 1 : start + 1] if start > 0 else b"\0" + data[:1]
         if before[1] not in b"012" or (before[0] in b"0123456789." and data[start - 2 : start - 1] != b"\0"):
             continue  # a big endian length may look like a digit
         if start != end + 1 or before[0] != 0x5C:
-            head = data[max(0, start - 12) : start - 4]
+            head = data[max(0, start - 12) : max(0, start - 4)]
             home = head[-8:-4] if head[-4:-2] in _LONG else head[-4:]
         end = match.end()
         uid = (before[1:] + match[0]).rstrip(b".")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import pairwise
-from math import prod
 from typing import NamedTuple
 
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Malformed
 from gateway.model import Buffer
 
+WORD = {order: struct.Struct(order + "H") for order in "<>"}
 PIXEL_VRS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OV", b"UN"))
 """What pixel data may come as; text in its place is no pixel data."""
 _ITEM_HEAD = 8
@@ -28,9 +27,7 @@ SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS = (
     0x00280100,
 )
 STORED, HIGH = 0x00280101, 0x00280102
-TOLD = (ROWS, COLUMNS, BITS, FRAMES, PHOTOMETRIC)
-ONE = {"<": b"\1\0", ">": b"\0\1"}
-GEOMETRY = frozenset((*TOLD, SAMPLES, STORED, HIGH))
+GEOMETRY = frozenset((SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS, STORED, HIGH))
 """What the size of native pixel data follows from (PS3.5 8.1.1)."""
 OVERLAYS = frozenset(0x60000102 | group << 17 for group in range(16))
 """Overlay Bit Position of each overlay group: not 0 where the overlay lies in unused bits of the pixels (PS3.3 C.9.2, retired)."""
@@ -89,24 +86,16 @@ def image_size(seen: Mapping[int, bytes], length: int, codec: Codec) -> int:
 
     `seen`: raw values of `GEOMETRY`. -> 0 where these do not tell, or tell of more than there is.
     """
-    samples = seen.get(SAMPLES, ONE[codec.order])
-    return _image_size(*(seen.get(tag, b"") for tag in TOLD), samples, length, codec.order)
-
-
-@lru_cache(64)
-def _image_size(  # noqa: PLR0913  what it follows from
-    rows: bytes, columns: bytes, bits: bytes, frames: bytes, photometric: bytes, samples: bytes, length: int, order: str
-) -> int:
-    """Of all instances of a series the same."""
-    word = struct.Struct(order + "H")
+    word = WORD[codec.order]
     try:
-        sizes = [word.unpack(each)[0] for each in (rows, columns, bits, samples)]
-        sizes.append(int(frames.strip(b" \0") or 1))
+        rows, columns, bits = (word.unpack(seen.get(tag, b""))[0] for tag in (ROWS, COLUMNS, BITS))
+        samples = word.unpack(seen.get(SAMPLES, word.pack(1)))[0]
+        frames = int(seen.get(FRAMES, b"").strip(b" \0") or 1)
     except (struct.error, ValueError):
         return 0
-    size = (prod(sizes) + 7) // 8
+    size = (rows * columns * samples * bits * frames + 7) // 8
     halved = size * 2 // 3  # two pixels share their colour (PS3.3 C.7.6.3.1.2); some senders write it out all the same
-    if b"422" in photometric and length < size:
+    if b"422" in seen.get(PHOTOMETRIC, b"") and length < size:
         size = halved
     size += size & 1
     return size if 0 < size <= length else 0
@@ -120,7 +109,7 @@ def without_overlays(value: memoryview, seen: Mapping[int, bytes], codec: Codec)
     """Native pixels without overlays in their unused bits: the same view where there are none, else one of a mended copy."""
     if not has_overlays(seen):
         return value
-    word = struct.Struct(codec.order + "H")
+    word = WORD[codec.order]
     allocated, stored, high = (word.unpack(seen.get(tag, b""))[0] for tag in (BITS, STORED, HIGH))
     if allocated not in (8, 16) or not 0 < stored <= high + 1 <= allocated:
         raise Malformed

@@ -86,9 +86,10 @@ class Twin(NamedTuple):
         key = tuple([field.start for field in fields])
         known = self.arounds.get(key)
         if known is None:
-            if len(self.arounds) >= SETS:
-                self.arounds.clear()
-            known = self.arounds[key] = around(self.head, [(f.start, f.head.value, f.end) for f in fields], tags)
+            ranges, full = [(f.start, f.head.value, f.end) for f in fields], len(self.arounds) >= SETS
+            known = around(self.head, ranges, tags, whole=full)
+            if not full:
+                self.arounds[key] = known
         return known
 
 

@@ -36,6 +36,8 @@ BINARY_VRS = frozenset(
 UNREADABLE = "verify.unreadable"
 FEW = 64
 """UIDs that are looked for one by one; of more, those of the result are collected and compared."""
+LONGEST_UID = 64
+"""Characters (PS3.5 9.1); what is longer is not remembered."""
 ROOT = 14
 """Characters in which UIDs of one root are alike."""
 LONG_NUMBER = 7
@@ -113,7 +115,7 @@ class Passed(NamedTuple):
         if uid in self.absent:
             return False
         found = uid in self.seen
-        if not found and len(self.absent) < FEW:
+        if not found and len(self.absent) < FEW and len(uid) <= LONGEST_UID:
             self.absent.add(uid)
         return found
 

@@ -35,7 +35,7 @@ SYNTAXES: Final = 64
 
 
 class Layout(NamedTuple):
-    """`number`: the bytes up to `end`. `guard`: which of its bits decide."""
+    """`guard`: which bits of the bytes up to `end` decide. `number`: these bits; no other is remembered."""
 
     end: int
     number: int
@@ -43,7 +43,7 @@ class Layout(NamedTuple):
     places: Mapping[int, tuple[int, int]]
 
     def fits(self, view: memoryview) -> bool:
-        return len(view) >= self.end and not (_number(view[: self.end]) ^ self.number) & self.guard
+        return len(view) >= self.end and _number(view[: self.end]) & self.guard == self.number
 
 
 class Layouts:
@@ -71,16 +71,18 @@ class Layouts:
         return peek(data, transfer_syntax)
 
     def _first(self, layout: Layout, transfer_syntax: str, known: tuple[Layout, ...]) -> None:
-        if transfer_syntax in self._known or len(self._known) < SYNTAXES:
-            others = [other for other in known if other is not layout]
-            self._known[transfer_syntax] = (layout, *others[: EACH - 1])
+        if transfer_syntax not in self._known and len(self._known) >= SYNTAXES:
+            self._known.clear()
+        others = [other for other in known if other is not layout]
+        self._known[transfer_syntax] = (layout, *others[: EACH - 1])
 
 
 def _layout(view: memoryview, found: Found) -> Layout:
     mask = bytearray(found.end)
     for start, end in found.read:
         mask[start:end] = b"\xff" * (end - start)
-    return Layout(found.end, _number(view[: found.end]), _number(mask), found.places)
+    guard = _number(mask)
+    return Layout(found.end, _number(view[: found.end]) & guard, guard, found.places)
 
 
 def _number(data: Buffer) -> int:

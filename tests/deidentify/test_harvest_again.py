@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from gateway.deidentify.encoding import Codec
 from gateway.deidentify.harvest import Harvest, around, harvest, harvest_again, tag_search
 
-TAGS = (0x00080018, 0x00081155, 0x00180050, 0x0020000D, 0x2E312E31, 0x30303131, 0x424F2E31, 0x424F4242, 0x50315032)
+TAGS = (
+    0x00080018,
+    0x00081155,
+    0x00180050,
+    0x0020000D,
+    0x2E312E31,
+    0x2E322E34,
+    0x30303131,
+    0x424F2E31,
+    0x424F4242,
+    0x50315032,
+)
 """Some whose bytes are digits and dots, or look like a VR: two of them even after one another."""
 VRS = (b"UI", b"LO", b"UT", b"UN", b"OB")
 CODECS = tuple(Codec(explicit, order, {}) for explicit in (True, False) for order in "<>")
@@ -51,6 +62,13 @@ def told(found: Harvest) -> tuple[frozenset[bytes], dict[bytes, set[bytes]]]:
 @settings(max_examples=400)
 @given(elements=st.lists(parts(), min_size=len(TAGS), max_size=len(TAGS)))
 @example(elements=[Part(b"UI", b"1.2.3.4.5.", b"1.2.3.4.66")] * len(TAGS))
+@example(
+    elements=[Part(b"LO", b"abc\0001.2.", b"abc\0001.2.")] * 5 + [Part(b"LO", bytes(50), b"x".ljust(50, b"\0"))] * 5
+)
+@example(
+    elements=[Part(b"LO", b"abc\0UTOB", b"abc\0UTOB")] * 5
+    + [Part(b"LO", bytes(0x2E32), b".3.4.5.6".ljust(0x2E32, b"\0"))] * 5
+)
 def test_the_same_uids_are_found(codec: Codec, elements: list[Part]) -> None:
     was, now, ranges = b"", b"", list[tuple[int, int, int]]()
     for tag, part in zip(TAGS, elements, strict=True):
@@ -72,7 +90,7 @@ def test_only_what_differs_is_looked_at() -> None:
     codec, tags = CODECS[0], tag_search(CODECS[0])
     first, second = (codec.encode(tag, b"UI", b"1.2.3.4.5.67") for tag in (0x00080018, 0x0020000D))
     size = len(first)
-    assert around(first + second, [(0, 8, size)], tags).spans == [(0, size + 8)]
+    assert around(first + second, [(0, 8, size)], tags).spans == [(6, size + 8)]
     assert set(around(first + second, [(0, 8, size)], tags).homes[b"1.2.3.4.5.67"]) == {b"\x20\x00\x0d\x00"}
     like_vr = codec.encode(0x424F4242, b"UI", b"1.2.3.4.5.67")
     assert around(first + like_vr, [(0, 8, size)], tags).spans == [(0, 2 * size)]

@@ -25,7 +25,12 @@ from tests.deidentify.conftest import KEY
 from tests.deidentify.guards import constant
 from tests.deidentify.writer import CT, ROOT, SYNTAXES, Element, base, with_, write
 
-OPTIONS = {"basic": (), "recommended": RECOMMENDED, "dates": (MODIFIED_DATES, "retain-patient-characteristics")}
+OPTIONS = {
+    "basic": (),
+    "recommended": RECOMMENDED,
+    "dates": (MODIFIED_DATES, "retain-patient-characteristics"),
+    "device": ("retain-device-identity",),
+}
 SAMPLE = 19
 NAME, NOBODY = b"Quastenberg", b"Nichtsdavon"
 MODEL, KERNEL, REFERENCES = 0x00081090, 0x00181210, 0x00081140
@@ -77,6 +82,13 @@ def thin(tag: int) -> list[Element]:
     return [*(e for e in base() if e.tag != 0x00180050), Element(tag, "DS", b"2.5")]
 
 
+def reaching(text: bytes, more: bytes) -> list[Element]:
+    """A UID that is spelt by the end of a value, the tag behind it and its length, before bytes that are a tag which is kept."""
+    elements = [e for e in model(text) if e.tag != 0x7FE00010]
+    last = (more + b"\x18\0\0\x10wxyz").rjust(50, b"x")
+    return [*elements, Element(0x2E320002, "LO", b"abc\x001.2."), Element(0x2E322E34, "LO", last)]
+
+
 def changed(tag: int, vr: str, value: bytes) -> list[Element]:
     return with_(base(), Element(tag, vr, value))
 
@@ -111,6 +123,7 @@ PAIRS: dict[str, Pair] = {
     "a name in a sequence": (referring(Element(0x00080104, "LO", NOBODY)), referring(Element(0x00080104, "LO", NAME))),
     "a sequence out of order": (swapped((0x00080100, 0x00080104)), swapped((0x00080104, 0x00080100))),
     "other pixels": (base(), changed(0x7FE00010, "OW", bytes(128))),
+    "a UID that a header spells": (reaching(b"1x2x2x4x2", b"a"), reaching(b"1.2.2.4.2", b"b")),
     "a tag instead of another": (thin(0x00180050), thin(0x00180060)),
 }
 
