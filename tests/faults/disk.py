@@ -39,7 +39,7 @@ KINDS: Final = {
     "held, first": [SeriesSpec("US", f"Sono {i}", 1) for i in range(MANY)],
     "held, next": [SeriesSpec("US", "Sono", MANY)],
     "large, next": [  # too large for the journal
-        SeriesSpec("CT", "Large", 24, rows=1600, columns=1600)
+        SeriesSpec("CT", "Large", 32, rows=1600, columns=1600)
     ],
 }
 
