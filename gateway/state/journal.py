@@ -81,7 +81,6 @@ class Journal:
         self._folder, self._restore, self._size, self._quiet = folder, restore, size, quiet
         self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._own: list[_Own] = []
-        self._failed = False  # a sync of what a dead process left, too
         self._lock, self._wake, self._over = threading.Condition(threading.Lock()), threading.Event(), False
         self._thread = threading.Thread(target=self._settle_for_ever, daemon=True, name="journal")
         self._thread.start()
@@ -196,7 +195,7 @@ class Journal:
             own = _Own(segment, segment.generation())
             try:
                 if own.generation:  # what it tells of is in the page cache still
-                    own.used, own.doubtful = segment.size, self._failed
+                    own.used, own.doubtful = segment.size, True  # it may have been told of a sync that failed
                     self._sync(own)
                 self._begin(own)
             except OSError:  # let go, so that the next try finds it left over
@@ -245,15 +244,15 @@ class Journal:
             sync_file_system(self._fd)
         except OSError:
             with self._lock:
-                self._failed = True
                 for own in self._own:
                     own.doubtful = own.full = True
             raise
-        for own in (*self._own, *left_over):
-            if own.doubtful:
-                with alone(self._folder):
-                    restored_from(own.segment, self._restore, doubtful=True)
-                own.doubtful = False
+        with self._lock:  # what has its name only after this is not made anew by it
+            over = [own for own in (*self._own, *left_over) if own.doubtful and not own.pending]
+        for own in over:
+            with alone(self._folder):
+                restored_from(own.segment, self._restore, doubtful=True)
+            own.doubtful = False
 
     def _begin(self, own: _Own) -> None:
         """What was in it is void, and overwritten: whoever removes a file would not find its bytes in an earlier generation."""

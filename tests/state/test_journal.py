@@ -181,9 +181,11 @@ def test_the_segments_of_a_dead_process_are_taken_over(tmp_path: Path) -> None:
     assert died.returncode == -signal.SIGKILL
     assert len(segments(root)) == 2
     assert contents(after_power_cut(root)) == {f"{KEY}/2.25.1.dcm": b"whole"} == contents(Outbox(root))
+    before = (root / KEY / "2.25.1.dcm").stat().st_ino
     alive = opened(root)
     assert len(segments(root)) == 2
     assert contents(after_power_cut(root)) == {}  # it synced what the dead one had entered
+    assert (root / KEY / "2.25.1.dcm").stat().st_ino != before, "the dead one may have been told of a sync that failed"
     alive.close()
 
 

@@ -135,6 +135,19 @@ def test_what_was_begun_before_a_sync_failed_is_synced_itself(
     assert {f.name for f in outbox.files(KEY)} == {"2.25.1.dcm", "2.25.2.dcm"}
 
 
+def test_what_has_no_name_yet_is_made_anew_when_it_has(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own file would take the name from one that was made anew before."""
+    made, restored = journal_of(outbox), list[Segment]()
+    monkeypatch.setattr(journal, "restored_from", lambda segment, *_, **__: restored.append(segment))
+    own, _ = entered(outbox, 1)
+    own.doubtful = own.full = True
+    made._sync()
+    assert own.doubtful and not restored
+    made.over(own)
+    made._sync()
+    assert not own.doubtful and restored == [own.segment]
+
+
 def test_a_flush_that_fails_fails_all_that_it_was_for(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one would not tell what the first one lost: the second file is not trusted to it, but synced itself."""
     synced, real = [], os.fsync
