@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterable
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from tests.architecture.source import REPOSITORY
 
@@ -76,6 +79,30 @@ def test_one_version_of_each_package_in_all_files() -> None:
         for name, version in pinned(path).items():
             versions.setdefault(name, set()).add(version)
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+OLDEST = "3.11.0"
+
+
+def refusing(installed: Iterable[Distribution]) -> dict[str, str]:
+    """Packages that say they cannot do with the oldest Python that pyproject.toml admits."""
+    said = {one.metadata["Name"]: one.metadata["Requires-Python"] or "" for one in installed}
+    return {name: wanted for name, wanted in said.items() if not SpecifierSet(wanted).contains(OLDEST)}
+
+
+def test_all_that_is_installed_does_with_the_oldest_python() -> None:
+    """pip-compile takes what its own Python may have: with 3.11.7 a package that refuses Debian 12's 3.11.2."""
+    assert tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["requires-python"] == ">=3.11"
+    installed = list(distributions())
+    assert len(installed) > 50
+    assert refusing(installed) == {}
+
+
+def test_a_package_that_wants_a_newer_python_is_seen(tmp_path: Path) -> None:
+    folder = tmp_path / "newish-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: newish\nVersion: 1\nRequires-Python: >=3.11.5\n")
+    assert refusing(distributions(path=[str(tmp_path)])) == {"newish": ">=3.11.5"}
 
 
 def test_no_download_address_in_any_tracked_file() -> None:
