@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import Refused, Retry
@@ -13,14 +14,24 @@ from gateway.errors import Refused, Retry
 T = TypeVar("T")
 
 
+def rejection(assoc: Association) -> A_ASSOCIATE | None:
+    """The answer that rejected it (PS3.8 9.3.4); None where there was none.
+
+    pynetdicom 3.0.4 calls an association aborted whose rejection came before its other thread had looked whether there is a
+    connection, which is shut by then; the answer waits in its queue all the same.
+    """
+    answer = assoc.acceptor.primitive if assoc.is_rejected else assoc.dul.peek_next_pdu()
+    return answer if isinstance(answer, A_ASSOCIATE) and answer.result else None
+
+
 def why_closed(assoc: Association, *, connected: bool) -> Retry:
     """PS3.8 9.3.4: a permanent rejection is a matter of configuration."""
-    if not assoc.is_rejected:
+    answer = rejection(assoc)
+    if answer is None:
         if connected:
             return Retry("pacs.no-answer", "connected, but no answer to the association request", charge=False)
         return Retry("pacs.unreachable", "no connection", charge=False)
-    answer = assoc.acceptor.primitive
-    codes = (getattr(answer, name, None) for name in ("result", "result_source", "diagnostic"))
+    codes = (answer.result, answer.result_source, answer.diagnostic)
     result, source, diagnostic = (int(code) if isinstance(code, int) else 0 for code in codes)
     detail = f"association rejected {result}/{source}/{diagnostic} (PS3.8 table 9-21)"
     if result == 1:

@@ -24,6 +24,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from gateway.dicom.association import VERIFICATION, Deadlines
 from gateway.dicom.quiet import silence
+from gateway.dicom.rejected import rejection
 from gateway.dicom.requesting import requesting
 from gateway.dicom.sockets import shut
 from gateway.dicom.status import CONFIG_PAUSE
@@ -192,12 +193,12 @@ def opened(
 
 def why_not(assoc: Association, *, connected: bool) -> Retry:
     """Why an association did not come about (PS3.8 9.3.4)."""
-    if not assoc.is_rejected:
+    answer = rejection(assoc)
+    if answer is None:
         if assoc.acceptor.primitive is not None and not assoc.accepted_contexts and connected:
             return Retry("sink.unsupported", "the archive takes none of what was proposed", charge=False)
         reason = "sink.no-answer" if connected else "sink.unreachable"
         return Retry(reason, "no answer to the association request" if connected else "no connection", charge=False)
-    result = getattr(assoc.acceptor.primitive, "result", 0)
-    if result == 1:
+    if answer.result == 1:
         return Retry("sink.rejected", "association rejected for good", after=CONFIG_PAUSE, charge=False)
     return Retry("sink.busy", "association rejected for now", charge=False)

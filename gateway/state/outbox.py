@@ -85,7 +85,8 @@ class Outbox:
             f"{self._root}/{_checked(series)}"  # asked for again and again: the parts of a Path are interned each time
         )
         found = list(ledger.lines(f"{folder}/{LEDGER}"))
-        there = {entry.name for entry in _clean_files(folder)}  # asking for each of them costs more than all else here
+        # Asking for each of them costs more than all else here.
+        there = {entry.name for entry in _ending(folder, SUFFIX)}
         for noted in found:
             is_held = noted.outcome is Outcome.HELD and self.held is not None
             line = self._still_held(series, noted) if is_held else noted
@@ -112,7 +113,7 @@ class Outbox:
     def files(self, series: str) -> list[Path]:
         """The clean files of a series, sorted by name."""
         folder = self._folder(series)
-        return sorted(folder / entry.name for entry in _clean_files(folder))
+        return sorted(folder / entry.name for entry in _ending(folder, SUFFIX))
 
     def path(self, series: str, name: str) -> Path:
         """Where the file of that name is, or would be."""
@@ -137,13 +138,13 @@ class Outbox:
     def damaged(self, series: str) -> list[str]:
         """Names of what was set aside and has not come again."""
         folder = self._folder(series)
-        aside = (path.name[1 : -len(DAMAGED)] for path in folder.glob(f".*{DAMAGED}"))
+        aside = (entry.name[1 : -len(DAMAGED)] for entry in _ending(folder, DAMAGED))
         return sorted(name for name in aside if not (folder / name).exists())
 
     def forget_damaged(self, series: str) -> None:
         """What was set aside is of no use any more."""
-        for path in self._folder(series).glob(f".*{DAMAGED}"):
-            path.unlink(missing_ok=True)
+        for entry in list(_ending(self._folder(series), DAMAGED)):
+            Path(entry.path).unlink(missing_ok=True)
 
     def remove(self, series: str, files: Sequence[Path]) -> bool:
         """Removes what was confirmed. False: something arrived meanwhile and still waits.
@@ -153,7 +154,7 @@ class Outbox:
         """
         folder = self._folder(series)
         self._journals.void(series, frozenset(path.name for path in files))
-        aside = {path.name for path in folder.glob(f".*{DAMAGED}")}
+        aside = {entry.name for entry in _ending(folder, DAMAGED)}
         for path in files:
             if aside and (old := f".{path.name}{DAMAGED}") in aside:
                 (folder / old).unlink(missing_ok=True)
@@ -184,9 +185,9 @@ class Outbox:
         Returns how many were removed. Raises OSError when what is in the journal cannot be brought back.
         """
         self._keeper.recover()
-        parts = [p for suffix in (PART, TRIES) for p in self._root.glob(f"*/.*{suffix}")]
+        parts = [entry.path for folder in self._root.iterdir() for entry in _ending(folder, PART, TRIES)]
         for path in parts:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
         return len(parts) + (self._sweep_held(self.held) if self.held is not None else 0)
 
     def _sweep_held(self, held: Outbox) -> int:
@@ -206,7 +207,7 @@ class Outbox:
         """Bytes of clean files that wait."""
         total = 0
         for folder in self._root.iterdir():
-            for entry in _clean_files(folder):
+            for entry in _ending(folder, SUFFIX):
                 with contextlib.suppress(FileNotFoundError):
                     total += entry.stat().st_size
         return total
@@ -215,10 +216,10 @@ class Outbox:
         return self._root / _checked(series)
 
 
-def _clean_files(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    """None of a folder that is gone, or goes meanwhile: what was in it was delivered."""
+def _ending(folder: Path | str, *suffixes: str) -> Iterator[os.DirEntry[str]]:
+    """None of a folder that is gone, or goes meanwhile: what was in it was delivered. (Path.glob raises then.)"""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
-        yield from (entry for entry in entries if entry.name.endswith(SUFFIX))
+        yield from (entry for entry in entries if entry.name.endswith(suffixes))
 
 
 def _checked(name: str) -> str:

@@ -176,11 +176,20 @@ def judge(target: Target, before: dict[str, int], found: Found) -> None:
     ]
 
 
+def listed(folder: Path) -> list[str]:
+    """Nothing of one that goes meanwhile, as does that of a series of which nothing was kept."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def not_whole(target: Target) -> list[str]:
     """What is half-written, and files that are not as the ledger says."""
     assert target.folder is not None
-    wrong = [f"half-written: {path.name}" for path in Path(target.folder / "outbox").glob("*/.*")]
-    outbox = Outbox(target.folder / "outbox")
+    root = target.folder / "outbox"
+    wrong = [f"half-written: {name}" for folder in root.iterdir() for name in listed(folder) if name.startswith(".")]
+    outbox = Outbox(root)
     for key in outbox.series():
         lines = {line.file: line for line in outbox.ledger(key).values() if line.file}
         for file in outbox.files(key):

@@ -6,12 +6,17 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import build_context
 
-from gateway.dicom.association import Scu
+from gateway.dicom.association import VERIFICATION, Scu
 from gateway.dicom.identifier import text
 from gateway.dicom.listing import list_images
+from gateway.dicom.storing import opened
 from gateway.errors import Retry
 from tests.dicom.asking import A_ROW, KEYS, QUESTION, QUICK, SERIES, STUDY, failing
 from tests.dicom.serving import Counts
@@ -153,6 +158,27 @@ def test_a1_permanent_rejection_waits_longer() -> None:
     assert caught.value.reason == "pacs.rejected"
     assert not caught.value.charge
     assert (caught.value.after or 0) >= 60
+
+
+@pytest.mark.catalogue("A1")
+def test_a1_a_rejection_that_comes_before_anybody_looks_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, the connection is shut again before pynetdicom's other thread has looked whether there is one."""
+    trigger = evt.trigger
+
+    def late(assoc: Association, event: evt.EventType, attrs: dict[str, Any]) -> Any:
+        done = trigger(assoc, event, attrs)
+        if event is evt.EVT_REQUESTED and assoc.is_requestor:
+            time.sleep(0.5)
+        return done
+
+    monkeypatch.setattr(evt, "trigger", late)
+    with ScriptedPacs() as pacs:
+        pacs.ae.require_called_aet = True
+        pacs.ae_title = "ANOTHER"
+        with failing(Retry, "pacs.rejected"):
+            Scu(pacs, "RESEARCH").echo()
+        with failing(Retry, "sink.rejected"):
+            opened(pacs, "RESEARCH", [build_context(VERIFICATION)], deadlines=QUICK)
 
 
 @pytest.mark.catalogue("A2")
