@@ -30,9 +30,8 @@ class Settling:
         for row in claim.rows:
             counted = tally(want, self.outbox.ledger(row.key))
             settled = self.store.settle_retrieved(row, counted, now=self.clock())
-            if settled and (
-                counted.refused or not counted.kept + counted.held
-            ):  # failed or excluded: nothing is delivered
+            # Failed or excluded: nothing is delivered.
+            if settled and (counted.refused or not counted.kept + counted.held):
                 self.outbox.clear(row.key)
             log.info(
                 "series.retrieved", series=row.key, instances=counted.expected, kept=counted.kept,

@@ -86,8 +86,11 @@ class Room:
         begun = self._clock()
         if self._bounds.max_outbox is None or begun < self._again:
             return False
-        self._waiting = self._filled.size()
-        self._begun = self._filled.begun() if self._bounds.is_full(self._waiting) else frozenset()
+        waiting = self._filled.size()
+        going_on = self._filled.begun() if self._bounds.is_full(waiting) else frozenset[str]()
+        # Never one without the other: full with nothing begun would pause what is only to be let in alone.
+        with self._lock:
+            self._waiting, self._begun = waiting, going_on
         ended = self._clock()
         self._again = ended + SHARE * (ended - begun)
         return True

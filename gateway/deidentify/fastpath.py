@@ -137,9 +137,8 @@ class FastPath:
                 out.put(pos, after, form)
             elif length & 1 or not callable(form) or not form(buf, pos + 8, after):
                 break
-            if (
-                watched
-            ):  # only of what is passed: the value of an element that needs a closer look is no part of a stride
+            # Only of what is passed: the value of an element that needs a closer look is no part of a stride.
+            if watched:
                 seen[tag] = buf[pos + 8 : after]
             last, pos, left = tag, after, left - 1
         return pos, last

@@ -58,9 +58,8 @@ class Unstow:
         answer = self.web.call("GET", asked, headers=JSON)
         if answer.status == 204:
             return
-        if (
-            answer.status != 200
-        ):  # a 404 too: that is the archive somewhere else, and not a patient of whom nothing is there
+        # A 404 too: that is the archive somewhere else, and not a patient of whom nothing is there.
+        if answer.status != 200:
             raise unexpected(answer, self.name)
         rows = _rows(answer, self.name)
         mine = [row for row in rows if _value(row, PATIENT) == PatientID]  # it may match more loosely than we asked

@@ -145,9 +145,8 @@ class Web:
 
     def _pieces(self, response: BaseHTTPResponse) -> Iterator[bytes]:
         until = time.monotonic() + WHOLE
-        while piece := response.read1(
-            CHUNK
-        ):  # whatever has come: `stream` waits for all of CHUNK, byte by byte if need be
+        # Whatever has come: `stream` waits for all of CHUNK, byte by byte if need be.
+        while piece := response.read1(CHUNK):
             if time.monotonic() > until:
                 raise Retry("sink.timeout", f"{self._name} trickles", charge=False)
             yield piece

@@ -51,9 +51,8 @@ class Manifested:
         delivered = _delivered(self.outbox.ledger(series), files)
         for one in self.manifests:
             patients = one.add(delivered, day=day)
-            if not all(
-                file.exists() for file in files
-            ):  # withdrawn just now: the outbox is cleared before the archives are
+            # Withdrawn just now: the outbox is cleared before the archives are.
+            if not all(file.exists() for file in files):
                 for patient in patients:
                     one.forget(patient)
         return self.outbox.remove(series, files)

@@ -35,8 +35,8 @@ class Begun:
 
     def ready(self) -> None:
         seldom_collect()
-        threading.Thread(target=self._beat, name="beat", daemon=True).start()
         os.write(self.pipe, READY)
+        threading.Thread(target=self._beat, name="beat", daemon=True).start()
 
     def _beat(self) -> None:
         beats = 0

@@ -124,9 +124,8 @@ class Journal:
                 try:
                     own.segment.flush()
                     own.flushed = tail
-                except (
-                    OSError
-                ) as err:  # it may be about others' bytes as well, and the next flush would not tell it again
+                except OSError as err:
+                    # It may be about others' bytes as well, and the next flush would not tell it again.
                     own.broken = own.full = True
                     tell(err)
             return own.flushed >= end

@@ -111,9 +111,8 @@ class Progress:
         fresh = select(*WANTED, *none).where(~touched.exists())
         if stage is Stage.WAITING:
             chosen.append(fresh.where(series.c.state == "retrieved").order_by(series.c.not_before, series.c.id))
-        if (
-            stage is Stage.WAITING and route in self._rested
-        ):  # else what rests for an hour, and takes longer than that, would be all there is
+        # Else what rests for an hour, and takes longer than that, would be all there is.
+        if stage is Stage.WAITING and route in self._rested:
             self._rested.discard(route)
             chosen.reverse()
         here = (series.c.node == self._node, series.c.project == route.project)

@@ -145,3 +145,17 @@ def test_what_fills_it_by_itself_goes_on_and_nothing_else_begins(tmp_path: Path,
     assert [one["event"] for one in said] == [
         "outbox.only-begun", "outbox.any-again", "receiver.paused", "outbox.only-begun", "receiver.resumed", "outbox.any-again",
     ]  # fmt: skip
+
+
+def test_nothing_is_paused_while_what_has_begun_is_being_looked_up(tmp_path: Path, page: Page) -> None:
+    """Another thread looks between the size and the names, which a database has to be asked for."""
+    looked: list[tuple[bool, str]] = []
+
+    def begun() -> frozenset[str]:
+        looked.append((room.look(Counts()), page.reason))
+        return frozenset({"S-1"})
+
+    room = Room(folder=tmp_path, bounds=Bounds(1, 500), filled=Filled(lambda: 900, begun), page=page, clock=lambda: 0.0)
+    assert room.measure()
+    assert looked == [(True, "")]
+    assert room.look(Counts()) and room.only == {"S-1"}

@@ -67,9 +67,8 @@ def withdraw(  # noqa: PLR0913  the options of the interface
     """
     if bool(patient_id and patient_id.strip()) == bool(pseudonym):
         raise click.UsageError("either --patient-id or --pseudonym")
-    if (
-        patient_id and not patient_id.isprintable()
-    ):  # such as bytes in another encoding than the terminal's: nobody is called so
+    # Such as bytes in another encoding than the terminal's: nobody is called so.
+    if patient_id and not patient_id.isprintable():
         raise click.UsageError("--patient-id: not text that a patient ID may be")
     settings = settings_for(config)
     wiring.project(settings, project)
