@@ -15,7 +15,7 @@ from gateway.cfind import growth
 from gateway.cfind.evidence import Look, without_doubt
 from gateway.cfind.select import CompiledSelect, Found, plan
 from gateway.dicom.patience import MAX_ATTEMPTS, REFUSED_ONE, Suspicion, back_off
-from gateway.errors import GatewayError, Retry
+from gateway.errors import Fatal, GatewayError, Retry
 from gateway.model import AccessionNumber, Candidate, Plan, Wanted
 from gateway.state.rows import RequestClaim
 
@@ -153,6 +153,8 @@ class FindStep:
         except Retry as err:
             self._later(claim, err)
             return err.charge
+        except Fatal:
+            raise
         except GatewayError as err:  # Refused, Held: final for this request
             self._fail(claim, err.reason)
             return True

@@ -32,9 +32,9 @@ class Pace:
         return Pace(series, seconds)
 
     def came(self, now: float) -> Pace:
-        """One more series is complete."""
+        """One more series is complete, its move perhaps over by now."""
         series, seconds = self._passed(now)
-        return Pace(series + 1.0, seconds, now)
+        return Pace(series + 1.0, seconds, None if self.busy is None else now)
 
     def needed(self, series: int, now: float) -> float | None:
         """Busy seconds for that many more series; None while too few have come to tell."""

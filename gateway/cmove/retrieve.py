@@ -20,7 +20,7 @@ from gateway.dicom.association import Scu
 from gateway.dicom.incoming import Incoming
 from gateway.dicom.patience import MAX_ATTEMPTS, REFUSED_ONE, Suspicion, back_off
 from gateway.dicom.status import SUCCESS, move_failure
-from gateway.errors import GatewayError, Retry
+from gateway.errors import Fatal, GatewayError, Retry
 from gateway.state.rows import SeriesClaim
 
 BATCH: Final = 20  # series over one association
@@ -154,6 +154,8 @@ class MoveStep:
         except Retry as err:
             self._later(claim, err)
             refusal = err if err.reason in REFUSED_ONE else None
+        except Fatal:
+            raise
         except GatewayError as err:  # Refused, Held: final for this series
             self._settling.fail(claim, err.reason)
         else:

@@ -112,8 +112,11 @@ class Commitments:
         with self._lock:
             if len(self._running) >= MOST or self._stop.is_set():
                 return False
+            try:
+                thread.start()  # in here: `close` joins what it finds, and only what runs can be joined
+            except RuntimeError:  # no more threads for now
+                return False
             self._running.add(thread)
-        thread.start()
         return True
 
     def close(self, seconds: float) -> None:

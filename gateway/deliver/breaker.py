@@ -11,21 +11,23 @@ LONGEST_WAIT: Final = 3600.0
 
 @dataclass
 class Breaker:
-    """Open while an archive rests; then one series is tried, and its end decides. `until`: epoch seconds."""
+    """Open while an archive rests; then one series is tried, and its end decides. `since`, `until`: epoch seconds."""
 
     failures: int = 0
+    since: float = 0.0
     until: float = 0.0
 
     def rests(self, now: float) -> bool:
-        return now < self.until
+        """Not for longer because the clock was set back."""
+        return self.since <= now < self.until
 
     def failed(self, now: float, at_least: float | None = None) -> None:
         """`at_least`: seconds that the archive, or the kind of trouble, wants to be left alone."""
         self.failures += 1
-        self.until = now + max(wait(self.failures), at_least or 0.0)
+        self.since, self.until = now, now + max(wait(self.failures), at_least or 0.0)
 
     def worked(self) -> None:
-        self.failures, self.until = 0, 0.0
+        self.failures, self.since, self.until = 0, 0.0, 0.0
 
 
 @dataclass
@@ -34,9 +36,13 @@ class Pace:
 
     rate: float | None
     free_at: float = 0.0
+    seen: float = 0.0
 
     def due(self, now: float) -> float:
         """Seconds until the next file may go."""
+        if now < self.seen:  # the clock was set back
+            self.free_at -= self.seen - now
+        self.seen = now
         return max(0.0, self.free_at - now)
 
     def sent(self, size: int, now: float) -> None:

@@ -108,7 +108,7 @@ class Scu:
         connected: list[bool] = []
 
         silence()
-        secured = requestor(self._pacs.tls) if self._pacs.tls else None
+        secured = requestor(self._pacs.tls, "pacs.tls") if self._pacs.tls else None
         try:
             assoc = self._ae().associate(
                 self._pacs.host,

@@ -210,7 +210,7 @@ def dial(peer: Address, calling_ae: str, asked: Asked, verdicts: Verdicts) -> No
     ae = AE(calling_ae)
     ae.add_requested_context(PUSH_MODEL, SYNTAXES)
     ae.connection_timeout, ae.acse_timeout = deadlines.connect, deadlines.negotiate
-    secured = requestor(peer.tls) if peer.tls else None
+    secured = requestor(peer.tls, "commitment.unreachable") if peer.tls else None
     try:
         assoc = ae.associate(
             peer.host, peer.port, ae_title=peer.ae_title, ext_neg=[build_role(PUSH_MODEL, scp_role=True)],

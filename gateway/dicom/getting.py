@@ -96,7 +96,7 @@ class Storing:
         status = self.store(Incoming(
             calling_ae=self.peer.ae_title, address=self.peer.host, sop_class=str(request.AffectedSOPClassUID),
             SOPInstanceUID=str(request.AffectedSOPInstanceUID), transfer_syntax=str(chosen.transfer_syntax[0]),
-            data=request.DataSet.getbuffer() if request.DataSet else b"",
+            data=request.DataSet.getvalue() if request.DataSet else b"",
         ))  # fmt: skip
         response = C_STORE()
         response.MessageIDBeingRespondedTo = request.MessageID

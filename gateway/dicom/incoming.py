@@ -62,7 +62,7 @@ def from_event(event: evt.Event) -> Incoming:
         sop_class=str(request.AffectedSOPClassUID),
         SOPInstanceUID=str(request.AffectedSOPInstanceUID),
         transfer_syntax=str(event.context.transfer_syntax),
-        data=request.DataSet.getbuffer() if request.DataSet else b"",
+        data=request.DataSet.getvalue() if request.DataSet else b"",
     )
 
 

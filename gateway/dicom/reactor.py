@@ -40,7 +40,7 @@ class Gate(threading.Event):
         with self._change:
             self._open = False
             if self._passer.is_alive() and self._passer is not threading.current_thread():
-                self._change.wait_for(lambda: self._parked, HOLD_SECONDS)
+                self._change.wait_for(lambda: self._parked or self._open, HOLD_SECONDS)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Decided under the lock: a reactor that was woken but has not left yet is still parked, and stays."""

@@ -180,7 +180,8 @@ class StorageServer:
             self._rejected("calling-ae")
             return CALLING_AE_UNKNOWN
         with self._lock:
-            self._connected = [a for a in self._connected if threads_alive(a)]
+            # One that has not begun yet is about to, in the thread that shook hands with it.
+            self._connected = [a for a in self._connected if a.ident is None or threads_alive(a)]
             welcome = len(self._connected) + len(self._doorstep or ()) < 4 * self._max + 16
         if not welcome:
             self._rejected("connections")

@@ -174,7 +174,7 @@ def opened(
     ae.requested_contexts = list(contexts)
     ae.connection_timeout, ae.acse_timeout, ae.dimse_timeout = deadlines.connect, deadlines.negotiate, deadlines.answer
     ae.network_timeout = None
-    secured = requestor(peer.tls) if peer.tls else None
+    secured = requestor(peer.tls, "sink.tls") if peer.tls else None
     try:
         assoc = ae.associate(
             peer.host, peer.port, ae_title=peer.ae_title,

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from gateway.errors import Fatal
+from gateway.dicom.status import CONFIG_PAUSE
+from gateway.errors import Fatal, Retry
 from gateway.settings import Tls, check_certificates, secret_path
 
 SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -63,12 +64,15 @@ def acceptor(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-def requestor(tls: Tls) -> Recording:
-    """For peers that we call. Raises Fatal("tls.file")."""
+def requestor(tls: Tls, reason: str) -> Recording:
+    """For peers that we call. Raises Retry(`reason`): a certificate that will not do may be in the midst of being renewed."""
     context = Recording(ssl.PROTOCOL_TLS_CLIENT)
     context.sslsocket_class = Dialled
     context.check_hostname = False
-    _profile(context, tls)
+    try:
+        _profile(context, tls)
+    except Fatal as err:
+        raise Retry(reason, err.detail, after=CONFIG_PAUSE, charge=False) from None
     return context
 
 
@@ -111,7 +115,12 @@ class Doorstep:
         """`enter` is called in another thread, once the peer has shown its certificate."""
         with self._lock:
             self._waiting.add(sock)
-        threading.Thread(target=self._receive, args=(sock, enter), name="tls-handshake", daemon=True).start()
+        try:
+            threading.Thread(target=self._receive, args=(sock, enter), name="tls-handshake", daemon=True).start()
+        except RuntimeError:  # no more threads for now
+            with self._lock:
+                self._waiting.discard(sock)
+            sock.close()
 
     def close(self) -> None:
         """Who was let in before may still enter, in the time that a handshake has; then nobody does any more."""

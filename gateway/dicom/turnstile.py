@@ -46,7 +46,9 @@ class Turnstile:
         self._thread = threading.Thread(target=self._run, name="turnstile", daemon=True)
 
     def take(self, sock: socket.socket) -> None:
-        """From the accepting thread only; never waits."""
+        """From the accepting thread only; never waits. Raises RuntimeError when there are no threads left, and takes nobody."""
+        if self._thread.ident is None:
+            self._thread.start()
         with self._lock:
             welcome = len(self._guests) < self._most and not self._closed.is_set()
             if welcome:
@@ -55,8 +57,6 @@ class Turnstile:
         if not welcome:
             sock.close()
             return
-        if self._thread.ident is None:
-            self._thread.start()
         self._bell.ring()
 
     def close(self) -> None:

@@ -87,7 +87,11 @@ class Server:
         if not self._free.acquire(blocking=False):
             conn.close()
             return
-        threading.Thread(target=self._serve, args=(conn,), name=f"{self._thread.name}-answer", daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, args=(conn,), name=f"{self._thread.name}-answer", daemon=True).start()
+        except RuntimeError:  # no more threads for now: this thread must not end by it
+            conn.close()
+            self._free.release()
 
     def _serve(self, conn: socket.socket) -> None:
         try:

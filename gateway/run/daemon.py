@@ -26,7 +26,7 @@ from gateway.ops.notify import Heartbeats, Systemd, Watchdog, watchdog_interval
 from gateway.run import delivering, moving, receiving, rounds, upkeep, wiring
 from gateway.run.children import Children, Hear
 from gateway.run.current import Current
-from gateway.run.endpoints import Endpoints
+from gateway.run.endpoints import Endpoints, peers
 from gateway.run.locking import lock_state
 from gateway.run.meter import Meter
 from gateway.run.nodes import Nodes
@@ -78,7 +78,7 @@ class Life:
         self.hearts = Heartbeats()
         interval = watchdog_interval(os.environ, os.getpid())
         self.watchdog = Watchdog(systemd, self.hearts, interval, time.monotonic)
-        self.board, self.gates = Board(_peers(settings)), moving.make_gates(settings, self.metrics)
+        self.board, self.gates = Board(peers(settings)), moving.make_gates(settings, self.metrics)
         self.state, self.page = wiring.open_state(settings), Page(len(settings.pacs))
         self.room = receiving.make_room(settings, self.state.views, self.state.outbox, self.page)
         hear = Hear(self.metrics, self._beat, lambda line: self.meter.line(line, time.time()))
@@ -91,6 +91,7 @@ class Life:
         self.schedule, self.nodes = Schedule(), Nodes(settings, self.state.store)
         self.endpoints = Endpoints(self)
         self.failed: Fatal | None = None
+        self._over = False
         self._asking, self._moving, self._delivering = (threading.Event() for _ in range(3))
         self._threads: dict[str, threading.Thread] = {}
 
@@ -203,6 +204,8 @@ class Life:
         return Watch(self.metrics, self._fatal)
 
     def _fatal(self, err: Fatal) -> None:
+        if self._over:  # a thread that outlived the drain: it is not to end the life that came after
+            return
         self.failed = err
         self.signals.stop.set()
 
@@ -216,6 +219,7 @@ class Life:
             self.receivers.replace_dead()
             self.screening.replace_dead()
             self._has_room()
+            self.schedule.look()
             stuck = self.watchdog.tick()
             if stuck != told:
                 structlog.get_logger().error("daemon.stuck", roles=stuck)
@@ -276,6 +280,7 @@ class Life:
         self.page.close()
         if self._successor is None or self._successor.current.listener is not self.current.listener:
             self.current.listener.close()
+        self._over = True
         log.info("daemon.stopped")
 
     def _end(self, stop: threading.Event, *prefixes: str) -> None:
@@ -293,8 +298,3 @@ class Life:
         while thread.is_alive() and time.monotonic() < until:
             thread.join(TICK)
             self.systemd.watchdog()
-
-
-def _peers(settings: Settings) -> list[tuple[str, str]]:
-    sinks = [("sink", s.name) for p in settings.project for s in wiring.make_sinks(settings, p.name)]
-    return [("pacs", p.name) for p in settings.pacs] + [("ris", r.name) for r in settings.ris] + sinks

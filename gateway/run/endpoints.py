@@ -12,8 +12,9 @@ from gateway.errors import GatewayError
 from gateway.ops.health import HealthSocket, Told, iso
 from gateway.ops.httpd import Server
 from gateway.ops.scrape import Watched
-from gateway.run import deciding, moving
+from gateway.run import deciding, moving, wiring
 from gateway.run.watched import Bounds, begin_at_zero
+from gateway.settings import Settings
 
 if TYPE_CHECKING:
     from gateway.run.daemon import Life
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 OUTBOX_SECONDS = 15.0
 """How old may be what is counted by walking folders: the outbox's size, and what is held."""
 UNFINISHED = ("planned", "retrieved", "delivered")
+
+
+def peers(settings: Settings) -> list[tuple[str, str]]:
+    """Kind and name of each that `status` tells about."""
+    sinks = [("sink", s.name) for p in settings.project for s in wiring.make_sinks(settings, p.name)]
+    return [("pacs", p.name) for p in settings.pacs] + [("ris", r.name) for r in settings.ris] + sinks
 
 
 class Endpoints:

@@ -73,5 +73,5 @@ class Meter:
 
     def _trim(self, now: float) -> None:
         for queue in (self._seen, self._backlog):
-            while queue and queue[0][0] < now - WINDOW:
+            while queue and not now - WINDOW <= queue[0][0] <= now:  # later than now: the clock was set back
                 queue.popleft()

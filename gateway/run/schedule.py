@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -15,6 +16,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from gateway.settings import Cron, read_schedule
 
 GRACE = 3600  # seconds a job may come late (the machine slept) and still run once
+STEP = 2.0  # seconds by which the clock was set, not slewed
 
 
 def trigger(schedule: str) -> BaseTrigger:
@@ -33,6 +35,7 @@ class Schedule:
         self._scheduler = BackgroundScheduler(
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE}, daemon=True
         )
+        self._ahead = _ahead()
 
     def add(self, name: str, schedule: str, job: Callable[[], object]) -> None:
         # Due at once, then by its trigger. Not a second one-shot job: shutdown while one is being removed raises.
@@ -43,7 +46,20 @@ class Schedule:
         self._scheduler.add_executor(ThreadPoolExecutor(max(1, len(self._scheduler.get_jobs()))), "default")
         self._scheduler.start()
 
+    def look(self) -> None:
+        """Every job runs now when the clock was set: by one that was set back, what is due would wait for as long as it went."""
+        ahead = _ahead()
+        if abs(ahead - self._ahead) > STEP:
+            self._ahead = ahead
+            for job in self._scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now().astimezone())
+
     def stop(self) -> None:
         """No job starts any more; the ones under way end by their own deadlines."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+
+def _ahead() -> float:
+    """Seconds between the two clocks; the same as long as none of them is set."""
+    return time.time() - time.monotonic()

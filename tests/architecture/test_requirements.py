@@ -86,7 +86,7 @@ OLDEST = "3.11.0"
 
 def refusing(installed: Iterable[Distribution]) -> dict[str, str]:
     """Packages that say they cannot do with the oldest Python that pyproject.toml admits."""
-    said = {one.metadata["Name"]: one.metadata["Requires-Python"] or "" for one in installed}
+    said = {one.metadata["Name"]: (one.metadata.get_all("Requires-Python") or [""])[0] for one in installed}
     return {name: wanted for name, wanted in said.items() if not SpecifierSet(wanted).contains(OLDEST)}
 
 

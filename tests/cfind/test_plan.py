@@ -11,7 +11,7 @@ from gateway.cfind.evidence import Look
 from gateway.cfind.plan import BATCH_SECONDS, FindProject, FindStep
 from gateway.cfind.select import CompiledSelect, Found
 from gateway.dicom.patience import MAX_ATTEMPTS
-from gateway.errors import Refused, Retry
+from gateway.errors import Fatal, Refused, Retry
 from gateway.model import AccessionNumber, Candidate, FoundSeries, FoundStudy, Plan, Wanted
 from gateway.ops.health import Board
 from gateway.rules import SelectionRule
@@ -139,6 +139,13 @@ def test_a_mistake_of_ours_costs_one_request_and_stops_no_other(tmp_path: Path) 
         assert states["BAD"].attempts == attempt + 1 or attempt + 1 == MAX_ATTEMPTS
     assert (states["BAD"].state, states["BAD"].reason) == ("failed", "find.internal")
     database.close()
+
+
+def test_what_the_daemon_cannot_go_on_with_is_no_fault_of_a_request() -> None:
+    store = Requests("A", "B")
+    with pytest.raises(Fatal):
+        step(store, Answers({"A": Fatal("state.database", "not ours")})).step()
+    assert store.said == {}
 
 
 def test_nothing_due() -> None:

@@ -83,6 +83,14 @@ def test_the_pace_counts_busy_time_only() -> None:
     found = found.ended(60.0)
     assert round(found.needed(10, 86400.0) or 0) == 60
     assert found.needed(0, 0.0) == 0.0
+
+
+def test_a_series_that_is_complete_after_its_move_begins_no_busy_time() -> None:
+    found = Pace().began(0.0)
+    for n in range(1, 10):
+        found = found.came(6.0 * n)
+    found = found.ended(60.0).came(60.5)
+    assert round(found.needed(10, 86400.0) or 0) == 60
     for n in range(1, 101):
         found = found.began(90000.0 + 600 * n).came(90060.0 + 600 * n).ended(90060.0 + 600 * n)
     assert 450 < (found.needed(10, 0.0) or 0) < 600, "the last hour counts most"

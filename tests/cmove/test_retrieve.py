@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from gateway.cmove import retrieve
 from gateway.dicom.patience import MAX_ATTEMPTS
-from gateway.errors import Retry
+from gateway.errors import Fatal, Retry
 from gateway.model import Outcome
 from tests.cmove.rig import QUICK, STUDY, Rig, uids
 from tests.support import scripted_pacs as script
@@ -111,6 +111,17 @@ def test_series_after_series_over_one_association(rig: Rig, monkeypatch: pytest.
         assert (step.step(), step.step(), step.step()) == (True, True, False)
         assert peer.associations == 2
     assert {s.state for s in rig.all_series()} == {"excluded"}
+
+
+def test_what_the_daemon_cannot_go_on_with_is_no_fault_of_a_series(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise Fatal("state.database", "not ours")
+
+    monkeypatch.setattr(retrieve, "list_series", gone)
+    rig.plan(f"{STUDY}.1")
+    with pacs(script.rows(), script.finals(0x0000)) as peer, pytest.raises(Fatal):
+        rig.step(peer).step()
+    assert [s.state for s in rig.all_series()] == ["planned"]
 
 
 @pytest.mark.catalogue("M3", "M4", "M5", "M6", "M7")

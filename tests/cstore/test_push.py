@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from gateway.cstore.receive import NOT_AUTHORISED, Receive
 from gateway.cstore.settling import SettleStep
 from gateway.dicom.incoming import Incoming
 from gateway.dicom.part10 import peek
-from gateway.model import AccessionNumber, Buffer, Dropped, Held, Kept, Outcome
+from gateway.model import Buffer, Dropped, Held, Kept, Outcome
 from gateway.rules import SelectionRule
 from gateway.state.db import request
 from gateway.state.ledger import LEDGER
@@ -28,6 +29,7 @@ from tests.state.conftest import Opened
 
 QUIET = 60.0
 STUDY, SERIES, OTHER = "2.25.881", "2.25.882", "2.25.883"
+OPENED: list[Opened] = []
 SECRETS = ("SYNPUSHAN", "SYNPUSHPID", STUDY, SERIES, OTHER)
 
 
@@ -36,6 +38,13 @@ def encoded(ds: Dataset, syntax: str) -> bytes:
     stream.is_implicit_VR, stream.is_little_endian = UID(syntax).is_implicit_VR, UID(syntax).is_little_endian
     write_dataset(stream, ds)
     return stream.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while OPENED:
+        OPENED.pop().database.close()
 
 
 class Cleaner:
@@ -55,15 +64,15 @@ class Site:
     """A receiver of one project that takes pushed studies. `now`: the clock of all."""
 
     def __init__(self, folder: Path, *, study: str | None = None, series: str | None = None) -> None:
-        self.state = Opened(folder)
+        state = self.state = Opened(folder)
+        OPENED.append(state)
         self.outbox = Outbox(folder / "outbox", Outbox(folder / "held", modes=OWN))
         self.cleaner, self.counts, self.now = Cleaner(), Counts(), 10_000.0
         rules = (SelectionRule("study", study) if study else None, SelectionRule("series", series) if series else None)
         self.project = PushProject("chest", *rules, QUIET)
         self.receive = self.process()
-        self.settle = SettleStep(
-            store=self.state.store, outbox=self.outbox, projects={"chest": self.project}, clock=lambda: self.now
-        )
+        projects = {"chest": self.project}
+        self.settle = SettleStep(store=state.store, outbox=self.outbox, projects=projects, clock=lambda: self.now)
 
     def process(self) -> Receive:
         return Receive(
@@ -78,9 +87,8 @@ class Site:
         ds.Modality, ds.AccessionNumber, ds.PatientID, ds.StudyDate = "CT", "SYNPUSHAN", "SYNPUSHPID", "20240105"
         for keyword, value in more.items():
             setattr(ds, keyword, value)
-        status = self.receive.store(
-            Incoming("PACS", "127.0.0.1", ds.SOPClassUID, ds.SOPInstanceUID, syntax, encoded(ds, syntax))
-        )
+        incoming = Incoming("PACS", "127.0.0.1", ds.SOPClassUID, ds.SOPInstanceUID, syntax, encoded(ds, syntax))
+        status = self.receive.store(incoming)
         for ledger in self.outbox._root.glob(f"*/{LEDGER}"):
             os.utime(ledger, (self.now, self.now))
         return status
@@ -108,9 +116,8 @@ def test_a_pushed_series_waits_until_it_is_quiet_and_goes_on_as_retrieved(tmp_pa
     site.now += 1
     assert site.settle.step() and not site.settle.step()
     assert site.states() == [("retrieved", "")] and site.requests() == [("planned", "pushed")]
-    (key,) = site.series()
-    assert len(site.outbox.files(key)) == 4
-    (row,) = [site.state.store.claim_rows("retrieved", projects=["chest"], lease=60, now=site.now)]
+    assert len(site.outbox.files(*site.series())) == 4
+    row = site.state.store.claim_rows("retrieved", projects=["chest"], lease=60, now=site.now)
     assert row is not None and site.state.store.settle_row(row, "delivered", now=site.now)
     row = site.state.store.claim_rows("delivered", projects=["chest"], lease=60, now=site.now)
     assert row is not None and site.state.store.settle_row(row, "confirmed", now=site.now)
@@ -234,7 +241,7 @@ def test_without_push_nothing_of_it_is_taken(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.receive._unasked = None
     assert site.send(1) == NOT_AUTHORISED
-    assert AccessionNumber("SYNPUSHAN") and site.requests() == []
+    assert site.requests() == []
 
 
 def test_what_a_power_cut_took_from_the_ledger_is_still_counted(tmp_path: Path) -> None:

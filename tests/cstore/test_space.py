@@ -158,4 +158,4 @@ def test_nothing_is_paused_while_what_has_begun_is_being_looked_up(tmp_path: Pat
     room = Room(folder=tmp_path, bounds=Bounds(1, 500), filled=Filled(lambda: 900, begun), page=page, clock=lambda: 0.0)
     assert room.measure()
     assert looked == [(True, "")]
-    assert room.look(Counts()) and room.only == {"S-1"}
+    assert room.look(Counts()) and room.only == frozenset({"S-1"})

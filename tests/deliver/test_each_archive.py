@@ -230,6 +230,16 @@ def test_a_pace_is_kept_on_average() -> None:
     assert Pace(None).due(now) == 0.0
 
 
+def test_a_clock_set_back_makes_nothing_wait_for_longer() -> None:
+    pace, breaker, now = Pace(1000.0), Breaker(), 7200.0
+    assert pace.due(now) == 0.0
+    pace.sent(3000, now)
+    breaker.failed(now)
+    assert pace.due(now + 1.0) == 2.0
+    assert pace.due(now - 3600.0) == 2.0
+    assert breaker.rests(now + 1.0) and not breaker.rests(now - 3600.0)
+
+
 def test_the_courier_keeps_the_pace(bench: Bench) -> None:
     bench.max_rate = 100_000.0
     bench.restart()

@@ -47,11 +47,11 @@ class Secured:
         self.port: int = listener.getsockname()[1]
         self.got: list[bytes] = []
         self.counts, self.stop = Counts(), threading.Event()
-        server = StorageServer(
+        self.server = StorageServer(
             OURS, listener, admit=lambda calling, address: calling != "STRANGER", on_store=self.take,
             max_associations=4, count=self.counts, tls=tls,
         )  # fmt: skip
-        self.thread = threading.Thread(target=server.serve, args=(self.stop, limits), daemon=True)
+        self.thread = threading.Thread(target=self.server.serve, args=(self.stop, limits), daemon=True)
         self.thread.start()
 
     def take(self, incoming: Incoming) -> int:
@@ -288,5 +288,9 @@ def test_a_pacs_without_tls_is_told_from_one_that_is_down(ours: Identity) -> Non
 
 def test_files_are_checked_when_they_are_read(ours: Identity, tmp_path: Path) -> None:
     other = Authority(tmp_path / "other").issue("other")
+    wrong = Tls(certificate=ours.certificate, key=other.key, ca=ours.ca)
     with pytest.raises(Fatal, match=f"is not that of {ours.certificate}"):
-        requestor(Tls(certificate=ours.certificate, key=other.key, ca=ours.ca))
+        acceptor(wrong)
+    with pytest.raises(Retry, match=f"is not that of {ours.certificate}") as caught:  # it may be replaced just now
+        requestor(wrong, "pacs.tls")
+    assert (caught.value.reason, caught.value.charge) == ("pacs.tls", False)

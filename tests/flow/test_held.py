@@ -9,6 +9,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,9 @@ def daemon(tmp_path: Path, study: StudyFacts) -> Iterator[Daemon]:
     key = tmp_path / "pseudonym.key"
     key.write_bytes(bytes(range(32)))
     key.chmod(0o600)
-    with sqlite3.connect(tmp_path / "ris.sqlite") as ris:
+    with closing(sqlite3.connect(tmp_path / "ris.sqlite")) as ris, ris:
         ris.execute("create table research_view (accession_number text)")
         ris.execute("insert into research_view values ('SYNACC4711')")
-    ris.close()
     text = CONFIG.format(folder=tmp_path, receiver=receiver, metrics=metrics, pacs=pacs.start())
     for name, options in (("masked", '["clean-pixel-data"]'), ("plain", "[]")):
         (tmp_path / f"archive-{name}").mkdir()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Hospital:
     studies: dict[str, list[StudyFacts]]
 
     def tell(self, patient: str, number: int) -> None:
-        with sqlite3.connect(self.folder / "ris.sqlite") as ris:
+        with closing(sqlite3.connect(self.folder / "ris.sqlite")) as ris, ris:
             row = (self.studies[patient][number].patient["accession"], patient)
             ris.execute("insert into research_view values (?, ?)", row)
         ris.close()
@@ -62,7 +63,7 @@ class Hospital:
 
     def look_again(self) -> None:
         """What rests because its archive was away is due now, not in half a minute."""
-        with sqlite3.connect(self.folder / "state" / "state.sqlite") as state:
+        with closing(sqlite3.connect(self.folder / "state" / "state.sqlite")) as state, state:
             state.execute("update series set not_before = 0")
         state.close()
 
@@ -77,9 +78,8 @@ def hospital(tmp_path: Path) -> Iterator[Hospital]:
     config = tmp_path / "gateway.toml"
     text = config.read_text().replace('schedule = "1h"', 'schedule = "1s"')
     config.write_text(re.sub(r"(\[receiver\]\n.*\nport = )\d+", rf"\g<1>{receiver}", text))
-    with sqlite3.connect(tmp_path / "ris.sqlite") as ris:
+    with closing(sqlite3.connect(tmp_path / "ris.sqlite")) as ris, ris:
         ris.execute("delete from research_view")
-    ris.close()
     daemon = Daemon(tmp_path)
     yield Hospital(tmp_path, daemon, studies)
     daemon.kill_group()

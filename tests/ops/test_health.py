@@ -179,6 +179,28 @@ def test_slow_clients_are_dropped_and_others_served(path: Path, silent: bool) ->
     server.close()
 
 
+def test_without_a_thread_for_it_one_is_hung_up_on_and_the_next_is_answered(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(httpd.BACKLOG)
+    server = httpd.Server(listener, {"/healthz": lambda: httpd.Answer(200, httpd.PLAIN, b"ok\n")}, name="few")
+    with monkeypatch.context() as few:
+        few.setattr(threading.Thread, "start", _no_more)
+        for _ in range(httpd.MAX_CONNECTIONS + 1):
+            with socket.socket(socket.AF_UNIX) as one:
+                one.settimeout(5)
+                one.connect(str(path))
+                assert one.recv(1) == b""
+    assert ask(path, "/healthz")[0] == 200
+    server.close()
+
+
+def _no_more(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def _trickle(sock: socket.socket, head: bytes) -> None:
     try:
         for byte in head and head + b"x" * 100:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -71,10 +72,9 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     (tmp_path / "gateway.toml").write_text(
         CONFIG.format(folder=tmp_path, receiver=free_port(), metrics=free_port(), pacs=free_port())
     )
-    with sqlite3.connect(tmp_path / "ris.sqlite") as ris:
+    with closing(sqlite3.connect(tmp_path / "ris.sqlite")) as ris, ris:
         ris.execute("create table research_view (accession_number text, patient_id text)")
         ris.execute("insert into research_view values ('SYN1', 'P1')")
-    ris.close()
     made = Daemon(tmp_path)
     yield made
     made.kill_group()
@@ -117,15 +117,14 @@ def test_a_pacs_that_is_down_is_shown_and_the_daemon_lives(daemon: Daemon) -> No
 def test_a_ris_that_breaks_is_shown_and_comes_back(daemon: Daemon) -> None:
     started(daemon)
     daemon.wait_until(lambda: daemon.status()["ris"]["ris"]["up"] is True, 30)
-    with sqlite3.connect(daemon.config.parent / "ris.sqlite") as ris:
+    with closing(sqlite3.connect(daemon.config.parent / "ris.sqlite")) as ris, ris:
         ris.execute("alter table research_view rename to gone")
     daemon.wait_until(lambda: daemon.status()["ris"]["ris"]["up"] is False, 30)
     assert daemon.status()["ris"]["ris"]["error"] == "ris.schema"
     assert b'ris_polls_total{project="chest",result="failed"}' in daemon.get("/metrics")[1]
-    with sqlite3.connect(daemon.config.parent / "ris.sqlite") as ris:
+    with closing(sqlite3.connect(daemon.config.parent / "ris.sqlite")) as ris, ris:
         ris.execute("alter table gone rename to research_view")
         ris.execute("insert into research_view values ('SYN2', 'P2')")
-    ris.close()
     daemon.wait_until(lambda: daemon.requests() == {"new": 2}, 30)
 
 

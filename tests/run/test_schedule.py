@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.run import schedule as clock
 from gateway.run.schedule import Schedule, trigger
 
 FRIDAY = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -55,4 +57,23 @@ def test_jobs_that_wait_for_a_ris_hold_up_no_other() -> None:
         assert beats.acquire(timeout=30) and beats.acquire(timeout=30), "again and again, not at the start alone"
     finally:
         answered.set()
+        schedule.stop()
+
+
+def test_a_clock_that_is_set_back_stops_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is due at nine is due in an hour when it is eight again; the daemon's own heart must not wait for that."""
+    beats, schedule = threading.Semaphore(0), Schedule()
+    schedule.add("heart", "1h", beats.release)
+    schedule.start()
+    try:
+        assert beats.acquire(timeout=30)
+        schedule.look()
+        assert not beats.acquire(timeout=0.5), "as long as nobody sets the clock, only its own time counts"
+        ahead = time.time() - time.monotonic()
+        monkeypatch.setattr(clock, "_ahead", lambda: ahead - 3600.0)
+        schedule.look()
+        assert beats.acquire(timeout=30)
+        schedule.look()
+        assert not beats.acquire(timeout=0.5), "once"
+    finally:
         schedule.stop()

@@ -36,6 +36,12 @@ class Identity:
         return f'tls = {{ certificate = "{self.certificate}", key = "{self.key}", ca = "{self.ca}" }}'
 
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
+    key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
+
 class Authority:
     """Issues certificates into `folder`."""
 
@@ -66,7 +72,11 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now + days[0] * DAY).not_valid_after(now + days[1] * DAY)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )  # fmt: skip
+        if ca:  # Python 3.13 wants it, and the identifiers (RFC 5280 4.2.1)
+            made = made.add_extension(_SIGNS, critical=True)
         if address:
             names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
             made = made.add_extension(names, critical=False)

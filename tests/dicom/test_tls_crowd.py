@@ -1,0 +1,37 @@
+"""TLS associations begin in threads of their own, and are known from before that."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from pynetdicom.association import Association
+
+from gateway.dicom.incoming import Limits
+from tests.dicom.serving import eventually
+from tests.dicom.test_tls import client, secured
+from tests.support.certificates import Authority
+from tests.support.process import HOST
+
+
+def test_those_that_come_while_others_begin_are_known_until_they_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They begin in threads of their own: whoever is not known is not drained, and the bound does not hold for him."""
+    authority, start = Authority(tmp_path / "ca"), Association.start
+    ours, theirs = authority.issue("gateway"), authority.issue("pacs")
+
+    def late(assoc: Association) -> None:
+        time.sleep(0.3)
+        start(assoc)
+
+    monkeypatch.setattr(Association, "start", late)
+    context = client(theirs, theirs.ca)
+    with secured(ours.tls, Limits(acse=10, drain=2)) as rig, contextlib.ExitStack() as held:
+        for _ in range(12):
+            sock = held.enter_context(socket.create_connection((HOST, rig.port), timeout=10))
+            held.enter_context(context.wrap_socket(sock, server_hostname=HOST))
+        assert eventually(lambda: len(rig.server._connected) == 12)
