@@ -10,9 +10,11 @@ from typing import IO, Final
 
 from gateway.accession.rows import COLUMN, OPTIONAL, admit
 from gateway.errors import Refused
-from gateway.model import SetAside, Wanted
+from gateway.model import SetAside, Wanted, strip_invisible
 
 DELIMITERS: Final = ",;\t"
+KNOWN: Final = (COLUMN, *OPTIONAL)
+BAD_DATE: Final = "csv.study-date"
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,15 @@ class BadLine:
 
 @dataclass(frozen=True)
 class Listed:
-    """What a file holds. `repeated`: lines whose accession number stood on an earlier line."""
+    """What a file holds. `repeated`: lines whose accession number stood on an earlier line.
+
+    `unread`: the columns that are not read, by their place from 1: a name may be a value, where the first line names nothing.
+    """
 
     wanted: tuple[Wanted, ...]
     bad: tuple[BadLine, ...]
     repeated: int = 0
+    unread: tuple[int, ...] = ()
 
     @property
     def aside(self) -> tuple[SetAside, ...]:
@@ -43,16 +49,21 @@ def read(project: str, file: IO[str] | IO[bytes]) -> Listed:
     """
     content = file.read()
     text = _decode(content) if isinstance(content, bytes) else content.removeprefix("\ufeff")
+    records = _records(text)
+    _, first = next(records, (0, []))
+    names = _header(first)
     wanted: dict[tuple[str, str], Wanted] = {}
     bad: list[BadLine] = []
     lines = 0
-    for line, one in _admitted(project, text):
+    for line, cells in records:
+        one = _line(project, names, cells)
         if isinstance(one, SetAside):
             bad.append(BadLine(line, one))
         else:
             lines += 1
             wanted.setdefault((one.accession.value, one.issuer), one)
-    return Listed(tuple(wanted.values()), tuple(bad), repeated=lines - len(wanted))
+    unread = tuple(place for place, name in enumerate(names, 1) if name not in KNOWN)
+    return Listed(tuple(wanted.values()), tuple(bad), repeated=lines - len(wanted), unread=unread)
 
 
 def _decode(content: bytes) -> str:
@@ -63,13 +74,13 @@ def _decode(content: bytes) -> str:
         raise Refused("csv.encoding", "the file is not UTF-8 text: save it as CSV UTF-8") from None
 
 
-def _admitted(project: str, text: str) -> Iterator[tuple[int, Wanted | SetAside]]:
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """(number, cells) of the first line, and of each after it that says something."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     try:
-        names = _header(next(reader, []))
         for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, _line(project, names, cells)
+            if reader.line_num == 1 or any(cell.strip() for cell in cells):
+                yield reader.line_num, cells
     except csv.Error:
         raise Refused("csv.quoting", f"line {reader.line_num}: a quotation mark is out of place") from None
 
@@ -84,15 +95,40 @@ def _header(cells: list[str]) -> list[str]:
     if not cells:
         raise Refused("csv.empty", f"the file is empty: its first line must name the columns, {COLUMN} among them")
     names = [cell.strip().lower() for cell in cells]
-    if COLUMN in names:
-        return names
+    meant = {place: KEYS[_key(name)] for place, name in enumerate(names, 1) if name not in KNOWN and _key(name) in KEYS}
+    if COLUMN not in names and COLUMN not in meant.values():
+        raise Refused("csv.header", _nameless(names))
+    if meant:
+        places = ", ".join(f"column {place} is {name}" for place, name in meant.items())
+        raise Refused(
+            "csv.header", f"{places} in another spelling: write these names as they are here, in the first line"
+        )
+    twice = [name for name in KNOWN if names.count(name) > 1]
+    if twice:
+        raise Refused("csv.header", f"{', '.join(twice)} stands twice in the first line: leave one column of this name")
+    return names
+
+
+def _nameless(names: list[str]) -> str:
     if len(names) == 1:
-        raise Refused("csv.header", f"the first line names no column: put a line `{COLUMN}` above the numbers")
-    also = ", ".join(OPTIONAL)
-    raise Refused("csv.header", f"the first line has no column {COLUMN}; besides it {also} are read, others ignored")
+        return f"the first line names no column: put a line `{COLUMN}` above the numbers"
+    return f"the first line has no column {COLUMN}; besides it {', '.join(OPTIONAL)} are read, others ignored"
+
+
+def _key(name: str) -> str:
+    """A column name without what people spell differently: PatientID, Patient ID and patient-id are one."""
+    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def _line(project: str, names: list[str], cells: list[str]) -> Wanted | SetAside:
     if len(cells) > len(names):
         return SetAside(project, "", "csv.columns")
-    return admit(project, dict(zip(names, cells, strict=False)))
+    row = dict(zip(names, cells, strict=False))
+    one = admit(project, row)
+    if isinstance(one, Wanted) and not one.study_date and strip_invisible(row.get("study_date", "")):
+        # without its date, the request would take a study of another day for its own
+        return SetAside(project, one.accession.value, BAD_DATE)
+    return one
+
+
+KEYS: Final = {_key(name): name for name in KNOWN}

@@ -26,6 +26,8 @@ DATE_FORMS: Final = (
     re.compile(r"(?P<y>\d{4})/(?P<m>\d\d)/(?P<d>\d\d)(?: .*)?", re.ASCII),
     re.compile(r"(?P<d>\d\d?)\.(?P<m>\d\d?)\.(?P<y>\d{4})(?: .*)?", re.ASCII),
 )
+DATES: Final = "20260503, 2026-05-03, 2026/05/03, 3.5.2026"
+"""One of each form, for people: the order of 05/03/2026 is not guessed."""
 FIRST_YEAR: Final = 1900
 MODALITY: Final = re.compile(r"[A-Z0-9_]{1,16}", re.ASCII)
 

@@ -40,6 +40,21 @@ def test_optional_columns() -> None:
     assert (one.project, one.patient_id, one.study_date, one.modality) == ("chest", "P1", "20260503", "CT")
 
 
+def test_columns_that_are_not_read_are_told_by_their_place() -> None:
+    text = "accession_number,study_date,SYNPATIENT7,modality,\nA1,,x,,\n"
+    found = read("chest", io.StringIO(text))
+    assert found.unread == (3, 5)
+    assert "SYNPATIENT7" not in repr(found)
+    assert read("chest", io.StringIO("accession_number,patient_id\n")).unread == ()
+
+
+@pytest.mark.parametrize("day", ["05/03/2024", "3/5/24", "31.02.2024", "0000-00-00", "SYN"])
+def test_a_date_that_is_not_understood_sets_its_line_aside(day: str) -> None:
+    found = read("chest", io.StringIO(f"accession_number,study_date\nA1,20240305\nA2,{day}\nA3, \nA4\n"))
+    assert [one.accession.value for one in found.wanted] == ["A1", "A3", "A4"]
+    assert found.bad == (BadLine(3, SetAside("chest", "A2", "csv.study-date")),)
+
+
 def test_bad_lines_are_set_aside_by_number_and_the_others_go_on() -> None:
     text = "accession_number,patient_id\nA1,P1\n,P2\nA*,P3\nA2,P4,too,many\n1.2E+09,P5\nA3,P6\n"
     found = read("chest", io.StringIO(text))
@@ -77,6 +92,14 @@ def test_only_a_header_is_an_empty_list() -> None:
         ("SYN1001\nSYN1002\n", "csv.header", "put a line `accession_number` above the numbers"),
         ("SYN1001,P1\n", "csv.header", "no column accession_number"),
         ("Accession;PatientID\nSYN1001;P1\n", "csv.header", "no column accession_number"),
+        ("accession_number,PatientID\nSYN1001,P1\n", "csv.header", "column 2 is patient_id in another spelling"),
+        ("AccessionNumber\nSYN1001\n", "csv.header", "column 1 is accession_number in another spelling"),
+        (
+            "accession_number;x;Study Date;PATIENTID;accession-issuer\nSYN1001;;;;\n",
+            "csv.header",
+            "column 3 is study_date, column 4 is patient_id, column 5 is accession_issuer in another spelling",
+        ),
+        ("patient_id,accession_number,Patient_ID\nP1,SYN1001,\n", "csv.header", "patient_id stands twice"),
         ("accession_number\nSYN\xe41001\n".encode("latin-1"), "csv.encoding", "save it as CSV UTF-8"),
         ('accession_number\n"SYN1001"x\n', "csv.quoting", "line 2"),
         ('accession_number\n"SYN1001\n', "csv.quoting", "line 2"),
