@@ -4,11 +4,14 @@ A row changes what is not over: a request that found nothing, or that is held, i
 A request whose row is gone is cancelled, and asked for again when the row is back. One whose patient is, by now, somebody who
 was withdrawn is cancelled for good. What was planned, delivered or came by
 another way (`requests add`, a push) stays.
+
+A file of `requests add` changes what is known in the same way (`amend`), but says nothing by a column that it does not have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Row, select, update
@@ -23,6 +26,7 @@ from gateway.state.settle import At, Step
 
 GONE: Final = "ris.vanished"
 CHANGED: Final = "ris.changed"
+BY_FILE: Final = "csv.changed"
 ASKED_AGAIN: Final = {"new": "again", "empty": "again", "held": "retried"}
 """State -> event, where a row that changed may change what is found."""
 OPEN: Final = tuple(state for state, events in machine.REQUEST.items() if "cancelled" in events)
@@ -40,6 +44,14 @@ class Listed:
         """Rows as they are now, of requests that there are. Returns how many say something else than before."""
         with self._db.write() as c:
             return sum(self._note(c, list(some), now) for some in _some(wanted))
+
+    def amend(self, wanted: Sequence[Wanted], *, now: float) -> int:
+        """Lines of a file, of requests that there are. Returns how many say something else than before.
+
+        They do not become the RIS's for that: `vanish` would cancel them. Nor does a file bring back what is gone there.
+        """
+        with self._db.write() as c:
+            return sum(self._amend(c, list(some), now) for some in _some(wanted))
 
     def waiting(self, project: str) -> set[str]:
         """Keyed hashes of the accession numbers that the RIS asked for and that are not over."""
@@ -61,18 +73,39 @@ class Listed:
         return sum(change.cancel_one(c, r, Step("cancelled", now, GONE)) for r in rows)
 
     def _note(self, c: Connection, wanted: list[Wanted], now: float) -> int:
-        by_hash = {(w.project, self.hash(w)): w for w in wanted}
-        same = request.c.accession_hash.in_({digest for _, digest in by_hash})
-        rows = [
-            r for r in c.execute(select(request).where(same).order_by(request.c.id)).all()
-            if (r.project, r.accession_hash) in by_hash
-        ]  # fmt: skip
-        new = [r.id for r in rows if not r.listed]
+        found = self._known(c, wanted)
+        new = [r.id for r, _ in found if not r.listed]
         if new:
             c.execute(update(request).where(request.c.id.in_(new)).values(listed=1))
-        welcome = set(withdrawn.welcome(c, self._seal, wanted)[0])
-        now_of = [(r, by_hash[r.project, r.accession_hash]) for r in rows]
-        return sum(self._take(c, r, w, now) if w in welcome else self._bar(c, r, now) for r, w in now_of)
+        return self._settle(c, found, now, CHANGED)
+
+    def _amend(self, c: Connection, wanted: list[Wanted], now: float) -> int:
+        found = [(r, self._filled(r, w)) for r, w in self._known(c, wanted)]
+        return self._settle(c, found, now, BY_FILE)
+
+    def _known(self, c: Connection, wanted: list[Wanted]) -> list[tuple[Row[Any], Wanted]]:
+        """Each request that there is, with what is said of it now."""
+        by_hash = {(w.project, self.hash(w)): w for w in wanted}
+        same = request.c.accession_hash.in_({digest for _, digest in by_hash})
+        return [
+            (r, by_hash[r.project, r.accession_hash])
+            for r in c.execute(select(request).where(same).order_by(request.c.id)).all()
+            if (r.project, r.accession_hash) in by_hash
+        ]
+
+    def _filled(self, r: Row[Any], w: Wanted) -> Wanted:
+        """What the file does not say stays as it is known: an empty cell must not take a protection away."""
+        told = self._seal.open_up(r.sealed, owner=r.key)
+        return replace(
+            w,
+            patient_id=w.patient_id or told.get("patient_id", ""),
+            study_date=w.study_date or told.get("study_date", ""),
+            modality=known_modality(w.modality) or r.modality,
+        )
+
+    def _settle(self, c: Connection, found: list[tuple[Row[Any], Wanted]], now: float, why: str) -> int:
+        welcome = set(withdrawn.welcome(c, self._seal, [w for _, w in found])[0])
+        return sum(self._take(c, r, w, now, why=why) if w in welcome else self._bar(c, r, now) for r, w in found)
 
     def _bar(self, c: Connection, r: Row[Any], now: float) -> bool:
         """Its patient is one who was withdrawn, as the RIS says now: it cannot be asked for again either."""
@@ -81,7 +114,7 @@ class Listed:
             c.execute(update(request).where(request.c.id == r.id).values(sealed=None, not_before=None))
         return barred
 
-    def _take(self, c: Connection, r: Row[Any], w: Wanted, now: float) -> bool:
+    def _take(self, c: Connection, r: Row[Any], w: Wanted, now: float, *, why: str = CHANGED) -> bool:
         """True: the row says something else than before."""
         told = self._seal.open_up(r.sealed, owner=r.key)
         facts = {"patient_id": w.patient_id, "study_date": w.study_date}
@@ -95,13 +128,13 @@ class Listed:
             }
             # not of one that is over, or whose patient was withdrawn, since it was read: its number is dropped for good
             c.execute(update(request).where(request.c.id == r.id, request.c.sealed.is_not(None)).values(**values))
-        back = r.state == "cancelled" and r.reason == GONE and bool(told)
+        back = why == CHANGED and r.state == "cancelled" and r.reason == GONE and bool(told)
         event = "retried" if back else ASKED_AGAIN.get(r.state, "")
         if event and (changed or back):
             fresh = {"attempts": 0, "empties": 0, "not_before": now}
-            settle.move(c, At(request, r.id, r.state), Step(event, now, CHANGED), fresh)
+            settle.move(c, At(request, r.id, r.state), Step(event, now, why), fresh)
         elif changed:
-            settle.note(c, At(request, r.id, r.state), Step("changed", now, CHANGED), r.state)
+            settle.note(c, At(request, r.id, r.state), Step("changed", now, why), r.state)
         return changed
 
 

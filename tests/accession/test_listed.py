@@ -201,3 +201,43 @@ def test_what_is_over_is_left_alone(ris: Ris) -> None:
     ris.hospital.do("update exam set patient_id = 'SYN-PID-9'")
     assert ris.reconcile() == 0
     assert ris.request("A").state == "done"
+
+
+def lines(*accessions: str, patient: str = "", day: str = "") -> list[Wanted]:
+    return [Wanted(P, AccessionNumber(a), patient_id=patient, study_date=day) for a in accessions]
+
+
+def test_a_file_tells_a_request_what_it_lacks_and_takes_nothing_away(ris: Ris) -> None:
+    ris.store.add_requests(lines("A", "B"), (), project=P, cursor=None, now=ris.now)
+    a, _ = ris.store.claim_requests(projects=[P], limit=2, lease=0, now=ris.now)
+    ris.store.hold_request(a, Plan(doubt="evidence.patient"), now=ris.now)
+    assert ris.listed.amend(lines("A", "B", patient="SYN-PID-9", day="20260503"), now=ris.now) == 2
+    assert ris.listed.amend(lines("A", "B"), now=ris.now) == 0, "a file without these columns says nothing about them"
+    assert ris.listed.amend(lines("A", "NEW", day="20260504"), now=ris.now) == 1
+    again = ris.store.claim_requests(projects=[P], limit=3, lease=0, now=ris.now)
+    told = {claim.accession.value: (claim.patient_id, claim.study_date) for claim in again}
+    assert told == {"A": ("SYN-PID-9", "20260504"), "B": ("SYN-PID-9", "20260503")}
+    assert ("retried", "csv.changed") in ris.events("A")
+
+
+def test_what_a_file_asked_for_is_not_taken_for_a_row_of_the_ris(ris: Ris) -> None:
+    """Else it would be cancelled, for its row is not in the view."""
+    ris.hospital.add("A")
+    ris.poll()
+    ris.store.add_requests(lines("CSV"), (), project=P, cursor=None, now=ris.now)
+    ris.listed.amend(lines("CSV", patient="SYN-PID-9"), now=ris.now)
+    ris.forget("A")
+    assert ris.reconcile() == 0, "the view is empty"
+    ris.hospital.add("B")
+    assert ris.reconcile() == 1
+    ris.listed.amend(lines("A", patient="SYN-PID-9"), now=ris.now)
+    assert {x: ris.request(x).state for x in ("A", "CSV")} == {"A": "cancelled", "CSV": "new"}
+
+
+@pytest.mark.catalogue("R12")
+def test_r12_a_file_that_names_somebody_withdrawn_cancels_what_is_known(ris: Ris) -> None:
+    ris.store.add_requests(lines("A"), (), project=P, cursor=None, now=ris.now)
+    order = Order(P, frozenset({"SYN-PID-9"}), frozenset(), "asked to", (), lambda _: ())
+    Broker(ris.database, KEY).withdraw(order, now=ris.now)
+    ris.listed.amend(lines("A", patient="SYN-PID-9"), now=ris.now)
+    assert ris.events("A")[-1] == ("cancelled", "patient.withdrawn")
