@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.accession.rows import admit, sort_out, study_date
+from gateway.accession.rows import DATE_FORMS, DATES, admit, sort_out, study_date
 from gateway.accession.source import Row
 from gateway.model import MAX_ACCESSION_LENGTH, SetAside, Wanted
 
@@ -134,6 +134,12 @@ def test_padding_is_stripped(text: str) -> None:
 )
 def test_study_date(value: object, day: str) -> None:
     assert study_date(value) == day
+
+
+def test_the_forms_that_people_are_told_are_understood() -> None:
+    told = DATES.split(", ")
+    assert len(told) == len(DATE_FORMS)
+    assert {study_date(form) for form in told} == {"20260503"}
 
 
 @pytest.mark.parametrize(

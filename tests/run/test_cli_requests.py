@@ -29,7 +29,8 @@ def added(place: Place) -> Place:
     told = place.say("requests", "add", "--project", "chest", str(file), "--json")
     assert told.code == 1
     assert told.json == {
-        "new": 2, "known": 0, "repeated": 1, "set_aside": 1, "lines": [{"line": 4, "reason": "accession.wildcard"}],
+        "new": 2, "known": 0, "changed": 0, "repeated": 1, "withdrawn": 0, "set_aside": 1,
+        "lines": [{"line": 4, "reason": "accession.wildcard"}], "columns_not_read": [],
     }  # fmt: skip
     return place
 
@@ -50,7 +51,7 @@ def says_nothing(told: Told) -> bool:
 def test_a_second_time_adds_nothing_and_tells_no_value(added: Place) -> None:
     told = added.say("requests", "add", "--project", "chest", str(added.folder / "list.csv"))
     assert told.code == 1
-    assert "0 new, 2 known already, 1 repeated, 1 set aside" in told.out
+    assert "0 new, 2 known already, 1 repeated, 0 of withdrawn patients, 1 set aside" in told.out
     assert "accession.wildcard" in told.out and "4" in told.out
     assert says_nothing(told)
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
 import click
 
 from gateway.accession import csvfile
+from gateway.accession.rows import DATES
 from gateway.model import SetAside, Wanted
 from gateway.run import console, wiring
 from gateway.run.commands.explain import found_request, not_well, request_facts, show_request
 from gateway.run.commands.options import config_option, json_option, project_option, settings_for, some_project_option
 from gateway.run.commands.state import opened
+from gateway.run.wiring import State
 from gateway.settings import Settings
 from gateway.state import machine
 from gateway.state.change import RETRIABLE
-from gateway.state.store import Store
+from gateway.state.listed import Listed
 from gateway.state.views import RequestView
 
 BATCH: Final = 500  # requests in one transaction: the daemon waits no longer for it
@@ -107,31 +109,60 @@ def cancel(keys: tuple[str, ...], config: Path) -> int:
 def add(project: str, file: IO[bytes], config: Path, as_json: bool) -> int:
     """Add accession numbers from a CSV file or standard input: the back-fill.
 
-    The first line names the columns: accession_number, and patient_id, study_date, modality if there are any. A line that
-    cannot become a request is set aside and told by its number, never by its content; the exit code is then 1.
+    The first line names the columns. Read are accession_number, and patient_id, study_date, modality, accession_issuer if
+    there are any; others are told by their place. A study_date is understood as 20260503, 2026-05-03, 2026/05/03 or 3.5.2026.
+    A number that is known already takes from its line what that says of patient, date and modality.
+
+    A line that cannot become a request, or whose date is not understood, is set aside and told by its number, never by its
+    content; lines of withdrawn patients are counted. The exit code is 1 when there are any of these.
     """
     settings = _settings(config, project)
     listed = csvfile.read(project, file)
     with opened(settings, create=True) as here:
-        new, known = _added(here.store, project, listed)
-    told = {"new": new, "known": known, "repeated": listed.repeated, "set_aside": len(listed.bad)}
+        told = _added(here, project, listed)
     lines = [{"line": bad.line, "reason": bad.row.reason} for bad in listed.bad]
     if as_json:
-        console.emit({**told, "lines": lines})
+        console.emit({**told, "lines": lines, "columns_not_read": listed.unread})
     else:
-        console.say(f"{new} new, {known} known already, {listed.repeated} repeated, {len(lines)} set aside")
-        if lines:
-            console.table("Set aside", ("Line", "Reason"), [tuple(line.values()) for line in lines])
-    return 1 if lines else 0
+        _show_added(told, lines)
+    _warn_of_lost(listed)
+    return 1 if lines or told["withdrawn"] else 0
 
 
-def _added(store: Store, project: str, listed: csvfile.Listed) -> tuple[int, int]:
-    """How many are new, and how many were known."""
-    new = known = 0
+def _added(here: State, project: str, listed: csvfile.Listed) -> dict[str, int]:
+    """How many lines became what: all of the file's, but `changed`, which counts requests, beside the others."""
+    new = known = changed = 0
+    amend = Listed(here.database, here.keys).amend
     for wanted, aside in _batches(listed):
-        added = store.add_requests(wanted, aside, project=project, cursor=None, now=time.time())
+        now = time.time()
+        added = here.store.add_requests(wanted, aside, project=project, cursor=None, now=now)
+        changed += amend(wanted, now=now)
         new, known = new + added.new, known + added.known
-    return new, known
+    withdrawn = len(listed.wanted) - new - known  # the store takes in no others
+    return {
+        "new": new, "known": known, "changed": changed,
+        "repeated": listed.repeated, "withdrawn": withdrawn, "set_aside": len(listed.bad),
+    }  # fmt: skip
+
+
+def _show_added(told: Mapping[str, int], lines: Sequence[Mapping[str, object]]) -> None:
+    console.say(
+        f"{told['new']} new, {told['known']} known already, {told['repeated']} repeated, "
+        f"{told['withdrawn']} of withdrawn patients, {told['set_aside']} set aside"
+    )
+    if told["changed"]:
+        console.say(f"requests changed by what the file says: {told['changed']}")
+    if lines:
+        console.table("Set aside", ("Line", "Reason"), [tuple(line.values()) for line in lines])
+
+
+def _warn_of_lost(listed: csvfile.Listed) -> None:
+    """What the file holds and was not understood, by place."""
+    if listed.unread:
+        count = "1 column is" if len(listed.unread) == 1 else f"{len(listed.unread)} columns are"
+        console.warn(f"{count} not read: {', '.join(map(str, listed.unread))}; known are {', '.join(csvfile.KNOWN)}")
+    if any(bad.row.reason == csvfile.BAD_DATE for bad in listed.bad):
+        console.warn(f"{csvfile.BAD_DATE}: a study_date is understood as: {DATES}")
 
 
 def _batches(listed: csvfile.Listed) -> Iterator[tuple[Sequence[Wanted], Sequence[SetAside]]]:

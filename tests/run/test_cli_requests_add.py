@@ -1,0 +1,87 @@
+"""`requests add`: what of a file was not read, not understood or not taken is told, and never by a value."""
+
+from __future__ import annotations
+
+import time
+
+from gateway.accession import csvfile
+from gateway.accession.rows import DATES
+from gateway.run import wiring
+from gateway.run.commands.options import settings_for
+from tests.run.command_line import Place, Told
+
+SECRETS = ("SYNACC0001", "SYNACC0002", "SYNPATIENT7", "05/03/2024")
+
+
+def says_nothing(*told: Told) -> bool:
+    return not [secret for secret in SECRETS for one in told if secret.lower() in (one.out + one.err).lower()]
+
+
+def add(place: Place, content: str, *words: str) -> Told:
+    file = place.folder / "list.csv"
+    file.write_text(content)
+    return place.say("requests", "add", "--project", "chest", str(file), *words)
+
+
+def test_a_column_in_another_spelling_adds_nothing(place: Place) -> None:
+    told = add(place, "accession_number,PatientID,StudyDate\nSYNACC0001,SYNPATIENT7,20260503\n")
+    assert told.code == 2
+    assert "column 2 is patient_id, column 3 is study_date" in told.err
+    assert says_nothing(told)
+
+
+def test_columns_that_are_not_read_are_told_once(place: Place) -> None:
+    content = "accession_number,study_date,SYNPATIENT7,modality,\nSYNACC0001,,x,,\nSYNACC0002,,x,,\n"
+    told = add(place, content)
+    assert told.code == 0
+    assert told.err.startswith("2 columns are not read: 3, 5; known are accession_number, patient_id, study_date,")
+    again = add(place, content, "--json")
+    assert again.json["columns_not_read"] == [3, 5]
+    assert says_nothing(told, again)
+
+
+def test_a_date_that_is_not_understood_is_told_by_its_line(place: Place) -> None:
+    content = "accession_number,study_date\nSYNACC0001,2026-05-03\nSYNACC0002,05/03/2024\n"
+    told = add(place, content, "--json")
+    assert told.code == 1
+    assert (told.json["new"], told.json["lines"]) == (1, [{"line": 3, "reason": "csv.study-date"}])
+    told = add(place, content)
+    assert "csv.study-date" in told.out
+    assert "a study_date is understood as: 20260503, 2026-05-03, 2026/05/03, 3.5.2026" in told.err
+    assert says_nothing(told)
+    assert place.say("explain", "SYNACC0002", "--json").json["set_aside"][0]["reason"] == "csv.study-date"
+
+
+def test_facts_that_a_request_lacks_are_told_to_it(place: Place) -> None:
+    add(place, "accession_number\nSYNACC0001\nSYNACC0002\n")
+    told = add(place, "accession_number,patient_id\nSYNACC0001,SYNPATIENT7\nSYNACC0002,\nSYNACC0003,SYNPATIENT7\n")
+    assert told.code == 0
+    assert "1 new, 2 known already, 0 repeated" in told.out
+    assert "requests changed by what the file says: 1" in told.out
+    state = wiring.open_state(settings_for(place.config))
+    try:
+        claims = state.store.claim_requests(projects=["chest"], limit=9, lease=60, now=time.time() + 1)
+    finally:
+        state.close()
+    told_of = {claim.accession.value: claim.patient_id for claim in claims}
+    assert told_of == {"SYNACC0001": "SYNPATIENT7", "SYNACC0002": "", "SYNACC0003": "SYNPATIENT7"}
+
+
+def test_rows_of_withdrawn_patients_are_counted(place: Place) -> None:
+    place.say("migrate")
+    told = place.say("withdraw", "--project", "chest", "--patient-id", "SYNPATIENT7", "--reason", "x")
+    assert told.code == 0, told.err
+    content = "accession_number,patient_id\nSYNACC0001,SYNPATIENT7\nSYNACC0002,SYNPATIENT7\nSYNACC0003,\n"
+    told = add(place, content)
+    assert told.code == 1
+    assert "1 new, 0 known already, 0 repeated, 2 of withdrawn patients, 0 set aside" in told.out
+    again = add(place, content, "--json")
+    assert again.code == 1
+    assert (again.json["known"], again.json["withdrawn"], again.json["set_aside"]) == (1, 2, 0)
+    assert says_nothing(told, again)
+
+
+def test_the_help_of_add_names_columns_and_dates(place: Place) -> None:
+    told = " ".join(place.raw("requests", "add", "--help").out.split())
+    for word in (*csvfile.KNOWN, *DATES.split(", ")):
+        assert word in told, word
