@@ -6,6 +6,7 @@ Nothing here repeats a reference in a message: people put the secret itself wher
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,13 +114,33 @@ def _first_line(reference: str | Path) -> bytes:
 def _file_fault(reference: str | Path, forbidden: int, mend: str) -> Fault | None:
     try:
         path = secret_path(reference)
-        mode = path.stat().st_mode
+        about = path.stat()
     except Fatal as err:
         return Fault(err.detail, "a file, or a credential of the systemd unit")
+    except PermissionError:
+        return Fault("its folder is closed to this user", "a folder that the account of the daemon may enter")
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return Fault("there is no such file", mend)
-    if not stat.S_ISREG(mode) or not os.access(path, os.R_OK):
+    if not stat.S_ISREG(about.st_mode):
         return Fault("not a file that this user can read", mend)
-    if mode & forbidden and not str(reference).startswith(CREDENTIAL):  # systemd itself guards credentials
-        return Fault(f"its mode {stat.S_IMODE(mode):04o} lets others read it", "mode 0600: chmod 600")
+    if not os.access(path, os.R_OK):
+        return _unreadable(about.st_uid)
+    if about.st_mode & forbidden and not str(reference).startswith(CREDENTIAL):  # systemd itself guards credentials
+        return Fault(f"its mode {stat.S_IMODE(about.st_mode):04o} lets others read it", "mode 0600: chmod 600")
     return None
+
+
+def _unreadable(owner: int) -> Fault:
+    """There is a file, made by another account: most often by root, who wrote it for the daemon."""
+    us = os.geteuid()
+    if owner == us:
+        return Fault("its own user cannot read it", "mode 0600: chmod 600")
+    found = f"it belongs to {_account(owner)}, and {_account(us)} may not read it"
+    return Fault(found, f"as root, where {_account(us)} is the account of the daemon: chown {_account(us)}: FILE")
+
+
+def _account(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)  # chown takes the number, too

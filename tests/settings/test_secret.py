@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import Fatal
 from gateway.settings import Settings, load, read_key, read_password, secret, secret_path
+from gateway.settings.secret import Fault, key_fault, password_fault
 from tests.settings.configurations import VALID, changed, line_of, mistakes, written
 
 KEY = bytes(range(32))
@@ -120,6 +124,47 @@ def test_a_folder_is_no_secret(tmp_path: Path) -> None:
     assert "not a file that this user can read" in str(found)
     with pytest.raises(Fatal, match=r"secret\.unreadable"):
         secret(tmp_path)
+
+
+OWNER, ACCOUNT = 4711, 4712  # of a file, and of whom the test pretends to be
+
+
+@pytest.fixture
+def made_as_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files belong to "maker", and "gateway" may read none of them: the tests may run as root, who reads all."""
+    names = {OWNER: "maker", ACCOUNT: "gateway"}
+    real = os.stat
+    monkeypatch.setattr(Path, "stat", lambda self: os.stat_result((*real(self)[:4], OWNER, *real(self)[5:10])))
+    monkeypatch.setattr(os, "geteuid", lambda: ACCOUNT)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: pwd.struct_passwd((names[uid], "x", uid, 0, "", "", "")))
+
+
+@pytest.mark.parametrize("fault", [key_fault, password_fault])
+def test_a_file_of_another_account(tmp_path: Path, made_as_somebody: None, fault: Callable[[Path], Fault]) -> None:
+    told = fault(stored(tmp_path / "file", KEY))
+    assert told.found == "it belongs to maker, and gateway may not read it"
+    assert "chown gateway: FILE" in told.allowed and "init" not in told.allowed
+
+
+def test_a_file_of_an_account_without_a_name(tmp_path: Path, made_as_somebody: None) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pwd, "getpwuid", lambda _: {}[0])
+        told = key_fault(stored(tmp_path / "file", KEY))
+    assert told is not None and f"it belongs to {OWNER}, " in told.found and f"chown {ACCOUNT}: " in told.allowed
+
+
+def test_a_file_that_its_own_user_cannot_read(
+    tmp_path: Path, made_as_somebody: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: OWNER)
+    assert key_fault(stored(tmp_path / "file", KEY, 0)) == ("its own user cannot read it", "mode 0600: chmod 600")
+
+
+def test_a_file_in_a_closed_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "stat", lambda self: (_ for _ in ()).throw(PermissionError()))
+    told = key_fault(tmp_path / "file")
+    assert told is not None and told.found == "its folder is closed to this user" and "init" not in told.allowed
 
 
 MISPLACED = """\
