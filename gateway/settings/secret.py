@@ -107,6 +107,14 @@ def missing_secrets(raw: Raw) -> Iterator[Finding]:
             yield Finding(place, *fault)
 
 
+def account(uid: int) -> str:
+    """Its name, or its number where it has none: chown takes either."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def _first_line(reference: str | Path) -> bytes:
     return secret(reference).partition(b"\n")[0].rstrip(b"\r")
 
@@ -135,12 +143,5 @@ def _unreadable(owner: int) -> Fault:
     us = os.geteuid()
     if owner == us:
         return Fault("its own user cannot read it", "mode 0600: chmod 600")
-    found = f"it belongs to {_account(owner)}, and {_account(us)} may not read it"
-    return Fault(found, f"as root, where {_account(us)} is the account of the daemon: chown {_account(us)}: FILE")
-
-
-def _account(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)  # chown takes the number, too
+    found = f"it belongs to {account(owner)}, and {account(us)} may not read it"
+    return Fault(found, f"as root, where {account(us)} is the account of the daemon: chown {account(us)}: FILE")

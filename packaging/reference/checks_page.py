@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.run.commands.mends import ELSE, MENDS
+from gateway.run.commands.mends import ELSE, MENDS, STATE
 
 HEAD = """\
 # What `check --connect` finds
@@ -26,5 +26,6 @@ def page() -> str:
 def _rows() -> Iterator[tuple[str, str]]:
     for reason, mend in MENDS.items():
         yield f"`{reason}`", mend[0].upper() + mend[1:]
+    yield "`state.folder`", STATE[0].upper() + STATE[1:]
     for what, mend in ELSE.items():
         yield f"any other, of a {what}", mend[0].upper() + mend[1:]

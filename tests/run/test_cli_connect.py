@@ -109,7 +109,7 @@ def test_all_is_well(site: Place) -> None:
     code, found = checks(site)
     assert code == 0
     assert all(c["ok"] for c in found.values())
-    assert set(found) == {"pacs", "query", "archive", "port", "key", "disk", "clock"}
+    assert set(found) == {"pacs", "query", "archive", "port", "key", "state", "disk", "clock"}
     assert found["query"]["detail"] == "accession_number: str, patient_id: str"
     assert found["port"]["detail"] == "free"
     told = site.say("check", "--connect")

@@ -149,7 +149,7 @@ def test_a_file_of_another_account(tmp_path: Path, made_as_somebody: None, fault
 
 def test_a_file_of_an_account_without_a_name(tmp_path: Path, made_as_somebody: None) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pwd, "getpwuid", lambda _: {}[0])
+        patch.setattr(pwd, "getpwuid", lambda _: (_ for _ in ()).throw(KeyError()))
         told = key_fault(stored(tmp_path / "file", KEY))
     assert told is not None and f"it belongs to {OWNER}, " in told.found and f"chown {ACCOUNT}: " in told.allowed
 

@@ -104,7 +104,7 @@ def _owner_fault(settings: Settings) -> str:
     """Root, this user, or whose the state is: anybody else could exchange it."""
     owner = secret_path(settings.key_file).stat().st_uid
     allowed = {0, os.geteuid()}
-    if settings.state_dir.is_dir():
+    if os.path.isdir(settings.state_dir):  # False also where this user may not look
         allowed.add(settings.state_dir.stat().st_uid)
     return "" if owner in allowed else "it belongs to another user; chown it to the account of the daemon"
 

@@ -36,6 +36,12 @@ MENDS: Final[Mapping[str, str]] = MappingProxyType({
 })  # fmt: skip
 """By reason; where one reason has several causes, by reason and the codes in its detail."""
 
+STATE: Final = (
+    "give the folder of `state_dir` to the daemon's account, as root: chown -R pacs-gateway: FOLDER (make it first where there is "
+    "none), and run commands as that account; on another volume the systemd unit needs ReadWritePaths= for it"
+)
+"""For `state_dir`."""
+
 ELSE: Final[Mapping[str, str]] = MappingProxyType({
     "pacs": "is it up; are host, port and both AE titles right, and is ours known there?",
     "query": "is it up; are url, user, password and the query right?",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from gateway.cstore.space import free_bytes
@@ -17,7 +17,8 @@ from gateway.run.commands.canary import Canary
 from gateway.run.commands.clock import SET, clock_fault, told
 from gateway.run.commands.exits import UNREACHABLE, exit_code
 from gateway.run.commands.key import fault_of
-from gateway.run.commands.mends import mend
+from gateway.run.commands.mends import STATE, mend
+from gateway.run.commands.state import existing, folder_fault
 from gateway.run.commands.status import ask, size
 from gateway.run.receivers import listen
 from gateway.settings import Pacs, Settings
@@ -48,6 +49,7 @@ def probes(settings: Settings) -> Iterator[Callable[[], Probed]]:
             yield partial(_tried, "archive", sink.name, partial(_probe, sink))
     yield partial(_port, settings)
     yield partial(_key, settings)
+    yield partial(_state, settings)
     yield partial(_disk, settings)
     yield partial(_clock, settings)
 
@@ -119,8 +121,16 @@ def _key(settings: Settings) -> Probed:
     return Probed("key", "key_file", ok=not fault, detail=fault or "right length, mode and owner", mend=mends)
 
 
+def _state(settings: Settings) -> Probed:
+    """Of this user only: what systemd forbids the unit is not seen from here."""
+    fault = folder_fault(settings)
+    there = "can be written" if os.path.isdir(settings.state_dir) else "is not there yet, and can be made"
+    found = f"{fault} (state.folder)" if fault else there
+    return Probed("state", str(settings.state_dir), ok=not fault, detail=found, mend=STATE if fault else "")
+
+
 def _disk(settings: Settings) -> Probed:
-    folder = _existing(settings.state_dir)
+    folder = existing(settings.state_dir)
     free, wanted = free_bytes(folder), settings.receiver.min_free_disk
     found = f"{size(free)} free, {size(wanted)} wanted (receiver.min_free_disk)"
     mends = (
@@ -129,10 +139,6 @@ def _disk(settings: Settings) -> Probed:
         else "make room: below that nothing is received; never delete in the outbox, it is the only copy"
     )
     return Probed("disk", str(folder), ok=free >= wanted, detail=found, mend=mends)
-
-
-def _existing(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def _clock(settings: Settings) -> Probed:

@@ -7,12 +7,17 @@ import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from gateway.errors import Fatal
 from gateway.run import wiring
 from gateway.run.nodes import SQLITE
 from gateway.run.wiring import State
 from gateway.settings import Settings
+from gateway.settings.secret import account
+
+KEPT: Final = ("daemon.lock", "state.sqlite", "outbox", "held", "audit.jsonl")
+"""What the daemon writes in its folder; a command that root has run may have left one of them as root's."""
 
 
 @contextmanager
@@ -26,6 +31,24 @@ def opened(settings: Settings, *, create: bool = False) -> Iterator[State]:
         yield state
     finally:
         state.close()
+
+
+def folder_fault(settings: Settings) -> str:
+    """Why the daemon could not keep its state, were it this user; "" when it could. Nothing is made."""
+    for place in (existing(settings.state_dir), *(settings.state_dir / name for name in KEPT)):
+        if os.path.lexists(place) and not os.access(place, os.W_OK | (os.X_OK if os.path.isdir(place) else 0)):
+            return _closed(place)
+    return ""
+
+
+def _closed(place: Path) -> str:
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        return f"{place} is on a read-only file system"
+    return f"{place} belongs to {account(place.stat().st_uid)}, and {account(os.geteuid())} may not write there"
+
+
+def existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.parents) if os.path.exists(place))  # of what may be seen
 
 
 def _refuse(folder: Path, database: Path, *, create: bool) -> None:

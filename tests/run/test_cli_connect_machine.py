@@ -1,0 +1,100 @@
+"""`check --connect`: what this machine itself lacks, each with its cause and its mend. No peer is there, and none is needed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.run.command_line import Place, furnish
+
+DAEMON = 12345
+"""An account that is nobody's."""
+
+
+@pytest.fixture
+def place(tmp_path: Path, capsys: pytest.CaptureFixture[str], own_process: None) -> Place:
+    furnish(tmp_path)
+    return Place(tmp_path, capsys)
+
+
+def check(place: Place, what: str) -> dict[str, Any]:
+    (found,) = [c for c in place.say("check", "--connect", "--json").json["checks"] if c["what"] == what]
+    assert bool(found["mend"]) is not found["ok"]
+    return dict(found)
+
+
+# ---- the folder of the state
+
+
+@pytest.fixture
+def deprived(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Root's own folder of the state, and files are for owners only: the tests may run as root, who may write anywhere."""
+    (place.folder / "state").mkdir()
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: real(path, mode) and not (mode & os.W_OK))
+    return place
+
+
+def test_a_state_that_is_not_there_yet_can_be_made(place: Place) -> None:
+    assert check(place, "state")["detail"] == "is not there yet, and can be made"
+    assert not (place.folder / "state").exists()
+
+
+def test_a_state_of_this_account(place: Place) -> None:
+    (place.folder / "state").mkdir()
+    assert check(place, "state")["detail"] == "can be written"
+
+
+def test_a_state_of_another_account(deprived: Place) -> None:
+    found = check(deprived, "state")
+    assert not found["ok"] and not found["unreachable"]
+    assert f"{deprived.folder}/state belongs to " in found["detail"] and "may not write there" in found["detail"]
+    assert "chown" in found["mend"] and "ReadWritePaths=" in found["mend"]
+
+
+def test_a_state_that_cannot_be_made(deprived: Place) -> None:
+    (deprived.folder / "state").rmdir()
+    assert f"{deprived.folder} belongs to " in check(deprived, "state")["detail"]
+
+
+def test_a_file_of_root_in_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = place.folder / "state"
+    state.mkdir()
+    (state / "state.sqlite").touch()
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: real(path, mode) and Path(path).name != "state.sqlite")
+    assert f"{state}/state.sqlite belongs to " in check(place, "state")["detail"]
+
+
+def test_a_read_only_volume(deprived: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.statvfs
+
+    def read_only(path: Path) -> os.statvfs_result:
+        values = list(real(path))
+        values[8] |= os.ST_RDONLY
+        return os.statvfs_result(values)
+
+    monkeypatch.setattr(os, "statvfs", read_only)
+    assert "/state is on a read-only file system" in check(deprived, "state")["detail"]
+
+
+@pytest.mark.parametrize("below", ["", "/deep"])
+def test_what_is_closed_to_this_account_ends_no_check(
+    place: Place, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
+    state = place.folder / "state"
+    state.mkdir()
+    place.change(f'state_dir = "{state}"', f'state_dir = "{state}{below}"')
+    real, access = os.stat, os.access
+
+    def closed(path: Any, **more: Any) -> os.stat_result:
+        if str(path).startswith(f"{state}/"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, **more)
+
+    monkeypatch.setattr(os, "stat", closed)
+    monkeypatch.setattr(os, "access", lambda path, mode: access(path, mode) and Path(path) != state)
+    assert f"{state} belongs to " in check(place, "state")["detail"]
