@@ -3,8 +3,12 @@ replaced."""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from gateway.cstore.page import Page
 from gateway.errors import Fatal
@@ -14,9 +18,16 @@ from gateway.settings import Receiver
 
 BACKLOG = 512
 
+BIND: Final = "correct `bind`: an address of this machine, 0.0.0.0 or :: for all"
+MENDS: Final[Mapping[int, str]] = MappingProxyType({
+    errno.EACCES: "ports below 1024 are systemd's to open: systemctl enable --now pacs-gateway.socket",
+    errno.EADDRINUSE: "another program has the port: end it, or choose another port (the socket unit or the daemon may have it)",
+})  # fmt: skip
+"""By what the kernel says; of anything else the address is the cause."""
+
 
 def listen(receiver: Receiver) -> socket.socket:
-    """The one listening socket: systemd's, or our own. Raises Fatal("receiver.address") when it cannot be had."""
+    """The one listening socket: systemd's, or our own. Raises Fatal("receiver.address"): what is found; the mend."""
     listener = inherited(receiver.port, os.environ, os.getpid()) or _bound(receiver)
     listener.setblocking(False)  # shared: whoever loses the race for a connection must not sleep on it
     return listener
@@ -31,8 +42,8 @@ def _bound(receiver: Receiver) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as err:
         listener.close()
-        mend = "another program has the port, or ports below 1024 need the socket unit"
-        raise Fatal("receiver.address", f"{receiver.bind}:{receiver.port}: {err.strerror}; {mend}") from None
+        told = f"{receiver.bind}:{receiver.port}: {err.strerror}; {MENDS.get(err.errno or 0, BIND)}"
+        raise Fatal("receiver.address", told) from None
     return listener
 
 

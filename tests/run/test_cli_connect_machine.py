@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +100,28 @@ def test_what_is_closed_to_this_account_ends_no_check(
     monkeypatch.setattr(os, "stat", closed)
     monkeypatch.setattr(os, "access", lambda path, mode: access(path, mode) and Path(path) != state)
     assert f"{state} belongs to " in check(place, "state")["detail"]
+
+
+# ---- the port
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.EACCES, "systemctl enable --now pacs-gateway.socket"),
+        (errno.EADDRNOTAVAIL, "correct `bind`"),
+        (errno.EADDRINUSE, "the socket unit or the daemon"),
+    ],
+)
+def test_a_port_that_cannot_be_had(place: Place, monkeypatch: pytest.MonkeyPatch, number: int, told: str) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(socket.socket, "bind", refused)
+    found = check(place, "port")
+    assert found["detail"].endswith(os.strerror(number)) and told in found["mend"]
+
+
+def test_an_address_that_is_not_of_this_machine(place: Place) -> None:
+    place.change('bind = "127.0.0.1"', 'bind = "192.0.2.1"')
+    assert "correct `bind`" in check(place, "port")["mend"]

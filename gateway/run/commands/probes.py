@@ -100,7 +100,8 @@ def _port(settings: Settings) -> Probed:
     except Fatal as err:
         if _daemon_has_it(settings):
             return Probed("port", name, ok=True, detail="our daemon listens on it")
-        return Probed("port", name, ok=False, detail=err.detail, mend="end that program, or choose another port")
+        found, _, mends = err.detail.partition("; ")
+        return Probed("port", name, ok=False, detail=found, mend=mends)
     return Probed("port", name, ok=True, detail="free")
 
 
