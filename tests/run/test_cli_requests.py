@@ -192,7 +192,7 @@ def test_explain_of_what_was_set_aside_and_of_the_unknown(failed: Place) -> None
     (aside,) = failed.say("explain", "BAD*1", "--json").json["set_aside"]
     assert (aside["project"], aside["reason"]) == ("chest", "accession.wildcard")
     assert "accession.wildcard" in failed.say("explain", "BAD*1").out
-    assert failed.say("explain", "SYNNONE").out == "nothing is known about SYNNONE\n"
+    assert failed.say("explain", "SYNNONE").out == "nothing is known about this number\n"
     assert failed.say("explain", "SYNNONE", "--json").json == {"requests": [], "set_aside": []}
 
 
@@ -202,8 +202,11 @@ def test_explain_reads_from_standard_input_what_is_not_to_be_seen(
     def typed(text: bytes) -> None:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
 
-    typed(b" SYNACC0002 \nSYNACC0001\n")
+    typed(b" SYNACC0002 \n\n")
     assert failed.say("explain", "-").out == failed.say("explain", "SYNACC0002").out
+    typed(b"SYNACC0002\nSYNACC0001\n")
+    told = failed.say("explain", "-")
+    assert told.code == 2 and "more than one line" in told.err and "SYNACC" not in told.out + told.err
     for nothing in (b"", b"  \n"):
         typed(nothing)
         told = failed.say("explain", "-")

@@ -1,4 +1,4 @@
-"""`explain`: everything that happened to one accession number, and why. What was typed may be echoed, and nothing else."""
+"""`explain`: everything that happened to one accession number, and why. The number itself is not repeated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from gateway.run import console
 from gateway.run.commands.evidence import STUDY_COLUMNS, study, study_row
-from gateway.run.commands.options import config_option, json_option, sensitive, settings_for
+from gateway.run.commands.options import config_option, json_option, one_sensitive, settings_for
 from gateway.run.commands.state import opened
 from gateway.state.views import RequestView, Views
 
@@ -23,14 +23,14 @@ ASIDE: Final = ("Project", "Reason", "First seen", "Times")
 
 
 @click.command()
-@click.argument("accession", type=sensitive)
+@click.argument("accession", type=one_sensitive)
 @config_option
 @json_option
 def explain(accession: str, config: Path, as_json: bool) -> int:
     """Tell everything that happened to an accession number and why.
 
     Each transition, each series with its state, each rule that excluded something. 1 when nothing is known about it, when
-    it failed, or when it could only be set aside. ACCESSION may be -: it is then read from standard input.
+    it failed, or when it could only be set aside. ACCESSION may be -: it is then read from standard input, one line of one number.
     """
     with opened(settings_for(config)) as here:
         requests = [found_request(here.views, r) for r in here.views.by_accession(accession)]
@@ -41,7 +41,7 @@ def explain(accession: str, config: Path, as_json: bool) -> int:
     if as_json:
         console.emit({"requests": requests, "set_aside": aside})
     else:
-        _show(accession, requests, aside)
+        _show(requests, aside)
     return 1 if not requests or aside or any(map(not_well, requests)) else 0
 
 
@@ -86,9 +86,9 @@ def _series(s: Document) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _show(accession: str, requests: list[Document], aside: list[Document]) -> None:
+def _show(requests: list[Document], aside: list[Document]) -> None:
     if not requests and not aside:
-        console.say(f"nothing is known about {accession}")
+        console.say("nothing is known about this number")
     for request in requests:
         show_request(request)
     if aside:

@@ -34,6 +34,14 @@ def sensitive(value: str) -> str:
     return line
 
 
+def one_sensitive(value: str) -> str:
+    """The same for a command that answers for one: another line of a pipe would be left unanswered, without a word."""
+    found = sensitive(value)
+    if value == "-" and not sys.stdin.isatty() and sys.stdin.buffer.read().strip():  # who types ends with the line
+        raise click.UsageError("-: standard input has more than one line; run the command once for each")
+    return found
+
+
 def settings_for(config: Path) -> Settings:
     """The settings of a command that needs not every secret: one that is missing is told where it is needed."""
     return anchored(configuration.load(config, files=False), config.parent)
