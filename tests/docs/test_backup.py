@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -62,6 +63,58 @@ def test_a_copy_of_the_database_made_while_it_runs_is_enough(site: Place) -> Non
     run(site, BLOCKS[3])
     assert site.say("migrate").code == 0
     assert requests(site) == before
+
+
+# ---- the trail
+
+
+def verify(place: Place) -> list[tuple[int, str, str]]:
+    """What `audit verify` finds; it writes a line itself."""
+    told = place.say("audit", "verify", "--json")
+    faults = [(one["line"], one["why"], one["detail"]) for one in told.json["faults"]]
+    assert told.code == int(bool(faults))
+    return faults
+
+
+def numbers(place: Place) -> list[int]:
+    return [json.loads(line)["seq"] for line in trail(place).read_text().splitlines()]
+
+
+def trail(place: Place) -> Path:
+    return place.folder / "lib" / "pacs-gateway" / "audit.jsonl"
+
+
+@pytest.mark.parametrize(("backup", "restore"), [(0, 2), (1, 3)])
+def test_the_newer_trail_is_put_back_beside_the_older_database(site: Place, backup: int, restore: int) -> None:
+    assert verify(site) == []
+    run(site, BLOCKS[backup])
+    assert verify(site) == verify(site) == []
+    if restore == 3:
+        shutil.copy(trail(site), site.folder)
+        shutil.rmtree(site.folder / "lib" / "pacs-gateway")
+    run(site, BLOCKS[restore])
+    assert numbers(site) == [1, 2, 3]
+    assert verify(site) == verify(site) == []
+
+
+def test_an_older_trail_beside_a_newer_database(site: Place) -> None:
+    assert verify(site) == []
+    older = trail(site).read_bytes()
+    assert verify(site) == verify(site) == []
+    trail(site).write_bytes(older)
+    assert verify(site) == [(0, "cut-off", "lines 2 to 3")]
+    assert verify(site) == verify(site) == [(2, "missing", "lines 2 to 3")]
+
+
+def test_a_trail_exchanged_for_the_one_from_before(site: Place) -> None:
+    assert verify(site) == []
+    run(site, BLOCKS[0])
+    assert verify(site) == []
+    before = trail(site).read_bytes()
+    run(site, BLOCKS[2].replace("test ! -e", "true ||"))
+    assert verify(site) == []
+    trail(site).write_bytes(before)
+    assert verify(site) == [(0, "changed", "line 2")]
 
 
 def test_with_another_key_it_is_refused(site: Place) -> None:
