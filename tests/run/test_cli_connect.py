@@ -105,6 +105,14 @@ def test_check_finds_a_driver_that_is_not_installed(place: Place) -> None:
     assert "oracledb" in told.err
 
 
+@pytest.mark.skipif(find_spec("MySQLdb") is not None, reason="the driver is installed")
+def test_check_names_the_driver_that_is_installed(place: Place) -> None:
+    place.change(f'url = "sqlite:///{place.folder}/ris.sqlite"', 'url = "mysql://reader@ris/db"')
+    told = place.say("check")
+    assert told.code == 2
+    assert "mysql+pymysql://" in told.err
+
+
 def test_all_is_well(site: Place) -> None:
     code, found = checks(site)
     assert code == 0

@@ -240,6 +240,12 @@ def test_the_first_configuration_is_valid() -> None:
     assert settings.ris[0].password_file is not None
 
 
+def test_the_first_configuration_needs_no_driver_that_is_not_installed() -> None:
+    pinned = (ETC.parent / "requirements" / "run.txt").read_text()
+    driver = load(ETC / "gateway.toml", files=False).ris[0].url.partition("://")[0].partition("+")[2]
+    assert re.search(rf"^{driver}==", pinned, re.MULTILINE)
+
+
 def test_the_readme_of_projects_d_is_valid(tmp_path: Path) -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", (ETC / "projects.d" / "README.md").read_text(), re.DOTALL)
     add_project(tmp_path, "knee.toml", example)

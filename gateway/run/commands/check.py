@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
+from gateway.errors import Fatal
 from gateway.keys import Keys
 from gateway.run import console, wiring
 from gateway.run.commands.exits import NOT_WELL, UNREACHABLE
+from gateway.run.commands.mends import MENDS
 from gateway.run.commands.options import config_option, json_option
 from gateway.run.commands.probes import Probed, probes
 from gateway.run.commands.profile import told_of
@@ -55,12 +57,20 @@ def _project(settings: Settings, project: Project, config: Path) -> dict[str, An
         cleaner = wiring.make_cleaner(settings, project.name, Keys(read_key(settings)))
     wiring.make_screeners([p for p in wiring.screened_projects(settings) if p == project])
     if project.source is not None:
-        wiring.make_sql_source(settings, project.name)
+        _ask_for_driver(settings, project.name)
     return {
         "pacs": list(project.pacs), "ris": project.source.ris if project.source else None,
         "schedule": project.source.schedule if project.source else None, "profile": cleaner.profile.version,
         "archives": [sink.name for sink in wiring.make_sinks(settings, project.name)],
     }  # fmt: skip
+
+
+def _ask_for_driver(settings: Settings, project: str) -> None:
+    """A driver that is missing is told with its mend: most often another one is there, and `url` has to name it."""
+    try:
+        wiring.make_sql_source(settings, project)
+    except Fatal as err:
+        raise Fatal(err.reason, f"{err.detail}; {MENDS[err.reason]}" if err.reason in MENDS else err.detail) from None
 
 
 def _show(config: Path, told: dict[str, Any], results: Sequence[Probed]) -> None:

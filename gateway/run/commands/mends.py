@@ -24,7 +24,7 @@ MENDS: Final[Mapping[str, str]] = MappingProxyType({
     "ris.down": "is it up, are host, port, user and database of `url` right, is the account open and `password_file` current?",
     "ris.slow": "the view is too slow for us: ask for an index on the cursor's column",
     "ris.schema": "the view has other columns than the query: correct `query`, or have the view restored",
-    "ris.driver": "install the driver of this database with the gateway",
+    "ris.driver": "install its driver (docs/install.md, Drivers); there already are mysql+pymysql:// and postgresql+psycopg://",
     "password.file": "the file of the password must exist, be of mode 0640 or 0600, and readable for this user",
     "sink.unwritable": "the folder must exist, be mounted, and be writable for this user; systemd needs ReadWritePaths= for it",
     "sink.unreadable": "the folder must be readable for this user",
