@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Final
 from gateway.errors import BadConfiguration, Mistake
 from gateway.settings.finding import Finding, Place, Raw, entries, shown
 from gateway.settings.lines import key_lines, nearest_line
+from gateway.settings.syntax import VALID, told
 
 MAX_SIZE: Final = 1 << 20  # bytes; what is larger is no configuration
 PROJECTS: Final = "projects.d"
@@ -146,16 +146,14 @@ def _parse(name: str, text: str) -> File | Mistake:
         raw = {key: _frozen(value) for key, value in tomllib.loads(text).items()}
         return File(name, raw, key_lines(text))
     except tomllib.TOMLDecodeError as err:
-        at = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(err))
-        line = int(at[1]) if at and at[1] else text.rstrip("\n").count("\n") + 1
-        found = str(err)[: at.start()] if at else str(err)
-        return Mistake(name, line, "TOML", shown(found).strip('"'), "valid TOML 1.0")
+        line, found, allowed = told(err, text)
+        return Mistake(name, line, "TOML", found, allowed)
     except (
         ValueError,
         RecursionError,
     ):
         # tomllib's own, on numbers of thousands of digits and on hundreds of nested lists.
-        return Mistake(name, 0, "TOML", "a number or nesting beyond all measure", "valid TOML 1.0")
+        return Mistake(name, 0, "TOML", "a number or nesting beyond all measure", VALID)
 
 
 def _frozen(value: object) -> object:

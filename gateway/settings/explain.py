@@ -73,6 +73,8 @@ def _finding(error: ErrorDetails) -> Finding:
 def _unknown(place: Place, section: type[Part]) -> Finding:
     """A key that is not in the schema; its value may be anything, a secret too, and is not shown."""
     key, known = str(place[-1]), sorted(section.model_fields)
+    if key in _plain(Settings):  # only lower down it is unknown
+        return Finding(place, f"unknown key {shown(key)}", "it belongs above the first [table] of the file")
     spelt = nearest(key, known, likeness=0.85)
     if INLINE.search(key) and not spelt:
         return Finding(place, "a secret written inline", _secret_mend(key, known))
@@ -109,6 +111,11 @@ def _parts(annotation: object) -> Iterator[type[Part]]:
         yield annotation
     for inner in get_args(annotation):
         yield from _parts(inner)
+
+
+def _plain(section: type[Part]) -> set[str]:
+    """Its settings that are no tables themselves."""
+    return {name for name, field in section.model_fields.items() if next(_parts(field.annotation), None) is None}
 
 
 def _holds_sections(loc: Place) -> bool:
