@@ -263,12 +263,11 @@ def test_no_file_takes_the_number_of_a_closed_stream(place: Place) -> None:
     assert int((place.folder / "n").read_text()) > 2
 
 
-@pytest.mark.parametrize(("encoding", "escaped"), [("ascii", 1), ("latin-1", 2)])  # click takes ASCII for a mistake
-def test_what_the_encoding_of_the_terminal_lacks_is_escaped(place: Place, encoding: str, escaped: int) -> None:
-    assert place.say("migrate").code == 0
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_the_encoding_of_the_terminal_lacks_is_escaped(place: Place, encoding: str) -> None:
     place.config.with_name("\u0142.toml").write_bytes(place.config.read_bytes())
-    cli_, odd = f'PYTHONIOENCODING={encoding} "$P" -m gateway.run.cli', '"${C%/*}/\u0142.toml"'
-    told = run_shell(f'{cli_} check --config {odd} && {cli_} explain \u0142 --config "$C"', place)
-    assert told.code == 1
-    assert told.out.count("\\u0142") == escaped
-    assert told.err == ""
+    told = run_shell(
+        f'PYTHONIOENCODING={encoding} "$P" -m gateway.run.cli check --config "${{C%/*}}/\u0142.toml"', place
+    )
+    assert (told.code, told.err) == (0, "")
+    assert told.out.count("\\u0142") == 1
