@@ -13,6 +13,7 @@ import pytest
 
 from gateway.model import AccessionNumber, FoundSeries, Plan, PlannedSeries, Verdict
 from gateway.run import wiring
+from gateway.run.commands import requests
 from gateway.run.commands.options import settings_for
 from gateway.state.db import SCHEMA_VERSION
 from gateway.state.rows import Tally
@@ -123,6 +124,16 @@ def test_retry_of_several_says_how_many_could_not(added: Place) -> None:
     assert told.code == 1
     assert told.out == "1 asked for again\n"
     assert "2 of 3 not" in told.err
+
+
+def test_cancel_all_takes_a_list_back(added: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "BATCH", 1)
+    assert added.say("requests", "cancel", "--all", "--state", "empty").out == "0 cancelled\n"
+    told = added.say("requests", "cancel", "--all", "--state", "new", "--project", "chest")
+    assert (told.code, told.out) == (0, "2 cancelled\n")
+    assert len(keys(added, "--state", "cancelled")) == 2
+    for wrong in (["--all"], ["--state", "new"], ["R-X", "--all", "--state", "new"], ["--all", "--state", "done"], []):
+        assert added.say("requests", "cancel", *wrong).code == 2
 
 
 def test_retry_all(added: Place) -> None:

@@ -19,11 +19,12 @@ from gateway.run.commands.state import opened
 from gateway.run.wiring import State
 from gateway.settings import Settings
 from gateway.state import machine
-from gateway.state.change import RETRIABLE
+from gateway.state.change import CANCELLABLE, RETRIABLE
 from gateway.state.listed import Listed
 from gateway.state.views import RequestView
 
 BATCH: Final = 500  # requests in one transaction: the daemon waits no longer for it
+EITHER: Final = "either KEY..., or --all --state S [--project P]"
 COLUMNS: Final = ("Key", "Project", "State", "Reason", "Attempts", "Asked again", "Series", "Changed")
 
 
@@ -83,7 +84,7 @@ def retry(keys: tuple[str, ...], every: bool, state: str | None, project: str | 
     1 when one of the KEYs is in no such state, or unknown.
     """
     if every == bool(keys) or every != bool(state) or (project and not every):
-        raise click.UsageError("either KEY..., or --all --state S [--project P]")
+        raise click.UsageError(EITHER)
     settings, names = _settings(config, project), _names(keys)
     with opened(settings) as here:
         changed = here.store.retry(keys=names, state=state, project=project, now=time.time())
@@ -91,14 +92,19 @@ def retry(keys: tuple[str, ...], every: bool, state: str | None, project: str | 
 
 
 @requests.command()
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--all", "every", is_flag=True, help="Every one in the given --state.")
+@click.option("--state", type=click.Choice(list(CANCELLABLE)), help="With --all: in this state.")
+@click.option("--project", metavar="P", help="With --all: of this project only.")
 @config_option
-def cancel(keys: tuple[str, ...], config: Path) -> int:
+def cancel(keys: tuple[str, ...], every: bool, state: str | None, project: str | None, config: Path) -> int:
     """Cancel requests that are not over. 1 when one of the KEYs is over, or unknown."""
-    names = _names(keys)
-    with opened(settings_for(config)) as here:
-        changed = here.store.cancel(keys=names, now=time.time())
-    return _changed(changed, names, "cancelled", "new, empty, held or planned")
+    if every == bool(keys) or every != bool(state) or (project and not every):
+        raise click.UsageError(EITHER)
+    settings, names = _settings(config, project), _names(keys)
+    with opened(settings) as here:
+        cancelled = here.store.cancel(keys=names, now=time.time()) if names else _cancel_all(here, state, project)
+    return _changed(cancelled, names, "cancelled", "new, empty, held or planned")
 
 
 @requests.command()
@@ -127,6 +133,17 @@ def add(project: str, file: IO[bytes], config: Path, as_json: bool) -> int:
         _show_added(told, lines)
     _warn_of_lost(listed)
     return 1 if lines or told["withdrawn"] else 0
+
+
+def _cancel_all(here: State, state: str | None, project: str | None) -> int:
+    """In pieces, as they were added: the daemon waits for none of them."""
+    cancelled = 0
+    while keys := [found.key for found in here.views.requests(state=state, project=project, limit=BATCH)]:
+        some = here.store.cancel(keys=keys, now=time.time())
+        if not some:  # all of them have gone on by themselves meanwhile
+            break
+        cancelled += some
+    return cancelled
 
 
 def _added(here: State, project: str, listed: csvfile.Listed) -> dict[str, int]:
