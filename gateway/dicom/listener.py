@@ -140,6 +140,14 @@ def threads_alive(assoc: Association) -> bool:
     return assoc.is_alive() or assoc.dul.is_alive()
 
 
+def lives(assoc: Association) -> bool:
+    """One of its threads runs, or is about to: it begins a moment after its connection is known, perhaps in another thread."""
+    if assoc.ident is not None:
+        return threads_alive(assoc)
+    sock = assoc.dul.socket.socket if assoc.dul.socket else None
+    return sock is not None and sock.fileno() >= 0  # shut where there was no thread for it
+
+
 def wait_for(associations: Iterable[Association], deadline: float) -> list[Association]:
     """Waits until they have ended; returns those still running at `deadline` (time.monotonic)."""
     associations = list(associations)

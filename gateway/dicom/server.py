@@ -32,6 +32,7 @@ from gateway.dicom.listener import (
     Listener,
     Rejection,
     end,
+    lives,
     reject,
     rejection_pdu,
     threads_alive,
@@ -180,8 +181,7 @@ class StorageServer:
             self._rejected("calling-ae")
             return CALLING_AE_UNKNOWN
         with self._lock:
-            # One that has not begun yet is about to, in the thread that shook hands with it.
-            self._connected = [a for a in self._connected if a.ident is None or threads_alive(a)]
+            self._connected = [a for a in self._connected if lives(a)]
             welcome = len(self._connected) + len(self._doorstep or ()) < 4 * self._max + 16
         if not welcome:
             self._rejected("connections")

@@ -135,13 +135,20 @@ class Doorstep:
         try:
             secured = self._secured(sock, deadline)
             if secured is not None and not self._closed:
-                enter(secured)
+                self._enter(secured, enter)
             else:
                 (secured or sock).close()
         finally:
             with self._lock:
                 self._waiting.discard(sock)
                 self._lock.notify_all()
+
+    @staticmethod
+    def _enter(secured: ssl.SSLSocket, enter: Callable[[ssl.SSLSocket], None]) -> None:
+        try:
+            enter(secured)
+        except RuntimeError:  # no more threads for now
+            secured.close()
 
     def _secured(self, sock: socket.socket, deadline: float) -> ssl.SSLSocket | None:
         """None: refused, and counted unless it was the empty connection of a load balancer."""

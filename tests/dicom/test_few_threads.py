@@ -10,12 +10,13 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from pynetdicom.association import Association
 
 from gateway.cstore.commitment import Commitments
 from gateway.dicom.commitment import Asked, Line
 from gateway.dicom.tls import Doorstep
 from gateway.dicom.turnstile import Turnstile
-from tests.dicom.serving import OURS, associate_pdu
+from tests.dicom.serving import OURS, associate_pdu, dcmtk, serving
 from tests.dicom.test_commitment import Known
 from tests.support.process import HOST
 
@@ -75,3 +76,14 @@ def test_one_without_a_thread_for_it_is_refused_and_what_ends_waits_for_none(mon
     begun.wait(5)
     commitments.close(5.0)  # raises where it finds one that has not begun
     other.join(5)
+
+
+def test_associations_that_could_not_begin_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(most=1) as rig:  # and 20 connections
+        with monkeypatch.context() as few:
+            few.setattr(Association, "start", no_more)
+            for _ in range(30):
+                with socket.create_connection((HOST, rig.port), timeout=10) as sock:
+                    assert sock.recv(1) == b""
+        assert dcmtk("echoscu", rig.port).returncode == 0
+        assert rig.rejected("connections") == 0

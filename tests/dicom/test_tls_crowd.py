@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pynetdicom.association import Association
 
 from gateway.dicom.incoming import Limits
 from tests.dicom.serving import eventually
-from tests.dicom.test_tls import client, secured
+from tests.dicom.test_tls import client, secured, talks
 from tests.support.certificates import Authority
 from tests.support.process import HOST
 
@@ -35,3 +36,24 @@ def test_those_that_come_while_others_begin_are_known_until_they_end(
             sock = held.enter_context(socket.create_connection((HOST, rig.port), timeout=10))
             held.enter_context(context.wrap_socket(sock, server_hostname=HOST))
         assert eventually(lambda: len(rig.server._connected) == 12)
+
+
+def test_those_that_could_not_begin_take_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(assoc: Association) -> None:
+        raise RuntimeError("can't start new thread")
+
+    authority = Authority(tmp_path / "ca")
+    ours, theirs = authority.issue("gateway"), authority.issue("pacs")
+    context = client(theirs, theirs.ca)
+    with secured(ours.tls, Limits(acse=10, drain=2)) as rig:  # 32 connections
+        with monkeypatch.context() as few:
+            few.setattr(Association, "start", no_more)
+            for _ in range(40):
+                with (
+                    socket.create_connection((HOST, rig.port), timeout=10) as sock,
+                    context.wrap_socket(sock, server_hostname=HOST) as hung_up,
+                    contextlib.suppress(ssl.SSLEOFError),
+                ):
+                    assert hung_up.recv(1) == b""
+        assert talks(rig.port, context)
+        assert rig.rejected("connections") == 0
