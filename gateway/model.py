@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.errors import Refused
 
@@ -89,6 +89,10 @@ class Wanted:
     study_date: str = field(default="", repr=False)  # DA, YYYYMMDD, or ""
     modality: str = ""
     issuer: str = field(default="", repr=False)  # of the accession number: the same at two sites is two examinations
+
+
+BAD_DATE: Final = "csv.study-date"
+"""Why a line with a good accession number is set aside: the only reason that can be mended for the same number."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from typing import IO, Final
 
 from gateway.accession.rows import COLUMN, OPTIONAL, admit
 from gateway.errors import Refused
-from gateway.model import SetAside, Wanted, strip_invisible
+from gateway.model import BAD_DATE, SetAside, Wanted, strip_invisible
 
 DELIMITERS: Final = ",;\t"
 KNOWN: Final = (COLUMN, *OPTIONAL)
-BAD_DATE: Final = "csv.study-date"
 
 
 @dataclass(frozen=True)

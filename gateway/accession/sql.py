@@ -225,7 +225,7 @@ def _engine(ris: Ris, limits: Limits) -> sa.Engine:
     except (ArgumentError, NoSuchModuleError):
         raise Fatal("ris.url", f"the url of ris {ris.name!r} is not a SQLAlchemy URL of a known database") from None
     except ModuleNotFoundError as err:
-        told = f"ris {ris.name!r} needs the Python package {err.name}: install it (docs/install.md, Drivers)"
+        told = f"ris {ris.name!r} needs the Python package {err.name}"
         raise Fatal("ris.driver", told) from None
     sa.event.listen(engine, "handle_error", _close_dead_cursor)
     if ris.password_file is not None:

@@ -73,13 +73,14 @@ def _finding(error: ErrorDetails) -> Finding:
 def _unknown(place: Place, section: type[Part]) -> Finding:
     """A key that is not in the schema; its value may be anything, a secret too, and is not shown."""
     key, known = str(place[-1]), sorted(section.model_fields)
-    if key in _plain(Settings):  # only lower down it is unknown
-        return Finding(place, f"unknown key {shown(key)}", "it belongs above the first [table] of the file")
     spelt = nearest(key, known, likeness=0.85)
-    if INLINE.search(key) and not spelt:
+    ours = key in _plain(Settings)
+    if INLINE.search(key) and not spelt and not ours:
         return Finding(place, "a secret written inline", _secret_mend(key, known))
     meant = spelt or nearest(key, known)
     listed = "known here: " + ", ".join(known)
+    if ours:  # perhaps only slipped down; but a RIS has a database, and TLS a key, too
+        listed += f"; the gateway's own {shown(key)} belongs above the first [table] of gateway.toml"
     return Finding(place, f"unknown key {shown(key)}", f'did you mean "{meant}"?' if meant else listed)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, and_, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
-from gateway.model import Plan, PlannedSeries, SetAside, Wanted, known_modality
+from gateway.model import BAD_DATE, Plan, PlannedSeries, SetAside, Wanted, known_modality
 from gateway.state import evidence, machine, settle
 from gateway.state.db import aside, asked, cursor, history, insert_new, request, series
 from gateway.state.rows import Added, RequestClaim
@@ -46,6 +46,7 @@ def _add_some(c: Connection, seal: Seal, some: Mapping[tuple[str, str], Wanted],
     gone = and_(request.c.sealed.is_(None), request.c.state == "failed").label("gone")
     there = select(request.c.id, request.c.key, request.c.project, request.c.accession_hash, gone).where(by_hash)
     known = {(r.project, r.accession_hash): r for r in c.execute(there)}
+    _no_longer_aside(c, seal, some)
     for place in [place for place, r in known.items() if r.gone and place in some]:
         _seal_again(c, seal, known[place], some[place])
     rows = [
@@ -58,6 +59,14 @@ def _add_some(c: Connection, seal: Seal, some: Mapping[tuple[str, str], Wanted],
         start = {"at": now, "event": "asked", "before": "", "after": machine.REQUEST_START, "reason": ""}
         c.execute(insert(history), [{**start, "request_id": r.id} for r in sorted(made)])
     return len(made)
+
+
+def _no_longer_aside(c: Connection, seal: Seal, some: Mapping[tuple[str, str], Wanted]) -> None:
+    """What was wrong with their lines has been mended: they would be counted twice, and `explain` would call them set aside."""
+    numbers = {seal.hash("accession", w.accession.value) for w in some.values()}
+    projects = {project for project, _ in some}
+    stale = and_(aside.c.reason == BAD_DATE, aside.c.project.in_(projects), aside.c.text_hash.in_(numbers))
+    c.execute(delete(aside).where(stale))
 
 
 def _seal_again(c: Connection, seal: Seal, row: Row[Any], w: Wanted) -> None:

@@ -50,6 +50,9 @@ def test_a_date_that_is_not_understood_is_told_by_its_line(place: Place) -> None
     assert "a study_date is understood as: 20260503, 2026-05-03, 2026/05/03, 3.5.2026" in told.err
     assert says_nothing(told)
     assert place.say("explain", "SYNACC0002", "--json").json["set_aside"][0]["reason"] == "csv.study-date"
+    assert add(place, content.replace("05/03/2024", "2024-05-03")).code == 0
+    mended = place.say("explain", "SYNACC0002", "--json")
+    assert (mended.code, mended.json["set_aside"]) == (0, [])
 
 
 def test_facts_that_a_request_lacks_are_told_to_it(place: Place) -> None:

@@ -25,9 +25,9 @@ TABLE = [
     # ---- keys and types: what stood there, what stands there, where it is told, what is told
     ("port = 104", "prot = 104", 'pacs "main": prot', 'did you mean "port"?'),
     ("[receiver]", 'colour = "red"\n[receiver]', "colour", 'unknown key "colour"; known here: audit, database, database_password'),
-    ('ae_title = "RESEARCH"', 'node = "gw1"', "receiver.node", 'unknown key "node"; it belongs above the first [table]'),
+    ('ae_title = "RESEARCH"', 'node = "gw1"', "receiver.node", 'belongs above the first [table]'),
     ('ae_title = "RESEARCH"', 'database_password_file = "hunter2"', "receiver.database_password_file", "above the first [table]"),
-    ("port = 104", 'state_dir = "/x"', 'pacs "main": state_dir', "it belongs above the first [table]"),
+    ("port = 104", 'state_dir = "/x"', 'pacs "main": state_dir', "belongs above the first [table]"),
     ("port = 104", "project = 3", 'pacs "main": project', "known here"),
     ("[receiver]", "[reciever]", "reciever", 'did you mean "receiver"?'),
     ("[[ris]]", "[[riss]]", "riss", 'did you mean "ris"?'),

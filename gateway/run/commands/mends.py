@@ -15,7 +15,7 @@ MENDS: Final[Mapping[str, str]] = MappingProxyType({
     "pacs.busy": "it has no association left for us: try again, or ask for a higher limit",
     "pacs.aborted": "it broke off: does it know our AE title, and does it want TLS (`tls` of the [[pacs]])?",
     "pacs.hung-up": "one side speaks TLS and the other does not: compare `tls` of the [[pacs]] with its own settings for this port",
-    "pacs.tls": "`ca` must name the authority that signed its certificate, `host` a name in it; and this port must want TLS",
+    "pacs.tls": "`ca` must name its certificate's authority, `host` a name in it, this port want TLS; or mend the file named",
     "pacs.context-refused": "it does not offer this service to us: its administrator allows query and retrieval for our AE title",
     "pacs.echo-refused": "it refuses C-ECHO: its administrator allows verification for our AE title",
     "pacs.stranger": "its administrator enters our AE title as a client of queries and as a destination",
@@ -31,7 +31,7 @@ MENDS: Final[Mapping[str, str]] = MappingProxyType({
     "sink.full": "make room there, or enlarge it",
     "sink.unauthorised": "it knows us and does not let us: token, password or credentials, and their rights",
     "sink.unreachable": "nobody answers there: is it up, are host, port or url right, does a firewall let this machine through?",
-    "sink.tls": "TLS with it fails: does the machine know the authority that signed its certificate?",
+    "sink.tls": "TLS with it fails: does the machine know its certificate's authority? else mend the file that is named",
     "sink.secret": "the file of the token, password or credentials must exist, be of mode 0600, and readable for this user",
 })  # fmt: skip
 """By reason; where one reason has several causes, by reason and the codes in its detail."""

@@ -42,6 +42,8 @@ def folder_fault(settings: Settings) -> str:
 
 
 def _closed(place: Path) -> str:
+    if not os.path.exists(place):
+        return f"{place} is a link to what is not there"
     if os.statvfs(place).f_flag & os.ST_RDONLY:
         return f"{place} is on a read-only file system"
     return f"{place} belongs to {account(place.stat().st_uid)}, and {account(os.geteuid())} may not write there"
