@@ -15,7 +15,7 @@ MENDS: Final[Mapping[str, str]] = MappingProxyType({
     "pacs.busy": "it has no association left for us: try again, or ask for a higher limit",
     "pacs.aborted": "it broke off: does it know our AE title, and does it want TLS (`tls` of the [[pacs]])?",
     "pacs.hung-up": "one side speaks TLS and the other does not: compare `tls` of the [[pacs]] with its own settings for this port",
-    "pacs.tls": "`ca` must name its certificate's authority, `host` a name in it, this port want TLS; or mend the file named",
+    "pacs.tls": "`ca` must name the authority of its certificate, `host` a name in it, this port want TLS; or mend the file named",
     "pacs.context-refused": "it does not offer this service to us: its administrator allows query and retrieval for our AE title",
     "pacs.echo-refused": "it refuses C-ECHO: its administrator allows verification for our AE title",
     "pacs.stranger": "its administrator enters our AE title as a client of queries and as a destination",
