@@ -33,6 +33,8 @@ from gateway.state.sharing import keyring
 
 AT_ONCE: Final = 1000
 """Rows in one statement."""
+LOOKS: Final = 10
+"""A session that was closed just now is shown for a moment still."""
 MARK: Final = "/rotated"
 """In the table of cursors, where no project can have such a name: how far the last rotation is."""
 SEALED_AGAIN, DONE = "sealed again", "done"
@@ -133,8 +135,11 @@ def alone(c: Connection, here: Here) -> None:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
         "AND application_name = 'pacs-gateway'"
     )
-    if c.execute(others).scalar_one():
-        raise Fatal("state.in-use", "another pacs-gateway has the database open: stop every node, end every command")
+    for _ in range(LOOKS):
+        if not c.execute(others).scalar_one():
+            return
+        c.execute(text("SELECT pg_stat_clear_snapshot(), pg_sleep(0.2)"))
+    raise Fatal("state.in-use", "another pacs-gateway has the database open: stop every node, end every command")
 
 
 def _projects(c: Connection) -> Iterator[str]:

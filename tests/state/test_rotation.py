@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -211,3 +212,11 @@ class TestSeveralNodes:
             rotate(database)
         other.close()
         assert Seal(KEY) and rotate(database)
+
+    def test_one_that_has_just_ended_is_waited_for(self, database: Database, filled: str) -> None:
+        """The server shows its session for a moment longer than it lasts."""
+        other = reopened(filled)
+        ends = threading.Timer(0.5, other.close)
+        ends.start()
+        assert rotate(database)
+        ends.join()
