@@ -96,7 +96,12 @@ def _moved(peer: Orthanc, database: Database, folder: Path, moves: int) -> float
         MoveStep, store=Store(database, KEY, node="bench"), outbox=Outbox(folder / "outbox"), gate=gate, projects=[PROJECT],
         calling_ae=OURS, count=Uncounted(), board=Board(), clock=time.time, stop=threading.Event(),
     )  # fmt: skip
-    return timed([make().step for _ in range(moves)])
+    return timed([partial(_until_done, make().step) for _ in range(moves)])
+
+
+def _until_done(step: Callable[[], bool]) -> None:
+    while step():
+        pass
 
 
 def timed(jobs: Sequence[Callable[[], object]]) -> float:
