@@ -92,7 +92,9 @@ class Wanted:
 
 
 BAD_DATE: Final = "csv.study-date"
-"""Why a line with a good accession number is set aside: the only reason that can be mended for the same number."""
+CONTRADICTED: Final = "csv.contradicted"
+MENDABLE: Final = frozenset({BAD_DATE, CONTRADICTED})
+"""Why a line with a good accession number is set aside: only these can be mended for the same number."""
 
 
 @dataclass(frozen=True)

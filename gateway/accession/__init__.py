@@ -7,8 +7,8 @@ Takes:      rows of a RIS query (`sql`), or a CSV file (`csvfile`): `accession_n
 Leaves:     requests, idempotent on (project, accession number); a row that cannot become one is set aside with a
             reason: accession.null, .blank, .too-long, .wildcard, .control-character, .encoding (broken characters),
             .not-text (a number has lost its leading zeros: cast the column in the view, where it is still text), or
-            csv.columns (more cells than column names), or csv.study-date (a date of a file that is not understood; a
-            date of the RIS that is not understood is none).
+            csv.columns (more cells than column names), csv.contradicted (lines of one number name two patients or two
+            days), or csv.study-date (a date of a file that is not understood; one of the RIS is none).
             A row that is known and says something else changes its request (state.listed); one that is gone cancels it,
             once a day, where `vanished = "cancel"`: never more than half of them, nor any for an empty view.
             Who is on the opt-out list is withdrawn before the poll (`optout`); rows of the withdrawn are set aside:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import IO, Final
 
 from gateway.accession.rows import COLUMN, OPTIONAL, admit
 from gateway.errors import Refused
-from gateway.model import BAD_DATE, SetAside, Wanted, strip_invisible
+from gateway.model import BAD_DATE, CONTRADICTED, SetAside, Wanted, strip_invisible
 
 DELIMITERS: Final = ",;\t"
 KNOWN: Final = (COLUMN, *OPTIONAL)
@@ -26,7 +26,7 @@ class BadLine:
 
 @dataclass(frozen=True)
 class Listed:
-    """What a file holds. `repeated`: lines whose accession number stood on an earlier line.
+    """What a file holds. `repeated`: lines that only add to an earlier one.
 
     `unread`: the columns that are not read, by their place from 1: a name may be a value, where the first line names nothing.
     """
@@ -51,18 +51,37 @@ def read(project: str, file: IO[str] | IO[bytes]) -> Listed:
     records = _records(text)
     _, first = next(records, (0, []))
     names = _header(first)
-    wanted: dict[tuple[str, str], Wanted] = {}
+    said: dict[tuple[str, str], list[tuple[int, Wanted]]] = {}
     bad: list[BadLine] = []
-    lines = 0
     for line, cells in records:
         one = _line(project, names, cells)
         if isinstance(one, SetAside):
             bad.append(BadLine(line, one))
         else:
-            lines += 1
-            wanted.setdefault((one.accession.value, one.issuer), one)
+            said.setdefault((one.accession.value, one.issuer), []).append((line, one))
+    wanted: list[Wanted] = []
+    repeated = 0
+    for lines in said.values():
+        joined = _joined([one for _, one in lines])
+        if joined is None:
+            bad += [BadLine(line, SetAside(project, one.accession.value, CONTRADICTED)) for line, one in lines]
+        else:
+            wanted.append(joined)
+            repeated += len(lines) - 1
     unread = tuple(place for place, name in enumerate(names, 1) if name not in KNOWN)
-    return Listed(tuple(wanted.values()), tuple(bad), repeated=lines - len(wanted), unread=unread)
+    return Listed(tuple(wanted), tuple(sorted(bad, key=lambda b: b.line)), repeated=repeated, unread=unread)
+
+
+def _joined(said: Sequence[Wanted]) -> Wanted | None:
+    """What lines say together of one number; None where they name two patients or two days: whose it is is not guessed.
+
+    Of several modalities it is the first: an examination of two has a line for each in many an export.
+    """
+    patients, days = {one.patient_id for one in said} - {""}, {one.study_date for one in said} - {""}
+    if len(patients) > 1 or len(days) > 1:
+        return None
+    modality = next((one.modality for one in said if one.modality), "")
+    return replace(said[0], patient_id="".join(patients), study_date="".join(days), modality=modality)
 
 
 def _decode(content: bytes) -> str:

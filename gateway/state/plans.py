@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, and_, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
-from gateway.model import BAD_DATE, Plan, PlannedSeries, SetAside, Wanted, known_modality
+from gateway.model import MENDABLE, Plan, PlannedSeries, SetAside, Wanted, known_modality
 from gateway.state import evidence, machine, settle
 from gateway.state.db import aside, asked, cursor, history, insert_new, request, series
 from gateway.state.rows import Added, RequestClaim
@@ -65,7 +65,7 @@ def _no_longer_aside(c: Connection, seal: Seal, some: Mapping[tuple[str, str], W
     """What was wrong with their lines has been mended: they would be counted twice, and `explain` would call them set aside."""
     numbers = {seal.hash("accession", w.accession.value) for w in some.values()}
     projects = {project for project, _ in some}
-    stale = and_(aside.c.reason == BAD_DATE, aside.c.project.in_(projects), aside.c.text_hash.in_(numbers))
+    stale = and_(aside.c.reason.in_(MENDABLE), aside.c.project.in_(projects), aside.c.text_hash.in_(numbers))
     c.execute(delete(aside).where(stale))
 
 

@@ -81,6 +81,29 @@ def test_repeated_numbers_collapse_and_are_counted() -> None:
     assert (len(found.wanted), found.repeated) == (2, 1)
 
 
+def test_lines_of_one_number_say_together_what_is_known() -> None:
+    text = "accession_number,patient_id,study_date,modality\nA1,,,MG\nA1,P1,,US\nA1,,2024-05-03,\n"
+    found = read("chest", io.StringIO(text))
+    (one,) = found.wanted
+    assert (one.patient_id, one.study_date, one.modality) == ("P1", "20240503", "MG")
+    assert (found.repeated, found.bad) == (2, ())
+
+
+@pytest.mark.parametrize("other", ["P2,20240503", "P1,20240504"])
+def test_lines_of_one_number_that_contradict_are_all_set_aside(other: str) -> None:
+    text = f"accession_number,patient_id,study_date\nA1,P1,20240503\n*,,\nA1,{other}\nA2,P1,20240503\n"
+    found = read("chest", io.StringIO(text))
+    assert [one.accession.value for one in found.wanted] == ["A2"]
+    aside = SetAside("chest", "A1", "csv.contradicted")
+    assert found.bad == (BadLine(2, aside), BadLine(3, SetAside("chest", "*", "accession.wildcard")), BadLine(4, aside))
+    assert found.repeated == 0
+
+
+def test_the_same_number_of_two_issuers_is_two_examinations() -> None:
+    text = "accession_number,patient_id,accession_issuer\nA1,P1,EAST\nA1,P2,WEST\n"
+    assert len(read("chest", io.StringIO(text)).wanted) == 2
+
+
 def test_only_a_header_is_an_empty_list() -> None:
     assert accessions("accession_number\n") == []
 

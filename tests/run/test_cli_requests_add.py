@@ -55,6 +55,19 @@ def test_a_date_that_is_not_understood_is_told_by_its_line(place: Place) -> None
     assert (mended.code, mended.json["set_aside"]) == (0, [])
 
 
+def test_a_number_of_two_patients_is_added_when_the_list_is_mended(place: Place) -> None:
+    content = "accession_number,patient_id\nSYNACC0001,SYNPATIENT7\nSYNACC0002,\nSYNACC0001,SYNPATIENT8\n"
+    told = add(place, content)
+    assert told.code == 1
+    assert "1 new, 0 known already, 0 repeated, 0 of withdrawn patients, 2 set aside" in told.out
+    assert "csv.contradicted: lines of one number name two patients or two days; leave the right one" in told.err
+    assert says_nothing(told)
+    assert place.say("explain", "SYNACC0001", "--json").json["set_aside"][0]["reason"] == "csv.contradicted"
+    assert add(place, content.replace("SYNPATIENT8", "SYNPATIENT7")).code == 0
+    mended = place.say("explain", "SYNACC0001", "--json")
+    assert (mended.code, mended.json["set_aside"]) == (0, [])
+
+
 def test_facts_that_a_request_lacks_are_told_to_it(place: Place) -> None:
     add(place, "accession_number\nSYNACC0001\nSYNACC0002\n")
     told = add(place, "accession_number,patient_id\nSYNACC0001,SYNPATIENT7\nSYNACC0002,\nSYNACC0003,SYNPATIENT7\n")

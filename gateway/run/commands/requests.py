@@ -11,7 +11,7 @@ import click
 
 from gateway.accession import csvfile
 from gateway.accession.rows import DATES
-from gateway.model import BAD_DATE, SetAside, Wanted
+from gateway.model import BAD_DATE, CONTRADICTED, SetAside, Wanted
 from gateway.run import console, wiring
 from gateway.run.commands.explain import found_request, not_well, request_facts, show_request
 from gateway.run.commands.options import config_option, json_option, project_option, settings_for, some_project_option
@@ -178,8 +178,11 @@ def _warn_of_lost(listed: csvfile.Listed) -> None:
     if listed.unread:
         count = "1 column is" if len(listed.unread) == 1 else f"{len(listed.unread)} columns are"
         console.warn(f"{count} not read: {', '.join(map(str, listed.unread))}; known are {', '.join(csvfile.KNOWN)}")
-    if any(bad.row.reason == BAD_DATE for bad in listed.bad):
+    reasons = {bad.row.reason for bad in listed.bad}
+    if BAD_DATE in reasons:
         console.warn(f"{BAD_DATE}: a study_date is understood as: {DATES}")
+    if CONTRADICTED in reasons:
+        console.warn(f"{CONTRADICTED}: lines of one number name two patients or two days; leave the right one")
 
 
 def _batches(listed: csvfile.Listed) -> Iterator[tuple[Sequence[Wanted], Sequence[SetAside]]]:
