@@ -46,30 +46,44 @@ def read(project: str, file: IO[str] | IO[bytes]) -> Listed:
 
     Raises Refused: `csv.empty`, `csv.encoding`, `csv.header`, `csv.quoting`, each with what to do.
     """
-    content = file.read()
-    text = _decode(content) if isinstance(content, bytes) else content.removeprefix("\ufeff")
-    records = _records(text)
-    _, first = next(records, (0, []))
-    names = _header(first)
+    names, lines = _opened(project, file)
     said: dict[tuple[str, str], list[tuple[int, Wanted]]] = {}
     bad: list[BadLine] = []
-    for line, cells in records:
-        one = _line(project, names, cells)
+    for line, one in lines:
         if isinstance(one, SetAside):
             bad.append(BadLine(line, one))
         else:
             said.setdefault((one.accession.value, one.issuer), []).append((line, one))
     wanted: list[Wanted] = []
     repeated = 0
-    for lines in said.values():
-        joined = _joined([one for _, one in lines])
+    for same in said.values():
+        joined = _joined([one for _, one in same])
         if joined is None:
-            bad += [BadLine(line, SetAside(project, one.accession.value, CONTRADICTED)) for line, one in lines]
+            bad += [BadLine(line, SetAside(project, one.accession.value, CONTRADICTED)) for line, one in same]
         else:
             wanted.append(joined)
-            repeated += len(lines) - 1
+            repeated += len(same) - 1
     unread = tuple(place for place, name in enumerate(names, 1) if name not in KNOWN)
     return Listed(tuple(wanted), tuple(sorted(bad, key=lambda b: b.line)), repeated=repeated, unread=unread)
+
+
+def numbers(file: IO[str] | IO[bytes]) -> list[tuple[int, str, str]]:
+    """The line, the accession number and its issuer ("" where none is named) of each line. Raises what `read` raises."""
+    _, lines = _opened("", file)
+    return [
+        (line, one.text, "") if isinstance(one, SetAside) else (line, one.accession.value, one.issuer)
+        for line, one in lines
+    ]
+
+
+def _opened(project: str, file: IO[str] | IO[bytes]) -> tuple[list[str], Iterator[tuple[int, Wanted | SetAside]]]:
+    """The column names, and each line with what it is."""
+    content = file.read()
+    text = _decode(content) if isinstance(content, bytes) else content.removeprefix("\ufeff")
+    records = _records(text)
+    _, first = next(records, (0, []))
+    names = _header(first)
+    return names, ((line, _line(project, names, cells)) for line, cells in records)
 
 
 def _joined(said: Sequence[Wanted]) -> Wanted | None:

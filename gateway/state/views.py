@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from gateway.state.evidence import CandidateView
 from gateway.state.sealed import Seal
 
 T = TypeVar("T")
+Mine = TypeVar("Mine", "RequestView", "AsideView")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,14 @@ class AsideView:
     reason: str
     first_seen: float
     times: int
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What is known of one accession number."""
+
+    requests: Sequence[RequestView]
+    aside: Sequence[AsideView]
 
 
 @dataclass(frozen=True)
@@ -129,6 +139,35 @@ class Views:
         with self._db.read() as c:
             rows = c.execute(select(aside).where(same).order_by(aside.c.id)).all()
             return [AsideView(r.project, r.reason, r.first_seen, r.times) for r in rows]
+
+    def traced(self, numbers: Sequence[tuple[str, str]], *, project: str | None = None) -> list[Traced]:
+        """`numbers`: each an accession number and its issuer, or "" for whoever's it is. In their order."""
+        found = []
+        for some in _hundreds(numbers):
+            with self._db.read() as c:
+                found += self._traced(c, some, project)
+        return found
+
+    def _traced(self, c: Connection, some: Sequence[tuple[str, str]], project: str | None) -> list[Traced]:
+        digests = [self._seal.hash("accession", text, *((issuer,) if issuer else ())) for text, issuer in some]
+        same = or_(request.c.accession_hash.in_(digests), request.c.number_hash.in_(digests))
+        rows = c.execute(select(request).where(same).order_by(request.c.project, request.c.id)).all()
+        requests: dict[str, list[RequestView]] = defaultdict(list)
+        for r, view in zip(rows, _requests(c, rows), strict=True):
+            for digest in {r.accession_hash, r.number_hash}:
+                requests[digest].append(view)
+        texts = {text: self._seal.hash("accession", text) for text, _ in some}
+        beside: dict[str, list[AsideView]] = defaultdict(list)
+        for r in c.execute(select(aside).where(aside.c.text_hash.in_(texts.values())).order_by(aside.c.id)):
+            beside[r.text_hash].append(AsideView(r.project, r.reason, r.first_seen, r.times))
+
+        def of(views: Sequence[Mine]) -> list[Mine]:
+            return [view for view in views if project in (None, view.project)]
+
+        return [
+            Traced(of(requests[digest]), of(beside[texts[text]]))
+            for (text, _), digest in zip(some, digests, strict=True)
+        ]
 
     def candidates(self, request_key: str) -> list[CandidateView]:
         """The studies that were considered for a request."""

@@ -19,6 +19,7 @@ from gateway.run.commands.life import demo, migrate, run
 from gateway.run.commands.profile import profile
 from gateway.run.commands.requests import requests
 from gateway.run.commands.status import status
+from gateway.run.commands.trace import trace
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -36,3 +37,4 @@ for command in (
     migrate, support_bundle,
 ):  # fmt: skip
     pacs_gateway.add_command(command)
+requests.add_command(trace)
