@@ -35,6 +35,8 @@ class Reception:
 
     server: StorageServer
     outbox: Outbox
+    close: Callable[[], None]
+    """Of the state that it keeps in."""
 
     def serve(self, stop: threading.Event) -> None:
         """Until `stop` is set and every association has ended."""
@@ -42,7 +44,7 @@ class Reception:
         try:
             self.server.serve(stop)
         finally:
-            self.outbox.close()
+            self.close()
 
 
 def make_room(settings: Settings, views: Views, outbox: Outbox, page: Page) -> Room:

@@ -284,7 +284,7 @@ def make_server(
         spool=settings.state_dir / "outbox",
         commitments=make_commitments(settings, state.store, state.outbox),
     )
-    return Reception(server, state.outbox)
+    return Reception(server, state.outbox, state.close)
 
 
 # ---- deliver

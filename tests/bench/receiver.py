@@ -59,7 +59,7 @@ def serve(listener: socket.socket, folder: Path, plain: Path | None, stop: threa
     threading.Thread(target=_collect, args=[stop], daemon=True).start()
     sys.stdout.buffer.write(READY)
     sys.stdout.flush()
-    Reception(server, outbox).serve(stop)
+    Reception(server, outbox, outbox.close).serve(stop)
 
 
 def _collect(stop: threading.Event) -> None:
