@@ -74,10 +74,11 @@ class Listed:
 
     def _note(self, c: Connection, wanted: list[Wanted], now: float) -> int:
         found = self._known(c, wanted)
+        changed = self._settle(c, found, now, CHANGED)
         new = [r.id for r, _ in found if not r.listed]
         if new:
             c.execute(update(request).where(request.c.id.in_(new)).values(listed=1))
-        return self._settle(c, found, now, CHANGED)
+        return changed
 
     def _amend(self, c: Connection, wanted: list[Wanted], now: float) -> int:
         found = [(r, self._filled(r, w)) for r, w in self._known(c, wanted)]

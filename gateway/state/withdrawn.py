@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, insert, or_, select, text, update
 from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
@@ -26,6 +26,8 @@ REASON: Final = "patient.withdrawn"
 OPEN: Final = frozenset(state for state, events in machine.SERIES.items() if "withdrawn" in events)
 UNDER_WAY: Final = frozenset({"retrieved", "delivered"})
 """States whose claim stays with the row: who has it may be writing into an archive, and lets go when it cannot settle."""
+ASKING, WRITING = "ROW SHARE", "EXCLUSIVE"
+"""How PostgreSQL's table is locked: who asks for somebody is done with him before he is looked for, or asks when he is in it."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Pending:
 
 def bar(c: Connection, project: str, marks: Collection[str]) -> int | None:
     """The withdrawal that one of these hashes belongs to. The others of them are its from now on."""
+    _lock(c, ASKING)
     mine = and_(withdrawn.c.project == project, withdrawn.c.hash.in_(list(marks)))
     rows = c.execute(select(withdrawn).where(mine)).all()
     if not rows:
@@ -77,6 +80,7 @@ def bar(c: Connection, project: str, marks: Collection[str]) -> int | None:
 
 def welcome(c: Connection, seal: Seal, wanted: Sequence[Wanted]) -> tuple[list[Wanted], list[SetAside]]:
     """Those whose patient is not withdrawn; the others, set aside."""
+    _lock(c, ASKING)
     projects = {w.project for w in wanted}
     rows = c.execute(select(withdrawn.c.project, withdrawn.c.hash).where(withdrawn.c.project.in_(projects))).all()
     barred = {(r.project, r.hash) for r in rows}
@@ -93,6 +97,7 @@ def welcome(c: Connection, seal: Seal, wanted: Sequence[Wanted]) -> tuple[list[W
 
 def withdraw(c: Connection, seal: Seal, order: Order, now: float) -> Withdrawal:
     """All of it, but for files and archives."""
+    _lock(c, WRITING)
     marks = {mark for patient in order.patients for mark in persons.of_patient(seal, order.project, patient)}
     names = order.pseudonyms.union(*map(order.pseudonyms_of, order.patients))  # of who was merged, too, by another ID
     marks |= {persons.of_pseudonym(seal, order.project, p) for p in names}
@@ -106,6 +111,12 @@ def withdraw(c: Connection, seal: Seal, order: Order, now: float) -> Withdrawal:
     keys = [_take_out(c, row, now) for row in ids]
     _forget(c, [p.id for p in found], [row.id for row in ids])
     return Withdrawal(key, pseudonyms, tuple(keys), cancelled)
+
+
+def _lock(c: Connection, mode: str) -> None:
+    """Before anything else is locked. SQLite has one writer at a time by itself."""
+    if c.dialect.name == "postgresql":
+        c.execute(text(f"LOCK TABLE withdrawn IN {mode} MODE"))
 
 
 def _everything_known(c: Connection, seal: Seal, project: str, marks: set[str]) -> list[persons.Known]:

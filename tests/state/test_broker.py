@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from gateway.model import AccessionNumber, Wanted
+from gateway.state import withdrawn
 from gateway.state.broker import Broker
 from gateway.state.persons import Kept
 from gateway.state.rows import Pushed, Tally
@@ -197,3 +200,43 @@ def test_the_head_of_a_trail_never_goes_back(broker: Broker) -> None:
     for number in (1, 3, 2):
         broker.keep_head("gw1", number, f"mac-{number}")
     assert broker.head("gw1") == (3, "mac-3") and broker.head("gw2") == (0, "")
+
+
+def test_who_comes_while_his_withdrawal_is_written_is_not_left_in(state: Opened, broker: Broker) -> None:
+    """The first instance of a patient of whom nothing is known yet, on another connection: kept and taken out, or not kept."""
+    state.ask("B1")
+    key = state.plan("1.2.3.1")
+    entered: list[bool] = []
+    coming = threading.Thread(target=lambda: entered.append(broker.enter(kept(), now=200)))
+
+    def while_requests_are_read(patient: str) -> list[str]:
+        if patient == "PID-B1" and coming.ident is None:
+            coming.start()
+            coming.join(1)  # on SQLite it waits for the withdrawal
+        return []
+
+    broker.withdraw(replace(order(ANNA, pseudonyms=[PSEUDONYM]), pseudonyms_of=while_requests_are_read), now=200)
+    coming.join(30)
+    (row,) = state.views.series(key)
+    assert (entered, row.state) in (([True], "withdrawn"), ([False], "planned"))
+    assert broker.everybody(PROJECT) == []
+
+
+def test_nobody_comes_in_once_he_has_been_looked_for(
+    state: Opened, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.ask("B1")
+    state.plan("1.2.3.1")
+    entered: list[bool] = []
+    coming = threading.Thread(target=lambda: entered.append(broker.enter(kept(), now=200)))
+    note = withdrawn._note
+
+    def while_it_is_written(*told: Any) -> tuple[int, str]:
+        coming.start()
+        coming.join(1)
+        return note(*told)
+
+    monkeypatch.setattr(withdrawn, "_note", while_it_is_written)
+    broker.withdraw(order(ANNA), now=200)
+    coming.join(30)
+    assert entered == [False] and broker.everybody(PROJECT) == []
