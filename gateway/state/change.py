@@ -16,12 +16,14 @@ from gateway.state.settle import At, Step
 
 RETRIABLE = tuple(s for s, events in machine.REQUEST.items() if "retried" in events)
 CANCELLABLE = tuple(s for s, events in machine.REQUEST.items() if "cancelled" in events)
+AT_ONCE = 500
+"""Requests in one transaction: the daemon waits no longer for it, and a hundred thousand would take more time than one has."""
 ENDS = {"retrieved": "released", "excluded": "discarded", "failed": "failed"}
 """What a count decides -> the event of a series that was held till then."""
 
 
-def retry(c: Connection, *, keys: Sequence[str], state: str | None, project: str | None, now: float) -> int:
-    """Failed, empty and cancelled requests become new; the next plan brings their failed series back."""
+def retriable(*, keys: Sequence[str], state: str | None, project: str | None) -> ColumnElement[bool]:
+    """Failed, empty, held and cancelled requests, of these only."""
     wanted: list[ColumnElement[bool]] = [request.c.state.in_(RETRIABLE), request.c.sealed.is_not(None)]
     if keys:
         wanted.append(request.c.key.in_(keys))
@@ -29,10 +31,17 @@ def retry(c: Connection, *, keys: Sequence[str], state: str | None, project: str
         wanted.append(request.c.state == state)
     if project:
         wanted.append(request.c.project == project)
+    return and_(*wanted)
+
+
+def retry(c: Connection, which: ColumnElement[bool], now: float, *, after: int) -> tuple[int, int]:
+    """Some of them, by number, become new; the next plan brings their failed series back. (how many, the last; 0: that was all)."""
+    chosen = select(request).where(which, request.c.id > after).order_by(request.c.id).limit(AT_ONCE)
+    rows = c.execute(chosen).all()
     fresh = {"attempts": 0, "empties": 0, "not_before": now}
-    rows = c.execute(select(request).where(and_(*wanted)).order_by(request.c.id)).all()
     step = Step("retried", now, "by-hand")
-    return sum(settle.move(c, At(request, r.id, r.state), step, fresh) for r in rows)
+    changed = sum(settle.move(c, At(request, r.id, r.state), step, fresh) for r in rows)
+    return changed, rows[-1].id if rows else 0
 
 
 def cancel(c: Connection, keys: Sequence[str], now: float) -> int:

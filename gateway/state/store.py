@@ -244,9 +244,14 @@ class Store:
     def retry(
         self, *, keys: Sequence[str] = (), state: str | None = None, project: str | None = None, now: float
     ) -> int:
-        """Asks again for failed, empty or cancelled requests, by key or by state. Returns how many."""
-        with self._db.write() as c:
-            return change.retry(c, keys=keys, state=state, project=project, now=now)
+        """Asks again for failed, empty, held or cancelled requests, by key or by state, in pieces. Returns how many."""
+        which = change.retriable(keys=keys, state=state, project=project)
+        total, last = 0, -1
+        while last:
+            with self._db.write() as c:
+                some, last = change.retry(c, which, now, after=last)
+            total += some
+        return total
 
     def cancel(self, *, keys: Sequence[str], now: float) -> int:
         """Cancels requests that are not over, with the series that nobody else asked for. Returns how many."""
