@@ -44,7 +44,7 @@ class Vanished:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> int:
-        """How many were cancelled. Raises what the RIS or the state raise, and then nothing was."""
+        """How many were cancelled. Raises what the RIS or the state raise; what was cancelled until then is."""
         waiting = self.listed.waiting(self.project)
         gone, read = set(waiting), 0
         with closing(batches(self.source.rows(None))) as found:

@@ -63,9 +63,12 @@ class Listed:
         return plans.accession_hash(self._seal, wanted)
 
     def vanish(self, project: str, hashes: Collection[str], *, now: float) -> int:
-        """Cancels those requests, as far as they are not over by now. Returns how many."""
-        with self._db.write() as c:
-            return sum(self._vanish(c, project, list(some), now) for some in _some(sorted(hashes)))
+        """Cancels those requests, as far as they are not over by now; in pieces, nobody waits for all. Returns how many."""
+        cancelled = 0
+        for some in _some(sorted(hashes)):
+            with self._db.write() as c:
+                cancelled += self._vanish(c, project, list(some), now)
+        return cancelled
 
     def _vanish(self, c: Connection, project: str, hashes: list[str], now: float) -> int:
         mine = (request.c.project == project, request.c.accession_hash.in_(hashes), request.c.state.in_(OPEN))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
 from gateway.accession.poll import Poll
 from gateway.accession.vanished import Vanished
 from gateway.errors import Retry
 from gateway.model import AccessionNumber, Plan, Wanted
 from gateway.ops.health import Board
+from gateway.state import listed
 from gateway.state.broker import Broker
 from gateway.state.db import Database, request
 from gateway.state.listed import Listed
@@ -241,3 +244,20 @@ def test_r12_a_file_that_names_somebody_withdrawn_cancels_what_is_known(ris: Ris
     Broker(ris.database, KEY).withdraw(order, now=ris.now)
     ris.listed.amend(lines("A", patient="SYN-PID-9"), now=ris.now)
     assert ris.events("A")[-1] == ("cancelled", "patient.withdrawn")
+
+
+def test_many_that_are_gone_are_cancelled_in_pieces(ris: Ris, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a back-fill may go at once: the daemon waits for none of them."""
+    ris.hospital.add(*"ABCDEFGHIJ")
+    ris.poll()
+    ris.forget(*"ABCDE")
+    monkeypatch.setattr(listed, "AT_ONCE", 2)
+    begun: list[int] = []
+    write = ris.database.write
+
+    def counted() -> AbstractContextManager[Connection]:
+        begun.append(1)
+        return write()
+
+    monkeypatch.setattr(ris.database, "write", counted)
+    assert ris.reconcile() == 5 and len(begun) == 3
