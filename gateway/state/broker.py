@@ -1,4 +1,4 @@
-"""The state as the honest broker sees it: who is behind a pseudonym, who is withdrawn. Every call is one short transaction.
+"""The state as the honest broker sees it: who is behind a pseudonym, who is withdrawn. What a call writes is one short transaction.
 
 Raises `Retry("state.busy")` when the database does not answer for `db.BUSY_SECONDS`.
 """
@@ -93,8 +93,10 @@ class Broker:
             return _head(plans.saved_cursor(c, self._seal, f"{SENT_MARK}{node}"))[0]
 
     def withdraw(self, order: Order, *, now: float) -> Withdrawal:
+        with self._db.long_read() as c:
+            seen = withdrawn.look(c, self._seal, order, now)
         with self._db.write() as c:
-            return withdrawn.withdraw(c, self._seal, order, now)
+            return withdrawn.withdraw(c, self._seal, order, now, seen)
 
     def pending(self, projects: Sequence[str], *, now: float) -> list[Pending]:
         """Withdrawals that some archive has not heard of yet."""

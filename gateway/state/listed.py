@@ -129,6 +129,7 @@ class Listed:
             values = {
                 "sealed": self._seal.close_up({**told, **facts}, owner=r.key),
                 "modality": known_modality(w.modality),
+                "updated": now,
             }
             # not of one that is over, or whose patient was withdrawn, since it was read: its number is dropped for good
             c.execute(update(request).where(request.c.id == r.id, request.c.sealed.is_not(None)).values(**values))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sqlalchemy import Row, and_, delete, insert, or_, select, text, update
@@ -26,6 +26,10 @@ REASON: Final = "patient.withdrawn"
 OPEN: Final = frozenset(state for state, events in machine.SERIES.items() if "withdrawn" in events)
 UNDER_WAY: Final = frozenset({"retrieved", "delivered"})
 """States whose claim stays with the row: who has it may be writing into an archive, and lets go when it cannot settle."""
+AT_ONCE: Final = 1000
+"""Rows in one statement."""
+GRACE: Final = 120.0
+"""Seconds: a transaction of before may take a minute to end, and the clocks of nodes be half of one apart."""
 ASKING, WRITING = "ROW SHARE", "EXCLUSIVE"
 """How PostgreSQL's table is locked: who asks for somebody is done with him before he is looked for, or asks when he is in it."""
 
@@ -44,6 +48,18 @@ class Order:
     sinks: tuple[str, ...]
     pseudonyms_of: Callable[[str], Iterable[str]] = field(repr=False)
     series: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What there was of the patient before: hashes, numbers of requests. What changed since, epoch seconds, was not seen."""
+
+    marks: frozenset[str] = frozenset()
+    requests: Set[int] = frozenset()
+    since: float = 0.0
+
+
+UNSEEN: Final = Seen()
 
 
 @dataclass(frozen=True)
@@ -95,22 +111,41 @@ def welcome(c: Connection, seal: Seal, wanted: Sequence[Wanted]) -> tuple[list[W
     return kept, aside
 
 
-def withdraw(c: Connection, seal: Seal, order: Order, now: float) -> Withdrawal:
+def look(c: Connection, seal: Seal, order: Order, now: float) -> Seen:
+    """Every request is opened for it: that takes its time, and is done before the withdrawal, so that nobody waits."""
+    return replace(_search(c, seal, order, UNSEEN)[1], since=now - GRACE)
+
+
+def withdraw(c: Connection, seal: Seal, order: Order, now: float, seen: Seen = UNSEEN) -> Withdrawal:
     """All of it, but for files and archives."""
     _lock(c, WRITING)
-    marks = {mark for patient in order.patients for mark in persons.of_patient(seal, order.project, patient)}
-    names = order.pseudonyms.union(*map(order.pseudonyms_of, order.patients))  # of who was merged, too, by another ID
-    marks |= {persons.of_pseudonym(seal, order.project, p) for p in names}
-    found = _everything_known(c, seal, order.project, marks)
-    requests = _locked(c, _requests(c, seal, order, marks))
+    found, seen = _search(c, seal, order, seen)
+    requests = _locked(c, seen.requests)
     pseudonyms = tuple(sorted(order.pseudonyms | {p.pseudonym for p in found}))
     ids = _series(c, order, [p.id for p in found], requests)
     number, key = _note(c, seal, order, pseudonyms, now)
-    _add_marks(c, order.project, marks, number)
+    _add_marks(c, order.project, seen.marks, number)
     cancelled = sum(_cancel(c, r, now) for r in requests)
     keys = [_take_out(c, row, now) for row in ids]
     _forget(c, [p.id for p in found], [row.id for row in ids])
     return Withdrawal(key, pseudonyms, tuple(keys), cancelled)
+
+
+def _search(c: Connection, seal: Seal, order: Order, seen: Seen) -> tuple[list[persons.Known], Seen]:
+    """Until neither the crosswalk nor a request names the patient in another way: for a new name every request is opened again."""
+    marks = {mark for patient in order.patients for mark in persons.of_patient(seal, order.project, patient)}
+    names = order.pseudonyms.union(*map(order.pseudonyms_of, order.patients))  # of who was merged, too, by another ID
+    marks |= {persons.of_pseudonym(seal, order.project, p) for p in names} | seen.marks
+    _everything_known(c, seal, order.project, marks)
+    since = seen.since if marks == seen.marks else 0.0
+    requests = set(seen.requests)
+    while True:
+        before = len(marks)
+        requests |= _requests(c, seal, order, marks, since)
+        found = _everything_known(c, seal, order.project, marks)
+        if len(marks) == before:
+            return found, Seen(frozenset(marks), requests, since)
+        since = 0.0
 
 
 def _lock(c: Connection, mode: str) -> None:
@@ -133,23 +168,32 @@ def _marks(seal: Seal, project: str, one: persons.Known) -> frozenset[str]:
     return persons.marks_of(seal, persons.Kept(project, one.pseudonym, one.patient, "", ""))
 
 
-def _requests(c: Connection, seal: Seal, order: Order, marks: set[str]) -> list[Row[Any]]:
-    """Whose patient ID, as far as the RIS told it, is of these. Adds its hashes to `marks`."""
-    rows = c.execute(select(request).where(request.c.project == order.project, request.c.sealed.is_not(None))).all()
-    mine = []
-    for r in rows:
+def _requests(c: Connection, seal: Seal, order: Order, marks: set[str], since: float) -> set[int]:
+    """Whose patient ID, as far as the RIS told it, is of these; of what changed since then. Adds its hashes to `marks`."""
+    mine = set()
+    for r in _opened(c, order.project, since):
         patient = seal.open_up(r.sealed, owner=r.key).get("patient_id", "")
         own = persons.of_patient(seal, order.project, patient)
         names = {persons.of_pseudonym(seal, order.project, p) for p in order.pseudonyms_of(patient)} if own else set()
         if (own | names) & marks:
             marks |= own
-            mine.append(r)
+            mine.add(int(r.id))
     return mine
 
 
-def _locked(c: Connection, requests: Sequence[Row[Any]]) -> list[Row[Any]]:
+def _opened(c: Connection, project: str, since: float) -> Iterator[Any]:
+    """Page by page: memory does not grow with the state."""
+    told = select(request.c.id, request.c.key, request.c.sealed).order_by(request.c.id).limit(AT_ONCE)
+    told = told.where(request.c.project == project, request.c.sealed.is_not(None), request.c.updated >= since)
+    rows = c.execute(told).all()
+    while rows:
+        yield from rows
+        rows = c.execute(told.where(request.c.id > rows[-1].id)).all()
+
+
+def _locked(c: Connection, ids: Collection[int]) -> list[Row[Any]]:
     """As they are now: before their series, as everybody locks them."""
-    mine = select(request).where(request.c.id.in_([r.id for r in requests])).order_by(request.c.id)
+    mine = select(request).where(request.c.id.in_(ids)).order_by(request.c.id)
     return list(c.execute(mine.with_for_update()).all())
 
 

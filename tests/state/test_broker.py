@@ -240,3 +240,36 @@ def test_nobody_comes_in_once_he_has_been_looked_for(
     broker.withdraw(order(ANNA), now=200)
     coming.join(30)
     assert entered == [False] and broker.everybody(PROJECT) == []
+
+
+def test_nobody_waits_until_every_request_has_been_opened(state: Opened, broker: Broker) -> None:
+    """A back-fill may have hundreds of thousands; what comes meanwhile is looked at, too."""
+    state.ask("B1")
+    asking = threading.Thread(target=state.ask, args=("A1", "A2"), kwargs={"now": 199.0})
+    waited: list[bool] = []
+
+    def while_requests_are_read(patient: str) -> list[str]:
+        if patient == "PID-B1" and asking.ident is None:
+            asking.start()
+            asking.join(10)
+            waited.append(asking.is_alive())
+        return []
+
+    broker.withdraw(replace(order(ANNA), pseudonyms_of=while_requests_are_read), now=200)
+    asking.join(30)
+    assert waited == [False]
+    assert {r.state for r in state.views.requests()} == {"new", "cancelled"}
+    assert len(state.views.requests(state="new")) == 2
+
+
+def test_what_was_delivered_under_an_id_that_was_merged_since_goes_too(state: Opened, broker: Broker) -> None:
+    """Only an open request of the former ID says that both are one patient."""
+    state.ask("A1")
+    key = state.views.series(state.plan("1.2.3.1"))[0].key
+    broker.enter(kept(pseudonym="CHEST-FORMER"), now=100)
+    deliver_all(state)
+    again = Wanted(PROJECT, AccessionNumber("Z9"), patient_id=ANNA)
+    state.store.add_requests([again], (), project=PROJECT, cursor=None, now=150)
+    of = {"SURVIVOR": ["CHEST-NOW"], ANNA: ["CHEST-NOW"]}
+    done = broker.withdraw(replace(order("SURVIVOR"), pseudonyms_of=lambda p: of.get(p, [])), now=200)
+    assert done.series == (key,) and "CHEST-FORMER" in done.pseudonyms
