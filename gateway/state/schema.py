@@ -60,6 +60,8 @@ def bring_up(c: Connection, metadata: MetaData, steps: Steps) -> None:
 
 
 def _step_up(c: Connection, metadata: MetaData, steps: list[str | tuple[str, ...]]) -> None:
+    if c.dialect.name == "postgresql":  # millions of rows take their time; nobody else is there
+        c.exec_driver_sql("SET LOCAL statement_timeout = 0")
     for step in steps:
         for statement in (step,) if isinstance(step, str) else step:
             c.exec_driver_sql(statement)

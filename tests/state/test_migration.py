@@ -6,10 +6,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url, select, text, update
 
-from gateway.state.db import SCHEMA_VERSION, STEPS, Database
+from gateway.errors import Retry
+from gateway.state.db import SCHEMA_VERSION, STEPS, Database, schema_version
 from gateway.state.rows import Tally
-from tests.state.conftest import PROJECT, Opened, counted
+from tests.state.conftest import PROJECT, Opened, counted, emptied, reopened
+from tests.support.peers import Postgres
 
 OLD = Path(__file__).with_name("schema1.sql")
 
@@ -99,3 +102,23 @@ def test_killed_half_way_it_is_still_the_old_one(old: Path, monkeypatch: pytest.
     monkeypatch.undo()
     Database(old).close()
     assert rows(old, "schema_version") == [{"version": SCHEMA_VERSION}]
+
+
+@pytest.mark.real
+def test_a_step_may_take_longer_than_a_statement_of_every_day(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index of millions of rows, say: cut off, it would be begun and cut off again at each start."""
+    place = emptied(postgres)
+    first = reopened(place)
+    with first.write() as c:
+        c.execute(update(schema_version).values(version=SCHEMA_VERSION - 1))
+    first.close()
+    monkeypatch.setitem(STEPS, SCHEMA_VERSION, "SELECT pg_sleep(1)")
+    hasty = make_url(place).update_query_dict({"options": "-c statement_timeout=300ms"})
+    second = reopened(hasty.render_as_string(hide_password=False))
+    with second.read() as c:
+        assert c.execute(select(schema_version.c.version)).scalar() == SCHEMA_VERSION
+    with pytest.raises(Retry), second.read() as c:
+        c.execute(text("SELECT pg_sleep(1)"))
+    second.close()
