@@ -6,11 +6,22 @@ import json
 import re
 import shutil
 import subprocess
+import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from gateway.ops.health import Board
+from gateway.run import wiring
+from gateway.run.commands.options import settings_for
+from gateway.run.delivering import make_steps
+from gateway.run.wiring import Told
+from gateway.state.rows import Tally
+from tests.dicom.serving import Counts
 from tests.run.command_line import Place, furnish
+from tests.state.conftest import plan
 from tests.support.daemon import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "backup.md").read_text("utf-8")
@@ -63,6 +74,32 @@ def test_a_copy_of_the_database_made_while_it_runs_is_enough(site: Place) -> Non
     run(site, BLOCKS[3])
     assert site.say("migrate").code == 0
     assert requests(site) == before
+
+
+def test_what_was_in_the_outbox_is_not_and_is_asked_for_again(site: Place) -> None:
+    settings = settings_for(site.config)
+    with closing(wiring.open_state(settings)) as state:
+        now = time.time() + 1
+        for claim in state.store.claim_requests(projects=["chest"], limit=2, lease=60, now=now):
+            assert state.store.settle_found(claim, plan(f"1.2.{claim.id}", study=f"1.{claim.id}"), now=now)
+            assert (move := state.store.claim_series(pacs="main", projects=["chest"], lease=60, now=now))
+            counts = Tally(1, 1, 0, 0, {}) if claim.id == 1 else Tally(1, 0, 0, 0, {"pixels.burned-in": 1}, held=1)
+            assert state.store.settle_retrieved(move.rows[0], counts, now=now)
+    run(site, BLOCKS[1])
+    shutil.rmtree(site.folder / "lib" / "pacs-gateway")
+    run(site, BLOCKS[3])
+    with closing(wiring.open_state(settings)) as state:
+        told = Told(Counts(), Board(), time.time)
+        deliver, _ = (step for _, step in make_steps(settings, state, lambda _: told, threading.Event()))
+        assert deliver.step()
+        for key in state.store.held_series():
+            state.store.settle_held(key, Tally(0, 0, 0, 0, {}), now=time.time())
+        assert sorted(reason for one in state.views.balances() for reason in one.parts["failed"]) == [
+            "held.lost", "outbox.empty",
+        ]  # fmt: skip
+    command = re.search(r"`pacs-gateway (requests retry [^`]*)` has it retrieved again", PAGE)
+    assert command and site.say(*command[1].split()).code == 0
+    assert {one["state"] for one in site.say("requests", "list", "--json").json} == {"new"}
 
 
 # ---- the trail
