@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Integer, Table, func, insert, select, text
+from sqlalchemy import Integer, Table, delete, func, insert, select, text
 from sqlalchemy.engine import Connection
 
 from gateway.errors import Fatal
-from gateway.state import nodes
-from gateway.state.db import Database, metadata
+from gateway.state import nodes, plans
+from gateway.state.db import Database, cursor, metadata
 
 AT_ONCE: Final = 2000
 """Rows in one statement."""
@@ -28,6 +28,9 @@ def move(source: Database, target: Database, *, node: str, told: Callable[[str, 
     """
     tables = [t for t in metadata.sorted_tables if t.name not in STAYS]
     with target.long_write() as there, source.read() as here:
+        there.execute(
+            delete(cursor).where(cursor.c.project == plans.KEY_MARK)
+        )  # all that a look at a new one leaves there
         taken = [t.name for t in tables if there.execute(select(text("1")).select_from(t).limit(1)).first()]
         if taken:
             raise Fatal(

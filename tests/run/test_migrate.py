@@ -146,3 +146,14 @@ def test_a_server_that_is_away_is_told_with_exit_code_3(filled: Place, peer: Pos
     finally:
         peer.start()
     assert (filled.folder / "state" / "state.sqlite").exists()
+
+
+def test_a_look_at_the_new_database_first_fills_nothing(filled: Place, peer: Postgres) -> None:
+    """Somebody sees to it that the server is reached, before anything is moved there."""
+    before = rows(filled.folder / "state" / "state.sqlite")
+    pointed(filled, peer)
+    for words in (["check"], ["requests", "list"], ["migrate"]):
+        assert filled.say(*words).code == 0
+    told = filled.say("migrate", "--from-sqlite")
+    assert told.code == 0, told.err
+    assert rows(filled) == before
