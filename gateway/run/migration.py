@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from gateway.errors import Fatal
 from gateway.run import console
-from gateway.run.locking import lock_state
+from gateway.run.locking import lock_state, use_alone
 from gateway.run.nodes import SQLITE, open_database
 from gateway.settings import Settings, read_key
 from gateway.state import moving
@@ -20,13 +21,13 @@ TOLD_EVERY: Final = 100_000
 
 
 def from_sqlite(settings: Settings) -> int:
-    """Returns how many rows were moved. The daemon must not run. Raises Fatal; then nothing is changed."""
+    """Returns how many rows were moved. The daemon must not run, nor another command. Raises Fatal; then nothing is changed."""
     if settings.database == SQLITE:
         raise Fatal("project.database", 'set database = "postgresql+psycopg://..." first: that is where the state goes')
     file = settings.state_dir / FILE
     if not file.is_file():
         raise Fatal("state.missing", f"there is no {file} to move")
-    with lock_state(settings):
+    with lock_state(settings), closing(use_alone(settings)):
         source, target = Database(file), open_database(settings)
         try:
             _same_key(settings, source)

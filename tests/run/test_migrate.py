@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,12 @@ def test_a_look_at_the_new_database_first_fills_nothing(filled: Place, peer: Pos
     told = filled.say("migrate", "--from-sqlite")
     assert told.code == 0, told.err
     assert rows(filled) == before
+
+
+def test_not_while_another_command_uses_it(filled: Place, peer: Postgres) -> None:
+    """A long `requests add`, say, would write the rest into what was set aside."""
+    with closing(wiring.open_state(settings_for(filled.config))):
+        pointed(filled, peer)
+        told = filled.say("migrate", "--from-sqlite")
+    assert (told.code, "another command uses the state" in told.err) == (1, True)
+    assert (filled.folder / "state" / "state.sqlite").exists()
