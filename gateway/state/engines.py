@@ -47,6 +47,8 @@ WAITS: Final = {
 SERVER_WAITS: Final = "-c statement_timeout=20s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 PASSING: Final = ("25006", "25P03", "53", "57", "58", "40")
 """Beginnings of SQLSTATEs that pass: a standby not yet promoted, time-outs, a full disk, a shutdown, a deadlock."""
+FORBIDDEN: Final = "42501"
+"""The SQLSTATE of a privilege that is missing."""
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """Low bytes of SQLite's codes."""
 
@@ -146,13 +148,21 @@ def plain_errors() -> Iterator[None]:
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
         raise _busy() from None
     except exc.DBAPIError as err:
-        if getattr(err.orig, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
-            raise Fatal(
-                "state.database", "state.sqlite is damaged, or no database: put the last back-up in its place"
-            ) from None
-        if err.connection_invalidated or str(getattr(err.orig, "sqlstate", None) or "").startswith(PASSING):
+        if err.connection_invalidated or _sqlstate(err).startswith(PASSING):
             raise _busy() from None
-        raise Fatal("state.database", f"{type(err.orig).__name__} in the state database") from None
+        raise Fatal("state.database", _mend(err)) from None
+
+
+def _sqlstate(err: exc.DBAPIError) -> str:
+    return str(getattr(err.orig, "sqlstate", None) or "")
+
+
+def _mend(err: exc.DBAPIError) -> str:
+    if getattr(err.orig, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+        return "state.sqlite is damaged, or no database: put the last back-up in its place"
+    if _sqlstate(err) == FORBIDDEN:
+        return "the user that `database` names may not make tables there, or use them: let that user own the database"
+    return f"{type(err.orig).__name__} in the state database"
 
 
 def _busy() -> Retry:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.errors import Fatal
 from gateway.state.db import Database
-from tests.state.conftest import Opened
+from tests.state.conftest import Opened, reopened
+from tests.support.peers import PASSWORD, Postgres
 
 
 @pytest.mark.parametrize("half", [b"no database, but text" * 999, None], ids=["none", "cut"])
@@ -30,3 +32,16 @@ def _everything(place: Path) -> None:
             c.exec_driver_sql("SELECT sealed, key FROM request ORDER BY reason").all()
     finally:
         database.close()
+
+
+@pytest.mark.real
+def test_a_user_who_may_make_nothing_is_told_what_he_lacks(postgres: Postgres) -> None:
+    """The database was made by somebody who kept it: since PostgreSQL 15 nobody else may make a table there."""
+    admin = sa.create_engine(postgres.open_url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    with admin.connect() as c:
+        c.exec_driver_sql(f"create role guest login password '{PASSWORD}'")
+        c.exec_driver_sql("create database another")
+    admin.dispose()
+    place = sa.make_url(postgres.url).set(username="guest", database="another")
+    with pytest.raises(Fatal, match=r"^state\.database: the user that `database` names .* own the database"):
+        reopened(place.render_as_string())
