@@ -72,6 +72,18 @@ def test_all_pseudonyms_that_a_patient_ever_had_go_together(state: Opened, broke
     assert broker.everybody(PROJECT) == []
 
 
+def test_a_person_is_known_until_withdrawn_whatever_becomes_of_what_came(state: Opened, broker: Broker) -> None:
+    state.ask("A1")
+    key = state.views.series(state.plan("1.2.3.1"))[0].key
+    broker.enter(kept(), now=100)
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101)
+    assert claim and state.store.settle_retrieved(claim.rows[0], Tally(1, 0, 0, 0, {"pixels.text": 1}, held=1), now=102)
+    assert state.store.settle_held(key, Tally(1, 0, 1, 0, {"held.discarded": 1}), now=103) == "discarded"
+    assert len(broker.everybody(PROJECT)) == 1
+    broker.withdraw(order(ANNA), now=200)
+    assert broker.everybody(PROJECT) == []
+
+
 def test_the_withdrawn_are_of_one_project(state: Opened, broker: Broker) -> None:
     broker.withdraw(order(ANNA), now=200)
     assert not broker.enter(kept(), now=201) and broker.enter(kept(project="other"), now=201)

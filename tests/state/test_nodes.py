@@ -176,6 +176,20 @@ def test_what_was_pushed_to_a_dead_node_waits_for_it(state: Opened, two: tuple[F
     assert one.carried(now=201) == waiting.key
 
 
+def test_what_came_late_to_a_dead_node_waits_for_it(state: Opened, two: tuple[Fellow, Fellow]) -> None:
+    """Its UIDs were dropped when it was confirmed."""
+    one, other = two
+    state.ask("A1")
+    request = state.plan("1.2.3.1")
+    key = one.retrieve(now=101)
+    one.carried(now=102)
+    one.carried(now=103, state="delivered", event="confirmed")
+    assert one.store.late(key, now=104)
+    live(other, until=200)
+    assert other.node.take_over(now=200) == 0 and states(state, request) == ["retrieved"]
+    assert one.carried(now=201) == key
+
+
 def test_a_name_belongs_to_one_machine(state: Opened, two: tuple[Fellow, Fellow]) -> None:
     twin = Fellowship(two[0].database, Node("gw1", "another-home", LEASE))
     with pytest.raises(Fatal, match="another machine"):
