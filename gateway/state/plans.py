@@ -43,7 +43,8 @@ def accession_hash(seal: Seal, w: Wanted) -> str:
 def _add_some(c: Connection, seal: Seal, some: Mapping[tuple[str, str], Wanted], now: float) -> int:
     """`some`: by project and keyed hash. What another node adds at the same time is left to it."""
     by_hash = request.c.accession_hash.in_({digest for _, digest in some})
-    gone = and_(request.c.sealed.is_(None), request.c.state == "failed").label("gone")
+    over = and_(request.c.state.in_(("failed", "cancelled")), request.c.not_before.is_not(None))  # null: withdrawn
+    gone = and_(request.c.sealed.is_(None), over).label("gone")
     there = select(request.c.id, request.c.key, request.c.project, request.c.accession_hash, gone).where(by_hash)
     known = {(r.project, r.accession_hash): r for r in c.execute(there)}
     _no_longer_aside(c, seal, some)
@@ -70,7 +71,7 @@ def _no_longer_aside(c: Connection, seal: Seal, some: Mapping[tuple[str, str], W
 
 
 def _seal_again(c: Connection, seal: Seal, row: Row[Any], w: Wanted) -> None:
-    """A request that was done, and failed for what came late, knows its number no more: without it, it cannot be retried."""
+    """One that was done, and failed or was cancelled when more came late, knows its number no more: it could not be retried."""
     c.execute(update(request).where(request.c.id == row.id).values(sealed=seal.close_up(_own(w), owner=row.key)))
 
 

@@ -73,7 +73,7 @@ def _request(c: Connection, seal: Seal, pushed: Pushed, now: float) -> Row[Any]:
     if row is None:
         row = c.execute(mine.with_for_update(key_share=True)).one()
     if new or row.state == "empty":
-        settle.move(c, At(request, row.id, row.state), Step("planned", now, REASON))
+        settle.move(c, At(request, row.id, row.state), Step("planned", now, REASON), {"not_before": now})
     return row
 
 

@@ -64,7 +64,9 @@ class Model:
             if name in self.barred:
                 self.set_aside.add(name)
             else:
-                self.requests.setdefault(name, Request("new", now))
+                request = self.requests.setdefault(name, Request("new", now))
+                again = request.state in ("failed", "cancelled") and request.due is not None
+                request.known = request.known or again
 
     def askable(self, project: str, now: float) -> list[Name]:
         """Requests that may be claimed, in the order in which they are."""

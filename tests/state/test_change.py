@@ -5,10 +5,16 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
+from gateway.model import AccessionNumber, Wanted
 from gateway.state import change
-from tests.state.conftest import PROJECT, Opened
+from gateway.state.broker import Broker
+from gateway.state.db import request
+from gateway.state.rows import Tally
+from gateway.state.withdrawn import Order
+from tests.state.conftest import KEY, PROJECT, Opened
 
 
 def test_many_are_asked_again_in_pieces_so_that_nobody_waits_for_all_of_them(
@@ -28,3 +34,42 @@ def test_many_are_asked_again_in_pieces_so_that_nobody_waits_for_all_of_them(
     monkeypatch.setattr(state.database, "write", counted)
     assert state.store.retry(state="failed", now=200) == 5
     assert len(begun) == 4 and state.views.requests(state="failed") == []
+
+
+def asked_without_patient(state: Opened, now: float) -> None:
+    """As a RIS or a file does that has nothing but numbers."""
+    state.store.add_requests([Wanted(PROJECT, AccessionNumber("A1"))], (), project=PROJECT, cursor=None, now=now)
+
+
+def test_the_number_of_who_was_withdrawn_does_not_come_back_with_a_file_of_numbers(state: Opened) -> None:
+    """His request had failed before; such a one may be asked again for what came late, and only for that."""
+    state.ask("A1")
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+    assert state.store.fail_request(claim, reason="find.failed", now=101)
+    order = Order(PROJECT, frozenset({"PID-A1"}), frozenset(), "asked to", (), lambda _: ())
+    Broker(state.database, KEY).withdraw(order, now=102)
+    asked_without_patient(state, now=103)
+    assert state.store.retry(state="failed", now=104) == 0
+    with state.database.read() as c:
+        assert c.execute(select(request.c.sealed)).scalars().all() == [None]
+
+
+@pytest.mark.parametrize("ends", ["failed", "cancelled"])
+def test_what_ended_after_it_had_been_done_can_be_asked_again_once_its_number_is_told(state: Opened, ends: str) -> None:
+    """Late instances had it under way again, when its number had been dropped."""
+    asked_without_patient(state, now=100)
+    key = state.plan("1.2.3.1")
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101)
+    assert claim and state.store.settle_retrieved(claim.rows[0], Tally(3, 3, 0, 0, {}), now=102)
+    for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
+        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=103)
+        assert row and state.store.settle_row(row, event, now=103)
+    assert state.store.late(claim.rows[0].key, now=104)
+    if ends == "failed":
+        row = state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=105)
+        assert row and state.store.settle_row(row, "failed", reason="deliver.conflict", now=105)
+    else:
+        assert state.store.cancel(keys=[key], now=105) == 1
+    assert state.store.retry(keys=[key], now=106) == 0
+    asked_without_patient(state, now=107)
+    assert state.store.retry(keys=[key], now=108) == 1
