@@ -5,6 +5,7 @@ Times are seconds since 1970 (float, UTC). A claim is `claimed_by` and `lease_un
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -249,16 +250,16 @@ class Database:
             self.close()
             raise
         if self.shared:
-            self._patience = engines.Patience()
+            self._patience = engines.Patience(self._writer)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        with self._lock, engines.plain_errors(), self._writer.begin() as c, self._waiting(c):
+        with self._lock, engines.plain_errors(), self._writer.begin() as c:
             yield c
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with engines.plain_errors(), self._reader.begin() as c, self._waiting(c):
+        with engines.plain_errors(), self._reader.begin() as c:
             yield c
 
     @contextmanager
@@ -266,6 +267,7 @@ class Database:
         """For a report, which reads every row."""
         with engines.plain_errors(), self._reader.begin() as c:
             if self.shared:
+                engines.allow(c, engines.REPORTS_SECONDS)
                 c.exec_driver_sql(f"SET LOCAL statement_timeout = '{engines.REPORT_SECONDS}s'")
             yield c
 
@@ -274,6 +276,7 @@ class Database:
         """For a migration: a transaction that takes its time."""
         with self._lock, engines.plain_errors(), self._writer.begin() as c:
             if self.shared:
+                engines.allow(c, math.inf)
                 c.exec_driver_sql("SET LOCAL statement_timeout = 0")
             yield c
 
@@ -287,11 +290,6 @@ class Database:
             self._patience.end()
         self._writer.dispose()
         self._reader.dispose()
-
-    @contextmanager
-    def _waiting(self, c: Connection) -> Iterator[None]:
-        with self._patience.waiting(c) if self._patience else nullcontext():
-            yield
 
 
 def insert_new(c: Connection, table: Table) -> Any:

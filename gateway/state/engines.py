@@ -7,17 +7,20 @@ does not answer a look at each transaction from outside (`Patience`).
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine import URL, Connection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.errors import Fatal, Retry
 
@@ -27,11 +30,12 @@ TRANSACTION_SECONDS: Final = 60.0
 """The longest that a transaction may take; a report and a migration alone take longer, and have none of this."""
 REPORT_SECONDS: Final = 600
 """The longest that a question of a report may take."""
+REPORTS_SECONDS: Final = 3600.0
+"""And all questions of one."""
 POOL: Final = {
     "pool_size": 4,
     "max_overflow": 12,
     "pool_timeout": BUSY_SECONDS,
-    "pool_pre_ping": True,
     "pool_use_lifo": True,
 }
 KEPT: Final = {"pool_size": 2, "max_overflow": 14, "pool_timeout": BUSY_SECONDS, "pool_use_lifo": True}
@@ -49,6 +53,8 @@ PASSING: Final = ("25006", "25P03", "53", "57", "58", "40")
 """Beginnings of SQLSTATEs that pass: a standby not yet promoted, time-outs, a full disk, a shutdown, a deadlock."""
 FORBIDDEN: Final = "42501"
 """The SQLSTATE of a privilege that is missing."""
+FRESH, WATCH = "fresh", "watch"
+"""What is noted beside a connection."""
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """Low bytes of SQLite's codes."""
 
@@ -134,6 +140,7 @@ def scrub(writer: Engine, reader: Engine, tables: Iterable[str]) -> None:
 
 def _vacuum(engine: Engine, tables: Iterable[str]) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
+        allow(c, math.inf)
         c.exec_driver_sql("SET statement_timeout = 0")
         for table in tables:
             c.exec_driver_sql(f"VACUUM (FULL) {table}")
@@ -169,37 +176,66 @@ def _busy() -> Retry:
     return Retry("state.busy", "the state database does not answer", charge=False)
 
 
+@dataclass
+class _Watch:
+    """A connection that somebody has from the pool: until when, and its descriptor, duplicated: none of another one is ever hit."""
+
+    until: float
+    ours: socket.socket
+
+
 class Patience:
-    """Cuts the connection of a transaction that takes too long: libpq waits for ever for a server that hangs."""
+    """Cuts a connection that somebody has for too long: libpq waits for ever for a server that hangs.
 
-    def __init__(self, seconds: float = TRANSACTION_SECONDS) -> None:
-        self._seconds = seconds
+    From before it is asked whether it is still there until it is back in the pool: so a COMMIT is in it, too.
+    """
+
+    def __init__(self, engine: Engine, seconds: float = TRANSACTION_SECONDS) -> None:
+        self.seconds = seconds
+        self._dialect: Any = engine.dialect
         self._lock = threading.Lock()
-        self._under_way: dict[int, tuple[float, socket.socket]] = {}
+        self._under_way: dict[int, _Watch] = {}
         self._end = threading.Event()
+        for name, heard in (("connect", self._made), ("checkout", self._taken), ("checkin", self._back)):
+            event.listen(engine, name, heard)
         threading.Thread(target=self._watch, name="state-patience", daemon=True).start()
-
-    @contextmanager
-    def waiting(self, c: Connection) -> Iterator[None]:
-        """The descriptor is duplicated, so that none of another connection is ever hit."""
-        driver: Any = c.connection.driver_connection
-        with socket.fromfd(driver.fileno(), socket.AF_INET, socket.SOCK_STREAM) as ours:
-            key = id(ours)
-            with self._lock:
-                self._under_way[key] = (time.monotonic() + self._seconds, ours)
-            try:
-                yield
-            finally:
-                with self._lock:
-                    del self._under_way[key]
 
     def end(self) -> None:
         self._end.set()
 
-    def _watch(self) -> None:
-        while not self._end.wait(min(1.0, self._seconds / 4)):
+    @staticmethod
+    def _made(_driver: object, record: ConnectionPoolEntry) -> None:
+        record.info[FRESH] = True
+
+    def _taken(self, driver: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        try:
+            ours = socket.fromfd(driver.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+            watch = record.info[WATCH] = _Watch(time.monotonic() + self.seconds, ours)
             with self._lock:
-                late = [ours for until, ours in self._under_way.values() if until < time.monotonic()]
-                for ours in late:
-                    with contextlib.suppress(OSError):  # it has ended by itself
-                        ours.shutdown(socket.SHUT_RDWR)
+                self._under_way[id(record)] = watch
+            if not record.info.pop(FRESH, False):
+                self._dialect.do_ping(driver)
+        except self._dialect.loaded_dbapi.Error:
+            self._back(driver, record)
+            raise exc.InvalidatePoolError from None  # the pool makes a new one
+
+    def _back(self, _driver: object, record: ConnectionPoolEntry) -> None:
+        with self._lock:
+            watch = self._under_way.pop(id(record), None)
+            if watch is not None:
+                watch.ours.close()
+
+    def _watch(self) -> None:
+        while not self._end.wait(min(1.0, self.seconds / 4)):
+            with self._lock:
+                for watch in self._under_way.values():
+                    if watch.until < time.monotonic():
+                        with contextlib.suppress(OSError):  # it has ended by itself
+                            watch.ours.shutdown(socket.SHUT_RDWR)
+
+
+def allow(c: Connection, seconds: float) -> None:
+    """This connection, and only this time, may be had so long."""
+    watch = c.info.get(WATCH)
+    if watch is not None:
+        watch.until = time.monotonic() + seconds

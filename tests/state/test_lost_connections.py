@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.errors import Fatal, Retry
-from gateway.state import engines
 from gateway.state.db import Database
 from gateway.state.rows import Tally
 from tests.state.conftest import PROJECT, Opened
@@ -94,21 +93,54 @@ def test_a_transaction_that_is_cut_has_written_nothing(shared: Opened, peer: Pos
 def test_a_server_that_hangs_is_left_after_a_while(shared: Opened, peer: Postgres) -> None:
     """Frozen it keeps its connections, and says nothing: TCP and libpq would wait for ever."""
     database = Database(peer.url, lambda: peer.password)
-    patience, database._patience = database._patience, engines.Patience(0.5)
-    assert patience is not None
-    patience.end()
+    assert database._patience is not None
+    database._patience.seconds = 0.5
 
     def ask(first: Callable[[], None]) -> None:
         with database.read() as c:
             first()
             c.execute(sa.text("select 1"))
 
-    ask(lambda: None)
+    def commit(first: Callable[[], None]) -> None:
+        with database.write() as c:
+            c.execute(sa.text("update request set reason = ''"))
+            first()
+
+    for way in (ask, commit):
+        way(lambda: None)
+        try:
+            with pytest.raises(Retry):
+                way(peer.freeze)
+        finally:
+            peer.thaw()
+    database.close()
+
+
+@pytest.mark.parametrize("way", ["read", "write", "long_read"])
+def test_nor_is_one_waited_for_that_hangs_before_it_is_asked(shared: Opened, peer: Postgres, way: str) -> None:
+    """A connection of the pool is asked first whether it is there; reports have patience, but not for ever."""
+    database = Database(peer.url, lambda: peer.password)
+    assert database._patience is not None
+    database._patience.seconds = 0.5
+    told = list[str]()
+
+    def ask() -> None:
+        try:
+            with getattr(database, way)() as c:
+                c.execute(sa.text("select 1"))
+        except Retry as err:
+            told.append(err.reason)
+
+    ask()
+    peer.freeze()
+    asking = threading.Thread(target=ask, daemon=True)
     try:
-        with pytest.raises(Retry):
-            ask(peer.freeze)
+        asking.start()
+        asking.join(20)
+        assert told == ["state.busy"]
     finally:
         peer.thaw()
+        asking.join(20)
         database.close()
 
 
