@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, exists, func, or_, select
 from sqlalchemy.engine import Connection
 
 from gateway.state import machine, settle
@@ -52,9 +52,8 @@ class Balance:
 def balances(c: Connection) -> list[Balance]:
     """One for each project that anything was asked for, by name."""
     asked_for = {r[0]: r[1] for r in c.execute(select(request.c.project, func.count()).group_by(request.c.project))}
-    odd = select(aside.c.project, aside.c.reason, func.count()).group_by(aside.c.project, aside.c.reason)
     set_aside: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for project, reason, number in c.execute(odd):
+    for project, reason, number in c.execute(_odd()):
         set_aside[project][reason] += number
     placed = _placed(dict(row) for row in c.execute(_requests()).mappings())
     by_state, instances = _of_series(c)
@@ -70,6 +69,14 @@ def balances(c: Connection) -> list[Balance]:
         )
         for name in sorted({*asked_for, *set_aside})
     ]
+
+
+def _odd() -> Any:
+    """Rows that are in no request: those of who was withdrawn later are, as long as the RIS or a file names them."""
+    same = (request.c.accession_hash == aside.c.text_hash) | (request.c.number_hash == aside.c.text_hash)
+    there = exists().where(request.c.project == aside.c.project, same)
+    alone = or_(aside.c.reason != WITHDRAWN, ~there)
+    return select(aside.c.project, aside.c.reason, func.count()).where(alone).group_by(aside.c.project, aside.c.reason)
 
 
 @functools.cache
