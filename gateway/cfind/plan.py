@@ -105,7 +105,7 @@ class FindStep:
         self._projects = {p.name: p for p in projects}
         self._board = board
         self._clock = clock
-        self._suspicion = Suspicion()
+        self._suspicions = {name: Suspicion() for name in finders}
         self._refused: Retry | None = None  # the last refusal of a question in this batch
         self._left: list[RequestClaim] = []  # claimed, and not settled yet
 
@@ -194,7 +194,7 @@ class FindStep:
         return Plan(candidates=earlier, doubt=doubt)
 
     def _ask_one(self, claim: RequestClaim, name: str, down: dict[str, Retry]) -> Found:
-        finder = self._finders[name]
+        finder, suspicion = self._finders[name], self._suspicions[name]
         ris = Wanted(
             claim.project, claim.accession, claim.patient_id, claim.study_date, claim.modality, claim.issuer
         )  # fmt: skip
@@ -203,16 +203,16 @@ class FindStep:
             found = finder.find(claim.accession, ris=ris, look=self._look(claim), beat=self._clock)
         except Retry as err:
             if err.charge:
-                self._suspicion.answered(claim.key)
+                suspicion.answered(claim.key)
                 raise
             if err.reason in REFUSED_ONE:  # an answer all the same: the next question may be welcome
                 self._refused = err
             else:
                 down[name] = err
             self._board.down("pacs", name, err.reason, now=self._clock())
-            charge = self._suspicion.charges(claim.key, err.reason)
+            charge = suspicion.charges(claim.key, err.reason)
             raise Retry(err.reason, after=err.after or SUSPECT_PAUSE, charge=charge) from None
-        self._suspicion.answered(claim.key)
+        suspicion.answered(claim.key)
         now = self._clock()
         self._board.up("pacs", name, now=now)
         self._board.success("find", now=now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from gateway.cfind.plan import FindProject, FindStep
@@ -9,7 +11,8 @@ from gateway.cfind.select import CompiledSelect
 from gateway.dicom.status import find_failure
 from gateway.errors import Retry
 from gateway.ops.health import Board
-from tests.cfind.test_plan import Answers, found
+from tests.cfind.test_plan import SILENT, Answers, Requests, found
+from tests.cfind.test_plan import step as made_step
 from tests.state.conftest import PROJECT, Opened
 
 
@@ -38,3 +41,17 @@ def test_a_pacs_that_refuses_everything_is_down(state: Opened) -> None:
     step = step_for(state, Answers({f"BAD{n}": error for n in (1, 2, 3)}, otherwise=found()), [1000.0])
     with pytest.raises(Retry, match=r"find\.not-authorised"):
         step.step()
+
+
+@pytest.mark.catalogue("A9")
+def test_what_the_first_pacs_answers_does_not_acquit_a_question_that_silences_the_second() -> None:
+    store = Requests("BAD")
+    first, second = Answers({}), Answers({"OK": found(), "BAD": SILENT})
+    step = made_step(store, first, second)
+    said = []
+    for waiting in (("BAD",), ("BAD",), ("OK", "BAD")):
+        store.waiting = Requests(*waiting).waiting
+        with suppress(Retry):  # nothing was answered by the second
+            step.step()
+        said.append(store.said["R-BAD"])
+    assert said == [("released", "find.timeout", charged) for charged in (False, False, True)]
