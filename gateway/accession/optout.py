@@ -1,7 +1,8 @@
 """The opt-out list of a project: patients whom the RIS names are withdrawn, before anything is asked for. For good: who is taken
 off the list stays out, until a person decides otherwise outside of the gateway.
 
-Read whole each time, for a list says who is on it, not what changed. A poll whose list cannot be read does not ask for anybody.
+Read whole each time, for a list says who is on it, not what changed. A poll whose list cannot be read, or one of whose patients
+cannot, does not ask for anybody.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import structlog
 
 from gateway.accession.rows import identifier
 from gateway.accession.source import RowSource
+from gateway.errors import Retry
 
 COLUMN: Final = "patient_id"
 BATCH: Final = 500
@@ -43,6 +45,15 @@ class OptOut:
 
     def _batches(self) -> Iterator[list[str]]:
         """Patient IDs, each once; rows without one are no patient."""
-        named = dict.fromkeys(identifier(row.get(COLUMN)) for row in self.source.rows(None))
+        named = dict.fromkeys(_patient(row.get(COLUMN)) for row in self.source.rows(None))
         patients = [patient for patient in named if patient]
         return (patients[at : at + BATCH] for at in range(0, len(patients), BATCH))
+
+
+def _patient(value: object) -> str:
+    """ "" for none. Raises Retry("ris.schema") for one that is no text and no whole number: passed over, nobody would miss it."""
+    found = identifier(value)
+    if not found and value is not None and not isinstance(value, str):
+        told = f"opt_out: the column {COLUMN} holds what is no text ({type(value).__name__}): cast it in the query"
+        raise Retry("ris.schema", told, charge=False)
+    return found

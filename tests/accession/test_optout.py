@@ -76,3 +76,15 @@ def test_without_the_list_nobody_is_asked_for(ris: sqlite3.Connection, tmp_path:
         opt_out(tmp_path, desk, query=query).run()
     assert desk.polled_after == []
     ris.close()
+
+
+@pytest.mark.parametrize("value", [b"P3", 4711.5, float("inf")])
+def test_a_patient_who_cannot_be_read_ends_the_poll(ris: sqlite3.Connection, tmp_path: Path, value: object) -> None:
+    """Passed over, who opted out would be retrieved."""
+    ris.executemany("insert into opt_out (patient_id) values (?)", [("P1",), (value,)])
+    desk = Desk()
+    with pytest.raises(Retry, match=r"ris\.schema.*patient_id.*cast") as caught:
+        opt_out(tmp_path, desk).run()
+    assert (desk.polled_after, caught.value.charge) == ([], False)
+    assert "4711" not in str(caught.value) and "P3" not in str(caught.value)
+    ris.close()
