@@ -103,11 +103,17 @@ def newer(newest: CursorValue | None, seen: object, now: float) -> CursorValue |
         return newest
     if not isinstance(seen, datetime | date | int | float | Decimal | str | bytes) or _is_nan(seen):
         raise _other_type()
-    if newest is not None and kind(newest) != kind(seen):
+    if newest is not None and not _compare(newest, seen):
         raise _other_type()
-    if newest is not None and not seen > newest:  # type: ignore[operator]  # of one kind, so they compare
+    if newest is not None and not seen > newest:  # type: ignore[operator]  # they compare
         return newest
     return newest if _from_the_future(seen, now) else seen
+
+
+def _compare(one: CursorValue, other: CursorValue) -> bool:
+    """Of one kind, or both numbers: Oracle and SQLite give whole ones and fractions of one column as two types."""
+    numbers = (int, float, Decimal)
+    return kind(one) == kind(other) or (isinstance(one, numbers) and isinstance(other, numbers))
 
 
 def _is_nan(value: CursorValue) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.accession.patience import Limits
-from gateway.accession.source import CursorValue
+from gateway.accession.poll import Poll
+from gateway.accession.source import CursorValue, RowSource
 from gateway.accession.sql import SqlSource
 from gateway.model import SetAside, Wanted
 from gateway.ops.health import Board
@@ -26,6 +27,7 @@ SERVERS = [pytest.param(name, marks=pytest.mark.real) for name in ("postgres", "
 QUICK = Limits(connect=3, answer=1, grace=1, total=30)
 NOW = datetime(2026, 5, 4, 12, 0).timestamp()
 NOON = datetime(2026, 5, 4, 11, 0)
+Begin = Callable[[RowSource], Poll]
 
 
 @dataclass
@@ -182,3 +184,23 @@ def counts() -> Counts:
 @pytest.fixture
 def board() -> Board:
     return Board([("ris", "ris")])
+
+
+@pytest.fixture
+def begin(store: MemoryStore, counts: Counts, board: Board) -> Begin:
+    """A poll of some source into the memory store, with two hours of overlap."""
+
+    def make(source: RowSource) -> Poll:
+        return Poll(
+            project="chest",
+            ris="ris",
+            source=source,
+            cursor="changed_at",
+            overlap=7200.0,
+            store=store,
+            count=counts,
+            board=board,
+            clock=lambda: NOW,
+        )
+
+    return make

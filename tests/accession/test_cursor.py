@@ -93,6 +93,8 @@ def test_overlap(value: CursorValue | None, begin: CursorValue | None) -> None:
         ("2026-05-04 00:00:00", "2099-01-01 00:00:00", "2026-05-04 00:00:00"),
         ("20260504000000", "20990101000000", "20260504000000"),
         (None, datetime(2099, 1, 1, tzinfo=UTC), None),
+        (5, Decimal("5.5"), Decimal("5.5")),
+        (5.5, 6, 6),
     ],
 )
 def test_what_moves_the_cursor(newest: CursorValue | None, seen: object, kept: CursorValue | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from gateway.accession.poll import BATCH, Poll
+from gateway.accession.poll import BATCH
 from gateway.accession.source import CursorValue, Row, RowSource
 from gateway.errors import GatewayError, Retry
 from gateway.ops.health import Board
@@ -20,29 +20,7 @@ from gateway.ops.metrics import Metrics
 from gateway.state.db import Database
 from gateway.state.rows import Added
 from gateway.state.store import Store
-from tests.accession.conftest import NOON, NOW, QUICK, Counts, Hospital, MemoryStore
-
-Begin = Callable[[RowSource], Poll]
-
-
-@pytest.fixture
-def begin(store: MemoryStore, counts: Counts, board: Board) -> Begin:
-    """A poll of some source into the memory store, with two hours of overlap."""
-
-    def make(source: RowSource) -> Poll:
-        return Poll(
-            project="chest",
-            ris="ris",
-            source=source,
-            cursor="changed_at",
-            overlap=7200.0,
-            store=store,
-            count=counts,
-            board=board,
-            clock=lambda: NOW,
-        )
-
-    return make
+from tests.accession.conftest import NOON, NOW, QUICK, Begin, Counts, Hospital, MemoryStore
 
 
 def standing(board: Board) -> dict[str, Any]:
