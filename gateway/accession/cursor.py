@@ -17,9 +17,12 @@ from gateway.errors import Retry
 
 TEXT_TIMES: Final = (
     "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S%z",
-    "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S.%f%z", "%Y%m%d%H%M%S", "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M", "%Y-%m-%d",
+    "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S.%f%z", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d",
 )  # fmt: skip
+DIGITS: Final = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""Times of digits alone, as text or as a number, by their length: what DICOM, HL7 and data warehouses write."""
+YEARS: Final = range(1900, 3000)
 
 
 def kind(value: CursorValue) -> str:
@@ -62,25 +65,26 @@ def _less(value: CursorValue, overlap: float) -> CursorValue:
         return value - timedelta(seconds=overlap)
     if isinstance(value, date):
         return value - timedelta(days=-(-overlap // 86400))
-    if isinstance(value, int | float):
-        return value - int(overlap)
-    if isinstance(value, Decimal):
-        with localcontext(prec=60, rounding=ROUND_FLOOR):  # Oracle's NUMBER has 38 digits, the default context 28
-            return value - Decimal(int(overlap))
+    if isinstance(value, bytes):
+        return value
+    known = _time_of_digits(value) or (_text_time(value) if isinstance(value, str) else None)
+    earlier = (known[0] - timedelta(seconds=overlap)).strftime(known[1]) if known else ""
     if isinstance(value, str):
-        known = _text_time(value)
-        return (known[0] - timedelta(seconds=overlap)).strftime(known[1]) if known else value
-    return value
+        return earlier or value
+    with localcontext(prec=60, rounding=ROUND_FLOOR):  # Oracle's NUMBER has 38 digits, the default context 28
+        less = value - int(overlap)
+    return min(less, type(value)(earlier)) if earlier else less  # it may be a number that only looks like a time
 
 
 def moment(value: CursorValue | None) -> datetime | None:
     """The point in time that a cursor value says, when it says one."""
     if isinstance(value, datetime):
         return value
-    if not isinstance(value, str):
-        return None
-    try:  # fromisoformat is quick (one call a row); it takes a bare year-month-day number too, which may be no date
-        return datetime.fromisoformat(value) if value[4:5] == "-" else datetime.strptime(value, "%Y%m%d%H%M%S")
+    known = _time_of_digits(value)
+    if known or not isinstance(value, str):
+        return known[0] if known else None
+    try:  # fromisoformat is quick: one call a row
+        return datetime.fromisoformat(value.replace("/", "-")) if value[4:5] in ("-", "/") else None
     except ValueError:
         return None
 
@@ -130,6 +134,21 @@ def _from_the_future(value: CursorValue, now: float) -> bool:
         return value > ours.date()
     at = moment(value)
     return at is not None and at > (datetime.fromtimestamp(now, UTC) if at.tzinfo else ours)
+
+
+def _time_of_digits(value: CursorValue | None) -> tuple[datetime, str] | None:
+    """A time of digits alone, with the format it is written in."""
+    if isinstance(value, int | float | Decimal):
+        text = f"{value:.0f}" if 1e7 <= value < 1e14 else ""
+    else:
+        text = value if isinstance(value, str) and value.isascii() and value.isdigit() else ""
+    form = DIGITS.get(len(text))
+    if form is None or int(text[:4]) not in YEARS:
+        return None
+    try:
+        return datetime.strptime(text, form), form
+    except ValueError:
+        return None
 
 
 def _text_time(text: str) -> tuple[datetime, str] | None:
