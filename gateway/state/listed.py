@@ -5,7 +5,8 @@ A request whose row is gone is cancelled, and asked for again when the row is ba
 was withdrawn is cancelled for good. What was planned, delivered or came by
 another way (`requests add`, a push) stays.
 
-A file of `requests add` changes what is known in the same way (`amend`), but says nothing by a column that it does not have.
+A file of `requests add` changes what is known in the same way (`amend`). Neither says anything by a column that it does not
+have, or by an empty cell: what the other has told stays.
 """
 
 from __future__ import annotations
@@ -84,21 +85,20 @@ class Listed:
         return changed
 
     def _amend(self, c: Connection, wanted: list[Wanted], now: float) -> int:
-        found = [(r, self._filled(r, w)) for r, w in self._known(c, wanted)]
-        return self._settle(c, found, now, BY_FILE)
+        return self._settle(c, self._known(c, wanted), now, BY_FILE)
 
     def _known(self, c: Connection, wanted: list[Wanted]) -> list[tuple[Row[Any], Wanted]]:
-        """Each request that there is, with what is said of it now."""
+        """Each request that there is, with what is known of it now."""
         by_hash = {(w.project, self.hash(w)): w for w in wanted}
         same = request.c.accession_hash.in_({digest for _, digest in by_hash})
         return [
-            (r, by_hash[r.project, r.accession_hash])
+            (r, self._filled(r, by_hash[r.project, r.accession_hash]))
             for r in c.execute(select(request).where(same).order_by(request.c.id)).all()
             if (r.project, r.accession_hash) in by_hash
         ]
 
     def _filled(self, r: Row[Any], w: Wanted) -> Wanted:
-        """What the file does not say stays as it is known: an empty cell must not take a protection away."""
+        """What row or line does not say stays as it is known: an empty cell must not take a protection away."""
         told = self._seal.open_up(r.sealed, owner=r.key)
         return replace(
             w,

@@ -223,6 +223,20 @@ def test_a_file_tells_a_request_what_it_lacks_and_takes_nothing_away(ris: Ris) -
     assert ("retried", "csv.changed") in ris.events("A")
 
 
+def test_what_a_file_told_stays_where_the_ris_says_nothing(ris: Ris) -> None:
+    """A view without the patient, or whose row has none: each poll would undo what a person has done for a held request."""
+    ris.hospital.add("A", patient_id="")
+    ris.poll()
+    (a,) = ris.store.claim_requests(projects=[P], limit=1, lease=60, now=ris.now)
+    ris.store.hold_request(a, Plan(doubt="evidence.several-patients"), now=ris.now)
+    assert ris.listed.amend(lines("A", patient="SYN-PID-9"), now=ris.now) == 1
+    for _ in range(2):
+        ris.poll()
+    (again,) = ris.store.claim_requests(projects=[P], limit=1, lease=60, now=ris.now)
+    assert (again.patient_id, again.study_date) == ("SYN-PID-9", "20260503")
+    assert ris.events("A")[-1] == ("retried", "csv.changed")
+
+
 def test_what_a_file_asked_for_is_not_taken_for_a_row_of_the_ris(ris: Ris) -> None:
     """Else it would be cancelled, for its row is not in the view."""
     ris.hospital.add("A")
