@@ -8,6 +8,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
+from gateway.cmove.movescu import UNLISTABLE
 from gateway.dicom.association import Scu
 from gateway.dicom.identifier import identifier, text
 from gateway.dicom.listing import IMAGE_CAP
@@ -41,7 +42,7 @@ def _classes(scu: Scu, keys: Mapping[str, str]) -> tuple[str, ...]:
     try:
         rows = scu.find(identifier("IMAGE", keys, frozenset({"SOPInstanceUID", "SOPClassUID"})), row_cap=IMAGE_CAP)
     except Retry as err:
-        if not err.charge:
+        if err.reason not in UNLISTABLE:
             raise
         rows = []
     listed = dict.fromkeys(uid for uid in (text(row, "SOPClassUID") for row in rows) if A_CLASS.fullmatch(uid))

@@ -167,6 +167,15 @@ def test_m20_the_ledger_decides_and_what_cannot_be_sent_is_the_series_own(rig: R
     )
 
 
+@pytest.mark.catalogue("M20", "F8")
+@pytest.mark.parametrize("final", [0x0122, 0xA900, 0xC000])
+def test_m20_a_pacs_that_lists_no_images_sends_what_is_usual(rig: Rig, final: int) -> None:
+    rig.plan(SERIES, instances=4)
+    with ScriptedPacs(find=script.rows(final=final), move=stores([], images())) as peer:
+        assert rig.step(peer, take=rig.on_store).step()
+    assert (rig.only().state, rig.only().excluded) == ("excluded", 4)
+
+
 @pytest.mark.catalogue("M20", "S1")
 def test_m20_what_we_cannot_take_for_the_moment_is_answered_so_and_comes_again(rig: Rig) -> None:
     rig.plan(SERIES)
