@@ -7,8 +7,10 @@ from gateway.dicom.listing import list_images
 from gateway.errors import Retry
 from gateway.state.rows import SeriesClaim
 
-UNLISTABLE = frozenset({"find.unsupported", "find.unable", "find.truncated", "find.too-many", "find.strange-status"})
-"""Answers of a PACS that has no IMAGE level, or not for this series: the count has to do."""
+UNLISTABLE = frozenset({
+    "find.unsupported", "find.unable", "find.truncated", "find.too-many", "find.unfinished", "find.strange-status",
+})  # fmt: skip
+"""Answers of a PACS that has no IMAGE level, or not for this series, or not in time: the count has to do."""
 
 
 def list_series(scu: Scu, claim: SeriesClaim, *, limit: int = 0) -> list[str] | None:

@@ -154,7 +154,7 @@ class Scu:
     def find(self, identifier: Dataset, *, row_cap: int, deadline: float | None = None) -> list[Dataset]:
         """All rows of one question, unconverted; a row that cannot be decoded is an empty Dataset.
 
-        Raises Retry when the list is not complete for certain: find.timeout, find.too-many, find.truncated, pacs.aborted ...
+        Raises Retry when the list is not complete for certain: find.timeout, find.unfinished, find.too-many ...
         A PACS may close a link between two questions (A6): only asking shows it, and the first time is no error.
         """
         reused, start = self.is_open, time.monotonic()
@@ -175,17 +175,18 @@ class Scu:
                 rows.append(asked.row(answer))
                 if len(rows) > row_cap:
                     raise Retry("find.too-many", f"more than {row_cap} rows: the PACS may ignore a matching key")
-                answer = self._answer(asked, until)
+                answer = self._answer(asked, until, begun=True)
         if answer.status != SUCCESS:
             raise find_failure(answer.status).error(f"status 0x{answer.status:04X}")
         return rows
 
-    def _answer(self, asked: Question, until: float) -> Answer:
+    def _answer(self, asked: Question, until: float, *, begun: bool = False) -> Answer:
         """The next response. Its time limit counts anew for each, the question's does not (F14)."""
         wait = min(self._deadlines.answer, until - time.monotonic())
         answer = asked.answer(wait) if wait > 0 else None
         if answer is None:
-            raise Retry("find.timeout", f"no complete answer in {self._deadlines.question:.0f} s", charge=False)
+            why = "find.unfinished" if begun and time.monotonic() >= until else "find.timeout"
+            raise Retry(why, f"no complete answer in {self._deadlines.question:.0f} s", charge=False)
         return answer
 
     @contextlib.contextmanager

@@ -13,9 +13,9 @@ LONGEST: Final = 6 * 3600.0
 MAX_ATTEMPTS: Final = 8
 """With the back-off below, the last attempt comes about two hours after the first."""
 
-NO_ANSWER: Final = frozenset(
-    {"find.timeout", "pacs.aborted", "find.out-of-resources", "move.out-of-resources", "move.suboperations"}
-)
+NO_ANSWER: Final = frozenset({
+    "find.timeout", "find.unfinished", "pacs.aborted", "find.out-of-resources", "move.out-of-resources", "move.suboperations",
+})  # fmt: skip
 """Failures in the middle of an operation: nobody can tell from one of them whether the PACS or the question is at fault."""
 REFUSED_ONE: Final = frozenset(
     f"{operation}.{why}" for operation in ("find", "move") for why in ("unsupported", "not-authorised", "protocol")

@@ -95,3 +95,14 @@ def test_only_little_of_what_is_mostly_here_and_never_every_time(missing: int, l
     chosen = singly(missing, listed, attempts)
     assert not chosen or 0 < missing <= min(FEW, listed - 1)
     assert not (singly(missing, listed, 1) and singly(missing, listed, 2))
+
+
+@pytest.mark.catalogue("F14")
+def test_f14_a_list_that_is_long_in_coming_is_done_without(rig: Rig) -> None:
+    """Ten thousand images by a slow PACS: it answers, so neither it nor the series has failed."""
+    rig.plan(SERIES, instances=6)
+    slow = script.pending_for_ever(answer=row(SOPInstanceUID=SOP[0]))
+    with ScriptedPacs(find=slow, move=Archive(rig).move) as pacs:
+        assert rig.step(pacs).step()
+    assert (rig.only().state, rig.only().expected) == ("excluded", 6)
+    assert rig.board.states("pacs") == {"main": True}

@@ -61,7 +61,7 @@ def test_f14_pending_for_ever_ends_at_the_total_deadline() -> None:
         ScriptedPacs(find=script.pending_for_ever(answer=A_ROW)) as pacs,
         Scu(pacs, "RESEARCH", deadlines=QUICK) as scu,
     ):
-        with failing(Retry, "find.timeout"):
+        with failing(Retry, "find.unfinished"):
             scu.find(QUESTION, row_cap=1000)
         assert not scu.is_open
 

@@ -10,8 +10,9 @@ WRONG: Final = 2
 UNREACHABLE: Final = 3
 
 NOBODY_THERE: Final = frozenset({
-    "daemon.unreachable", "pacs.unreachable", "pacs.no-answer", "pacs.aborted", "pacs.busy", "find.timeout", "ris.down", "ris.slow",
-    "state.busy", "state.unreachable", "sink.unreachable", "sink.no-answer", "sink.timeout", "sink.aborted", "sink.busy",
+    "daemon.unreachable", "pacs.unreachable", "pacs.no-answer", "pacs.aborted", "pacs.busy", "find.timeout", "find.unfinished",
+    "ris.down", "ris.slow", "state.busy", "state.unreachable", "sink.unreachable", "sink.no-answer", "sink.timeout",
+    "sink.aborted", "sink.busy",
 })  # fmt: skip
 MISCONFIGURED: Final = (
     "key.file",
