@@ -152,6 +152,19 @@ def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float
     return settle.claimed_request(c, claim, step, values)
 
 
+def nothing_found(c: Connection, claim: RequestClaim, not_before: float | None, now: float) -> bool:
+    """Settles it as `empty`, unless its study was there before: what was fetched then is not undone by a second look."""
+    states = frozenset(settle.series_states(c, claim.id))
+    values: dict[str, Any] = {"empties": claim.empties + 1, "not_before": not_before, "attempts": 0}
+    if not states & {*machine.UNDER_WAY, "confirmed"} or "failed" in states:
+        step = Step("empty", now, "find.empty" if not_before is not None else "find.empty.final")
+    else:
+        step = _planned(states, now, again=not_before is not None)
+    if step.event == "nothing-left":
+        values["sealed"] = None
+    return settle.claimed_request(c, claim, step, values)
+
+
 def _concerned(seal: Seal, claim: RequestClaim, plan: Plan) -> Select[tuple[int]]:
     """The request, and those that asked for one of its series before."""
     hashes = [seal.hash("series", planned.found.SeriesInstanceUID) for planned in plan.series]

@@ -90,10 +90,8 @@ class Store:
         self, claim: RequestClaim, *, not_before: float | None, left: Sequence[Candidate] = (), now: float
     ) -> bool:
         """An empty answer, asked again at `not_before`; None: closed for good, a reported outcome. `left`: what it was not."""
-        reason = "find.empty" if not_before is not None else "find.empty.final"
-        values: dict[str, Any] = {"empties": claim.empties + 1, "not_before": not_before, "attempts": 0}
         with self._under(claim.owner) as c:
-            settled = settle.claimed_request(c, claim, Step("empty", now, reason), values)
+            settled = plans.nothing_found(c, claim, not_before, now)
             evidence.write(c, self._seal, claim.id, left if settled else (), now)
         return settled
 

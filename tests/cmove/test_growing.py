@@ -52,13 +52,13 @@ class Growing:
 class Gateway:
     """Find and move steps over a rig's store."""
 
-    def __init__(self, rig: Rig, peer: ScriptedPacs) -> None:
+    def __init__(self, rig: Rig, peer: ScriptedPacs, *, recheck: tuple[float, ...] = ()) -> None:
         self.rig, self.peer = rig, peer
         finder = Finder(rig.pacs(peer), "RESEARCH", rig.counts)
+        project = FindProject("p", ("main",), CompiledSelect(), recheck=recheck)
         self.find = FindStep(
-            store=rig.store, finders={"main": finder}, projects=[FindProject("p", ("main",), CompiledSelect())],
-            board=rig.board, clock=lambda: rig.now,
-        )  # fmt: skip
+            store=rig.store, finders={"main": finder}, projects=[project], board=rig.board, clock=lambda: rig.now
+        )
 
     def run(self) -> str:
         """All that is due now; the state of the request afterwards."""
@@ -127,6 +127,26 @@ def test_m15_an_old_study_is_asked_for_once(rig: Rig) -> None:
     archive = Growing(rig, "20240503")
     with ScriptedPacs(find=archive.find, move=archive.move) as peer:
         assert Gateway(rig, peer).run() == "done"
+
+
+@pytest.mark.catalogue("M15", "M16")
+def test_m16_a_second_look_that_finds_nothing_takes_nothing_away(rig: Rig) -> None:
+    """Deleted or merged since: what was delivered stays delivered, and its number is not kept for good."""
+    rig.now, rig.outcome = NOON, Outcome.KEPT
+    rig.store.add_requests([Wanted("p", AccessionNumber(AN))], (), project="p", cursor=None, now=rig.now)
+    archive = Growing(rig, "20261125")
+    with ScriptedPacs(find=archive.find, move=archive.move) as peer:
+        gateway = Gateway(rig, peer, recheck=(DAY,))
+        gateway.run()
+        gateway.confirm()
+        archive.study = row()
+        rig.now += DAY
+        assert gateway.run() == "new", "it may be a PACS that is busy"
+        rig.now += DAY
+        assert gateway.run() == "done"
+    (sheet,) = rig.views.balances()
+    assert (sheet.adds_up, sheet.total("delivered"), sheet.total("empty")) == (True, 1, 0)
+    assert rig.store.retry(keys=[rig.views.requests()[0].key], now=rig.now) == 0
 
 
 @pytest.mark.parametrize(

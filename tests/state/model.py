@@ -119,8 +119,17 @@ class Model:
                 self._close(request)
 
     def empty(self, name: Name, again: float | None) -> None:
-        self.requests[name].go(REQUEST, "empty")
-        self.requests[name].due, self.requests[name].young = again, False
+        request = self.requests[name]
+        states = {self.series[s].state for s in request.series}
+        fetched = bool(states & {"retrieved", "delivered", "confirmed"}) and "failed" not in states
+        if not fetched:
+            request.go(REQUEST, "empty")
+        elif states <= OVER:
+            request.go(REQUEST, "nothing-left" if again is None else "again")
+        else:
+            request.go(REQUEST, "planned")
+        request.due, request.young = again, fetched and again is not None
+        request.known = request.known and request.state != "done"
 
     def hold(self, name: Name) -> None:
         self.requests[name].go(REQUEST, "held")
