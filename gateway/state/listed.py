@@ -15,13 +15,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, or_, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.keys import Keys
 from gateway.model import Wanted, known_modality
 from gateway.state import change, machine, plans, ring, settle, withdrawn
-from gateway.state.db import Database, request
+from gateway.state.db import Database, asked, request, series
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
 
@@ -55,10 +55,16 @@ class Listed:
             return sum(self._amend(c, list(some), now) for some in _some(wanted))
 
     def waiting(self, project: str) -> set[str]:
-        """Keyed hashes of the accession numbers that the RIS asked for and that are not over."""
+        """Keyed hashes of the accession numbers that the RIS asked for and that are not over.
+
+        Nor those of which something is in the archive, and that are only looked at once more: nothing is left to call off.
+        """
+        fetched = select(asked.c.request_id).join(series, series.c.id == asked.c.series_id)
+        fetched = fetched.where(asked.c.request_id == request.c.id, series.c.state == "confirmed")
+        left = or_(request.c.state == "planned", ~fetched.exists())
         mine = (request.c.project == project, request.c.listed == 1, request.c.state.in_(OPEN))
         with self._db.read() as c:
-            return {r.accession_hash for r in c.execute(select(request.c.accession_hash).where(*mine))}
+            return {r.accession_hash for r in c.execute(select(request.c.accession_hash).where(*mine, left))}
 
     def hash(self, wanted: Wanted) -> str:
         return plans.accession_hash(self._seal, wanted)

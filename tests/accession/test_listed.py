@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from gateway.state import listed
 from gateway.state.broker import Broker
 from gateway.state.db import Database, request
 from gateway.state.listed import Listed
+from gateway.state.rows import Tally
 from gateway.state.store import Store
 from gateway.state.views import RequestView, Views
 from gateway.state.withdrawn import Order
@@ -158,6 +160,23 @@ def test_r4_a_row_that_is_gone_cancels_its_request_and_one_that_is_back_asks_aga
     assert [s.state for s in ris.views.series(ris.request("A").key)] == ["excluded"]
     ris.hospital.add("A")
     ris.poll()
+    assert ris.request("A").state == "new"
+
+
+@pytest.mark.catalogue("R4", "M15")
+def test_r4_what_is_in_the_archive_is_not_called_off_while_its_study_may_grow(ris: Ris) -> None:
+    ris.hospital.add("A", "B")
+    ris.poll()
+    for claim in ris.store.claim_requests(projects=[P], limit=1, lease=60, now=ris.now):
+        ris.store.settle_found(claim, replace(plan("1.1"), again=ris.now + 86400), now=ris.now)
+    moved = ris.store.claim_series(pacs="main", projects=[P], lease=60, now=ris.now)
+    assert moved and ris.store.settle_retrieved(moved.rows[0], Tally(1, 1, 0, 0, {}), now=ris.now)
+    for state, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
+        row = ris.store.claim_rows(state, projects=[P], lease=60, now=ris.now)
+        assert row and ris.store.settle_row(row, event, now=ris.now)
+    assert ris.request("A").state == "new"
+    ris.forget("A")
+    assert ris.reconcile() == 0
     assert ris.request("A").state == "new"
 
 
