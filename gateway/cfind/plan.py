@@ -170,7 +170,7 @@ class FindStep:
             self._empty(claim, answer.candidates)
         else:
             now = self._clock()
-            again = growth.look_again(answer.study_date or claim.study_date, now)
+            again = growth.look_again(answer.study_date, now) or growth.look_again(claim.study_date, now)
             self._store.settle_found(claim, replace(answer, again=again), now=now)
             kept = sum(s.verdict.keep for s in answer.series)
             log.info(

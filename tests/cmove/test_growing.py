@@ -120,6 +120,15 @@ def test_m15_a_series_that_grew_after_it_was_confirmed_is_fetched_again(rig: Rig
         assert (rig.only().state, gateway.run()) == ("confirmed", "done")
 
 
+@pytest.mark.catalogue("M15", "F12")
+def test_m15_a_day_that_the_pacs_writes_in_its_own_way_is_that_of_the_ris(rig: Rig) -> None:
+    rig.now = NOON
+    wanted = Wanted("p", AccessionNumber(AN), study_date="20261126")
+    rig.store.add_requests([wanted], (), project="p", cursor=None, now=rig.now)
+    with ScriptedPacs(find=(archive := Growing(rig, "2026.11.26")).find, move=archive.move) as peer:
+        assert Gateway(rig, peer).run() == "new", "to be looked at once more"
+
+
 @pytest.mark.catalogue("M15")
 def test_m15_an_old_study_is_asked_for_once(rig: Rig) -> None:
     rig.now = NOON
