@@ -51,13 +51,13 @@ class _Asked:
 
 
 class StoreSink:
-    """One thread puts, one confirms. `alive` is called while a report is awaited, and may raise to end that."""
+    """One thread puts, one confirms. `alive` is called while a large file leaves or a report is awaited, and may raise."""
 
     def __init__(self, settings: Settings, receiver_ae: str, alive: Callable[[], None] = lambda: None) -> None:
         self._name = f"dicom:{settings.ae_title}@{settings.host}:{settings.port}"
         self._settings, self._alive = settings, alive
         self._calling_ae = settings.calling_ae or receiver_ae
-        self._scu = StoreScu(settings, self._calling_ae)
+        self._scu = StoreScu(settings, self._calling_ae, alive=alive)
         self._series, self._held = ("", ""), set[str]()
 
     @property

@@ -1,7 +1,10 @@
 """An archive as a Storage SCU sees it: one association with the presentation contexts that the files at hand need (PS3.4 B).
 
 Every failure comes out as `Retry(charge=False)`: sink.unreachable, .tls, .rejected, .busy, .no-answer, .aborted, .timeout; what the
-archive says of one instance is its status. Files are sent as they are, in pieces, never decoded.
+archive says of one instance is its status. Files are sent as they are, in pieces, never decoded, read as they leave.
+
+Leaned on in pynetdicom 3.0.4, held by tests/dicom/test_storing.py: whatever is sent goes through `dul.send_pdu` into
+`dul.to_provider_queue`, which the DUL's thread empties one by one.
 """
 
 from __future__ import annotations
@@ -9,10 +12,11 @@ from __future__ import annotations
 import contextlib
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from queue import Queue
+from typing import Any, Final, Protocol
 
 from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -20,6 +24,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext, build_context
 
 from gateway.dicom.association import VERIFICATION, Deadlines
@@ -33,8 +38,11 @@ from gateway.errors import Refused, Retry
 from gateway.settings import Tls
 
 MOST_KINDS: Final = 120  # of contexts: PS3.8 9.3.2.2 has room for 128
-STORED: Final = 120.0  # seconds for an archive to answer a C-STORE
-
+STORED: Final = (
+    120.0  # seconds for an archive to answer a C-STORE, once all of it has left, and to take one more piece of it
+)
+AHEAD: Final = 16  # pieces that may wait to leave: pynetdicom alone would queue the whole file
+LOOK: Final = 0.5  # seconds between signs of life meanwhile
 
 UNREADABLE: Final = (
     InvalidDicomError,
@@ -85,10 +93,21 @@ def read_instance(file: Path) -> Instance:
 
 
 class StoreScu:
-    """Not for two threads at once. The association stays open between files, and is made anew when one needs another context."""
+    """Not for two threads at once. The association stays open between files, and is made anew when one needs another context.
 
-    def __init__(self, peer: Archive, calling_ae: str, *, deadlines: Deadlines | None = None) -> None:
+    `alive` is called while a large file leaves, and may raise to end that.
+    """
+
+    def __init__(
+        self,
+        peer: Archive,
+        calling_ae: str,
+        *,
+        deadlines: Deadlines | None = None,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
         self._peer, self._calling_ae, self._deadlines = peer, calling_ae, deadlines or Deadlines()
+        self._alive = alive
         self._assoc: Association | None = None
         self._wanted: dict[tuple[str, str], list[str | UID]] = {}
 
@@ -133,7 +152,11 @@ class StoreScu:
             self.abort()
             raise Retry("sink.aborted", "the association had ended", charge=False) from None
         except OSError:
+            self.abort()  # some of it may have left
             raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
+        except Retry:
+            self.abort()
+            raise
         if "Status" not in status:
             self.abort()
             reason = "sink.timeout" if time.monotonic() - start >= STORED else "sink.aborted"
@@ -155,7 +178,36 @@ class StoreScu:
                 self._peer, self._calling_ae, [build_context(VERIFICATION), *contexts], deadlines=self._deadlines
             )
             self._assoc.dimse_timeout = STORED
+            _pace(self._assoc, self._alive)
         return self._assoc
+
+
+def _pace(assoc: Association, alive: Callable[[], None]) -> None:
+    """So that the answer is awaited from when the file has left, and no file is in memory."""
+    plain = assoc.dul.send_pdu
+
+    def send(primitive: Any) -> None:
+        if isinstance(primitive, P_DATA):
+            _wait_for_room(assoc, alive)
+        plain(primitive)
+
+    assoc.dul.send_pdu = send  # type: ignore[method-assign]
+
+
+def _wait_for_room(assoc: Association, alive: Callable[[], None]) -> None:
+    """Raises RuntimeError when the association has ended, Retry("sink.timeout"), and what `alive` raises."""
+    dul, until = assoc.dul, time.monotonic() + STORED
+    while not _has_room(dul.to_provider_queue):
+        alive()
+        if not dul.is_alive() or dul.state_machine.current_state != "Sta6":
+            raise RuntimeError
+        if time.monotonic() > until:
+            raise Retry("sink.timeout", "the archive takes no more of an object", charge=False)
+
+
+def _has_room(leaving: Queue[Any]) -> bool:
+    with leaving.not_full:
+        return leaving.not_full.wait_for(lambda: len(leaving.queue) < AHEAD, LOOK)
 
 
 def opened(
