@@ -5,7 +5,8 @@ delayed acknowledgements stall every peer that left Nagle's algorithm on. `quick
 
 Leaned on, all semi-private, pinned and held by tests/dicom/test_server_contract.py: `Association.dul.socket` is an
 `AssociationSocket` whose `socket` is the TCP socket; `AssociationSocket.recv(n)` returns n bytes or fewer when the peer has
-gone, and may raise OSError; `AssociationSocket.ready` says whether to read; both may be replaced by a subclass in place.
+gone, and may raise OSError; `AssociationSocket.ready` says whether to read; both may be replaced by a subclass in place;
+`Association.dul._decode_pdu` gets each PDU that was read.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import Protocol
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.transport import AssociationSocket
+
+from gateway.dicom.negotiating import plain
 
 MAX_PDU = 1 << 20
 """Bytes. A PDU longer than this is an attack or garbage: nobody was told that we take more (PS3.8 D.1)."""
@@ -60,6 +63,8 @@ def quicken(assoc: Association, timeout: float) -> None:
         return  # closed again already
     tune(wrapper.socket, timeout)
     wrapper.__class__ = QuickSocket
+    decode = assoc.dul._decode_pdu
+    assoc.dul._decode_pdu = lambda bytestream: decode(plain(bytestream))  # type: ignore[method-assign]
 
 
 def shut(assoc: Association) -> None:

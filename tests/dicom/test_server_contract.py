@@ -39,6 +39,7 @@ def test_an_accepted_association_has_what_we_reach_for() -> None:
 
 def test_the_hooks_are_where_they_were() -> None:
     assert "self.socket.recv(6)" in inspect.getsource(dul.DULServiceProvider._read_pdu_data)
+    assert "self._decode_pdu(bytestream)" in inspect.getsource(dul.DULServiceProvider._read_pdu_data)
     assert "self.socket.ready" in inspect.getsource(dul.DULServiceProvider._is_transport_event)
     dul_loop = inspect.getsource(dul.DULServiceProvider.run_reactor)
     assert "time.sleep(self._run_loop_delay)" in dul_loop
