@@ -18,8 +18,12 @@ VERSION, CALLED, CALLING = slice(6, 8), slice(10, 26), slice(26, 42)
 ONE: Final = b"\0\1"
 PROPOSED, ANSWERED, TRANSFER_SYNTAX, USER = 0x20, 0x21, 0x40, 0x50
 OUTER: Final = frozenset({0x10, PROPOSED, ANSWERED, USER})
-INNER: Final = frozenset({0x51, 0x52, 0x54})
+LONGEST_PDU = 0x51
+INNER: Final = frozenset({LONGEST_PDU, 0x52, 0x54})
 """Maximum length, implementation class and roles. The rest we neither offer nor answer (PS3.7 D.3.3), or it is only told."""
+
+MOST, LEAST = 1 << 17, 8
+"""Bytes of a PDU that we send. Who takes any (0) would get a file as one, in memory several times over."""
 
 _HEAD: Final = struct.Struct(">BxH")
 
@@ -64,8 +68,15 @@ def _needed(kind: int, value: bytes) -> bytes:
     if kind == ANSWERED and value[2]:
         return value[:4]  # the transfer syntax of a context that was refused is not significant
     if kind == USER:
-        return b"".join(_item(inner, told) for inner, told in _items(value) if inner in INNER)
+        return b"".join(_item(inner, _needed(inner, told)) for inner, told in _items(value) if inner in INNER)
+    if kind == LONGEST_PDU:
+        return struct.pack(">I", _longest(*struct.unpack(">I", value)))
     return value
+
+
+def _longest(announced: int) -> int:
+    """Even: DCMTK takes no fragment of odd length."""
+    return max(min(announced or MOST, MOST) & ~1, LEAST)
 
 
 def _title(raw: bytearray) -> bytearray:

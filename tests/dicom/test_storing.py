@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -30,10 +30,15 @@ PIECE = 1 << 16
 
 @dataclass
 class SlowArchive:
-    """Takes one association. `pause`: seconds before each `PIECE` that it reads; `most`: bytes after which it reads no more."""
+    """Takes one association. `pause`: seconds before each `PIECE` that it reads; `most`: bytes after which it reads no more.
+
+    `longest`: the maximum length that it announces; `lengths`: those of the PDVs that came.
+    """
 
     pause: float = 0.0
     most: int = 1 << 40
+    longest: int = 16384
+    lengths: set[int] = field(default_factory=set)
     ae_title: str = "ARCHIVE"
     host: str = HOST
     port: int = 0
@@ -43,13 +48,15 @@ class SlowArchive:
     def serve(self, listener: socket.socket, over: threading.Event) -> None:
         sock, _ = listener.accept()
         with contextlib.suppress(OSError), sock:
-            sock.sendall(associate_ac(wire.read_pdu(sock)[1]))
+            plain = associate_ac(wire.read_pdu(sock)[1])
+            sock.sendall(plain.replace(announced(16384), announced(self.longest)))
             while not over.is_set():
                 kind, body = self._read_pdu(sock, over)
                 if kind == 5:
                     sock.sendall(struct.pack(">BxI4x", 6, 4))
                 if kind != 4:
                     return
+                self.lengths.add(len(body))
                 if body[5] == 2:
                     sock.sendall(stored(body[4]))
 
@@ -61,6 +68,10 @@ class SlowArchive:
             over.wait(self.pause)
         self.taken += len(body)
         return kind, body
+
+
+def announced(longest: int) -> bytes:
+    return wire.item(0x51, struct.pack(">I", longest))
 
 
 def stored(context: int) -> bytes:
@@ -163,3 +174,16 @@ def test_an_archive_that_hangs_up_amid_one_is_noticed(file: Path, monkeypatch: p
         with pytest.raises(Retry, match=r"^sink\.aborted"):
             StoreScu(archive, "GW").store(read_instance(file))
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("longest", "sent"), [(0, 1 << 17), (0xFFFFFFFF, 1 << 17), (65535, 65534), (16384, 16384), (4097, 4096)]
+)
+def test_pieces_are_even_and_no_larger_than_need_be(file: Path, longest: int, sent: int) -> None:
+    """Whoever takes PDUs of any length (0) is not sent a file in one, which would be in memory as often as pynetdicom copies it."""
+    with listening(SlowArchive(longest=longest)) as archive:
+        scu = StoreScu(archive, "GW")
+        assert scu.store(read_instance(file)) == 0x0000
+        scu.close()
+    assert max(archive.lengths) == sent
+    assert not any(length & 1 for length in archive.lengths)
