@@ -39,7 +39,7 @@ from gateway.dicom.dimse import (
 )
 from gateway.dicom.identifier import UNREADABLE
 from gateway.dicom.pdu import Stream, Violation, p_data
-from gateway.dicom.sockets import MAX_PDU, QuickSocket, acknowledge_at_once, shut
+from gateway.dicom.sockets import MAX_PDU, QuickSocket, acknowledge_at_once, read_some, shut
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import Refused, Retry
 
@@ -153,7 +153,7 @@ class Question:
     def _read(self) -> None:
         between, begun = self._stream.between, self._stream.begun
         try:
-            size = self._received()
+            size = read_some(self._socket, self._buffer)
             acknowledge_at_once(self._socket)
             for fragment in self._stream.feed(self._buffer[:size]):
                 self._answers.extend(self._arriving.take(fragment))
@@ -165,17 +165,6 @@ class Question:
             self._began = time.monotonic()
         if not size or self._stream.foreign:
             self._give_back(self._stream.rest())
-
-    def _received(self) -> int:
-        """Bytes read. TLS has records of its own, and cuts ours: on what is no data yet nobody may wait."""
-        if not isinstance(self._socket, ssl.SSLSocket):
-            return self._socket.recv_into(self._buffer)
-        limit = self._socket.gettimeout()
-        self._socket.settimeout(0)
-        try:
-            return self._socket.recv_into(self._buffer)
-        finally:
-            self._socket.settimeout(limit)
 
     def unasked(self) -> bool:
         """Something is there before anything was asked. (Over TLS it may be no data.)"""

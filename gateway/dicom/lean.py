@@ -11,6 +11,7 @@ the association is established; that loop serves until the end, whatever was sai
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import select
 import socket
@@ -28,7 +29,7 @@ from pynetdicom.dul import DULServiceProvider
 from gateway.dicom.dimse import Context, Messages, Request, Stored, response
 from gateway.dicom.gather import Gatherer
 from gateway.dicom.pdu import Stream, Violation, p_data
-from gateway.dicom.sockets import QuickSocket, acknowledge_at_once
+from gateway.dicom.sockets import QuickSocket, acknowledge_at_once, read_some
 from gateway.dicom.waiting import Bell
 
 BUFFER: Final = 1 << 18
@@ -186,14 +187,18 @@ class Conversation:
                 self._end_by_deadline()
                 return 0
             if self._readable(wait):
-                size = self._socket.recv_into(buffer)
-                if not size:
-                    self._give_back(b"")  # the DUL finds the connection closed
-                    return 0
-                acknowledge_at_once(self._socket)
-                return size
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    return self._read(buffer)
         self._abort()
         return 0
+
+    def _read(self, buffer: memoryview) -> int:
+        size = read_some(self._socket, buffer)
+        if size:
+            acknowledge_at_once(self._socket)
+        else:
+            self._give_back(b"")  # the DUL finds the connection closed
+        return size
 
     def _patience(self) -> float:
         """Seconds that the peer may still take."""

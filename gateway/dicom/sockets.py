@@ -56,6 +56,21 @@ def acknowledge_at_once(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
+def read_some(sock: socket.socket, buffer: memoryview) -> int:
+    """Bytes read of what is there, 0 at the end. Raises ssl.SSLWantReadError.
+
+    TLS has records of its own, and cuts ours: on what is no data yet nobody may wait.
+    """
+    if not isinstance(sock, ssl.SSLSocket):
+        return sock.recv_into(buffer)
+    limit = sock.gettimeout()
+    sock.settimeout(0)
+    try:
+        return sock.recv_into(buffer)
+    finally:
+        sock.settimeout(limit)
+
+
 def quicken(assoc: Association, timeout: float) -> None:
     """Call in a handler of EVT_CONN_OPEN (SCU and SCP). From then on a PDU must be whole `timeout` seconds after it began."""
     wrapper = assoc.dul.socket
