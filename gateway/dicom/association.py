@@ -27,7 +27,7 @@ from gateway.dicom.models import STUDY_ROOT, Model, unique_keys
 from gateway.dicom.models import Address as Address
 from gateway.dicom.moving import MoveAnswer, MoveWatch, Vigil, moved, refuse_unsafe
 from gateway.dicom.quiet import silence
-from gateway.dicom.rejected import sent, why_closed
+from gateway.dicom.rejected import on_a_live_link, sent, why_closed
 from gateway.dicom.requesting import requesting
 from gateway.dicom.sockets import shut
 from gateway.dicom.status import CONFIG_PAUSE, PENDING, SUCCESS, find_failure
@@ -39,7 +39,6 @@ VERIFICATION: Final = UID("1.2.840.10008.1.1")
 SYNTAXES: Final = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]  # explicit first: some PACS take the first (A10)
 LOOK: Final = 0.25  # seconds between looks at the stop event while a move is silent
 LAST_ID: Final = 0xFFFF
-FOUND_DEAD: Final = 5.0  # seconds; a link that breaks later was alive when it was used
 
 
 class Gauge(Protocol):
@@ -155,15 +154,9 @@ class Scu:
         """All rows of one question, unconverted; a row that cannot be decoded is an empty Dataset.
 
         Raises Retry when the list is not complete for certain: find.timeout, find.unfinished, find.too-many ...
-        A PACS may close a link between two questions (A6): only asking shows it, and the first time is no error.
         """
-        reused, start = self.is_open, time.monotonic()
-        try:
-            return self._find(identifier, row_cap, deadline or self._deadlines.question)
-        except Retry as err:
-            if not reused or err.reason != "pacs.aborted" or time.monotonic() - start > FOUND_DEAD:
-                raise
-        return self._find(identifier, row_cap, deadline or self._deadlines.question)
+        seconds = deadline or self._deadlines.question
+        return on_a_live_link(lambda: self._find(identifier, row_cap, seconds), reused=self.is_open)
 
     def _find(self, identifier: Dataset, row_cap: int, deadline: float) -> list[Dataset]:
         until = time.monotonic() + deadline
@@ -204,6 +197,10 @@ class Scu:
         (charged), move.stopped, pacs.aborted. After each of these what came is unknown: the ledger tells.
         """
         refuse_unsafe(identifier)
+        ask, before = partial(self._move, identifier, destination, watch), watch.progress()
+        return on_a_live_link(ask, reused=self.is_open, served=lambda: watch.progress() != before)
+
+    def _move(self, identifier: Dataset, destination: str, watch: MoveWatch) -> MoveAnswer:
         with self._asking(self._model.move, C_MOVE) as asked:
             message_id = self._next_id()
             asked.ask(message_id, identifier, destination=destination)

@@ -1,9 +1,10 @@
-"""Why an association did not come about, and why a request could not be sent."""
+"""Why an association did not come about, why a request could not be sent, and whether that is worth a word."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
@@ -12,6 +13,7 @@ from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import Refused, Retry
 
 T = TypeVar("T")
+FOUND_DEAD: Final = 5.0  # seconds; a link that breaks later was alive when it was used
 
 
 def rejection(assoc: Association) -> A_ASSOCIATE | None:
@@ -47,3 +49,17 @@ def sent(send: Callable[[], T]) -> T:
         raise Retry("pacs.aborted", "the association had ended", charge=False) from None
     except ValueError:
         raise Refused("dicom.unencodable", "the question cannot be encoded") from None
+
+
+def on_a_live_link(operation: Callable[[], T], *, reused: bool, served: Callable[[], bool] = lambda: False) -> T:
+    """A PACS may close a link between two questions (A6): only asking shows it, and the first time is no error.
+
+    `reused`: the link was there before; `served`: something came of it that is not to be asked for twice.
+    """
+    start = time.monotonic()
+    try:
+        return operation()
+    except Retry as err:
+        if not reused or err.reason != "pacs.aborted" or time.monotonic() - start > FOUND_DEAD or served():
+            raise
+    return operation()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import struct
 import threading
@@ -15,12 +16,14 @@ from gateway.dicom.association import Deadlines, Scu
 from gateway.dicom.identifier import identifier, text
 from gateway.dicom.moving import MoveWatch
 from gateway.errors import Retry
+from tests.dicom import wire
 from tests.dicom.asking import A_ROW, KEYS, QUESTION, QUICK, STUDY
 from tests.dicom.serving import eventually
 from tests.support.raw_pacs import Answer, Asked, RawPacs, first_syntaxes, user_items, word
 
 MOVE = identifier("SERIES", KEYS)
 NO_ANSWER = ("pacs.aborted", "find.timeout", "move.stalled")
+ODD_SOCKET = "ignore::pytest.PytestUnraisableExceptionWarning"  # and leaves its socket to the garbage collector
 ODD_THREAD = "ignore::pytest.PytestUnhandledThreadExceptionWarning"  # pynetdicom's own dies (B10)
 
 
@@ -200,3 +203,25 @@ def test_m7_counters_of_every_kind_are_taken_as_they_are(
 def test_m19_a_data_set_behind_a_pending_response() -> None:
     with RawPacs(lambda asked: asked.says(0xFF00) + asked.data(b"\0" * 8) + asked.says(0x0000)) as pacs:
         assert why_no_answer(pacs, move=True) in NO_ANSWER
+
+
+@pytest.mark.catalogue("A6")
+@pytest.mark.filterwarnings(ODD_THREAD, ODD_SOCKET)
+@pytest.mark.parametrize("ending", [wire.RELEASE, wire.pdu(7, bytes(4))], ids=["release", "abort"])
+def test_a6_a_pacs_may_end_the_association_behind_each_answer(ending: bytes) -> None:
+    with RawPacs(lambda asked: asked.says(0x0000) + ending) as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
+        for _ in range(5):
+            assert scu.find(QUESTION, row_cap=9) == []
+            assert scu.move(MOVE, "RESEARCH", watch=watch()).status == 0x0000
+
+
+@pytest.mark.catalogue("A6")
+@pytest.mark.filterwarnings(ODD_THREAD, ODD_SOCKET)
+def test_a_move_of_which_something_came_is_not_asked_for_again_at_once() -> None:
+    arrived = itertools.count()
+    with RawPacs(lambda asked: asked.says(0x0000) if asked.number == 0 else wire.pdu(7, bytes(4))) as pacs:
+        scu = Scu(pacs, "RESEARCH", deadlines=QUICK)
+        assert scu.find(QUESTION, row_cap=9) == []
+        with pytest.raises(Retry, match=r"^pacs\.aborted"):
+            scu.move(MOVE, "RESEARCH", watch=MoveWatch(lambda: next(arrived), 0.6, 5.0, lambda: False))
+        assert len(pacs.asked) == 2 and len(pacs.proposals) == 1
