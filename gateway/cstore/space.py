@@ -176,6 +176,9 @@ class WhileRoom:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that an unprivileged process may still write there."""
-    facts = os.statvfs(folder)
+    """Bytes that an unprivileged process may still write there: none where the disk does not even tell (stale, broken, gone)."""
+    try:
+        facts = os.statvfs(folder)
+    except OSError:
+        return 0
     return facts.f_bavail * facts.f_frsize

@@ -45,6 +45,17 @@ def test_takes_while_there_is_room_and_defers_when_there_is_none(tmp_path: Path)
     assert abs(said[0]["free_bytes"] - free_bytes(tmp_path)) < 1 << 30, "others write to that disk, too"
 
 
+def test_a_disk_that_does_not_tell_has_no_room(tmp_path: Path, page: Page) -> None:
+    """A stale mount, a broken disk: as any other trouble of ours, 0xA700, and no association is taken."""
+    gone = tmp_path / "gone"
+    process = WhileRoom(lambda _: 0, folder=gone, minimum=1, count=Counts(), clock=lambda: 0.0, page=page)
+    node = Room(folder=gone, bounds=Bounds(1), filled=Filled(int, frozenset), page=page, clock=lambda: 0.0)
+    assert (process.store(incoming()), process.paused()) == (0xA700, "disk")
+    assert not node.look(Counts()) and page.reason == "disk"
+    gone.mkdir()
+    assert node.look(Counts()) and (process.store(incoming()), process.paused()) == (0x0000, "")
+
+
 def test_a_receive_process_does_as_the_page_says(tmp_path: Path, page: Page) -> None:
     room = WhileRoom(lambda _: 0, folder=tmp_path, minimum=1, count=Counts(), clock=lambda: 0.0, page=page)
     assert (room.paused(), room.store(incoming())) == ("", 0)
