@@ -51,7 +51,7 @@ class _Asked:
 
 
 class StoreSink:
-    """One thread puts, one confirms. `alive` is called while a large file leaves or a report is awaited, and may raise."""
+    """One thread puts, one confirms. `alive` is called before and while a file leaves, while a report is awaited, and may raise."""
 
     def __init__(self, settings: Settings, receiver_ae: str, alive: Callable[[], None] = lambda: None) -> None:
         self._name = f"dicom:{settings.ae_title}@{settings.host}:{settings.port}"

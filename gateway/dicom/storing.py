@@ -95,7 +95,7 @@ def read_instance(file: Path) -> Instance:
 class StoreScu:
     """Not for two threads at once. The association stays open between files, and is made anew when one needs another context.
 
-    `alive` is called while a large file leaves, and may raise to end that.
+    `alive` is called before each try and while a large file leaves, and may raise to end that.
     """
 
     def __init__(
@@ -138,6 +138,7 @@ class StoreScu:
             shut(assoc)
 
     def _store(self, instance: Instance) -> int:
+        self._alive()  # an archive may take minutes for each of its answers
         assoc = self._ready((instance.SOPClassUID, instance.transfer_syntax))
         start = time.monotonic()
         taken = {(c.abstract_syntax, c.transfer_syntax[0]) for c in assoc.accepted_contexts}
