@@ -20,8 +20,9 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from gateway.dicom.asking import ended
 from gateway.dicom.incoming import Incoming
 from gateway.dicom.moving import MoveAnswer
+from gateway.dicom.sockets import MAX_STORE, QuickSocket
 from gateway.dicom.status import CONFIG_PAUSE
-from gateway.errors import Retry
+from gateway.errors import GatewayError, Refused, Retry
 
 ROOM: Final = 124
 """Contexts that are left besides those of the questions (B17)."""
@@ -75,18 +76,19 @@ class Storing:
     def answer(self, assoc: Association, seconds: float) -> MoveAnswer | None:
         """As a response of a C-MOVE: each instance that is stored counts as a Pending. None when nothing comes by then.
 
-        Raises Retry("pacs.aborted"): the association has ended, or something else came than a C-STORE or a response.
+        Raises Retry("pacs.aborted"): the association has ended, or something else came than a C-STORE or a response;
+        Refused("get.too-large"): it was we who could not take more.
         """
         if not _has_message(assoc, seconds):
             if not assoc.dul.is_alive() or assoc.dul.state_machine.current_state != "Sta6":
-                raise ended()  # it dies on an unknown command field (B10); or a release has come
+                raise _why_ended(assoc)  # it dies on an unknown command field (B10); or a release has come
             return None
         context, message = assoc.dimse.get_msg(block=False)
         if isinstance(message, C_STORE) and context is not None:
             return self._stored(assoc, context, message)
         if isinstance(message, C_GET) and message.is_valid_response:
             return _answer(message)
-        raise ended()
+        raise _why_ended(assoc)
 
     def _stored(self, assoc: Association, context: int, request: C_STORE) -> MoveAnswer:
         """Clean before acknowledged: answered once it is on stable storage, by the same path as at the receiver."""
@@ -105,6 +107,13 @@ class Storing:
         response.Status = status
         assoc.dimse.send_msg(response, context)
         return MoveAnswer(0xFF00)
+
+
+def _why_ended(assoc: Association) -> GatewayError:
+    if isinstance(assoc.dul.socket, QuickSocket) and assoc.dul.socket.overfull:
+        most = MAX_STORE >> 20
+        return Refused("get.too-large", f"an object of more than {most} MiB, which comes by C-MOVE (retrieve) only")
+    return ended()
 
 
 def is_image(sop_class: str) -> bool:

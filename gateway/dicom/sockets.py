@@ -114,6 +114,8 @@ class QuickSocket(AssociationSocket):
     """Set when the DUL's thread has seen that the socket is taken."""
     hang_up: Callable[[], None] | None = None
     """How to abort an association whose socket is taken, from any thread."""
+    overfull: bool = False
+    """The connection was given up in the midst of a message that pynetdicom could not have gathered."""
 
     def stand_aside(self, seconds: float) -> bool:
         """From now on nobody reads but whoever asked for this. False: something is there already that is the DUL's to read."""
@@ -209,7 +211,8 @@ class QuickSocket(AssociationSocket):
         sock = self.socket
         if sock is None:
             return bytearray()
-        if nr_bytes > MAX_PDU or self._is_endless():
+        self.overfull = self.overfull or self._is_endless()
+        if self.overfull or nr_bytes > MAX_PDU:
             raise OSError("longer than any we take")
         data = bytearray(nr_bytes)
         early, self.returned = self.returned[:nr_bytes], self.returned[nr_bytes:]

@@ -189,6 +189,21 @@ def test_m20_what_we_cannot_take_for_the_moment_is_answered_so_and_comes_again(r
     assert (rig.only().state, rig.only().excluded) == ("excluded", 4)
 
 
+@pytest.mark.catalogue("M20", "S17")
+def test_m20_what_is_too_large_for_it_is_told_and_the_pacs_counts_as_up(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pynetdicom gathers it in memory: what is larger than there is room for would be asked for again and again."""
+    monkeypatch.setattr("gateway.dicom.sockets.MAX_STORE", 1 << 16)
+    rig.plan(SERIES)
+    large = images()
+    large[2].add_new(0x7FE00010, "OW", bytes(1 << 20))
+    with ScriptedPacs(find=lists, move=stores([], large)) as peer:
+        assert rig.step(peer, take=rig.on_store).step()
+    assert (rig.only().state, rig.only().reason) == ("failed", "get.too-large")
+    assert rig.board.states("pacs") == {}, "never down for it"
+
+
 @pytest.mark.catalogue("M20")
 def test_m20_a_role_that_is_not_given_is_a_matter_of_configuration(rig: Rig) -> None:
     rig.plan(SERIES)
