@@ -132,6 +132,12 @@ class HealthSocket:
                 self._path.unlink()
 
 
+def try_path(path: Path) -> None:
+    """Whether a `HealthSocket` could be there; nothing is left behind. Raises Fatal("health.socket")."""
+    _listen_unix(path).close()
+    path.unlink(missing_ok=True)
+
+
 def _alive(lives: bool) -> Answer:
     return Answer(HTTPStatus.OK, PLAIN, b"ok\n") if lives else Answer(HTTPStatus.SERVICE_UNAVAILABLE, PLAIN, b"stuck\n")
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import structlog
 
 from gateway.errors import BadConfiguration, Fatal
+from gateway.ops.health import try_path
+from gateway.ops.httpd import listen_tcp
 from gateway.run import wiring
 from gateway.run.receivers import listen
 from gateway.settings import Settings
@@ -26,6 +28,7 @@ class Current:
         try:
             new = wiring.load_settings(self._path)
             self._check_fixed(new)
+            self._check_later(new)
             return Current(new, self._listener(new), self._path)
         except BadConfiguration as err:
             log.error("daemon.reload.refused", count=len(err.mistakes), detail=err.detail)
@@ -37,6 +40,18 @@ class Current:
         old = self.settings
         if (new.state_dir, new.database, new.node) != (old.state_dir, old.database, old.node):
             raise Fatal("daemon.reload", "state_dir, database and node change only with a restart")
+
+    def _check_later(self, new: Settings) -> None:
+        """What is made only when the life before has ended could be made now. Raises Fatal."""
+        for project in new.project:
+            if project.source is not None:
+                wiring.make_sql_source(new, project.name)
+        old = self.settings
+        if new.metrics != old.metrics:
+            own = new.metrics.port == old.metrics.port  # free by then
+            listen_tcp(new.metrics.bind, 0 if own else new.metrics.port).close()
+        if new.health.socket != old.health.socket:
+            try_path(new.health.socket)
 
     def _listener(self, new: Settings) -> socket.socket:
         """The same one, as long as its address is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ from tests.dicom import wire
 from tests.run.test_daemon import daemon, receivers, started  # noqa: F401  the fixture
 from tests.support.certificates import Authority, Identity
 from tests.support.daemon import Daemon
-from tests.support.process import HOST
+from tests.support.process import HOST, free_port
 
 pytestmark = [pytest.mark.timeout(150), pytest.mark.real]
 CALLING = "NOBODY"
@@ -136,4 +137,39 @@ def test_a_reload_that_cannot_start_changes_nothing(daemon: Daemon) -> None:  # 
     os.kill(daemon.pid, signal.SIGHUP)
     daemon.wait_until(lambda: "daemon.reloaded" in daemon.log.read_text() and daemon.get("/readyz")[0] == 200, 60)
     assert not set(before) & set(receivers(daemon))
+    assert daemon.stop() == 0
+
+
+def test_a_reload_to_what_cannot_be_had_changes_nothing(daemon: Daemon) -> None:  # noqa: F811
+    """What is shown is opened last, and must be had before anything is drained."""
+    started(daemon)
+    good, before = daemon.config.read_text(), receivers(daemon)
+    with socket.socket() as other:
+        other.bind((HOST, 0))
+        other.listen()
+        taken = re.sub(r"\[metrics]\nport = \d+", f"[metrics]\nport = {other.getsockname()[1]}", good)
+        nowhere = good.replace("/health.sock", "/nowhere/health.sock")
+        driverless = good.replace("sqlite:///", "nosuch+driver://")
+        for number, bad in enumerate((taken, nowhere, driverless), start=1):
+            daemon.config.write_text(bad)
+            os.kill(daemon.pid, signal.SIGHUP)
+            daemon.wait_until(lambda n=number: daemon.log.read_text().count("daemon.reload.refused") == n, 40)  # type: ignore[misc]
+    assert receivers(daemon) == before and daemon.get("/readyz")[0] == 200
+    assert "daemon.stopping" not in daemon.log.read_text()
+    assert daemon.stop() == 0
+
+
+def test_a_reload_moves_metrics_port_and_health_socket(daemon: Daemon) -> None:  # noqa: F811
+    started(daemon)
+    port = free_port()
+    good = daemon.config.read_text()
+    daemon.config.write_text(
+        re.sub(r"\[metrics]\nport = \d+", f"[metrics]\nport = {port}", good).replace("/health.sock", "/other.sock")
+    )
+    os.kill(daemon.pid, signal.SIGHUP)
+    old, daemon.health = daemon.health, daemon.health.with_name("other.sock")
+    daemon.wait_until(lambda: "daemon.reloaded" in daemon.log.read_text() and daemon.get("/readyz")[0] == 200, 60)
+    with socket.create_connection((HOST, port), timeout=10):
+        pass
+    assert not old.exists()
     assert daemon.stop() == 0
