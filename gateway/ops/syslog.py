@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import Fatal, Retry
-from gateway.settings import Audit
+from gateway.settings import Audit, Tls, check_certificates, secret_path
 
 PRIORITY: Final = 10 * 8 + 5  # security or authorisation, normal but significant
 HEADER: Final = f"<{PRIORITY}>1"
@@ -39,7 +39,7 @@ class Event:
 
 
 def send(settings: Audit, events: Iterable[Event]) -> None:
-    """All of them, in order. Raises Retry("audit.unreachable"), and then some may have arrived; Fatal("audit.tls")."""
+    """All of them, in order. Raises Retry: "audit.unreachable", and then some may have arrived; "audit.tls"."""
     frames = [event.encoded() for event in events]
     try:
         if settings.protocol == "udp":
@@ -85,14 +85,17 @@ def _hang_up(secured: ssl.SSLSocket, *, proven: bool) -> None:
 
 
 def _context(settings: Audit) -> ssl.SSLContext:
-    tls = settings.tls
+    """Raises Retry("audit.tls"): a certificate that will not do may be in the midst of being renewed."""
+    tls = settings.tls or Tls()
     try:
-        context = ssl.create_default_context(cafile=str(tls.ca) if tls and tls.ca else None)
+        check_certificates(tls)
+        context = ssl.create_default_context(cafile=tls.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if tls and tls.certificate and tls.key:
-            context.load_cert_chain(tls.certificate, str(tls.key))
-    except OSError as err:
-        raise Fatal("audit.tls", f"a certificate of [audit] tls cannot be used ({err.strerror})") from None
+        if tls.certificate and tls.key:
+            context.load_cert_chain(tls.certificate, secret_path(tls.key))
+    except (Fatal, OSError) as err:
+        told = err.detail if isinstance(err, Fatal) else "a certificate changed while it was read"
+        raise Retry("audit.tls", told, charge=False) from None
     return context
 
 

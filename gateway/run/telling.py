@@ -35,7 +35,7 @@ class Telling:
     _rest_until: float = 0.0
 
     def step(self) -> bool:
-        """Sends up to BATCH lines. Raises Retry("audit.unreachable") at most once a minute; Fatal("audit.tls")."""
+        """Sends up to BATCH lines. Raises Retry: "audit.unreachable", "audit.tls", at most once a minute."""
         if self.clock() < self._rest_until:
             return False
         sent = self.broker.sent(self.node)

@@ -13,7 +13,7 @@ from gateway.run.telling import REST, Telling
 from gateway.settings import Audit
 from gateway.state.broker import Broker
 from gateway.state.db import Database
-from tests.ops.repository import over_udp
+from tests.ops.repository import over_tls, over_udp
 from tests.support.certificates import Authority
 from tests.support.process import free_port
 
@@ -73,4 +73,33 @@ def test_while_the_repository_is_away_nothing_counts_as_told(tmp_path: Path) -> 
     site.now += REST
     with pytest.raises(Retry, match=r"audit\.unreachable"):
         site.telling.step()
+    site.database.close()
+
+
+def test_a_certificate_that_is_just_being_renewed_is_waited_for(tmp_path: Path) -> None:
+    """Its key has been exchanged, itself not yet: no reason to end the daemon."""
+    authority = Authority(tmp_path / "ca")
+    old, new = authority.issue("old"), authority.issue("new")
+    theirs = authority.issue("theirs", address="127.0.0.1")
+    with over_tls(theirs, mutual=True) as repository:
+        site = Site(tmp_path, Audit(host="127.0.0.1", port=repository.port, tls=old.tls))
+        site.note(1)
+        old.key.write_bytes(new.key.read_bytes())
+        with pytest.raises(Retry, match=r"audit\.tls: the private key is not that of"):
+            site.telling.step()
+        old.certificate.write_bytes(new.certificate.read_bytes())
+        site.now += REST
+        assert site.telling.step() and len(repository.wait_for(1)) == 1
+    site.database.close()
+
+
+def test_the_private_key_may_be_a_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path / "ca")
+    ours, theirs = authority.issue("ours"), authority.issue("theirs", address="127.0.0.1")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(ours.key.parent))
+    tls = ours.tls.model_copy(update={"key": Path(f"credential:{ours.key.name}")})
+    with over_tls(theirs, mutual=True) as repository:
+        site = Site(tmp_path, Audit(host="127.0.0.1", port=repository.port, tls=tls))
+        site.note(1)
+        assert site.telling.step() and len(repository.wait_for(1)) == 1
     site.database.close()
