@@ -12,7 +12,7 @@ Metrics:    all are declared in `declared.TABLE`; `counts_lost_total` is this ro
 Fails how:  `Fatal("health.socket")`, `Fatal("metrics.address")` when an address is taken, at start. Afterwards never: a
             log line, a count or a notification that cannot be written is dropped; a count of a receive process that is
             dropped is itself counted; a gauge that cannot be read is absent. `UnknownMetric` is a mistake of the
-            program. A use of the broker that cannot be written to the trail is not made: `Fatal("audit.unwritable")`.
+            program. A use of the broker that cannot be written to the trail is not made: `Retry("audit.unwritable")`.
 Standard:   Prometheus text exposition 0.0.4; sd_notify(3), sd_watchdog_enabled(3); HTTP/1.1 (RFC 9112), GET and HEAD
             only. PS3.15 A.5 to A.7; RFC 5424, 5425, 5426.
 """

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.errors import Fatal
+from gateway.errors import Retry
 from gateway.keys import Keys, keyed_hash, keys_from
 
 MODE: Final = 0o640
@@ -57,7 +57,7 @@ class Trail:
         self.path, self._key = path, keys_from(key).audit
 
     def append(self, event: str, *, at: float, after: Head = NONE, **facts: str | int) -> Head:
-        """Returns when the line is on stable storage. Raises Fatal("audit.unwritable"), ValueError for what no line may say.
+        """Returns when the line is on stable storage. Raises Retry("audit.unwritable"), ValueError for what no line may say.
 
         `after`: the last line as it was kept elsewhere. What is missing up to there stays missing, whatever is written behind it.
         """
@@ -67,20 +67,16 @@ class Trail:
             with self._locked() as fd:
                 return self._append(fd, after, {"at": _time(at), "event": event, **facts})
         except OSError as err:
-            raise Fatal(
-                "audit.unwritable", f"{self.path}: {err.strerror}; nothing is done without a line in it"
-            ) from None
+            told = f"{self.path}: {err.strerror}; nothing is done without a line in it"
+            raise Retry("audit.unwritable", told, charge=False) from None
 
     def verify(self, head: Head | None = None) -> tuple[int, list[Fault]]:
         """How many lines are well, and what is wrong. `head`: as it was kept elsewhere. A half line of a crash is no fault.
 
-        Raises Fatal("audit.unreadable").
+        Raises Retry("audit.unreadable").
         """
-        try:
-            raw = self.path.read_bytes() if self.path.exists() else b""
-        except OSError as err:
-            raise Fatal("audit.unreadable", f"{self.path}: {err.strerror}") from None
-        lines = [(n, parsed) for n, parsed in enumerate(map(_parsed, raw.split(b"\n")), start=1) if parsed is not None]
+        raw = self._read().split(b"\n")
+        lines = [(n, parsed) for n, parsed in enumerate(map(_parsed, raw), start=1) if parsed is not None]
         faults = list(self._faults(lines))
         known = {Head(line["seq"], line["mac"]) for _, line in lines}
         last = max((line["seq"] for _, line in lines), default=0)
@@ -90,10 +86,15 @@ class Trail:
         return len(lines) - len({f.line for f in faults if f.line}), faults
 
     def lines(self, after: int = 0) -> Iterator[Mapping[str, Any]]:
-        """Those with a number above `after`, as they are."""
-        raw = self.path.read_bytes() if self.path.exists() else b""
-        found = (_parsed(line) for line in raw.split(b"\n"))
+        """Those with a number above `after`, as they are. Raises Retry("audit.unreadable")."""
+        found = (_parsed(line) for line in self._read().split(b"\n"))
         return (line for line in found if line is not None and line["seq"] > after)
+
+    def _read(self) -> bytes:
+        try:
+            return self.path.read_bytes() if self.path.exists() else b""
+        except OSError as err:
+            raise Retry("audit.unreadable", f"{self.path}: {err.strerror}", charge=False) from None
 
     def _faults(self, lines: list[tuple[int, dict[str, Any]]]) -> Iterator[Fault]:
         before = Head()

@@ -66,8 +66,8 @@ def _who(root: Element, line: Mapping[str, Any]) -> None:
 
 
 def _patient(root: Element, line: Mapping[str, Any]) -> None:
-    """Person, in the role of the patient, by number (RFC 3881 5.5)."""
-    named = str(line.get("pseudonym") or line.get("patient") or line.get("withdrawal") or "")
+    """Person, in the role of the patient, by number (RFC 3881 5.5); of many at once their withdrawal, or project, is named."""
+    named = str(next(line[name] for name in ("pseudonym", "patient", "withdrawal", "project") if line.get(name)))
     patient = SubElement(
         root, "ParticipantObjectIdentification", ParticipantObjectID=named, ParticipantObjectTypeCode="1",
         ParticipantObjectTypeCodeRole="1",

@@ -62,7 +62,7 @@ class Desk:
     sinks: Mapping[str, Sequence[Sink]]
 
     def note(self, event: str, **facts: str | int) -> None:
-        """A line in the audit trail, and its number where nobody can cut both. Raises Fatal("audit.unwritable")."""
+        """A line in the audit trail, and its number where nobody can cut both. Raises Retry("audit.unwritable")."""
         head = self.trail.append(event, at=time.time(), after=self.head(), node=self.node, **facts)
         self.broker.keep_head(self.node, head.number, head.mac)
 
@@ -98,13 +98,14 @@ class Desk:
 
     def withdraw(self, order: Order, *, user: str) -> Withdrawal:
         """Out of the project, and out of the outbox. The archives are `carry_on`'s."""
-        for pseudonym in sorted(order.pseudonyms):
-            self.note("withdraw-ordered", user=user, project=order.project, pseudonym=pseudonym)
+        one_by_one: list[dict[str, str | int]] = [{"pseudonym": p} for p in sorted(order.pseudonyms)]
+        for word in one_by_one or [{"patients": len(order.patients)}]:
+            self.note("withdraw-ordered", user=user, project=order.project, **word)
         done = self.broker.withdraw(order, now=time.time())
         self.clear()
         counts = {"series": len(done.series), "requests": done.requests, "patients": max(len(order.patients), 1)}
-        for word in [{"pseudonym": p} for p in done.pseudonyms] or [{}]:
-            self.note("withdrawn", user=user, project=order.project, withdrawal=done.key, **counts, **word)
+        for known in [{"pseudonym": p} for p in done.pseudonyms] or [{}]:
+            self.note("withdrawn", user=user, project=order.project, withdrawal=done.key, **counts, **known)
         log = structlog.get_logger()
         log.info("patient.withdrawn", project=order.project, series=len(done.series), requests=done.requests)
         return done

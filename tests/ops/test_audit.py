@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import Fatal
+from gateway.errors import Retry
 from gateway.ops.audit import Fault, Head, Trail
 from tests.deliver.clean import forked
 
@@ -134,7 +134,7 @@ def test_no_field_that_nobody_thought_of(trail: Trail) -> None:
 
 
 def test_a_trail_that_cannot_be_written_stops_what_it_is_about(tmp_path: Path) -> None:
-    with pytest.raises(Fatal, match=r"audit\.unwritable"):
+    with pytest.raises(Retry, match=r"audit\.unwritable"):
         Trail(tmp_path / "missing" / "audit.jsonl", KEY).append("reidentified", at=1.0)
 
 

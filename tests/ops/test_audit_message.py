@@ -24,10 +24,11 @@ LINES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("reidentified", {"user": "root", "project": "chest", "pseudonym": "CHEST-A", "outcome": "found"}),
     ("reidentified", {"user": "root", "project": "chest", "patient": "0" * 32, "outcome": "unknown"}),
     ("withdraw-ordered", {"user": "root", "project": "chest", "pseudonym": "CHEST-A"}),
+    ("withdraw-ordered", {"user": "opt-out", "project": "chest", "patients": 7}),
     ("withdrawn", {"user": "opt-out", "project": "chest", "withdrawal": "W-1", "patients": 7, "series": 0, "requests": 1}),
     ("removed", {"project": "chest", "withdrawal": "W-1", "sink": "directory:/srv/<a>", "pseudonym": "CHEST-A", "files": 5}),
     ("listed", {"project": "chest", "withdrawal": "W-1", "sink": "s3", "pseudonym": "CHEST-A", "files": 0}),
-    ("verified", {"user": "root", "lines": 6, "outcome": "well"}),
+    ("verified", {"user": "root", "lines": 7, "outcome": "well"}),
 )  # fmt: skip
 
 
@@ -98,6 +99,7 @@ def test_what_happened_who_and_to_whom(lines: list[dict[str, Any]], n: int) -> N
             line.get("pseudonym"),
             line.get("patient"),
             line.get("withdrawal"),
+            line["project"],
         )
         told = {
             d.attrib["type"]: base64.b64decode(d.attrib["value"]).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -208,6 +209,28 @@ def test_another_key_is_refused_before_anything_is_polled(daemon: Daemon) -> Non
     )  # fmt: skip
     assert told.returncode == 1
     assert "written with another key" in told.stderr
+
+
+def test_a_trail_that_cannot_be_written_defers_what_needs_a_line_and_nothing_else(daemon: Daemon) -> None:
+    """A full disk, or a file that root left: who is on the opt-out list is not polled past, and the daemon lives."""
+    folder = daemon.config.parent
+    text = daemon.config.read_text()
+    daemon.config.write_text(
+        text.replace('schedule = "1s"', 'schedule = "1s"\nopt_out = "select patient_id from opt_out"')
+    )
+    with closing(sqlite3.connect(folder / "ris.sqlite")) as ris, ris:
+        ris.execute("create table opt_out (patient_id text)")
+        ris.execute("insert into opt_out values ('P1')")
+    in_the_way = folder / "state" / "audit.jsonl"
+    in_the_way.mkdir(parents=True)
+    started(daemon)
+    daemon.wait_until(lambda: daemon.log.read_text().count("audit.unwritable") > 2, 30)
+    assert daemon.get("/readyz")[0] == 200 and daemon.requests() == {}
+    in_the_way.rmdir()
+    daemon.wait_until(lambda: "optout.withdrawn" in daemon.log.read_text(), 30)
+    assert daemon.stop() == 0
+    told = [json.loads(line) for line in in_the_way.read_text().splitlines()]
+    assert [(one["event"], one["patients"]) for one in told] == [("withdraw-ordered", 1), ("withdrawn", 1)]
 
 
 def test_only_one_daemon_per_state_directory(daemon: Daemon) -> None:
