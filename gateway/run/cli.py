@@ -10,9 +10,10 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
@@ -40,14 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GatewayError as err:
         return _say(_sentence(err), code=exit_code(err.reason))
     except click.ClickException as err:
-        err.show()
+        _speak(err.show)
         return WRONG
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted", code=NOT_WELL)
     except BrokenPipeError:  # whoever read our output has seen enough
-        return _closed()
+        return _closed(sys.stdout)
     except OSError as err:
-        _closed()
+        _closed(sys.stdout)
         return _say(
             f"the system refuses: {err.strerror or type(err).__name__} ({_where(err.__traceback__)})", code=NOT_WELL
         )
@@ -97,14 +98,22 @@ def _sentence(err: GatewayError) -> str:
 
 def _say(*lines: str, code: int) -> int:
     for line in lines:
-        click.echo(f"pacs-gateway: {line}" if code != WRONG else line, err=True)
+        _speak(partial(click.echo, f"pacs-gateway: {line}" if code != WRONG else line, err=True))
     return code
 
 
-def _closed() -> int:
-    """Nobody takes our output any more: what is still buffered goes nowhere, else Python would complain at exit."""
+def _speak(say: Callable[[], None]) -> None:
+    """To standard error. Where nobody listens the exit code alone says it, and must."""
+    try:
+        say()
+    except OSError:
+        _closed(sys.stderr)
+
+
+def _closed(stream: TextIO) -> int:
+    """Nobody takes it any more: what is still buffered goes nowhere, else Python would complain at exit."""
     with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        os.dup2(nowhere.fileno(), stream.fileno())
     return NOT_WELL
 
 

@@ -254,6 +254,14 @@ def test_a_stream_that_the_caller_closed_changes_no_exit_code(place: Place, word
     assert "internal error" not in told.err
 
 
+@pytest.mark.parametrize(("words", "code"), [("status", 3), ("profile --project knee", 2), ("nonsense", 2)])
+def test_nobody_who_hears_what_is_wrong_changes_no_exit_code(place: Place, words: str, code: int) -> None:
+    """A full disk behind standard error, or a pipe whose reader has gone: a script goes by the code."""
+    assert run_shell(f'"$P" -m gateway.run.cli {words} --config "$C" 2> /dev/full', place).code == code
+    gone = f'{{ sleep 0.2; exec "$P" -m gateway.run.cli {words} --config "$C"; }} 2>&1 | true'
+    assert run_shell(gone, place).code == code
+
+
 def test_no_file_takes_the_number_of_a_closed_stream(place: Place) -> None:
     script = (
         "import os; from gateway.run.cli import main; main(['--version']); print(os.open('/', 0), file=open('n', 'w'))"
