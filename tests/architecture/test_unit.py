@@ -48,6 +48,15 @@ def test_the_user_and_the_folders_can_be_made(tmp_path: Path) -> None:
     assert oct((tmp_path / "etc/pacs-gateway").stat().st_mode)[-3:] == "750"
 
 
+def test_it_is_started_again_for_as_long_as_it_takes() -> None:
+    """A database that is away for an hour while the machine boots: systemd must not have given up by then."""
+    told = dict(
+        line.split("=", 1) for line in UNIT.read_text().splitlines() if line.startswith(("StartLimit", "RestartSec"))
+    )
+    assert (told["StartLimitIntervalSec"], told["RestartSec"]) == ("1min", "10s")
+    assert int(told["StartLimitBurst"]) > 60 / 10, "whoever fails at once is below the limit"
+
+
 def test_names_are_those_that_hospital_scripts_rely_on() -> None:
     lines = UNIT.read_text().splitlines()
     for wanted in (
