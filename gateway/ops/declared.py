@@ -76,7 +76,9 @@ TABLE: Final[Mapping[str, Declared]] = {
     "stuck_roles": Declared(
         "scraped", "Roles without a sign of progress: the watchdog is not fed while there are any."
     ),
-    "certificate_expiry_timestamp_seconds": Declared("scraped", "When a certificate of ours expires.", ("use",)),
+    "certificate_expiry_timestamp_seconds": Declared(
+        "scraped", "When a certificate of ours expires: receiver, PACS, archive, audit.", ("use",)
+    ),
     "worker_errors_total": Declared("counter", "Steps that a worker had to give up, by role.", ("role",)),
     "counts_lost_total": Declared("counter", "Counts of a receive process that did not reach this exposition."),
 }

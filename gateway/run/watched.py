@@ -92,10 +92,18 @@ class Bounds:
 
 
 def expiries(settings: Settings) -> Iterator[tuple[str, float]]:
-    """(use, epoch seconds) of each certificate of ours that can be read: `receiver`, or the name of a [[pacs]]."""
-    parts: list[tuple[str, Tls | None]] = [("receiver", settings.receiver.tls)]
-    parts += [(f"pacs {p.name}", p.tls) for p in settings.pacs]
-    for use, tls in parts:
+    """(use, epoch seconds) of each certificate of ours that can be read; `use`: receiver, pacs NAME, archive NAME, audit."""
+    for use, tls in _certified(settings):
         until = expiry(tls.certificate) if tls is not None and tls.certificate is not None else None
         if until is not None:
             yield use, until.timestamp()
+
+
+def _certified(settings: Settings) -> Iterator[tuple[str, Tls | None]]:
+    yield "receiver", settings.receiver.tls
+    yield from ((f"pacs {p.name}", p.tls) for p in settings.pacs)
+    for project in settings.project:
+        names = (sink.name for sink in delivering.make_sinks(settings, project))
+        for one, name in zip(project.deliver, names, strict=True):
+            yield f"archive {name}", getattr(one, "tls", None)
+    yield "audit", settings.audit.tls if settings.audit else None

@@ -46,6 +46,19 @@ def test_certificates_of_ours_tell_when_they_expire(tmp_path: Path) -> None:
     assert list(expiries(settings_of_plain(tmp_path / "plain"))) == []
 
 
+def test_those_for_archives_and_the_audit_repository_do_too(tmp_path: Path) -> None:
+    tls = Authority(tmp_path / "ca").issue("ours", days=(-1, 12)).toml
+    settings = settings_of(tmp_path, f'[audit]\nhost = "arr"\n{tls}')
+    config = tmp_path / "gateway.toml"
+    config.write_text(
+        f'{config.read_text()}\n[[project.deliver]]\ntype = "dicom"\nae_title = "ARCHIVE"\nhost = "archive"\nport = 104\n{tls}\n'
+        f'[[project.deliver]]\ntype = "dicomweb"\nurl = "https://archive/dicomweb"\n{tls}\n'
+    )
+    assert [use for use, _ in expiries(settings)] == ["audit"]
+    uses = [use for use, _ in expiries(load(config))]
+    assert len(uses) == 3 and uses[2] == "audit" and all(use.startswith("archive ") for use in uses[:2]), uses
+
+
 def settings_of_plain(folder: Path) -> Settings:
     folder.mkdir()
     return settings_of(folder)
