@@ -100,11 +100,12 @@ class Children:
                 raise Fatal(f"{self.kind.name}.start", told) from None
         self._reader.start()
 
-    def wait_ready(self) -> None:
-        """Until each has said that it is ready. Raises Fatal("<kind>.start")."""
+    def wait_ready(self, meanwhile: Callable[[], object] = tuple) -> None:
+        """Until each has said that it is ready. `meanwhile` is called all the time. Raises Fatal("<kind>.start")."""
         until = time.monotonic() + START_SECONDS
         for child in self._children:
             while not child.ready.wait(0.1):
+                meanwhile()
                 if child.process.poll() is not None or time.monotonic() > until:
                     told = f"a {self.kind.name} process did not start; its own log lines say why"
                     raise Fatal(f"{self.kind.name}.start", told)

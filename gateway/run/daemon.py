@@ -112,13 +112,13 @@ class Life:
             log.info("daemon.reloaded")
         return self._successor
 
-    def receive(self) -> None:
+    def receive(self, meanwhile: Callable[[], object] = tuple) -> None:
         """Starts the receive processes: on a reload while those of the life before still serve. Raises Fatal("receive.start")."""
         for name in self.receivers.kind.names:
             self._expect(name, BEAT_LIMIT)
         self._receiving = True
         self.receivers.start()
-        self.receivers.wait_ready()
+        self.receivers.wait_ready(meanwhile)
 
     # ---- start
 
@@ -242,7 +242,7 @@ class Life:
         try:
             successor = Life(renewed, self.systemd, self.signals, level=self._level)
             successor.page.pause(self.page.reason)
-            successor.receive()
+            successor.receive(self.watchdog.tick)
         except (Fatal, Retry) as err:
             structlog.get_logger().error("daemon.reload.refused", reason=err.reason, detail=err.detail)
             if renewed.listener is not self.current.listener:
@@ -254,7 +254,7 @@ class Life:
 
     def give_up(self) -> None:
         """Ends what never lived."""
-        self.receivers.stop()
+        self._wait_for(threading.Thread(target=self.receivers.stop, daemon=True))
         self.state.close()
         self.page.close()
 

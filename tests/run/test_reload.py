@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -173,3 +174,30 @@ def test_a_reload_moves_metrics_port_and_health_socket(daemon: Daemon) -> None: 
         pass
     assert not old.exists()
     assert daemon.stop() == 0
+
+
+def test_the_watchdog_is_fed_while_the_processes_of_a_reload_start(
+    daemon: Daemon,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They may take a minute, and as long again to end where they come to nothing: the daemon goes on meanwhile, and must live."""
+    path = daemon.config.parent / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        monkeypatch.setenv("WATCHDOG_USEC", "800000")
+        started(daemon)
+        before = receivers(daemon)
+        os.kill(daemon.pid, signal.SIGHUP)
+        daemon.wait_until(lambda: len(receivers(daemon)) > len(before), 40)
+        listener.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while listener.recv(4096):
+                continue
+        listener.settimeout(30)
+        told = [listener.recv(4096)]
+        while not told[-1].startswith(b"RELOADING=1"):
+            told.append(listener.recv(4096))
+        assert told.count(b"WATCHDOG=1") > 1
+        assert daemon.stop() == 0
