@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from gateway.state.db import Database
 from gateway.state.fellowship import Fellowship
 from gateway.state.ring import keys_of
 from gateway.state.store import Store
+from gateway.state.writing import sync_folder
 
 BEATS: Final = 6
 """Signs of life in one lease: a few may be lost."""
@@ -101,14 +103,24 @@ class Nodes:
 
 
 def home(state_dir: Path) -> str:
-    """What names this state_dir; made when there is none."""
+    """What names this state_dir; made when there is none, whole or not at all. Raises Fatal("state.folder")."""
     file = state_dir / "node.id"
     try:
-        if not file.exists():
-            file.write_text(secrets.token_hex(16))
+        if not file.exists() or not file.read_text().strip():
+            _make_home(file)
         return file.read_text().strip()
     except OSError as err:
         raise Fatal("state.folder", f"{file}: {err.strerror}") from None
+
+
+def _make_home(file: Path) -> None:
+    part = file.with_suffix(".part")
+    with part.open("w") as made:
+        made.write(secrets.token_hex(16))
+        made.flush()
+        os.fsync(made.fileno())
+    part.rename(file)
+    sync_folder(file.parent)
 
 
 def _same_time(theirs: float, ours: float) -> None:

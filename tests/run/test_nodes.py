@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from gateway.errors import Fatal
 from gateway.run import nodes
 from gateway.run.nodes import Nodes
 from gateway.settings import Settings
@@ -39,6 +42,26 @@ def node(state: Opened, name: str, folder: Path) -> tuple[Nodes, Store]:
     store = Store(state.database, KEY, node=name)
     settings = Settings.model_construct(node=name, node_lease=LEASE, state_dir=folder / name)
     return Nodes(settings, store), store
+
+
+def test_no_two_state_directories_have_the_same_name_also_after_a_disk_was_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left of a name that could not be written; an empty one, of a version before, is none."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    with monkeypatch.context() as full:
+        full.setattr("secrets.token_hex", lambda _: full_disk())
+        with pytest.raises(Fatal, match="No space"):
+            nodes.home(one)
+    (other / "node.id").touch()
+    names = [nodes.home(folder) for folder in (one, other, one)]
+    assert names[0] == names[2] != names[1] and all(len(name) == 32 for name in names)
+
+
+def full_disk() -> str:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.real
