@@ -150,6 +150,23 @@ def test_it_drains_and_stops_by_itself(machine: Booted) -> None:
     assert processes(machine) == ""
 
 
+def test_a_key_may_lie_elsewhere_and_one_that_is_missing_is_told_by_the_daemon(machine: Booted) -> None:
+    """Not by systemd's words for a credential that it cannot load: Protocol error."""
+    usual, elsewhere = "/etc/pacs-gateway/pseudonym.key", "/etc/pacs-gateway/elsewhere.key"
+    machine.run("mv", usual, elsewhere)
+    for key in (usual, "credential:pseudonym-key"):
+        configure(machine, key=key)
+        machine.run("systemctl", "start", UNIT, check=False)
+        assert show(machine, "ExecMainStatus") == "2"
+    told = journal(machine)
+    assert "there is no such file" in told and "the file does not hold 32 bytes" in told
+    configure(machine, key=elsewhere)
+    start(machine)
+    assert echo(machine, 11112)
+    machine.run("systemctl", "stop", UNIT)
+    machine.run("mv", elsewhere, usual)
+
+
 def test_a_mistake_in_the_configuration_is_no_reason_to_try_again(machine: Booted) -> None:
     machine.write(CONFIG, "nonsense = 1\n")
     machine.run("systemctl", "reset-failed", UNIT, check=False)
