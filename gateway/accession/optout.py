@@ -15,7 +15,7 @@ import structlog
 
 from gateway.accession.rows import identifier
 from gateway.accession.source import RowSource
-from gateway.errors import Retry
+from gateway.errors import GatewayError, Retry
 
 COLUMN: Final = "patient_id"
 BATCH: Final = 500
@@ -29,16 +29,21 @@ class Refusals(Protocol):
 
 @dataclass(frozen=True)
 class OptOut:
-    """`source`: rows with a column `patient_id`. `then`: the project's poll."""
+    """`source`: rows with a column `patient_id`. `then`: the project's poll. `failed`: is told why there was none."""
 
     project: str
     source: RowSource
     refusals: Refusals
     then: Callable[[], object]
+    failed: Callable[[GatewayError], None]
 
     def run(self) -> object:
         """Raises what the RIS or the state raise, and then nothing was polled; what was withdrawn until then is."""
-        new = sum(self.refusals.opted_out(self.project, batch) for batch in self._batches())
+        try:
+            new = sum(self.refusals.opted_out(self.project, batch) for batch in self._batches())
+        except GatewayError as err:
+            self.failed(err)
+            raise
         if new:
             structlog.get_logger().info("optout.withdrawn", project=self.project, new=new)
         return self.then()

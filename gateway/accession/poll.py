@@ -62,12 +62,16 @@ class Poll:
         try:
             added, newest = self._read_all()
         except GatewayError as err:
-            self.count.add("ris_polls_total", project=self.project, result="failed")
-            if err.reason.startswith("ris."):
-                self.board.down("ris", self.ris, err.reason, now=self.clock())
+            self.failed(err)
             raise
         self._tell(added, newest)
         return added
+
+    def failed(self, err: GatewayError) -> None:
+        """Tells of a poll that came to nothing, also of one that could not begin."""
+        self.count.add("ris_polls_total", project=self.project, result="failed")
+        if err.reason.startswith("ris."):
+            self.board.down("ris", self.ris, err.reason, now=self.clock())
 
     def _read_all(self) -> tuple[Added, CursorValue | None]:
         mark = self.source.fingerprint

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from gateway.accession import vanished
 from gateway.accession.optout import COLUMN, OptOut
+from gateway.accession.poll import Poll
 from gateway.accession.sql import SqlSource
 from gateway.run import broker, manifesting, telling, wiring
 from gateway.run.broker import Desk
@@ -28,7 +29,7 @@ def jobs(settings: Settings, state: State, told: Told, stop: threading.Event, in
     gone = [(f"vanished-{p.project}", vanished.EVERY, p.run) for p in _vanished(settings, state, stop)]
     shared: list[Job] = [
         *gone,
-        *((f"poll-{name}", schedule, _opt_out_first(settings, name, desk, poll.run)) for name, schedule, poll in polls),
+        *((f"poll-{name}", schedule, _opt_out_first(settings, name, desk, poll)) for name, schedule, poll in polls),
         ("broker", broker.EVERY, broker.Rounds(desk).step),
         *(
             (f"manifests-{p.name}", manifesting.EVERY, days.step)
@@ -57,11 +58,11 @@ def _vanished(settings: Settings, state: State, stop: threading.Event) -> list[v
     ]
 
 
-def _opt_out_first(settings: Settings, name: str, desk: Desk, poll: Callable[[], object]) -> Callable[[], object]:
+def _opt_out_first(settings: Settings, name: str, desk: Desk, poll: Poll) -> Callable[[], object]:
     """A poll that knows first who is not to be asked for. Raises Fatal for a query that makes no sense."""
     source = wiring.project(settings, name).source
     if source is None or source.opt_out is None:
-        return poll
+        return poll.run
     ris = next(r for r in settings.ris if r.name == source.ris)
     listed = source.model_copy(update={"query": source.opt_out, "cursor": None})
-    return OptOut(name, SqlSource(ris, listed, column=COLUMN), desk, poll).run
+    return OptOut(name, SqlSource(ris, listed, column=COLUMN), desk, poll.run, poll.failed).run

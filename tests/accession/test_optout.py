@@ -11,7 +11,7 @@ import pytest
 
 from gateway.accession.optout import BATCH, COLUMN, OptOut
 from gateway.accession.sql import SqlSource
-from gateway.errors import Retry
+from gateway.errors import GatewayError, Retry
 from gateway.settings import Ris, Source
 
 
@@ -21,6 +21,7 @@ class Desk:
 
     batches: list[list[str]] = field(default_factory=list)
     polled_after: list[int] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def opted_out(self, project: str, patients: Sequence[str]) -> int:
         assert project == "chest"
@@ -32,11 +33,14 @@ class Desk:
         self.polled_after.append(len(self.batches))
         return "polled"
 
+    def failed(self, err: GatewayError) -> None:
+        self.failures.append(err.reason)
+
 
 def opt_out(folder: Path, desk: Desk, *, query: str = "select patient_id from opt_out") -> OptOut:
     source = Source(ris="ris", schedule="1h", query=query)
     ris = Ris(name="ris", url=f"sqlite:///{folder}/ris.sqlite")
-    return OptOut("chest", SqlSource(ris, source, column=COLUMN), desk, desk.poll)
+    return OptOut("chest", SqlSource(ris, source, column=COLUMN), desk, desk.poll, desk.failed)
 
 
 @pytest.fixture
@@ -74,7 +78,7 @@ def test_without_the_list_nobody_is_asked_for(ris: sqlite3.Connection, tmp_path:
     desk = Desk()
     with pytest.raises(Retry, match=r"ris\.schema"):
         opt_out(tmp_path, desk, query=query).run()
-    assert desk.polled_after == []
+    assert desk.polled_after == [] and desk.failures == ["ris.schema"]
     ris.close()
 
 

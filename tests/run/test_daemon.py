@@ -129,6 +129,18 @@ def test_a_ris_that_breaks_is_shown_and_comes_back(daemon: Daemon) -> None:
     daemon.wait_until(lambda: daemon.requests() == {"new": 2}, 30)
 
 
+def test_a_list_of_opt_outs_that_cannot_be_read_is_a_poll_that_failed(daemon: Daemon) -> None:
+    """Nobody is asked for without it: whoever watches has to see that nothing comes."""
+    text = daemon.config.read_text()
+    daemon.config.write_text(
+        text.replace('schedule = "1s"', 'schedule = "1s"\nopt_out = "select patient_id from gone"')
+    )
+    started(daemon)
+    daemon.wait_until(lambda: daemon.status()["ris"]["ris"]["up"] is False, 30)
+    assert daemon.status()["ris"]["ris"]["error"] == "ris.schema" and daemon.requests() == {}
+    assert b'ris_polls_total{project="chest",result="failed"} 0.0' not in daemon.get("/metrics")[1]
+
+
 def test_a_killed_receive_process_is_replaced(daemon: Daemon) -> None:
     started(daemon)
     before = receivers(daemon)
