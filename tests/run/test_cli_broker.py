@@ -232,8 +232,8 @@ def test_the_opt_out_list_withdraws_before_the_poll(site: Site, anna: StudyFacts
     assert rounds() and site.archive() == []
     assert not rounds()
     no_trace(site, anna, "CHEST-")
-    told = [(line["event"], line["user"]) for line in audit(site) if "user" in line]
-    assert told == [("withdraw-ordered", "opt-out"), ("withdrawn", "opt-out")]
+    noted = [(line["event"], line["user"]) for line in audit(site) if "user" in line]
+    assert noted == [("withdraw-ordered", "opt-out"), ("withdrawn", "opt-out")]
     ris.execute("delete from opt_out")
     ris.execute("insert into research_view values ('SYNACC9', ?), ('SYNACC8', 'SYNPID9999')", (ANNA,))
     poll()
