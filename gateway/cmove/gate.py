@@ -29,9 +29,10 @@ STRAINS: Final = frozenset({"move.stalled", "move.too-long"})
 
 @dataclass(frozen=True)
 class Pass:
-    """Leave to begin. `probe`: only after the PACS has answered C-ECHO."""
+    """Leave to begin. `probe`: only after the PACS has answered C-ECHO. `moves`: False where that is all that may be asked."""
 
     probe: bool
+    moves: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Gate:
         self._pressure, self._breaker, self._pace = pressure(pacs.max_moves), Breaker(), Pace()
         self._shares = Shares(shares or {})
         self._inside = self._moving = 0
+        self._failing = False  # it was at fault when it was last asked
         self._usual = 0.0  # seconds of a move
         self._opened: tuple[float, float, float] | None = None  # looked at, open since, closes
         self._told: dict[str, float] = {}
@@ -70,19 +72,23 @@ class Gate:
     # ---- may a move begin, go on
 
     def enter(self, now: float) -> Pass | None:
-        """Leave for one more association with moves, until `leave`. None: not now. `now`: epoch seconds."""
+        """Leave for one more association, until `leave`. None: not now. `now`: epoch seconds.
+
+        Outside its window a PACS that failed last may be asked whether it is there again, and nothing else.
+        """
         ticks = self._ticks()
         with self._lock:
             state = self._breaker.state(ticks)
             free = self._inside < (self._pressure.moves if state is State.CLOSED else 1)
-            if not self._may_begin(now) or state is State.OPEN or not free:
+            moves = self._may_begin(now)
+            if not (moves or self._failing) or state is State.OPEN or not free:
                 self._tell(now)
                 return None
             self._inside += 1
             if state is State.HALF_OPEN:
                 self._breaker = self._breaker.probing(ticks)
             self._tell(now)
-        return Pass(probe=state is State.HALF_OPEN)
+        return Pass(probe=not moves or state is State.HALF_OPEN, moves=moves)
 
     def leave(self) -> None:
         with self._lock:
@@ -152,12 +158,12 @@ class Gate:
 
     def echoed(self) -> None:
         with self._lock:
-            self._breaker = self._breaker.echoed()
+            self._breaker, self._failing = self._breaker.echoed(), False
 
     def answered(self) -> None:
         """It answered; what is missing is not its failure."""
         with self._lock:
-            self._breaker = self._breaker.answered()
+            self._breaker, self._failing = self._breaker.answered(), False
 
     def strained(self, reason: str) -> None:
         """`reason`: of a charged failure, which may show that it is asked too much; or of our own receiver's."""
@@ -169,7 +175,7 @@ class Gate:
         """The PACS is at fault, or our set-up with it."""
         ticks = self._ticks()
         with self._lock:
-            self._breaker = self._breaker.failed(ticks, err.after)
+            self._breaker, self._failing = self._breaker.failed(ticks, err.after), True
             if err.after is None and err.reason not in REFUSED_ONE:
                 self._pressure = self._pressure.strained(ticks)
 

@@ -88,7 +88,7 @@ class MoveStep:
             with self._transfer.connection() as scu:
                 if leave.probe:
                     self._probe(scu)
-                done = self._batch(scu)
+                done = leave.moves and self._batch(scu)
             if leave.probe and not done:  # nothing that could fail is due
                 self._board.up("pacs", self._pacs.name, now=self._clock())
             return done

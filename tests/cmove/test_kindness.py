@@ -60,6 +60,29 @@ def test_m18_nothing_is_asked_outside_the_window(rig: Rig) -> None:
     assert rig.only().state == "excluded"
 
 
+def test_one_that_failed_last_in_its_window_is_looked_at_by_echo_alone_until_the_next(rig: Rig) -> None:
+    """Else it would be shown as down all weekend, and nobody but a C-FIND would know better."""
+    rig.now = THURSDAY + 19 * 3600
+    rig.plan(SERIES[0])
+    with ScriptedPacs(find=lists, move=sends_it(rig)) as peer:
+        step = rig.step(peer, gate=gate_of(rig, peer, windows=NIGHT))
+        peer.ae._maximum_associations = 0
+        with pytest.raises(Retry):
+            step.step()
+        rig.now = THURSDAY + 36 * 3600
+        with pytest.raises(Retry):
+            step.step()
+        assert rig.board.states("pacs") == {"main": False}
+        peer.ae.maximum_associations = 10
+        rig.now += 60.0
+        assert not step.step()
+        assert rig.board.states("pacs") == {"main": True} and peer.asked == []
+        before = peer.associations
+        assert not step.step() and peer.associations == before, "once it has answered it is left alone"
+        rig.now = THURSDAY + 43 * 3600
+        assert step.step()
+
+
 @pytest.mark.catalogue("M18", "M11")
 def test_m18_the_end_of_the_window_cancels_what_runs_and_begins_nothing_else(rig: Rig) -> None:
     rig.now = THURSDAY + 19 * 3600
