@@ -54,7 +54,14 @@ class Current:
             try_path(new.health.socket)
 
     def _listener(self, new: Settings) -> socket.socket:
-        """The same one, as long as its address is."""
+        """The same one, as long as its address is. Raises Fatal("receiver.address")."""
         old = self.settings.receiver
-        same = (new.receiver.bind, new.receiver.port) == (old.bind, old.port)
-        return self.listener if same else listen(new.receiver)
+        if (new.receiver.bind, new.receiver.port) == (old.bind, old.port):
+            return self.listener
+        try:
+            return listen(new.receiver)
+        except Fatal as err:
+            if new.receiver.port != old.port:
+                raise
+            told = f"this daemon itself listens on {old.bind}:{old.port}; to {new.receiver.bind} only with a restart"
+            raise Fatal(err.reason, told) from None

@@ -160,6 +160,17 @@ def test_a_reload_to_what_cannot_be_had_changes_nothing(daemon: Daemon) -> None:
     assert daemon.stop() == 0
 
 
+def test_a_reload_from_one_address_to_all_says_that_it_wants_a_restart(daemon: Daemon) -> None:  # noqa: F811
+    """Not that another program has the port: it is this one."""
+    started(daemon)
+    daemon.config.write_text(daemon.config.read_text().replace('bind = "127.0.0.1"', 'bind = "0.0.0.0"', 1))
+    os.kill(daemon.pid, signal.SIGHUP)
+    daemon.wait_until(lambda: "daemon.reload.refused" in daemon.log.read_text(), 40)
+    told = daemon.log.read_text()
+    assert "to 0.0.0.0 only with a restart" in told and "another program" not in told
+    assert daemon.get("/readyz")[0] == 200 and daemon.stop() == 0
+
+
 def test_a_reload_moves_metrics_port_and_health_socket(daemon: Daemon) -> None:  # noqa: F811
     started(daemon)
     port = free_port()
