@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 UNDEFINED = 0xFFFFFFFF
+DELIMITERS = 0xFFFE
 ITEM = 0xFFFEE000
 ITEM_END = 0xFFFEE00D
 SEQUENCE_END = 0xFFFEE0DD
@@ -68,16 +69,19 @@ class Codec:
         return 6 if self.explicit else 4
 
     def header(self, buf: bytes | memoryview, pos: int) -> Header:
-        """Raises Malformed for a VR that is none, struct.error at the end of the bytes."""
+        """Raises Malformed for a VR that is none, struct.error at the end of the bytes.
+
+        An item has no VR, but its length may spell one: 16708 is DA.
+        """
         if self.explicit:
             group, element, vr, length = self.short.unpack_from(buf, pos)
-            if vr in SHORT_VRS:
-                return made(Header, (group << 16 | element, vr, length, pos + 8))
-            if vr in LONG_VRS:
+            if group != DELIMITERS:
+                if vr in SHORT_VRS:
+                    return made(Header, (group << 16 | element, vr, length, pos + 8))
+                if vr not in LONG_VRS:
+                    raise Malformed
                 (length,) = self.count.unpack_from(buf, pos + 8)
                 return made(Header, (group << 16 | element, vr, length, pos + 12))
-            if group != 0xFFFE:
-                raise Malformed
         group, element, length = self.long.unpack_from(buf, pos)
         tag = group << 16 | element
         return Header(tag, self.vrs.get(tag, b"UN"), length, pos + 8)

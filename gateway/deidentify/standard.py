@@ -10,11 +10,10 @@ from pydicom._dicom_dict import DicomDictionary
 
 from gateway.deidentify.actions import Action, Rule, resolve
 from gateway.deidentify.defaults import default_for
-from gateway.deidentify.encoding import PIXEL_TAGS
+from gateway.deidentify.encoding import DELIMITERS, PIXEL_TAGS
 from gateway.deidentify.options import MODIFIED_DATES, Options, allowed, cell_of
 from gateway.deidentify.table import Row, Table
 
-DELIMITERS = 0xFFFE
 DATA_SET = 0x0008  # the first group of a data set (PS3.5 7.1)
 MARKS = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
 BIRTH_DATE = 0x00100030

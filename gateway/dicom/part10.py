@@ -207,14 +207,15 @@ def ids_of(view: memoryview, places: Mapping[int, tuple[int, int]]) -> Ids:
 
 
 def explicit(view: memoryview, at: int, endian: str) -> Header:
+    """An item has no VR, but its length may spell one: 16708 is DA."""
     group, element, vr, length = _EXPLICIT[endian].unpack_from(view, at)
     tag = group << 16 | element
+    if group == 0xFFFE:
+        return tag, at + 8, _LENGTH[endian].unpack_from(view, at + 4)[0], b""
     if vr in SHORT_VRS:
         return tag, at + 8, length, vr
     if vr in LONG_VRS:
         return tag, at + 12, _LENGTH[endian].unpack_from(view, at + 8)[0], vr
-    if group == 0xFFFE:
-        return tag, at + 8, _LENGTH[endian].unpack_from(view, at + 4)[0], b""
     raise Unreadable
 
 

@@ -65,6 +65,19 @@ def test_broken_sequences_are_refused(cleaner: Cleaner, insert: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize("length", [0x4144, 0x14144])
+def test_an_item_whose_length_spells_a_vr_changes_no_date(length: int) -> None:
+    settings = Deidentify(options=("retain-longitudinal-modified-dates",))
+    dated = make_cleaner(project="a", deidentify=settings, instance_rule=None, key=KEY)
+    body = write([Element(0x0040A160, "UT", b"x" * (length - 12))], "explicit")
+    insert = sequence(ITEM + len(body).to_bytes(4, "little") + body + CLOSE)
+    before, after = (write([e for e in base() if (e.tag < 0x00082218) is first], "explicit") for first in (True, False))
+    result = dated.clean(before + insert + after, EXPLICIT, frozenset())
+    assert isinstance(result, Kept)
+    found = pydicom.dcmread(io.BytesIO(b"".join(result.parts)))
+    assert found.StudyDate == kept(dated, base()).StudyDate and len(found[0x00082218].value) == 1
+
+
 def test_out_of_order_and_repeated_elements_are_sorted(cleaner: Cleaner) -> None:
     late = [
         Element(0x00081030, "LO", b"QZXLATEXQ"),

@@ -69,6 +69,19 @@ def test_finds_the_top_level_uids(syntax: str, undefined: bool) -> None:
         assert peek(buffer, syntax) == WANTED
 
 
+@pytest.mark.parametrize("length", [0x4144, 0x4E50, 0x14F4C])
+def test_an_item_whose_length_spells_a_vr_is_an_item(length: int) -> None:
+    item, ds = Dataset(), nasty(True)
+    item.ReferencedSOPInstanceUID = "2.25.9"
+    item.TextValue = "x" * (length - 14 - 12)
+    item.is_undefined_length_sequence_item = False
+    ds.ReferencedStudySequence = Sequence([item, Dataset()])
+    ds["ReferencedStudySequence"].is_undefined_length = True
+    data = encoded(ds, EXPLICIT_LE)
+    assert b"\xfe\xff\x00\xe0" + length.to_bytes(4, "little") in data
+    assert peek(data, EXPLICIT_LE) == WANTED
+
+
 @pytest.mark.catalogue("D2")
 @pytest.mark.parametrize(("said", "is_"), [(EXPLICIT_LE, IMPLICIT_LE), (IMPLICIT_LE, EXPLICIT_LE)])
 def test_finds_them_when_the_transfer_syntax_lies(said: str, is_: str) -> None:
