@@ -28,7 +28,7 @@ LABELS = (
 )
 YEARS = (
     "year years yr yrs y yo o jahr jahre jahren jährige jähriger jährigen jähriges jaehrige jaehriger ans años anni "
-    "jaar m f old alter aged age"
+    "jaar m f jährig jaehrig lj lebensjahr lebensjahres old alter aged age"
 )
 PHONES = (
     "phone telephone tel telefon fax mobile mob handy pager bleep ext extension durchwahl téléphone teléfono "
@@ -104,10 +104,11 @@ NUMERIC = (
         "",
         r"(?<![\d.])\d{1,2}(?::\d{2}(?::\d{2}(?:[.,]\d{1,6})?)?(?: ?[ap]\.?m\b\.?)?|h\d{2}(?!\d)|(?<=0\d)/\d{2}(?![\d/]))",
     ),
-    _form(BEFORE_DAYS, rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d{{1,2}}[./]\d{{1,2}}(?:\.|\b(?!\.?\d))"),
+    _form(BEFORE_DAYS, rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d{{1,2}}(?:[./]|\. )\d{{1,2}}(?:\.|\b(?!\.?\d))"),
     _form(
         YEARS,
-        rf"(?<![\d.])0?(?:9\d|1[0-4]\d)[ -]?(?i:{_YEARS}){_END}(?:[ -]olds?)?"
+        rf"(?<![\d.])0?(?:9\d|1[0-4]\d)(?:[ -]|\. )?(?i:{_YEARS}){_END}(?:[ -]olds?)?"
+        rf"|{_START}(?:9\d|1[0-4]\d) ?[/,] ?[MFmf]{_END}|{_START}[MFmf] ?[/,] ?(?:9\d|1[0-4]\d){_END}"
         rf"|{_START}(?i:aged?|alter)[ :]{{1,2}}(?:9\d|1[0-4]\d){_END}",
     ),
     _form(
@@ -191,9 +192,22 @@ POSTCODES = re.compile(
 _DAY, _MONTH = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])"
 MONTHDAYS = re.compile(
     rf"(?<![\w.,/+-])(?:({_DAY}\.{_MONTH}(?: ?[-–] ?{_DAY}\.{_MONTH})?)"
-    rf"|{_DAY}[/-]0[1-9]|0[1-9][/-](?:1[3-9]|2\d|3[01]))(?![\w/]|[.,:-]\d)"
+    rf"|{_DAY}\. 0[1-9]\.|{_DAY}[/-]0[1-9]|0[1-9][/-](?:1[3-9]|2\d|3[01]))(?![\w/]|[.,:-]\d)"
 )
 """A day and a month without a year, both with two digits: 17.03, but no 5.03."""
+_DASH = "[–—−‐‑]"
+_BETWEEN, _BAR = r"[\s.,;/_|·^–—−‐‑-]{1,3}", r" ?(?:[./_|·^~'#–—−‐‑-]{1,2} ?)"
+_D, _M = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
+_CENTURY = r"(?:19|20)\d\d"
+SPREAD = re.compile(
+    rf"{_START}(?<!\d[.,])(?:{_D}{_BETWEEN}{_D}{_BETWEEN}{_CENTURY}|{_CENTURY}{_BETWEEN}{_MONTH}{_BETWEEN}{_DAY}"
+    rf"|{_D}\. ?{_M}\. ?\d\d|{_D} ?/ ?{_D} ?/ ?\d\d|{_D}{_DASH}(?:{_M}{_DASH}\d\d|{_D}{_DASH}\d\d)|\d\d{_DASH}{_M}{_DASH}{_D}"
+    rf"|{_DAY}{_BAR}(?:{_MONTH}{_BAR}\d\d|{_DAY}{_BAR}\d\d)|\d\d{_BAR}{_MONTH}{_BAR}{_DAY}"
+    rf"|(?=\d?\d?\s?\d?\d?\s?0\d)(?:{_DAY}\s(?:{_MONTH}\s\d\d|{_DAY}\s\d\d)|\d\d\s{_MONTH}\s{_DAY}))"
+    r"(?![^\W_]|[.,]\d)"
+)
+"""Whole dates with blanks, dashes or other marks between their numbers: 17. 03. 24, 17_03_24, 17 – 03 – 2024. Where the year
+has two digits all must have, but between dots, strokes and dashes; with blanks alone one begins with a zero, too."""
 _UNIT = re.compile(rf"[ -]?(?:{_any(UNITS)}(?![^\W_])|[%°²³x×*]|\+/-|±)", re.IGNORECASE)
 _MEASURED = re.compile(rf"(?:(?<![^\W_]){_any(MEASURED)}|[=<>~±])[ :=.]{{0,3}}$", re.IGNORECASE)
 MAIL = re.compile(r"[^\s@]{0,64}@\S{0,255}")
@@ -230,7 +244,7 @@ def _grouped(text: str) -> str:
         text = NUMBERED.sub(HOLE, text)
     if ROAD.search(text):
         text = ROADS.sub(HOLE, text)
-    text = MONTHDAYS.sub(_monthday, POSTCODES.sub(HOLE, text))
+    text = MONTHDAYS.sub(_monthday, SPREAD.sub(HOLE, POSTCODES.sub(HOLE, text)))
     return CHAIN.sub(_chain, text)
 
 
