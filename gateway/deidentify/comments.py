@@ -1,24 +1,33 @@
-"""Words inside compressed frames: comment and application segments of JPEG and JPEG-LS, comments of JPEG 2000, made blank.
+"""Words inside compressed frames: comments and application segments of JPEG and JPEG-LS, comments of JPEG 2000, boxes of files
+around JPEG 2000 and JPEG XL, and what stands behind the end of a picture, made blank.
 
-The length of every segment stays, so nothing else moves: only its payload becomes zeros. What decides about colours and about the
-picture is left alone (JFIF, Adobe and JPEG-LS segments; ISO/IEC 10918-1 B.1.1.3, 14495-1 C.1, 15444-1 A.9.2).
+The length of everything stays, so nothing else moves: only its payload becomes zeros. What decides about colours and about the
+picture is left alone (JFIF, Adobe and JPEG-LS segments; ISO/IEC 10918-1 B.1.1.3, 14495-1 C.1, 15444-1 A.4 and A.9.2; boxes: 15444-1
+annex I, 18181-2 9.2). A picture in several fragments is looked at in the first alone.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 
 from gateway.deidentify.encoding import ITEM, Codec
 
 JPEG, JPEG_2000 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51"
+BOXES = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\0\0\0\x0cJXL \r\n\x87\n")
+PICTURES = frozenset((b"jP  ", b"JXL ", b"ftyp", b"jp2h", b"jp2c", b"jxll", b"jxlc", b"jxlp", b"jxli"))
+"""Boxes that decoders need. What a JPEG was made of, for who wants it back (jbrd), has its comments, too."""
 COMMENT, COMMENT_2000 = 0xFE, 0x64
 APPLICATION = range(0xE0, 0xF0)
-SCAN, TILE, END = 0xDA, 0x90, 0xD9
-COLOUR = (b"JFIF\0", b"JFXX\0", b"Adobe", b"mrfx", b"HDR")
-"""Beginnings of application segments that decoders need."""
-ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
-"""Markers without a segment."""
+TILE, DATA, END = 0x90, 0x93, 0xD9
+COLOUR = (b"Adobe", b"mrfx", b"HDR")
+"""Beginnings of application segments that decoders need, beside JFIF's."""
+JFIF = 12
+"""Bytes of a JFIF segment before its thumbnail."""
+MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
+"""Of a segment, or of the end. Coded bytes of a scan have none of them (10918-1 B.1.1.5, 14495-1 A.1), so they are stepped over."""
+Spans = Iterator[tuple[int, int]]
 
 
 def without_comments(value: memoryview, codec: Codec) -> memoryview:
@@ -32,7 +41,7 @@ def without_comments(value: memoryview, codec: Codec) -> memoryview:
     return memoryview(mended)
 
 
-def _spans(value: memoryview, codec: Codec) -> Iterator[tuple[int, int]]:
+def _spans(value: memoryview, codec: Codec) -> Spans:
     """Payloads to blank, of every fragment that begins a picture."""
     pos = 0
     while pos + 8 <= len(value):
@@ -40,27 +49,84 @@ def _spans(value: memoryview, codec: Codec) -> Iterator[tuple[int, int]]:
         if group << 16 | element != ITEM:
             return
         pos += 8
-        if value[pos : pos + 3] == JPEG:
-            yield from _segments(value, pos + 2, pos + length, (COMMENT, SCAN))
-        elif value[pos : pos + 4] == JPEG_2000:
-            yield from _segments(value, pos + 2, pos + length, (COMMENT_2000, TILE))
+        for start, end in _of_picture(value, pos, min(pos + length, len(value))):
+            if any(value[start:end]):
+                yield start, end
         pos += length
 
 
-def _segments(value: memoryview, pos: int, end: int, words: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """`words`: the marker of a comment, and that behind which the picture begins."""
-    comment, stop = words
+def _of_picture(value: memoryview, pos: int, end: int) -> Spans:
+    if value[pos : pos + 3] == JPEG:
+        yield from _jpeg(value, pos + 2, end)
+    elif value[pos : pos + 4] == JPEG_2000:
+        yield from _jpeg_2000(value, pos + 2, end)
+    elif value[pos : pos + 12] in BOXES:
+        yield from _boxes(value, pos, end)
+
+
+def _jpeg(value: memoryview, pos: int, end: int) -> Spans:
+    """From the first marker behind the start of the image on."""
+    while (found := MARKER.search(value, pos, end)) is not None:
+        pos, marker = found.end(), value[found.end() - 1]
+        if marker == END:
+            yield from _behind(value, pos, end)
+            return
+        if pos + 2 > end:
+            return
+        start, after = pos + 2, pos + max(2, int.from_bytes(value[pos : pos + 2], "big"))
+        if marker in APPLICATION or marker == COMMENT:
+            yield start + _needed(bytes(value[start : start + 5])), min(after, end)
+        pos = after
+
+
+def _needed(beginning: bytes) -> int:
+    """How much of a segment stays: nothing, all, or what is before a thumbnail."""
+    if beginning.startswith(b"JFIF"):
+        return JFIF
+    return 1 << 16 if beginning.startswith(COLOUR) else 0
+
+
+def _behind(value: memoryview, pos: int, end: int) -> Spans:
+    """What is behind the end of a picture: another one, as of the fields of a video, or nothing that anybody needs."""
+    pos = end - len(bytes(value[pos:end]).lstrip(b"\0"))
+    if value[pos : pos + 3] == JPEG:
+        yield from _jpeg(value, pos + 2, end)
+    else:
+        yield pos, end
+
+
+def _jpeg_2000(value: memoryview, pos: int, end: int) -> Spans:
+    """Main header and headers of tile-parts, whose lengths lead from one to the next."""
+    next_tile = 0
     while pos + 4 <= end and value[pos] == 0xFF:
         marker = value[pos + 1]
-        if marker == 0xFF or marker in ALONE:
-            pos += 1 if marker == 0xFF else 2
-            continue
-        if marker in (stop, END):
+        if marker == END:
+            yield pos + 2, end
             return
-        (length,) = struct.unpack_from(">H", value, pos + 2)
-        start, after = pos + 4, min(pos + 2 + length, end)
-        payload = bytes(value[start:after])
-        named = marker == comment or (stop == SCAN and marker in APPLICATION and not payload.startswith(COLOUR))
-        if named and payload.strip(b"\0"):
-            yield start, after
-        pos += 2 + max(length, 2)
+        if marker == DATA:
+            if next_tile <= pos:  # 0: up to the end
+                return
+            pos = next_tile
+            continue
+        after = pos + 2 + max(2, int.from_bytes(value[pos + 2 : pos + 4], "big"))
+        if marker == TILE and pos + 10 <= end:
+            (size,) = struct.unpack_from(">I", value, pos + 6)
+            next_tile = pos + size if size else 0
+        elif marker == COMMENT_2000:
+            yield pos + 4, min(after, end)
+        pos = after
+
+
+def _boxes(value: memoryview, pos: int, end: int) -> Spans:
+    """A box's length, its type, its content; one whose type is blank is nobody's, and stepped over by all."""
+    while pos + 8 <= end:
+        size, kind, head = int.from_bytes(value[pos : pos + 4], "big"), bytes(value[pos + 4 : pos + 8]), 8
+        if size == 1:
+            size, head = int.from_bytes(value[pos + 8 : pos + 16], "big"), 16
+        after = min(pos + size, end) if size else end
+        if kind not in PICTURES:
+            yield pos + 4, pos + 8
+            yield pos + head, after
+        elif kind == b"jp2c":
+            yield from _of_picture(value, pos + head, after)
+        pos = max(after, pos + 8)

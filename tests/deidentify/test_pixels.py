@@ -144,6 +144,41 @@ def test_comments_are_blanked_and_nothing_moves(cleaner: Cleaner, frame: bytes) 
     assert out[start : start + len(frame)].count(b"\0") >= len(WORDS)
 
 
+SCAN = segment(0xDA, b"\1\1\0\0?\0") + b"\x12\xff\0\x34"
+MORE = b"\xff\xd8" + JFIF + SCAN
+TABLES = b"\xff\x4f" + segment(0x51, b"\0" * 38)
+LEFT = struct.pack(">H", 12 + 4 + len(WORDS) + 2 + 2 + 4)  # of a tile-part with a comment and four coded bytes
+NOTED = segment(0x90, b"\0\0\0\0" + LEFT + b"\0\1") + segment(0x64, b"\0\1" + WORDS) + b"\xff\x93\1\2\3\4"
+
+
+def box(kind: bytes, content: bytes, size: bytes = b"") -> bytes:
+    return (size or struct.pack(">I", 8 + len(content))) + kind + content
+
+
+@pytest.mark.parametrize(
+    ("frame", "stays"),
+    [
+        (MORE + segment(0xFE, WORDS) + SCAN + b"\xff\xd9", SCAN),
+        (MORE + segment(0xE1, b"Exif\0\0" + WORDS) + SCAN + b"\xff\xd9", SCAN),
+        (MORE + b"\xff\xd9" + WORDS, MORE),
+        (MORE + b"\xff\xd9\0\0" + MORE + segment(0xFE, WORDS) + SCAN + b"\xff\xd9", SCAN),
+        (b"\xff\xd8" + segment(0xE0, JFIF[4:16] + b"\4\4" + WORDS) + SCAN + b"\xff\xd9", JFIF[4:16]),
+        (b"\xff\xd8" + segment(0xE0, b"JFXX\0\x10" + WORDS) + SCAN + b"\xff\xd9", SCAN),
+        (TABLES + NOTED + NOTED + b"\xff\xd9", b"\xff\x93\1\2\3\4"),
+        (TABLES + segment(0x90, b"\0\0\0\0\0\x0e\0\1") + b"\xff\x93\xff\xd9" + WORDS, TABLES),
+        (box(b"jP  ", b"\r\n\x87\n") + box(b"xml ", WORDS) + box(b"jp2c", TABLES + NOTED + b"\xff\xd9"), TABLES),
+        (box(b"JXL ", b"\r\n\x87\n") + box(b"jxlc", b"\xff\x0a\1") + box(b"Exif", WORDS, bytes(4)), b"\xff\x0a\1"),
+        (box(b"JXL ", b"\r\n\x87\n") + box(b"brob", bytes(7) + b"\x1c" + WORDS, b"\0\0\0\1") + box(b"jxlc", b"\xff\x0a"),
+         b"jxlc\xff\x0a"),
+    ],
+)  # fmt: skip
+def test_words_behind_or_around_a_picture_are_blanked(cleaner: Cleaner, frame: bytes, stays: bytes) -> None:
+    frame += b"\0" * (len(frame) & 1)
+    out = written(cleaner, with_(base(), Element(0x7FE00010, "OB", frame)), "encapsulated")
+    start = out.index(frame[:6])
+    assert WORDS not in out and stays in out and len(out) >= start + len(frame)
+
+
 def test_frames_without_comments_are_passed_as_they_are(cleaner: Cleaner) -> None:
     frame = b"\xff\xd8" + JFIF + segment(0xEE, b"Adobe\0d\0\0\0\0\0") + PICTURE
     frame += b"\0" * (len(frame) & 1)
