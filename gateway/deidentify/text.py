@@ -86,8 +86,8 @@ class TextCleaner:
                 break
         else:
             return ""
-        if vr == b"CS" and not CODE.fullmatch(text):
-            return ""
+        if vr == b"CS" and not CODE.fullmatch(text) and text != value.strip(" "):
+            return ""  # no code any more; what came as none, like "C-SPINE", stays where all of it is harmless
         return "" if own.sure is not None and own.sure.search(squeezed(text)) else text
 
     def _pass(self, text: str, own: Own, *, layout: bool) -> str:
