@@ -19,8 +19,8 @@ was done. `verify` reads the result again, on its own (`reading`), before anyone
 lists, in every spelling (`spelling`, `views`) that is no everyday word (`needles`, `ordinary`, `sought`).
 
 What is done to an element is compiled once into a `profile`: `table` (Table E.1-1) and `options`, `types` and
-`places` (the attribute's type in the instance's own IOD), `defaults` (what the table does not name), the project's
-own `override`s.
+`places` (the attribute's type in the instance's own IOD; `ages` in years), `defaults` (what the table does not name), the
+project's own `override`s.
 
 `screen` cleans the pixels of what is held, in a process of its own: `regions` and their rules, then `looking`, which
 has `recogniser` and `textlines` find text in `frames` that `codecs` decode; `masking` and `writing` blank it. Its

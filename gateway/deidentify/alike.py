@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.deidentify.actions import Action, Rule
+from gateway.deidentify.ages import MEASURED_VALUE
 from gateway.deidentify.decision import WITH_ITEMS, decide
 from gateway.deidentify.encoding import ITEM, UNDEFINED, Codec, Header, Malformed
 from gateway.deidentify.output import Parts, within
@@ -206,7 +207,7 @@ class Items:
 
     def _inside(self, head: Header, scope: Scope) -> Scope | None:
         """The scope of a sequence's items; None for what is done as a whole."""
-        if head.vr != b"SQ" or not head.length or head.tag >> 16 & 1:
+        if head.vr != b"SQ" or not head.length or head.tag >> 16 & 1 or head.tag == MEASURED_VALUE:
             return None
         rule, known = self._editor.rule(head, scope)
         action = decide(rule, b"SQ", known, scrub=scope.scrub)

@@ -25,6 +25,7 @@ _CLOCK = rb"(?:[01][0-9]|2[0-3])(?:[0-5][0-9](?:(?:[0-5][0-9]|60)(?:\.[0-9]{1,6}
 _DAY = re.compile(rb"[0-9]{8}")
 _OLD_DAY = re.compile(rb"([0-9]{4})\.([0-9]{2})\.([0-9]{2})")
 _MOMENT = re.compile(rb"(?P<day>[0-9]{4}(?:[0-9]{2}){0,2})(?P<clock>(?<=[0-9]{8})" + _CLOCK + rb")?" + _ZONE)
+_BEGINNING = re.compile(rb"-?([0-9]{4})\.?([0-9]{2})?\.?([0-9]{2})?")
 _TIME = re.compile(_CLOCK)
 _OLD_TIME = re.compile(rb"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?")
 _AGE = re.compile(rb"([0-9]{3})([DWMY])")
@@ -37,10 +38,21 @@ def offset_days(key: bytes, patient: bytes) -> int:
 
 
 @lru_cache(CACHED)
-def shift(vr: bytes, raw: bytes, days: int) -> bytes:
-    """The value of a DA, DT or TM element, moved by `days`; several values and ranges too. b"" where nothing is left."""
-    shifted = [_shift_value(vr, part.strip(PADDING), days) for part in raw.split(b"\\")]
+def shift(vr: bytes, raw: bytes, days: int, bygone: bytes = b"") -> bytes:
+    """The value of a DA, DT or TM element, moved by `days`; several values and ranges too. b"" where nothing is left.
+
+    `bygone`: as of `bygone_at`; a day then or before becomes empty, as nobody's birth can be told from it.
+    """
+    told = [part.strip(PADDING) for part in raw.split(b"\\")]
+    shifted = [b"" if vr != b"TM" and _is_bygone(part, bygone) else _shift_value(vr, part, days) for part in told]
     return b"\\".join(shifted) if any(shifted) else b""
+
+
+@lru_cache(CACHED)
+def bygone_at(study_date: bytes) -> bytes:
+    """The last day on which somebody over 89 at the study was born, YYYYMMDD; b"" when that cannot be told."""
+    studied = _to_date(study_date.strip(PADDING))
+    return b"%04d%02d%02d" % (max(studied.year - OLDEST - 1, 0), studied.month, studied.day) if studied else b""
 
 
 def birth(raw: bytes, study_date: bytes, days: int) -> bytes:
@@ -57,6 +69,15 @@ def age(raw: bytes) -> bytes:
     return b"\\".join(ages) if any(ages) else b""
 
 
+def years(raw: bytes) -> bytes:
+    """DS, a number of years: 90 for more than 89. Illegal values become empty."""
+    try:
+        told = [b"90" if float(part) >= OLDEST + 1 else part for part in raw.strip(PADDING).split(b"\\")]
+    except ValueError:
+        return b""
+    return b"\\".join(told)
+
+
 @lru_cache(CACHED)
 def over_89(birth_date: bytes, study_date: bytes, patient_age: bytes) -> bool:
     """Whether birth date and study date (DA), or the age (AS), say more than 89 completed years."""
@@ -64,6 +85,13 @@ def over_89(birth_date: bytes, study_date: bytes, patient_age: bytes) -> bool:
         return True
     born, studied = _to_date(birth_date.strip(PADDING)), _to_date(study_date.strip(PADDING))
     return born is not None and studied is not None and _years(born, studied) > OLDEST
+
+
+def _is_bygone(value: bytes, bygone: bytes) -> bool:
+    """A bare year or month counts where all of it is."""
+    match = _BEGINNING.match(value) if bygone else None
+    told = b"".join(filter(None, match.groups())) if match else b"9"
+    return told <= bygone if len(told) == len(bygone) else told < bygone[: len(told)]
 
 
 def _shift_value(vr: bytes, value: bytes, days: int) -> bytes:

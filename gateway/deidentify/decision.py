@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.deidentify.actions import DUMMIES, TEXT_VRS, Action, Rule
 from gateway.deidentify.charset import Charset
-from gateway.deidentify.dates import age, birth, shift
+from gateway.deidentify.dates import age, birth, shift, years
 from gateway.deidentify.defaults import mismatched
 from gateway.deidentify.documents import empty_document
 from gateway.deidentify.forms import is_legal
@@ -23,7 +23,7 @@ Value = tuple[bytes, bytes, Charset]
 NATURE: dict[Action, frozenset[bytes]] = {
     Action.SHIFT: DATES,
     Action.BIRTH: frozenset((b"DA", b"DT")),
-    Action.AGE: frozenset((b"AS",)),
+    Action.AGE: frozenset((b"AS", b"DS")),
     Action.TEXT: FREE_TEXT,
     Action.ICC: frozenset((b"OB",)),
     Action.DOCUMENT: frozenset((b"OB",)),
@@ -82,7 +82,7 @@ def new_value(action: Action, tag: int, value: Value, subject: Subject) -> bytes
         clean = subject.text.clean(vr, raw, charset, subject.own)
         return clean or (DUMMIES[vr] if tag in NEVER_EMPTY else b"")
     if action is Action.SHIFT:
-        return shift(vr, raw, subject.days)
+        return shift(vr, raw, subject.days, subject.bygone)
     return _rarer(action, tag, vr, raw, subject)
 
 
@@ -92,7 +92,7 @@ def _rarer(action: Action, tag: int, vr: bytes, raw: bytes, subject: Subject) ->
     if action is Action.PATIENT_ID:
         return subject.pseudonyms.patient_id(raw, b"")
     if action is Action.AGE:
-        return age(raw)
+        return age(raw) if vr == b"AS" else years(raw)
     if action is Action.BIRTH:
         return b"" if subject.aged else birth(raw, subject.study_date, subject.days)
     if action is Action.ICC:

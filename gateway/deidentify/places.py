@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from gateway.deidentify.actions import Rule, resolve
+from gateway.deidentify.ages import IN_YEARS, MEASURED_VALUE, OTHERWISE
 from gateway.deidentify.standard import Fork, Standard
 from gateway.deidentify.types import Places, Types
 
@@ -24,13 +25,17 @@ ByParent = Mapping[int, Mapping[int, Rule]]
 
 @dataclass(frozen=True)
 class Special:
-    """`forks`: what depends on the type. `made`: SOP class -> parent -> tag -> rule, filled as instances come."""
+    """`forks`: what depends on the type. `made`: SOP class -> parent -> tag -> rule, filled as instances come.
+
+    `in_years`: rules of a measured value whose unit is years.
+    """
 
     rules: Mapping[int, Rule] = field(repr=False)
     forks: Mapping[int, Fork] = field(repr=False)
     vrs: Mapping[int, bytes] = field(repr=False)
     types: Types = field(repr=False)
     made: dict[bytes, ByParent] = field(default_factory=dict, repr=False, compare=False)
+    in_years: Mapping[int, Rule] = field(default_factory=lambda: OTHERWISE, repr=False)
 
     def rules_at(self, sop_class: bytes, parent: int) -> Mapping[int, Rule]:
         """As `Profile.rules_at`. Always the same mapping, whose identity `route` relies on."""
@@ -38,7 +43,7 @@ class Special:
         if places is None:
             types = self.types.classes.get(sop_class)
             if types is None:
-                return NOTHING
+                return self.in_years if parent == IN_YEARS else NOTHING
             places = self.made.setdefault(sop_class, dict(self._by_parent(types)))
         return places.get(parent, places[ELSEWHERE])
 
@@ -54,12 +59,16 @@ class Special:
     def _by_parent(self, types: Places) -> Iterator[tuple[int, Mapping[int, Rule]]]:
         yield ELSEWHERE, self.absent
         for parent, kinds in types.items():
-            yield parent, {t: rule for t, rule in self.absent.items() if t not in kinds} | self._told(kinds)
+            yield parent, self._at(kinds)
+        yield IN_YEARS, {**self._at(types.get(MEASURED_VALUE, {})), **self.in_years}
 
     @cached_property
     def absent(self) -> Mapping[int, Rule]:
         """The rules where no attribute has a type, as far as they differ from those for an unknown IOD."""
         return {tag: self._rule(tag, ABSENT) for tag in self.forks if self._differs(tag, ABSENT)}
+
+    def _at(self, kinds: Mapping[int, str]) -> dict[int, Rule]:
+        return {tag: rule for tag, rule in self.absent.items() if tag not in kinds} | self._told(kinds)
 
     def _told(self, kinds: Mapping[int, str]) -> dict[int, Rule]:
         """The rules of attributes that have a type, as far as they differ."""
@@ -78,4 +87,5 @@ class Special:
 def make_special(standard: Standard, overridden: Container[int], types: Types) -> Special:
     """`overridden`: tags on which the project, not the standard, decides."""
     forks = {tag: fork for tag, fork in standard.forks.items() if tag not in overridden}
-    return Special(standard.rules, forks, standard.vrs, types)
+    in_years = {tag: rule for tag, rule in OTHERWISE.items() if tag not in overridden}
+    return Special(standard.rules, forks, standard.vrs, types, in_years=in_years)

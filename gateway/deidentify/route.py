@@ -60,7 +60,8 @@ class Route:
 
 
 def make_route(profile: Profile, watched: Iterable[int]) -> Route:
-    seen, varying = frozenset(watched), profile.special.varying()
+    seen, special = frozenset(watched), profile.special
+    varying = special.varying() | (special.in_years.keys() & profile.rules.keys())
     asked = PIXEL_TAGS | {CHARACTER_SET} | varying | seen
     same = {tag: rule for tag, rule in profile.rules.items() if tag not in asked}
     kept = {tag: rule for tag, rule in profile.rules.items() if tag in seen - varying and rule.action is Action.KEEP}

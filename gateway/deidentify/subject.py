@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gateway.deidentify.charset import Charset, read_charset
-from gateway.deidentify.dates import over_89
+from gateway.deidentify.dates import bygone_at, over_89
 from gateway.deidentify.encoding import Codec
 from gateway.deidentify.harvest import DATES, NAMES, Harvest, Own
 from gateway.deidentify.output import Parts
@@ -27,12 +27,16 @@ PLACES = frozenset({0x00080080, 0x00080081, 0x00080092, 0x00101040})
 
 @dataclass(frozen=True)
 class Subject:
-    """`days`: added to every date. `study_date`: as it came. `aged`: over 89 at the study. `own`: words of the patient's own."""
+    """`days`: added to every date. `study_date`: as it came. `bygone`: of `bygone_at`. `aged`: over 89 at the study.
+
+    `own`: words of the patient's own.
+    """
 
     pseudonyms: Pseudonyms = field(repr=False)
     text: TextCleaner = field(repr=False)
     days: int = field(repr=False)
     study_date: bytes = field(repr=False)
+    bygone: bytes = field(repr=False)
     aged: bool
     own: frozenset[str] = field(repr=False)
     _repeats: dict[tuple[bytes, bytes], Repeats] = field(default_factory=dict, repr=False, compare=False)
@@ -66,7 +70,9 @@ class Subjects:
     def _make(self, told: tuple[bytes, ...], own: frozenset[str]) -> Subject:
         patient, study, studied, born, aged = told
         days = self._pseudonyms.days(patient, study)
-        return Subject(self._pseudonyms, self._text, days, studied, over_89(born, studied, aged), own)
+        return Subject(
+            self._pseudonyms, self._text, days, studied, bygone_at(studied), over_89(born, studied, aged), own
+        )
 
 
 def words_of(original: Harvest, own: frozenset[str], kept: frozenset[int]) -> frozenset[str]:

@@ -29,7 +29,7 @@ class Disordered(Exception):
 class Scope(NamedTuple):
     """Where the walk is. `here`: rules that the IOD changes in this place. `creators`: of private blocks, as far as known.
 
-    `parent`: the sequence, 0 at the top. `scrub`: text without a rule of its own becomes a dummy. `path`: for explain.
+    `parent`: as of `place_of`, 0 at the top. `scrub`: text without a rule of its own becomes a dummy. `path`: for explain.
     """
 
     codec: Codec

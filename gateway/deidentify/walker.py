@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 
 from gateway.deidentify.actions import DUMMIES, Action, Rule
+from gateway.deidentify.ages import place_of
 from gateway.deidentify.alike import Items
 from gateway.deidentify.charset import read_charset
 from gateway.deidentify.comments import without_comments
@@ -260,10 +261,10 @@ class Walker:
         if scope.depth >= MAX_DEPTH or head.vr not in (b"SQ", b"UN"):
             raise Malformed
         codec = self.profile.codecs.little_implicit if head.vr == b"UN" else scope.codec
-        here = self.profile.rules_at(self.made_for.sop_class, head.tag)
+        place = place_of(head, self.buf, codec)
+        here = self.profile.rules_at(self.made_for.sop_class, place)
         path = f"{scope.path}{head.tag:08X}" if self.trace is not None else ""
-        scrub = scope.scrub or action is Action.SCRUB
-        return Scope(codec, here, scope.charset, scope.depth + 1, head.tag, scrub, path)
+        return Scope(codec, here, scope.charset, scope.depth + 1, place, scope.scrub or action is Action.SCRUB, path)
 
     def _items(self, head: Header, end: int, scope: Scope) -> tuple[Parts | None, int]:
         """The items of a sequence. -> their new bytes (None: as they were), where the next element begins."""

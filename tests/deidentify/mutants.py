@@ -129,7 +129,7 @@ class Bench:
         self.options = options
         self.profile = compile_profile(Deidentify(options=options))
         self.subject = Subject(
-            Pseudonyms(KEY, "{pseudonym}"), TextCleaner(load_vocabulary()), -40, b"20240301", False, frozenset()
+            Pseudonyms(KEY, "{pseudonym}"), TextCleaner(load_vocabulary()), -40, b"20240301", b"", False, frozenset()
         )
 
     def walked(self, tags: list[int], rules: Mapping[int, Rule], sop_class: bytes = b"1.2.3") -> bytes:

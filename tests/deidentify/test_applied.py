@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from datetime import date
 
 import pydicom
@@ -79,6 +80,59 @@ def test_ages_above_89_are_one_class(born: bytes, told: str) -> None:
         with_(DATED, Element(0x00100030, "DA", born), Element(0x00101010, "AS", years)),
     )
     assert ds.PatientAge == told
+
+
+def code(value: bytes) -> tuple[Element, ...]:
+    return Element(0x00080100, "SH", value), Element(0x00080102, "SH", b"UCUM")
+
+
+def measured(number: bytes, unit: bytes, *, undefined: bool = False) -> Element:
+    """A content item that says so many of a unit (PS3.3 C.18.1)."""
+    value = (
+        Element(0x004008EA, "SQ", (code(unit),), undefined),
+        Element(0x0040A161, "FD", struct.pack("<d", float(number))),
+        Element(0x0040A30A, "DS", number),
+    )
+    return Element(0x0040A730, "SQ", ((Element(0x0040A300, "SQ", (value,), undefined),),) * 3, undefined)
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize(
+    ("number", "unit", "told"),
+    [
+        (b"96", b"a", "90"),
+        (b"104.5", b"a_j", "90"),
+        (b"89", b"a", "89"),
+        (b"96", b"/min", "96"),
+        (b"960", b"mo", "960"),
+    ],
+)
+@pytest.mark.parametrize("syntax", ["explicit", "implicit"])
+def test_years_above_89_are_one_class_in_a_report_too(
+    syntax: str, number: bytes, unit: bytes, told: str, undefined: bool
+) -> None:
+    elements = with_(base(), measured(number, unit, undefined=undefined))
+    for item in cleaned(applying(), elements, syntax)[0x0040A730].value:
+        value = item[0x0040A300].value[0]
+        assert value[0x0040A30A].value == float(told) and (0x0040A161 in value) == (unit in (b"/min", b"mo"))
+
+
+def test_what_is_measured_in_years_is_told_by_its_own_unit() -> None:
+    items: list[tuple[Element, ...]] = []
+    for unit in (b"mm", b"mm", b"mm", b"a", b"mm"):
+        value = measured(b"96", unit).value
+        assert isinstance(value, tuple)
+        items.append(value[0])
+    found = cleaned(applying(), with_(base(), Element(0x0040A730, "SQ", tuple(items))))[0x0040A730].value
+    assert [item[0x0040A300].value[0][0x0040A30A].value for item in found] == [96, 96, 96, 90, 96]
+
+
+def test_no_day_above_89_years_before_the_study_is_told() -> None:
+    born = [Element(0x0040A121, "DA", day) for day in (b"19340317", b"19340318", b"1934.03.17", b"20240318")]
+    born += [Element(0x0040A120, "DT", day) for day in (b"193403170800", b"1933", b"1934")]
+    content = Element(0x0040A730, "SQ", tuple((element,) for element in born))
+    found = cleaned(applying(MODIFIED_DATES), with_(DATED, content))[0x0040A730].value
+    assert [bool(next(iter(item)).value) for item in found] == [False, True, False, True, False, False, True]
 
 
 KEPT_BY = {
