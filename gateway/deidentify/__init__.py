@@ -23,6 +23,6 @@ What is done to an element is compiled once into a `profile`: `table` (Table E.1
 project's own `override`s.
 
 `screen` cleans the pixels of what is held, in a process of its own: `regions` and their rules, then `looking`, which
-has `recogniser` and `textlines` find text in `frames` that `codecs` decode; `masking` and `writing` blank it. Its
-reasons to leave a file to a person are listed there (pixels.*).
+has `recogniser` and `textlines` find text in `frames` (compressed ones: `fragments`) that `codecs` decode; `masking` and
+`writing` blank it. Its reasons to leave a file to a person are listed there (pixels.*).
 """

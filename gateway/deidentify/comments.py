@@ -69,7 +69,7 @@ def _jpeg(value: memoryview, pos: int, end: int) -> Spans:
     while (found := MARKER.search(value, pos, end)) is not None:
         pos, marker = found.end(), value[found.end() - 1]
         if marker == END:
-            yield from _behind(value, pos, end)
+            yield pos, end  # another picture, too: no decoder shows it
             return
         if pos + 2 > end:
             return
@@ -84,15 +84,6 @@ def _needed(beginning: bytes) -> int:
     if beginning.startswith(b"JFIF"):
         return JFIF
     return 1 << 16 if beginning.startswith(COLOUR) else 0
-
-
-def _behind(value: memoryview, pos: int, end: int) -> Spans:
-    """What is behind the end of a picture: another one, as of the fields of a video, or nothing that anybody needs."""
-    pos = end - len(bytes(value[pos:end]).lstrip(b"\0"))
-    if value[pos : pos + 3] == JPEG:
-        yield from _jpeg(value, pos + 2, end)
-    else:
-        yield pos, end
 
 
 def _jpeg_2000(value: memoryview, pos: int, end: int) -> Spans:

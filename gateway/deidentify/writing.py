@@ -22,7 +22,8 @@ import numpy as np
 from gateway.deidentify import codecs, masking
 from gateway.deidentify.codecs import Frame, Pixels
 from gateway.deidentify.encoding import EXPLICIT_LITTLE, UNDEFINED
-from gateway.deidentify.frames import LENGTHS, LOSSY, OFFSETS, PIXELS, PLANAR, Picture, Unscreenable, fragments
+from gateway.deidentify.fragments import fragments
+from gateway.deidentify.frames import LENGTHS, LOSSY, OFFSETS, PIXELS, PLANAR, Picture, Unscreenable
 from gateway.deidentify.masking import Rectangle
 from gateway.deidentify.pixels import PHOTOMETRIC
 from gateway.model import Buffer

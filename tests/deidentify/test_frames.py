@@ -7,7 +7,8 @@ import zlib
 
 import pytest
 
-from gateway.deidentify.frames import Unscreenable, fragments, open_picture
+from gateway.deidentify.fragments import fragments
+from gateway.deidentify.frames import Unscreenable, open_picture
 from gateway.deidentify.meta import file_meta
 from tests.deidentify.part10 import SC, file, numbers
 
@@ -74,6 +75,18 @@ def test_one_fragment_a_frame() -> None:
 def test_several_fragments_of_one_frame() -> None:
     picture = open_picture(memoryview(file(syntax=RLE, pixels=item(b"") + item(b"ab") + item(b"cd"))))
     assert [bytes(f) for f in fragments(picture)] == [b"abcd"]
+
+
+BEGINNINGS = [b"\xff\xd8\xff\xe0", b"\xff\x4f\xff\x51", struct.pack("<16I", 1, 64, *[0] * 14)]
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("begins", BEGINNINGS)
+def test_a_picture_more_than_there_are_frames_is_seen_by_nobody(begins: bytes, frames: int) -> None:
+    table = item(struct.pack("<2I", 0, 8 + len(begins))) if frames == 2 else item(b"")
+    made = file(syntax=RLE, frames=frames, pixels=table + item(begins) * frames + item(begins))
+    with pytest.raises(Unscreenable, match=r"pixels\.fragments"):
+        fragments(open_picture(memoryview(made)))
 
 
 PARTS = item(b"ab") + item(b"cd") + item(b"ef")

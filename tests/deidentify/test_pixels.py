@@ -161,7 +161,7 @@ def box(kind: bytes, content: bytes, size: bytes = b"") -> bytes:
         (MORE + segment(0xFE, WORDS) + SCAN + b"\xff\xd9", SCAN),
         (MORE + segment(0xE1, b"Exif\0\0" + WORDS) + SCAN + b"\xff\xd9", SCAN),
         (MORE + b"\xff\xd9" + WORDS, MORE),
-        (MORE + b"\xff\xd9\0\0" + MORE + segment(0xFE, WORDS) + SCAN + b"\xff\xd9", SCAN),
+        (MORE + b"\xff\xd9\0\0" + MORE + WORDS + b"\xff\xd9", MORE),
         (b"\xff\xd8" + segment(0xE0, JFIF[4:16] + b"\4\4" + WORDS) + SCAN + b"\xff\xd9", JFIF[4:16]),
         (b"\xff\xd8" + segment(0xE0, b"JFXX\0\x10" + WORDS) + SCAN + b"\xff\xd9", SCAN),
         (TABLES + NOTED + NOTED + b"\xff\xd9", b"\xff\x93\1\2\3\4"),
