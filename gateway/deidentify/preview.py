@@ -49,7 +49,9 @@ def _look(data: bytes, codec: Codec, found: dict[int, bytes], *, whole: bool) ->
         if tag in WANTED and tag not in found and length < LONGEST:
             found[tag] = data[pos : pos + length]
         pos += length
-        if tag >= PATIENT_AGE and not whole and (tag >= STUDY_INSTANCE or found.get(PATIENT_ID, b"").strip(b" \0")):
+        if tag < PATIENT_AGE or whole or tag >> 16 & 1:  # private elements may stand anywhere (`past_private`)
+            continue
+        if tag >= STUDY_INSTANCE or found.get(PATIENT_ID, b"").strip(b" \0"):
             return
 
 

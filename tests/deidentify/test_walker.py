@@ -78,6 +78,15 @@ def test_an_item_whose_length_spells_a_vr_changes_no_date(length: int) -> None:
     assert found.StudyDate == kept(dated, base()).StudyDate and len(found[0x00082218].value) == 1
 
 
+def test_private_elements_out_of_order_change_no_date() -> None:
+    settings = Deidentify(options=("retain-longitudinal-modified-dates",))
+    dated = make_cleaner(project="a", deidentify=settings, instance_rule=None, key=KEY)
+    private = [Element(tag, "LO", b"QUAXJO") for tag in (0x00090010, 0x00290010, 0x00291001)]
+    low, high = ([e for e in base() if (e.tag < 0x00100000) is first] for first in (True, False))
+    found = kept(dated, [*low, *private, *high], sort=False)
+    assert found.StudyDate == kept(dated, base()).StudyDate
+
+
 def test_out_of_order_and_repeated_elements_are_sorted(cleaner: Cleaner) -> None:
     late = [
         Element(0x00081030, "LO", b"QZXLATEXQ"),
