@@ -134,6 +134,7 @@ class Web:
                 yield response, self._pieces(response)
             finally:
                 response.close()  # a connection whose answer was not read to its end is of no more use
+                response.release_conn()  # its place in the pool is: without it the third such answer would be waited for
         except SSLError:
             raise Retry("sink.tls", f"{self._name}: no TLS with it", after=CONFIG_PAUSE, charge=False) from None
         except NewConnectionError:  # which urllib3 takes for a time-out
