@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from gateway.deliver.verdict import CONFIG_PAUSE
@@ -168,13 +169,22 @@ class Web:
         settings = self._settings
         try:
             if settings.token_file is not None:
-                return {"Authorization": f"Bearer {read_password(settings.token_file)}"}
+                return {"Authorization": f"Bearer {_token(settings.token_file)}"}
             if settings.user is not None and settings.password_file is not None:
                 both = f"{settings.user}:{read_password(settings.password_file)}".encode()
                 return {"Authorization": f"Basic {base64.b64encode(both).decode()}"}
         except Fatal as err:  # while it is being exchanged, too
             raise Retry("sink.secret", err.detail, after=CONFIG_PAUSE, charge=False) from None
         return {}
+
+
+def _token(file: str | Path) -> str:
+    """What a header can hold (RFC 6750 2.1). Raises Fatal, and quotes nothing."""
+    token = read_password(file)
+    if not (token.isascii() and token.isprintable()):
+        told = "token_file: its first line is no token; write it anew, as ASCII text without a byte order mark"
+        raise Fatal("password.file", told)
+    return token
 
 
 def unexpected(answer: Answer, name: str) -> GatewayError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from gateway import settings
 from gateway.deliver.web import Web
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Retry
 from tests.deliver.scripted_web import Said, scripted
 
 JSON = {"Accept": "application/dicom+json"}
@@ -34,3 +35,18 @@ def test_answers_that_nobody_reads_to_their_end_use_nothing_up(status: int) -> N
         asking.join(10)
     assert len(ends) == 4 and len(set(ends)) == 1
     web.close()
+
+
+@pytest.mark.parametrize("token", ["\ufeffSYN-TOKEN", "SYN-TOKEN\u20ac", "SYN-TOKEN\rSYN-TOKEN"])
+def test_a_token_that_no_header_can_hold_is_told(tmp_path: Path, token: str) -> None:
+    """As an editor of another system writes it. It is not quoted, and the archive rests until it is mended."""
+    file = tmp_path / "token"
+    file.write_bytes(token.encode())
+    file.chmod(0o600)
+    with scripted(lambda _: Said(204)) as site:
+        web = Web(settings.DicomWebSink(url=site.url, token_file=file), "archive")
+        with pytest.raises(Retry, match=r"^sink\.secret: token_file") as caught:
+            web.call("GET", "/studies", headers=JSON)
+        assert "SYN-TOKEN" not in str(caught.value) and not caught.value.charge and caught.value.after
+        file.write_text("SYN-TOKEN\n")
+        assert web.call("GET", "/studies", headers=JSON).status == 204
