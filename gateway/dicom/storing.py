@@ -158,6 +158,8 @@ class StoreScu:
         except Retry:
             self.abort()
             raise
+        except UNREADABLE:  # compressed, where Implicit VR is taken for others; or a value that Implicit VR cannot tell
+            raise Refused("deliver.unsupported", "this object cannot be told in what the archive takes") from None
         if "Status" not in status:
             self.abort()
             reason = "sink.timeout" if time.monotonic() - start >= STORED else "sink.aborted"

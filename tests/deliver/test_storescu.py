@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 from pynetdicom import AE, evt
 
@@ -23,6 +27,7 @@ from tests.deliver.clean import clean_file
 from tests.support.process import HOST, free_port
 
 UID = "2.25.10001"
+ROWS = Tag("Rows")
 AET = "ARCHIVE"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
@@ -234,6 +239,27 @@ def test_one_of_few_syntaxes_is_told_in_its_own(archive: Archive, tmp_path: Path
 @pytest.mark.parametrize("script", [Scripted(syntaxes=(JPEGBaseline8Bit,))], indirect=True)
 def test_what_it_does_not_take_is_refused(archive: Archive, tmp_path: Path) -> None:
     err = trouble(archive.sink, clean_file(tmp_path))
+    assert isinstance(err, Refused) and err.reason == "deliver.unsupported"
+
+
+def test_what_cannot_be_told_in_what_it_takes_is_refused(archive: Archive, tmp_path: Path) -> None:
+    """Compressed, where it takes others of the class in Implicit VR; the next one goes on the same association."""
+    archive.sink.put(clean_file(tmp_path, 1))
+    ds = dcmread(clean_file(tmp_path, 2))
+    ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    ds.PixelData = encapsulate([bytes(16)])
+    ds.save_as(tmp_path / "2.25.10002.dcm", enforce_file_format=True)
+    err = trouble(archive.sink, tmp_path / "2.25.10002.dcm")
+    assert isinstance(err, Refused) and err.reason == "deliver.unsupported"
+    assert archive.sink.put(clean_file(tmp_path, 3)).new and len(archive.script.held) == 2
+
+
+@pytest.mark.parametrize("script", [Scripted(syntaxes=(ImplicitVRLittleEndian,))], indirect=True)
+def test_a_value_that_only_explicit_vr_can_tell_is_refused(archive: Archive, tmp_path: Path) -> None:
+    ds = dcmread(clean_file(tmp_path))
+    ds._dict[ROWS] = RawDataElement(ROWS, "US", 1, b"\x01", 0, False, True)
+    ds.save_as(tmp_path / "2.25.10001.dcm", enforce_file_format=True)
+    err = trouble(archive.sink, tmp_path / "2.25.10001.dcm")
     assert isinstance(err, Refused) and err.reason == "deliver.unsupported"
 
 
