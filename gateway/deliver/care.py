@@ -1,13 +1,15 @@
 """What the courier and the confirmation of one archive share: claiming a series, and giving it back when there is trouble.
 
 An archive that is full or gone is not the item's fault: nothing is charged, and the archive rests, and with it every
-series that waits for it; other archives of the same project go on. The oldest series is tried first when it has rested.
+series that waits for it; other archives of the same project go on. The oldest series is tried first when it has rested, and when
+that did not help twice, each second time one that has not been tried since: one file may be all that the archive chokes on. A
+series whose file fails again after others went through is charged.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,7 @@ import structlog
 
 from gateway.deliver.breaker import Breaker, wait
 from gateway.deliver.sink import Sink
+from gateway.dicom.patience import Suspicion
 from gateway.errors import Refused, Retry
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
@@ -29,12 +32,18 @@ MAX_ATTEMPTS: Final = 8  # charged ones
 DAMAGED: Final = "outbox.damaged"
 EMPTY: Final = "outbox.empty"
 STOPPING: Final = "daemon.stopping"
+SUSPECT: Final = frozenset(
+    f"sink.{why}" for why in ("aborted", "timeout", "strange", "unreachable", "no-answer", "unsupported", "unreadable")
+)
+"""Troubles of an archive that one file alone may bring about."""
 
 
 class Store(Protocol):
     """What this room uses of `state.progress.Progress`. Each call may raise Retry("state.busy")."""
 
-    def claim(self, stage: Stage, route: Route, *, lease: float, now: float) -> SeriesRow | None: ...
+    def claim(
+        self, stage: Stage, route: Route, *, lease: float, now: float, but: Collection[int] = ()
+    ) -> SeriesRow | None: ...
     def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> None: ...
     def delivered(self, row: SeriesRow, route: Route, *, now: float) -> bool: ...
     def confirmed(self, row: SeriesRow, route: Route, *, files: Sequence[str], now: float) -> str: ...
@@ -82,15 +91,19 @@ class Care:
 
     def __init__(self, way: Way) -> None:
         self._way = way
-        self.breaker = Breaker()
+        self.breaker, self._suspicion = Breaker(), Suspicion(SUSPECT)
+        self._failed = set[int]()  # series, since the archive worked
         self._held_since = 0.0
 
     def claim(self, stage: Stage) -> SeriesRow | None:
-        """The oldest series at that stage, unless the archive rests."""
+        """The oldest series at that stage, or one in its place, unless the archive rests."""
         way, now = self._way, self._way.clock()
         if self.breaker.rests(now):
             return None
-        row = way.store.claim(stage, way.route, lease=LEASE, now=now)
+        row = None
+        if self._failed and self.breaker.failures % 2 == 0:
+            row = way.store.claim(stage, way.route, lease=LEASE, now=now, but=self._failed)
+        row = row or way.store.claim(stage, way.route, lease=LEASE, now=now)
         self._held_since = now
         if row is None:
             way.sink.close()
@@ -132,15 +145,22 @@ class Care:
             way.store.hold(row, way.route, lease=LEASE, now=now)
             self._held_since = now
 
+    def worked(self, row: SeriesRow) -> None:
+        """A whole series went through."""
+        self.breaker.worked()
+        self._suspicion.answered(row.key)
+        self._failed.clear()
+
     def well(self) -> None:
         way = self._way
         if way.board.states("sink").get(way.sink.name) is False:
             structlog.get_logger().info("sink.up", sink=way.sink.name)
         way.board.up("sink", way.sink.name, now=way.clock())
 
-    def ill(self, err: Retry) -> None:
-        """The board shows the archive down, unless it was our own file's fault."""
+    def ill(self, err: Retry, file: Path) -> None:
+        """The board shows the archive down, unless it was our own file's fault: so it is of one that others have overtaken."""
         way = self._way
+        err.charge = err.charge or self._suspicion.charges(f"{file.parent.name}/{file.name}", err.reason)
         if err.charge or err.reason == STOPPING:
             return
         if way.board.states("sink").get(way.sink.name) is not False:
@@ -183,6 +203,7 @@ class Care:
         until = now + wait(row.attempts + 1) if err.charge else now
         way.store.release(row, way.route, reason=err.reason, not_before=until, charge=err.charge)
         if not err.charge and err.reason != STOPPING:
+            self._failed.add(row.id)
             self.breaker.failed(now, err.after)
             way.sink.close()
             raise Retry(err.reason, err.detail, after=0.0, charge=False)  # the archive rests, the role need not

@@ -60,7 +60,7 @@ class ConfirmStep:
                 if way.store.lost(row, way.route, most=MAX_LOST, now=way.clock()):
                     self._care.tell(row, "lost", "deliver.missing", files=len(files))
                 return ""
-        self._care.breaker.worked()
+        self._care.worked(row)
         state = way.store.confirmed(row, way.route, files=[file.name for file in files], now=way.clock())
         if state:
             self._care.tell(row, "confirmed" if state == "confirmed" else "receipt", files=len(files))
@@ -71,7 +71,7 @@ class ConfirmStep:
         try:
             there = way.sink.confirm(*batch)
         except Retry as err:
-            self._care.ill(err)
+            self._care.ill(err, batch[0])
             raise
         self._care.well()
         result = "confirmed" if there else "lost"

@@ -42,7 +42,7 @@ class DeliverStep:
         for file in files:
             self._keep_pace(row)
             self._put(row, file, received.get(file.name, set()))
-        self._care.breaker.worked()
+        self._care.worked(row)
         if way.store.delivered(row, way.route, now=way.clock()):
             self._care.tell(row, "delivered", files=len(files))
         way.board.success("delivery", now=way.clock())
@@ -65,7 +65,7 @@ class DeliverStep:
             raise
         except Retry as err:
             way.count.add("deliveries_total", sink=way.sink.name, result="failed")
-            self._care.ill(err)
+            self._care.ill(err, file)
             raise
         self._care.well()
         way.count.add("deliveries_total", sink=way.sink.name, result="delivered" if receipt.new else "duplicate")

@@ -11,7 +11,7 @@ asked again: nothing is let go of that one of them has not shown.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -79,13 +79,18 @@ class Progress:
         with self._db.write() as c:
             return c.execute(update(progress).where(held).values(**standing.FREE)).rowcount
 
-    def claim(self, stage: Stage, route: Route, *, lease: float, now: float) -> SeriesRow | None:
-        """A series of this node's outbox that is at `stage` for this archive: one that was tried before, then the oldest."""
+    def claim(
+        self, stage: Stage, route: Route, *, lease: float, now: float, but: Collection[int] = ()
+    ) -> SeriesRow | None:
+        """A series of this node's outbox that is at `stage` for this archive: one that was tried before, then the oldest.
+
+        `but`: none of these, by `SeriesRow.id`.
+        """
         taken, left = leased(self._node, lease, now), frozenset(self._left)
         with self._under(taken.owner) as c:
             if left:
                 c.execute(update(progress).where(progress.c.claimed_by.in_(left)).values(**standing.FREE))
-            row = self._due(c, stage, route, taken)
+            row = self._due(c, stage, route, taken, but)
             if row is not None:
                 standing.take(c, row.id, route.sink, taken)
         self._left -= left
@@ -95,7 +100,7 @@ class Progress:
             self._instances[taken.owner] = [line.instance for line in lines if line.outcome is Outcome.KEPT]
         return row
 
-    def _due(self, c: Connection, stage: Stage, route: Route, taken: Lease) -> SeriesRow | None:
+    def _due(self, c: Connection, stage: Stage, route: Route, taken: Lease, but: Collection[int]) -> SeriesRow | None:
         """By questions that have an index each, and its order: asked in one, all that is under way would be sorted.
 
         Of what no archive was tried with only the `retrieved` count: `reckon` has seen to the others.
@@ -115,7 +120,7 @@ class Progress:
         if stage is Stage.WAITING and route in self._rested:
             self._rested.discard(route)
             chosen.reverse()
-        here = (series.c.node == self._node, series.c.project == route.project)
+        here = (series.c.node == self._node, series.c.project == route.project, series.c.id.not_in(but))
         for one in chosen:
             first = one.where(*here).limit(1).with_for_update(of=series, skip_locked=True, key_share=True)
             r = c.execute(first).first()

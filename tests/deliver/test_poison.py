@@ -1,0 +1,94 @@
+"""One file that an archive chokes on holds up no other, and ends; an archive that chokes on everything is down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.deliver.breaker import LONGEST_WAIT
+from gateway.deliver.care import MAX_ATTEMPTS
+from gateway.deliver.sink import Receipt
+from gateway.errors import Retry
+from tests.deliver.clean import clean_bytes
+from tests.deliver.conftest import Bench, Moody
+
+
+class Choking(Moody):
+    """Hangs up in the middle of any file of these series. `reason`: what it looks like."""
+
+    keys: frozenset[str] = frozenset()
+    reason = "sink.aborted"
+
+    def put(self, file: Path) -> Receipt:
+        if file.parent.name in self.keys:
+            raise Retry(self.reason, "no answer", charge=False)
+        return super().put(file)
+
+
+class Poisoned(Bench):
+    def __init__(self, folder: Path, *keys: str) -> None:
+        super().__init__(folder)
+        self.choking = Choking(self.archive.sink, "first")
+        self.choking.keys = frozenset(keys)
+        self.sink = self.choking
+        self.sinks = {"chest": [self.choking]}
+        self.restart()
+        self.added = 0
+
+    def arrive(self, number: int) -> None:
+        """So many series more."""
+        for _ in range(number):
+            self.added += 1
+            self.outbox.keep(f"S-{self.added}", f"2.25.1000{self.added}", [clean_bytes(self.added)])
+            self.store.add(f"S-{self.added}")
+
+    def go_on(self, hours: float) -> int:
+        """Both steps until they are idle, each ten minutes. How often the archive was found in trouble."""
+        troubles, until = 0, self.now + 3600.0 * hours
+        while self.now < until:
+            try:
+                while self.deliver.step() or self.confirm.step():
+                    continue
+            except Retry:
+                troubles += 1
+            self.now += 600.0
+        return troubles
+
+
+@pytest.mark.parametrize("poison", [("S-1",), ("S-1", "S-2", "S-3")])
+def test_a_file_that_an_archive_chokes_on_holds_up_nobody_and_ends(tmp_path: Path, poison: tuple[str, ...]) -> None:
+    bench = Poisoned(tmp_path, *poison)
+    bench.arrive(6)
+    bench.go_on(3.0)
+    others = {f"S-{n}": "confirmed" for n in range(1, 7) if f"S-{n}" not in poison}
+    assert bench.store.states.items() >= others.items()
+    for _ in range(16):
+        bench.arrive(1)
+        bench.go_on(2 * LONGEST_WAIT / 3600.0)
+    assert {bench.store.states[key] for key in poison} == {"failed"}
+    assert {reason for key, event, reason in bench.store.history if event == "failed"} == {"sink.aborted"}
+    assert list(bench.store.states.values()).count("confirmed") == bench.added - len(poison)
+
+
+def test_an_archive_that_chokes_on_everything_is_down_and_charges_nobody(tmp_path: Path) -> None:
+    bench = Poisoned(tmp_path, *(f"S-{n}" for n in range(1, 7)))
+    bench.arrive(6)
+    assert 5 < bench.go_on(24.0) < 40
+    assert set(bench.store.attempts.values()) == {0}
+    bench.choking.keys = frozenset()
+    bench.go_on(1.1)
+    assert set(bench.store.states.values()) == {"confirmed"}
+
+
+def test_one_that_is_full_is_full_for_all(tmp_path: Path) -> None:
+    """What it says of itself is never charged, whoever went through meanwhile."""
+    bench = Poisoned(tmp_path, "S-1")
+    bench.choking.reason = "sink.full"
+    bench.arrive(1)
+    for _ in range(9):
+        bench.go_on(2.0)
+        bench.arrive(1)
+    assert bench.store.attempts["S-1", "first"] == 0
+    assert list(bench.store.states.values()).count("confirmed") == bench.added - 2
+    assert bench.added > MAX_ATTEMPTS
