@@ -32,6 +32,7 @@ from gateway.state.settle import At, Step
 from gateway.state.store import Store
 
 HOUR: Final = 3600.0
+FIRST: Final = 30.0  # seconds
 WANTED: Final = (series.c.id, series.c.key, series.c.project, series.c.state, series.c.pacs)
 
 
@@ -178,7 +179,8 @@ class Progress:
     def lost(self, row: SeriesRow, route: Route, *, most: int, now: float) -> bool:
         """What was put is not there: it is put again, at most `most` times, then the series has failed.
 
-        One that was pushed is put again for ever, after a rest.
+        At once the first time, as it may have come late; then after ever longer pauses, for an archive may show only after a
+        while what it took. One that was pushed is put again for ever.
         """
         self._instances.pop(row.owner, None)
         with self._under(row.owner) as c:
@@ -186,12 +188,10 @@ class Progress:
             if not standing.settled(c, row, route.sink, stage=Stage.WAITING, lost=progress.c.lost + 1):
                 return False
             times = c.execute(select(progress.c.lost).where(*standing.of(row, route.sink))).scalar() or 0
-            if times > most and row.pushed:
-                c.execute(
-                    update(progress).where(*standing.of(row, route.sink)).values(not_before=now + rest(times - most))
-                )
-            elif times > most:
+            if times > most and not row.pushed:
                 return self._settle(c, row, Step("failed", now, "deliver.lost"), state)
+            until = now + (rest(times - most) if times > most else pause(times))
+            c.execute(update(progress).where(*standing.of(row, route.sink)).values(not_before=until))
             if state == "delivered":
                 return settle.move(c, At(series, row.id, state), Step("lost", now, "deliver.missing"))
             settle.note(c, At(series, row.id, state), Step("lost", now, "deliver.missing"), state)
@@ -273,6 +273,11 @@ class Progress:
 def rest(times: int) -> float:
     """Seconds until what was pushed is offered again to an archive that does not take it: nobody can be asked for it anew."""
     return HOUR * min(max(times, 1), 24)
+
+
+def pause(times: int) -> float:
+    """Seconds until what an archive does not show is put again: at once, then 30 s, four times as long each time."""
+    return FIRST * 4.0 ** (times - 2) if times > 1 else 0.0
 
 
 def _all(c: Connection, row: SeriesRow, sinks: Sequence[str]) -> list[Standing]:

@@ -35,9 +35,11 @@ def run_to_the_end(bench: Bench) -> None:
     for key in bench.outbox.series():
         if bench.store.states[key] == "confirmed" and not bench.outbox.remove(key, ()):
             bench.state.store.late(key, now=bench.now)
-    for _ in range(20):
+    for _ in range(30):
         if not bench.deliver.step() and not bench.confirm.step():
-            return
+            if all(until <= bench.now for until in bench.store.not_before.values()):
+                return
+            bench.now = max(bench.store.not_before.values())
     pytest.fail("it never ends")
 
 
@@ -85,6 +87,18 @@ def test_an_archive_that_always_loses_does_not_go_round_for_ever(bench: Bench) -
     assert bench.events()[-1] == ("failed", "deliver.lost")
     assert [e for e, _ in bench.events()].count("lost") == MAX_LOST
     assert bench.outbox.files(KEY) == files
+
+
+def test_an_archive_that_shows_after_a_while_what_it_took_is_given_the_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes in what it has accepted behind its answer, or whose index follows: nothing is lost there."""
+    delivered(bench, 1)
+    there, shown = bench.sink.confirm, bench.now + 120.0
+    monkeypatch.setattr(bench.sink, "confirm", lambda *files: bench.now >= shown and there(*files))
+    run_to_the_end(bench)
+    all_is_well(bench, 1)
+    assert [e for e, _ in bench.events()].count("lost") < MAX_LOST
 
 
 def test_what_came_before_the_reading_back_goes_too(bench: Bench) -> None:

@@ -156,7 +156,9 @@ def test_one_that_lies_ends_the_series_and_keeps_its_files(two: Two) -> None:
     two.keep(1)
     two.store.add()
     two.second.forgetful = True
-    two.work()
+    for _ in range(MAX_LOST):
+        two.work()
+        two.now += HOUR
     assert two.store.states == {KEY: "failed"}
     assert two.events()[-1] == ("failed", "deliver.lost")
     assert deliveries(two, "second")["lost"] == MAX_LOST + 1
