@@ -89,6 +89,8 @@ class S3Sink:
         self._try_once()
         new = not self._there(place) and self._write(file, place)
         if not new and not self._same(file, place):
+            if not self._there(place):  # a request that we gave up may still be at work there: 409
+                raise Retry("sink.busy", f"{self._name} has an upload of this object under way", charge=False)
             raise Refused("deliver.conflict", f"{self._name} holds another object under this name")
         return Receipt(place, new)
 

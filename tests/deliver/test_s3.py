@@ -108,15 +108,26 @@ def test_somebody_else_is_faster(site: Site, tmp_path: Path) -> None:
     sink.probe()
 
     def late(content: bytes) -> None:
-        site.script = lambda heard: {
-            "HEAD": Said(404), "PUT": Said(412), "GET": Said(200, content, {"ETag": '"x"', "Last-Modified": LONG_AGO}),
-        }[heard.method]  # fmt: skip
+        there = Said(200, content, {"ETag": '"x"', "Last-Modified": LONG_AGO})
+        looked = iter([Said(404)])
+        site.script = lambda heard: (
+            Said(412) if heard.method == "PUT" else there if heard.method == "GET" else next(looked, there)
+        )
 
     late(file.read_bytes())
     assert not sink.put(file).new
     late(clean_bytes(fill=9))
     err = trouble(sink, file)
     assert isinstance(err, Refused) and err.reason == "deliver.conflict"
+
+
+def test_an_upload_that_was_given_up_and_is_still_at_work_is_no_conflict(site: Site, tmp_path: Path) -> None:
+    sink, file = sink_to(site.url, tmp_path), clean_file(tmp_path / "outbox")
+    sink.probe()
+    busy = Said(409, b"<Error><Code>ConditionalRequestConflict</Code></Error>")
+    site.script = lambda heard: busy if heard.method == "PUT" else Said(404)
+    err = trouble(sink, file)
+    assert isinstance(err, Retry) and (err.reason, err.charge) == ("sink.busy", False)
 
 
 LONG_AGO = "Thu, 01 Jan 2026 00:00:00 GMT"
