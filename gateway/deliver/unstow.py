@@ -1,13 +1,14 @@
 """Taking a patient out of a DICOMweb archive. Deleting is no part of PS3.18, so servers differ: `delete` says how ours does it.
 
 "dicomweb": DELETE on a study, as dcm4chee and the large clouds have it. "orthanc": Orthanc's own interface, beside its DICOMweb
-root. What is found by QIDO-RS is deleted, and asked for again until nothing is found.
+root. What is found by QIDO-RS is deleted, and asked for again until nothing is found: each study is deleted once.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +21,9 @@ JSON: Final = {"Accept": "application/dicom+json"}
 PLAIN: Final = {"Accept": "application/json", "Content-Type": "text/plain"}
 PAGE: Final = 100
 COUNT: Final = re.compile(r"\d{1,9}", re.ASCII)
-ROUNDS: Final = 1000  # pages; an archive that finds for ever what it deleted is strange
+ROUNDS: Final = 1000  # pages
+LOOKS: Final = 20  # times; an archive that finds for ever what it deleted is strange
+LOOK: Final = 1.0  # seconds
 NO_DELETE: Final = frozenset({404, 405, 501})
 PATIENT, STUDY, INSTANCES = "00100020", "0020000D", "00201208"
 
@@ -43,14 +46,21 @@ class Unstow:
 
     def remove(self, PatientID: str) -> int:
         """As `remove.Removes`; Refused("sink.no-delete") where the archive cannot delete."""
-        removed = 0
+        gone: dict[str, int] = {}
+        looks = 0
         for _ in range(ROUNDS):
-            studies = list(self._studies(PatientID))
+            studies = {study.uid: study.instances for study in self._studies(PatientID)}
             if not studies:
-                return removed
-            for study in studies:
-                self._delete(study.uid)
-                removed += study.instances
+                return sum(gone.values())
+            new = studies.keys() - gone.keys()
+            for uid in sorted(new):
+                self._delete(uid)
+            gone |= {uid: studies[uid] for uid in new}
+            if not new:  # it deletes behind its answer, or what it finds by follows later
+                looks += 1
+                if looks == LOOKS:
+                    break
+                threading.Event().wait(LOOK)
         raise Retry("sink.strange", f"{self.name} still finds what it has deleted", charge=False)
 
     def _studies(self, PatientID: str) -> Iterator[Found]:
