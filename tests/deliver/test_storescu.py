@@ -153,6 +153,14 @@ def test_a_remark_is_no_refusal(archive: Archive, tmp_path: Path) -> None:
     assert archive.sink.put(file).new and not archive.sink.put(file).new and archive.sink.confirm(file)
 
 
+def test_one_that_takes_nothing_twice_says_that_it_is_there(archive: Archive, tmp_path: Path) -> None:
+    """After a kill, where it offers no C-FIND: what it says is no receipt."""
+    archive.script.status = 0x0111
+    file = clean_file(tmp_path)
+    assert not archive.sink.put(file).new
+    assert not archive.sink.confirm(file)
+
+
 def test_one_that_loses_is_found_out(archive: Archive, tmp_path: Path) -> None:
     archive.script.loses = True
     file = clean_file(tmp_path)
