@@ -5,13 +5,18 @@ from __future__ import annotations
 from gateway.run.wiring import State
 
 ASKED_AT_ONCE = 1000  # series; a statement takes a limited number of values
+OVER = frozenset({"failed", "excluded", "withdrawn"})  # states of which nothing is delivered
 
 
 def clear_outbox(state: State) -> int:
-    """Clears the folders of series that failed or are excluded or withdrawn. Returns how many."""
-    over = [key for key, found in _states(state).items() if found in ("failed", "excluded", "withdrawn")]
+    """Clears the folders of series that failed or are excluded or withdrawn. Returns how many.
+
+    Each is looked at once more: clearing many takes minutes, in which somebody may retry them, and they are retrieved anew.
+    """
+    over = [key for key, found in _states(state).items() if found in OVER]
     for key in over:
-        state.outbox.clear(key)
+        if state.store.series_states([key]).get(key) in OVER:
+            state.outbox.clear(key)
     return len(over)
 
 

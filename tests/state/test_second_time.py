@@ -76,6 +76,33 @@ def test_files_of_a_confirmed_series_are_resumed_but_not_while_it_is_being_remov
     assert outbox.damaged(series.key) == []
 
 
+def test_what_is_retried_while_the_outbox_is_swept_keeps_what_comes(
+    state: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many series have failed, and their folders take minutes: meanwhile all are asked for again."""
+    state.ask("A1")
+    key = state.plan("1.1", "1.2")
+    fail(state, 101)
+    fail(state, 102)
+    outbox = Outbox(tmp_path / "outbox")
+    for series in state.views.series(key):
+        outbox.keep(series.key, "2.25.9", [b"of the first time"])
+    clear = outbox.clear
+
+    def slowly(series: str) -> None:
+        clear(series)
+        if state.store.retry(keys=[key], now=110):
+            (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=111)
+            state.store.settle_found(claim, plan("1.1", "1.2"), now=112)
+            for one in state.views.series(key):
+                outbox.keep(one.key, "2.25.10", [b"acknowledged"])
+
+    monkeypatch.setattr(outbox, "clear", slowly)
+    upkeep.clear_outbox(cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox)))
+    assert [s.state for s in state.views.series(key)] == ["planned", "planned"]
+    assert all("2.25.10.dcm" in [f.name for f in outbox.files(s.key)] for s in state.views.series(key))
+
+
 def test_a_request_that_failed_for_what_came_late_can_be_retried_once_the_ris_names_it_again(state: Opened) -> None:
     """When it was done its number was dropped."""
     state.ask("A1")
