@@ -20,7 +20,7 @@ import structlog
 
 from gateway.deliver import header
 from gateway.deliver.sink import Receipt
-from gateway.deliver.verdict import DUPLICATE, STORED, failure
+from gateway.deliver.verdict import DUPLICATE, failure, stored
 from gateway.dicom.association import Scu
 from gateway.dicom.commitment import Reference
 from gateway.dicom.committing import Asking, commit
@@ -74,9 +74,7 @@ class StoreSink:
         if self._holds(uids):
             return Receipt(uids["SOPInstanceUID"], new=False)
         status = self._scu.store(instance)
-        if (
-            status not in STORED and status != DUPLICATE
-        ):  # of one that cannot be asked; the receipt is another's to give
+        if not stored(status) and status != DUPLICATE:  # which an archive says that cannot be asked, and is no receipt
             raise failure(status, self._name)
         self._held.add(uids["SOPInstanceUID"])
         return Receipt(uids["SOPInstanceUID"], new=status != DUPLICATE)

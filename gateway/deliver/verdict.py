@@ -12,8 +12,8 @@ from gateway.errors import GatewayError, Refused, Retry
 
 CONFIG_PAUSE: Final = 300.0
 """Seconds until an archive is tried again that a person has to put right."""
-STORED: Final = frozenset({0x0000, 0xB000, 0xB006, 0xB007})  # the last three: stored, with a remark
 DUPLICATE: Final = 0x0111
+_REMARKS: Final = frozenset({0x0001, 0x0107, 0x0116})  # and 0xBxxx: warnings, PS3.7 C.3
 
 _OURS: Final[Mapping[int, str]] = {
     0x0122: "deliver.unsupported",  # SOP class not supported
@@ -25,8 +25,13 @@ _OURS: Final[Mapping[int, str]] = {
 }
 
 
+def stored(code: int) -> bool:
+    """Success, or stored with a remark, one of the archive's own too."""
+    return code == 0x0000 or code in _REMARKS or 0xB000 <= code <= 0xBFFF
+
+
 def failure(code: int, sink: str) -> GatewayError:
-    """The error for any code that is not in STORED: whose fault it is, and whether it can pass."""
+    """The error for any code that is not `stored`: whose fault it is, and whether it can pass."""
     told = f"{sink} answered 0x{code:04X}"
     if 0xA700 <= code <= 0xA7FF:
         return Retry("sink.full", told, charge=False)

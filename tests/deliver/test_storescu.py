@@ -28,6 +28,7 @@ from tests.support.process import HOST, free_port
 
 UID = "2.25.10001"
 ROWS = Tag("Rows")
+KEEPS = frozenset({0x0000, 0xB000, 0xB00E, 0x0001, 0x0107, 0x0116})
 AET = "ARCHIVE"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
@@ -51,7 +52,7 @@ class Scripted:
         if self.silent:
             self.over.wait(30)
         ds = event.dataset
-        if self.status in (0x0000, 0xB000) and not self.loses:
+        if self.status in KEEPS and not self.loses:
             self.held[str(ds.SOPInstanceUID)] = ds
         return self.status
 
@@ -147,8 +148,9 @@ def test_its_status_decides(
     assert (type(err), err.reason, getattr(err, "charge", None)) == (kind, reason, charge)
 
 
-def test_a_remark_is_no_refusal(archive: Archive, tmp_path: Path) -> None:
-    archive.script.status = 0xB000
+@pytest.mark.parametrize("status", [0xB000, 0xB00E, 0x0001, 0x0107, 0x0116])
+def test_a_remark_is_no_refusal(archive: Archive, tmp_path: Path, status: int) -> None:
+    archive.script.status = status
     file = clean_file(tmp_path)
     assert archive.sink.put(file).new and not archive.sink.put(file).new and archive.sink.confirm(file)
 
