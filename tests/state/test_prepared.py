@@ -29,6 +29,7 @@ from tests.support.journals import (
     contents,
     keep,
     opened,
+    ready_in,
     until,
     used,
 )
@@ -91,7 +92,7 @@ def test_when_it_is_quiet_only_empty_ones_are_there(tmp_path: Path) -> None:
     outbox = opened(tmp_path / "outbox", quiet=0.05, ready=READY)
     for i in range(3):
         keep(outbox, f"2.25.{i}")
-    until(lambda: not used(outbox) and len(berths(tmp_path / "outbox")) == READY)
+    until(lambda: not used(outbox) and len(berths(tmp_path / "outbox")) == ready_in(outbox) == READY)
     assert all(path.stat().st_size == 0 for path in berths(tmp_path / "outbox"))
     outbox.close()
     assert list((tmp_path / "outbox" / JOURNAL).glob("*.prepared")) == []

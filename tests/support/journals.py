@@ -42,8 +42,13 @@ def opened(root: Path, *, size: int = SIZE, quiet: float = NEVER, ready: int = 0
     outbox = Outbox(root)
     outbox.open_journal(size=size, quiet=quiet, ready=ready)
     until(lambda: len(journal_of(outbox)._own) == 2)
-    until(lambda: len(berths(root)) == ready)
+    until(lambda: len(berths(root)) == ready and ready_in(outbox) == ready)  # first they are there, then they are known
     return outbox
+
+
+def ready_in(outbox: Outbox) -> int:
+    prepared = outbox._keeper._prepared
+    return len(prepared._ready) if prepared is not None else 0
 
 
 def journal_of(outbox: Outbox) -> Journal:
