@@ -33,9 +33,11 @@ DAMAGED: Final = "outbox.damaged"
 EMPTY: Final = "outbox.empty"
 STOPPING: Final = "daemon.stopping"
 SUSPECT: Final = frozenset(
-    f"sink.{why}" for why in ("aborted", "timeout", "strange", "unreachable", "no-answer", "unsupported", "unreadable")
+    f"sink.{why}"
+    for why in ("aborted", "timeout", "strange", "unreachable", "no-answer", "unsupported", "unreadable")
+    + ("unable", "unfinished", "truncated", "too-many", "strange-status")
 )
-"""Troubles of an archive that one file alone may bring about."""
+"""Troubles of an archive that one file alone may bring about; the second line: its C-FIND of one series."""
 
 
 class Store(Protocol):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from gateway.deliver import storescu
 from gateway.deliver.breaker import LONGEST_WAIT
-from gateway.deliver.care import MAX_ATTEMPTS
+from gateway.deliver.care import MAX_ATTEMPTS, SUSPECT
 from gateway.deliver.sink import Receipt
+from gateway.deliver.storescu import StoreSink
+from gateway.dicom.association import Deadlines, Scu
 from gateway.errors import Retry
-from tests.deliver.clean import clean_bytes
+from gateway.settings import DicomSink
+from tests.deliver.clean import clean_bytes, clean_file
 from tests.deliver.conftest import Bench, Moody
+from tests.support.process import HOST
+from tests.support.raw_pacs import RawPacs
 
 
 class Choking(Moody):
@@ -56,9 +63,20 @@ class Poisoned(Bench):
         return troubles
 
 
-@pytest.mark.parametrize("poison", [("S-1",), ("S-1", "S-2", "S-3")])
-def test_a_file_that_an_archive_chokes_on_holds_up_nobody_and_ends(tmp_path: Path, poison: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("poison", "reason"),
+    [
+        (("S-1",), "sink.aborted"),
+        (("S-1", "S-2", "S-3"), "sink.aborted"),
+        (("S-1",), "sink.unfinished"),
+        (("S-1",), "sink.unable"),
+    ],
+)
+def test_a_file_that_an_archive_chokes_on_holds_up_nobody_and_ends(
+    tmp_path: Path, poison: tuple[str, ...], reason: str
+) -> None:
     bench = Poisoned(tmp_path, *poison)
+    bench.choking.reason = reason
     bench.arrive(6)
     bench.go_on(3.0)
     others = {f"S-{n}": "confirmed" for n in range(1, 7) if f"S-{n}" not in poison}
@@ -67,8 +85,18 @@ def test_a_file_that_an_archive_chokes_on_holds_up_nobody_and_ends(tmp_path: Pat
         bench.arrive(1)
         bench.go_on(2 * LONGEST_WAIT / 3600.0)
     assert {bench.store.states[key] for key in poison} == {"failed"}
-    assert {reason for key, event, reason in bench.store.history if event == "failed"} == {"sink.aborted"}
+    assert {reason for key, event, reason in bench.store.history if event == "failed"} == {reason}
     assert list(bench.store.states.values()).count("confirmed") == bench.added - len(poison)
+
+
+@pytest.mark.parametrize("status", [0xFF00, 0xC001, 0xFE00, 0x0110])
+def test_what_an_archive_cannot_list_may_be_of_one_series_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(storescu, "Scu", partial(Scu, deadlines=Deadlines(question=0.5)))
+    with RawPacs(lambda asked: asked.says(status)) as archive, pytest.raises(Retry) as caught:
+        StoreSink(DicomSink(ae_title="RAW", host=HOST, port=archive.port), "RESEARCH").put(clean_file(tmp_path))
+    assert caught.value.reason in SUSPECT and not caught.value.charge
 
 
 def test_an_archive_that_chokes_on_everything_is_down_and_charges_nobody(tmp_path: Path) -> None:
