@@ -153,8 +153,10 @@ class Care:
         self._suspicion.answered(row.key)
         self._failed.clear()
 
-    def well(self) -> None:
+    def well(self, file: Path) -> None:
+        """It has `file`, or says that it has not."""
         way = self._way
+        self._suspicion.cleared(_named(file))
         if way.board.states("sink").get(way.sink.name) is False:
             structlog.get_logger().info("sink.up", sink=way.sink.name)
         way.board.up("sink", way.sink.name, now=way.clock())
@@ -162,7 +164,7 @@ class Care:
     def ill(self, err: Retry, file: Path) -> None:
         """The board shows the archive down, unless it was our own file's fault: so it is of one that others have overtaken."""
         way = self._way
-        err.charge = err.charge or self._suspicion.charges(f"{file.parent.name}/{file.name}", err.reason)
+        err.charge = err.charge or self._suspicion.charges(_named(file), err.reason)
         if err.charge or err.reason == STOPPING:
             return
         if way.board.states("sink").get(way.sink.name) is not False:
@@ -216,3 +218,8 @@ def go_on(clock: Callable[[], float], stop: threading.Event) -> None:
     clock()
     if stop.is_set():
         raise Retry(STOPPING, "the rest is delivered by the next life", charge=False)
+
+
+def _named(file: Path) -> str:
+    """A file of the outbox among those of all series."""
+    return f"{file.parent.name}/{file.name}"

@@ -73,7 +73,7 @@ class ConfirmStep:
         except Retry as err:
             self._care.ill(err, batch[0])
             raise
-        self._care.well()
+        self._care.well(batch[0])
         result = "confirmed" if there else "lost"
         way.count.add("deliveries_total", len(batch) if there else 1, sink=way.sink.name, result=result)
         return there

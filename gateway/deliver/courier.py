@@ -67,7 +67,7 @@ class DeliverStep:
             way.count.add("deliveries_total", sink=way.sink.name, result="failed")
             self._care.ill(err, file)
             raise
-        self._care.well()
+        self._care.well(file)
         way.count.add("deliveries_total", sink=way.sink.name, result="delivered" if receipt.new else "duplicate")
         way.count.set("delivery_lag_seconds", max(0.0, way.clock() - kept), sink=way.sink.name)
 

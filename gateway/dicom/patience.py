@@ -49,6 +49,10 @@ class Suspicion:
     def answered(self, key: str) -> None:
         """The PACS answered for this item, whatever it said."""
         self._answered += 1
+        self.cleared(key)
+
+    def cleared(self, key: str) -> None:
+        """It was not this item's fault. Says nothing for the others."""
         self._failed.pop(key, None)
 
     def charges(self, key: str, reason: str) -> bool:

@@ -22,13 +22,14 @@ from tests.support.raw_pacs import RawPacs
 
 
 class Choking(Moody):
-    """Hangs up in the middle of any file of these series. `reason`: what it looks like."""
+    """Hangs up in the middle of any file of these series, and of these files. `reason`: what it looks like."""
 
     keys: frozenset[str] = frozenset()
+    files: frozenset[Path] = frozenset()
     reason = "sink.aborted"
 
     def put(self, file: Path) -> Receipt:
-        if file.parent.name in self.keys:
+        if file.parent.name in self.keys or file in self.files:
             raise Retry(self.reason, "no answer", charge=False)
         return super().put(file)
 
@@ -107,6 +108,19 @@ def test_an_archive_that_chokes_on_everything_is_down_and_charges_nobody(tmp_pat
     bench.choking.keys = frozenset()
     bench.go_on(1.1)
     assert set(bench.store.states.values()) == {"confirmed"}
+
+
+def test_a_file_that_went_through_since_is_under_no_suspicion(tmp_path: Path) -> None:
+    """Of an archive that comes and goes, the first file of a large series is the one that meets it gone, again and again."""
+    bench = Poisoned(tmp_path)
+    first, second = (bench.outbox.keep("S-0", f"2.25.2000{n}", [clean_bytes(n)]).path for n in (1, 2))
+    bench.store.add("S-0")
+    bench.arrive(1)
+    for gone in (first, second, first):
+        bench.choking.files = frozenset({gone})
+        bench.go_on(0.1)
+    assert bench.store.states["S-1"] == "delivered"
+    assert bench.store.attempts["S-0", "first"] == 0
 
 
 def test_one_that_is_full_is_full_for_all(tmp_path: Path) -> None:
