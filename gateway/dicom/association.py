@@ -198,7 +198,9 @@ class Scu:
         """
         refuse_unsafe(identifier)
         ask, before = partial(self._move, identifier, destination, watch), watch.progress()
-        return on_a_live_link(ask, reused=self.is_open, served=lambda: watch.progress() != before)
+        return on_a_live_link(
+            ask, reused=self.is_open, served=lambda: bool(watch.ended()) or watch.progress() != before
+        )
 
     def _move(self, identifier: Dataset, destination: str, watch: MoveWatch) -> MoveAnswer:
         with self._asking(self._model.move, C_MOVE) as asked:

@@ -54,7 +54,7 @@ def sent(send: Callable[[], T]) -> T:
 def on_a_live_link(operation: Callable[[], T], *, reused: bool, served: Callable[[], bool] = lambda: False) -> T:
     """A PACS may close a link between two questions (A6): only asking shows it, and the first time is no error.
 
-    `reused`: the link was there before; `served`: something came of it that is not to be asked for twice.
+    `reused`: the link was there before; `served`: something came of it, or it has to end: it is not to be asked for twice.
     """
     start = time.monotonic()
     try:

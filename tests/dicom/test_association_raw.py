@@ -225,3 +225,18 @@ def test_a_move_of_which_something_came_is_not_asked_for_again_at_once() -> None
         with pytest.raises(Retry, match=r"^pacs\.aborted"):
             scu.move(MOVE, "RESEARCH", watch=MoveWatch(lambda: next(arrived), 0.6, 5.0, lambda: False))
         assert len(pacs.asked) == 2 and len(pacs.proposals) == 1
+
+
+@pytest.mark.catalogue("A6")
+@pytest.mark.filterwarnings(ODD_THREAD, ODD_SOCKET)
+def test_a_move_that_has_to_end_is_not_asked_for_again() -> None:
+    """The window closes, or the daemon stops: a PACS that aborts for the C-CANCEL does not get the same C-MOVE once more."""
+    answers = (0x0000, 0xFF00)
+    with RawPacs(
+        lambda asked: asked.says(answers[asked.number]) if asked.number < 2 else wire.pdu(7, bytes(4))
+    ) as pacs:
+        scu = Scu(pacs, "RESEARCH", deadlines=QUICK)
+        assert scu.find(QUESTION, row_cap=9) == []
+        with pytest.raises(Retry, match=r"^pacs\.aborted"):
+            scu.move(MOVE, "RESEARCH", watch=MoveWatch(lambda: 0.0, 0.6, 5.0, lambda: True))
+        assert len(pacs.asked) == 3 and len(pacs.proposals) == 1
