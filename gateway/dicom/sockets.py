@@ -11,6 +11,7 @@ gone, and may raise OSError; `AssociationSocket.ready` says whether to read; bot
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
@@ -80,6 +81,15 @@ def quicken(assoc: Association, timeout: float) -> None:
     wrapper.__class__ = QuickSocket
     decode = assoc.dul._decode_pdu
     assoc.dul._decode_pdu = lambda bytestream: decode(plain(bytestream))  # type: ignore[method-assign]
+
+
+def hang_up(assoc: Association) -> None:
+    """Call before an abort, which leaves behind all that waits to be sent: to a slow peer that takes minutes."""
+    wrapper = assoc.dul.socket
+    sock = wrapper.socket if wrapper is not None else None  # once: its own thread may close it
+    if sock is not None and not assoc.dul.to_provider_queue.empty():
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's own would take the session from who sends
 
 
 def shut(assoc: Association) -> None:

@@ -31,7 +31,7 @@ from gateway.dicom.association import VERIFICATION, Deadlines
 from gateway.dicom.quiet import silence
 from gateway.dicom.rejected import rejection
 from gateway.dicom.requesting import requesting
-from gateway.dicom.sockets import shut
+from gateway.dicom.sockets import hang_up, shut
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.dicom.tls import requestor
 from gateway.errors import Refused, Retry
@@ -134,6 +134,7 @@ class StoreScu:
     def abort(self) -> None:
         assoc, self._assoc = self._assoc, None
         if assoc is not None:
+            hang_up(assoc)
             assoc.abort()
             shut(assoc)
 

@@ -163,10 +163,11 @@ def test_one_that_is_on_its_way_is_given_up_by_who_sends_it(file: Path, monkeypa
         if not next(signs, False):
             raise Retry("daemon.stopping", "", charge=False)
 
-    with listening(SlowArchive(pause=0.05)) as archive:
-        scu = StoreScu(archive, "GW", alive=stop)
+    with listening(SlowArchive(pause=0.3, longest=0)) as archive:
+        scu, began = StoreScu(archive, "GW", alive=stop), time.monotonic()
         with pytest.raises(Retry, match=r"^daemon\.stopping"):
             scu.store(read_instance(file))
+        assert time.monotonic() - began < 2, "what waits to leave is not waited for"
     assert 0 < archive.taken < LARGE
 
 
