@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -97,8 +97,9 @@ class Progress:
         self._left -= left
         if row is not None and stage is Stage.DELIVERED:
             # Read now: what comes later may not be among the files that are read back.
-            lines = self._outbox.ledger(row.key).values()
-            self._instances[taken.owner] = [line.instance for line in lines if line.outcome is Outcome.KEPT]
+            with suppress(OSError):  # for `confirmed` to say, by when the claim is somebody's
+                lines = self._outbox.ledger(row.key).values()
+                self._instances[taken.owner] = [line.instance for line in lines if line.outcome is Outcome.KEPT]
         return row
 
     def _due(self, c: Connection, stage: Stage, route: Route, taken: Lease, but: Collection[int]) -> SeriesRow | None:
@@ -153,9 +154,11 @@ class Progress:
     def confirmed(self, row: SeriesRow, route: Route, *, files: Sequence[str], now: float) -> str:
         """`files`: names of what was read back. The series' state afterwards, "" when the claim was lost.
 
-        `confirmed` with the last archive, if the others have shown the same files.
+        `confirmed` with the last archive, if the others have shown the same files. Also raises Retry("outbox.unreadable").
         """
-        instances = self._instances.pop(row.owner, [])
+        instances = self._instances.pop(row.owner, None)
+        if instances is None:
+            raise Retry("outbox.unreadable", "the ledger of a series cannot be read")
         covers = hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()
         with self._under(row.owner) as c:
             state = standing.state_of(c, row)

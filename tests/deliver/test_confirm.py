@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from gateway.deliver.breaker import FIRST_WAIT
+from gateway.deliver.breaker import FIRST_WAIT, LONGEST_WAIT
+from gateway.deliver.care import MAX_ATTEMPTS
 from gateway.deliver.confirm import MAX_LOST
 from gateway.errors import Retry
 from gateway.model import LedgerLine, Outcome
@@ -213,3 +215,19 @@ def test_a_delivered_series_without_files_is_not_confirmed(bench: Bench) -> None
     bench.store.at(KEY, "first", "delivered")
     assert bench.confirm.step()
     assert bench.events() == [("failed", "outbox.empty")]
+
+
+def test_a_ledger_that_cannot_be_read_is_charged(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was claimed for an hour, each time, and said to be a bug of ours."""
+    delivered(bench, 1)
+
+    def unreadable(key: str) -> NoReturn:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(bench.outbox, "ledger", unreadable)
+    for tries in range(1, MAX_ATTEMPTS):
+        assert bench.confirm.step() and not bench.store.claims
+        assert bench.store.attempts == {(KEY, "first"): tries}
+        bench.now += LONGEST_WAIT
+    assert bench.confirm.step()
+    assert bench.store.history[-1] == (KEY, "failed", "outbox.unreadable")
