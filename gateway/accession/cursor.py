@@ -84,7 +84,7 @@ def moment(value: CursorValue | None) -> datetime | None:
     if known or not isinstance(value, str):
         return known[0] if known else None
     try:  # fromisoformat is quick: one call a row
-        return datetime.fromisoformat(value.replace("/", "-")) if value[4:5] in ("-", "/") else None
+        return datetime.fromisoformat(value.strip().replace("/", "-")) if value[4:5] in ("-", "/") else None
     except ValueError:
         return None
 
@@ -141,7 +141,8 @@ def _time_of_digits(value: CursorValue | None) -> tuple[datetime, str] | None:
     if isinstance(value, int | float | Decimal):
         text = f"{value:.0f}" if 1e7 <= value < 1e14 else ""
     else:
-        text = value if isinstance(value, str) and value.isascii() and value.isdigit() else ""
+        text = value.strip() if isinstance(value, str) else ""  # CHAR columns are padded
+        text = text if text.isascii() and text.isdigit() else ""
     form = DIGITS.get(len(text))
     if form is None or int(text[:4]) not in YEARS:
         return None
