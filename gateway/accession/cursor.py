@@ -7,6 +7,7 @@ with its like and never converted.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation, localcontext
@@ -21,7 +22,11 @@ TEXT_TIMES: Final = (
     "%Y-%m-%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d",
 )  # fmt: skip
 DIGITS: Final = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-"""Times of digits alone, as text or as a number, by their length: what DICOM, HL7 and data warehouses write."""
+"""Times of digits alone, as text or as a number, by their length: what DICOM, HL7 and data warehouses write.
+
+A text may have fractions of a second behind its 14, with a point or without.
+"""
+ALL_DIGITS: Final = re.compile(r"\d{8}|\d{12}|\d{14}(\.?\d{1,9})?", re.ASCII)
 YEARS: Final = range(1900, 3000)
 
 
@@ -142,7 +147,7 @@ def _time_of_digits(value: CursorValue | None) -> tuple[datetime, str] | None:
         text = f"{value:.0f}" if 1e7 <= value < 1e14 else ""
     else:
         text = value.strip() if isinstance(value, str) else ""  # CHAR columns are padded
-        text = text if text.isascii() and text.isdigit() else ""
+        text = text[:14] if ALL_DIGITS.fullmatch(text) else ""
     form = DIGITS.get(len(text))
     if form is None or int(text[:4]) not in YEARS:
         return None
