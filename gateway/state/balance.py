@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import case, exists, func, or_, select
 from sqlalchemy.engine import Connection
 
+from gateway.model import MENDABLE
 from gateway.state import machine, settle
 from gateway.state.db import aside, asked, request, series
 from gateway.state.withdrawn import REASON as WITHDRAWN
@@ -72,10 +73,10 @@ def balances(c: Connection) -> list[Balance]:
 
 
 def _odd() -> Any:
-    """Rows that are in no request: those of who was withdrawn later are, as long as the RIS or a file names them."""
+    """Rows that are in no request. A bad line of a number that was asked for is in one, as is a row of who was withdrawn later."""
     same = (request.c.accession_hash == aside.c.text_hash) | (request.c.number_hash == aside.c.text_hash)
     there = exists().where(request.c.project == aside.c.project, same)
-    alone = or_(aside.c.reason != WITHDRAWN, ~there)
+    alone = or_(aside.c.reason.not_in({WITHDRAWN, *MENDABLE}), ~there)
     return select(aside.c.project, aside.c.reason, func.count()).where(alone).group_by(aside.c.project, aside.c.reason)
 
 

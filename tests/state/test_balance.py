@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.model import CONTRADICTED, SetAside
 from gateway.state.broker import Broker
 from gateway.state.withdrawn import Order
 from tests.state.conftest import KEY, PROJECT, Opened
@@ -17,3 +18,12 @@ def test_a_row_of_who_was_withdrawn_is_not_asked_for_only_where_it_never_was(sta
     (sheet,) = state.views.balances()
     assert (sheet.asked, sheet.total("withdrawn"), sheet.adds_up) == (1, 1, True)
     assert sheet.set_aside == {"patient.withdrawn": 1}
+
+
+def test_a_line_that_says_two_things_is_not_asked_for_only_where_its_number_never_was(state: Opened) -> None:
+    """A list names two patients for a number that the RIS has asked for: it is asked for once, and told once."""
+    state.ask("A1")
+    lines = [SetAside(PROJECT, number, CONTRADICTED) for number in ("A1", "B1")]
+    state.store.add_requests((), lines, project=PROJECT, cursor=None, now=200)
+    (sheet,) = state.views.balances()
+    assert (sheet.asked, sheet.adds_up, sheet.set_aside) == (1, True, {CONTRADICTED: 1})
