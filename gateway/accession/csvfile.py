@@ -67,11 +67,23 @@ def read(project: str, file: IO[str] | IO[bytes]) -> Listed:
     return Listed(tuple(wanted), tuple(sorted(bad, key=lambda b: b.line)), repeated=repeated, unread=unread)
 
 
-def numbers(file: IO[str] | IO[bytes]) -> list[tuple[int, str, str]]:
-    """The line, the accession number and its issuer ("" where none is named) of each line. Raises what `read` raises."""
+@dataclass(frozen=True)
+class Numbered:
+    """A line, and its accession number. `issuer`: "" where none is named. `reason`: why the line by itself is set aside, or ""."""
+
+    line: int
+    text: str
+    issuer: str = ""
+    reason: str = ""
+
+
+def numbers(file: IO[str] | IO[bytes]) -> list[Numbered]:
+    """Raises what `read` raises."""
     _, lines = _opened("", file)
     return [
-        (line, one.text, "") if isinstance(one, SetAside) else (line, one.accession.value, one.issuer)
+        Numbered(line, one.text, reason=one.reason)
+        if isinstance(one, SetAside)
+        else Numbered(line, one.accession.value, one.issuer)
         for line, one in lines
     ]
 

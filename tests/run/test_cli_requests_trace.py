@@ -100,6 +100,16 @@ def test_a_number_of_two_issuers(place: Place) -> None:
     assert {row["key"] for row in bare} == {east["key"], west["key"]}
 
 
+def test_a_line_without_a_number_is_told_by_its_own_reason(place: Place) -> None:
+    """All of them are alike to the state, and so are rows of the RIS that have none."""
+    content = "accession_number,note\n,SYNPATIENT7\nSYNACC0001,x,SYNPATIENT7\n"
+    file = place.folder / "list.csv"
+    file.write_text(content)
+    place.say("requests", "add", "--project", "chest", str(file))
+    told = trace(place, content, "--json")
+    assert [(row["line"], row["reason"]) for row in told.json] == [(2, "accession.blank"), (3, "csv.columns")]
+
+
 def test_two_forms_at_once_are_refused(place: Place) -> None:
     assert trace(place, LIST, "--csv", "--json").code == 2
 

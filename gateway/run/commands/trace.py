@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 import click
 
 from gateway.accession import csvfile
+from gateway.accession.csvfile import Numbered
 from gateway.run import console, wiring
 from gateway.run.commands.options import config_option, json_option, settings_for, some_project_option
 from gateway.run.commands.state import opened
@@ -44,8 +45,8 @@ def trace(project: str | None, file: IO[bytes], as_csv: bool, config: Path, as_j
         wiring.project(settings, project)
     numbers = csvfile.numbers(file)
     with opened(settings) as here:
-        traced = here.views.traced([(text, issuer) for _, text, issuer in numbers], project=project)
-    rows = [row for (line, *_), found in zip(numbers, traced, strict=True) for row in _rows(line, found)]
+        traced = here.views.traced([(one.text, one.issuer) for one in numbers], project=project)
+    rows = [row for one, found in zip(numbers, traced, strict=True) for row in _rows(one, found)]
     if as_json:
         console.emit(rows)
     elif as_csv:
@@ -55,11 +56,13 @@ def trace(project: str | None, file: IO[bytes], as_csv: bool, config: Path, as_j
     return int(any(row["state"] in NOT_WELL for row in rows))
 
 
-def _rows(line: int, found: Traced) -> Iterator[Row]:
+def _rows(one: Numbered, found: Traced) -> Iterator[Row]:
+    """What has no number is alike by its reason alone: rows of the RIS without one, and lines with too many cells."""
+    aside = [a for a in found.aside if one.text or a.reason == one.reason]
     cells = [(r.project, r.key, r.state, r.reason, dict(r.series)) for r in found.requests]
-    cells += [(a.project, "", ASIDE, a.reason, {}) for a in found.aside]
+    cells += [(a.project, "", ASIDE, a.reason, {}) for a in aside]
     for row in cells or [("", "", UNKNOWN, "", {})]:
-        yield dict(zip(COLUMNS, (line, *row), strict=True))
+        yield dict(zip(COLUMNS, (one.line, *row), strict=True))
 
 
 def _csv(rows: Sequence[Row]) -> str:
