@@ -34,6 +34,9 @@ PAGE: Final = 500
 LIMITS: Final = Limits()
 EARLIEST_DAY: Final = datetime(1900, 1, 1)  # SQL Server's smalldatetime knows none before
 SINCE: Final = "since"
+NULL: Final = "NULL"
+NO_ROWS: Final = "no rows"
+"""For a column of which one row does not show the type."""
 
 
 class SqlSource:
@@ -65,14 +68,14 @@ class SqlSource:
                     yield dict(zip(keys, row, strict=True))
 
     def columns(self) -> list[tuple[str, str]]:
-        """(column, type) as one row shows them, for `check --connect`; no value. `no rows` where there is none."""
+        """(column, type) as one row shows them, for `check --connect`; no value. NULL or NO_ROWS where it shows none."""
         with self._session() as session:
             keys, pages = session.ask(self._from(session, None))
             self._check(keys)
             first = next((page[0] for page in pages), None)
         if first is None:
-            return [(key, "no rows") for key in keys]
-        kinds = ("NULL" if value is None else type(value).__name__ for value in first)
+            return [(key, NO_ROWS) for key in keys]
+        kinds = (NULL if value is None else type(value).__name__ for value in first)
         return list(zip(keys, kinds, strict=True))
 
     def _from(self, session: _Session, since: CursorValue | None) -> dict[str, object]:

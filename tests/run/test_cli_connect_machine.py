@@ -28,6 +28,24 @@ def check(place: Place, what: str) -> dict[str, Any]:
     return dict(found)
 
 
+# ---- the query
+
+
+def test_an_accession_number_that_is_a_number_fails(place: Place) -> None:
+    """All of its rows would be set aside, and nothing would come."""
+    place.change("select accession_number,", "select 4711 as accession_number,")
+    found = check(place, "query")
+    assert found["detail"].startswith("accession_number is no text (int)") and "cast" in found["mend"]
+    assert not found["unreachable"]
+
+
+def test_a_patient_id_that_is_a_number_is_well_but_for_zeros(place: Place) -> None:
+    place.change(", patient_id from", ", 4711 as patient_id from")
+    found = check(place, "query")
+    assert found["ok"] and "patient_id: int (a number has no leading zeros" in found["detail"]
+    assert "4711" not in str(found)
+
+
 # ---- the folder of the state
 
 

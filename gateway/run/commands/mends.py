@@ -25,6 +25,7 @@ MENDS: Final[Mapping[str, str]] = MappingProxyType({
     "ris.slow": "the view is too slow for us: ask for an index on the cursor's column",
     "ris.schema": "the view has other columns than the query: correct `query`, or have the view restored",
     "ris.driver": "install its driver (docs/install.md, Drivers); there already are mysql+pymysql:// and postgresql+psycopg://",
+    "accession.not-text": "a number has lost its leading zeros: cast the column to text in the view, where it still has them",
     "password.file": "the file of the password must exist, be of mode 0640 or 0600, and readable for this user",
     "sink.unwritable": "the folder must exist, be mounted, and be writable for this user; systemd needs ReadWritePaths= for it",
     "sink.unreadable": "the folder must be readable for this user",

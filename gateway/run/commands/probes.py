@@ -6,9 +6,12 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from typing import Final
 
+from gateway.accession.rows import COLUMN
+from gateway.accession.sql import NO_ROWS, NULL
 from gateway.cstore.space import free_bytes
 from gateway.deliver.sink import Sink
 from gateway.errors import Fatal, GatewayError, Refused, Retry
@@ -24,6 +27,9 @@ from gateway.run.receivers import listen
 from gateway.settings import Pacs, Settings
 
 KNOCK_SECONDS: Final = 5.0
+PATIENT: Final = "patient_id"
+NUMBERS: Final = frozenset(kind.__name__ for kind in (int, float, Decimal))
+ZEROS: Final = "a number has no leading zeros: where the PACS's have some, cast it as for the accession number"
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,12 @@ def _listens(pacs: Pacs) -> bool:
 
 
 def _columns(settings: Settings, project: str) -> str:
-    """Names and types of the query's columns, as one row shows them."""
-    return ", ".join(f"{name}: {kind}" for name, kind in wiring.make_sql_source(settings, project).columns())
+    """Names and types of the query's columns, as one row shows them. Raises Refused where such rows can become no requests."""
+    kinds = dict(wiring.make_sql_source(settings, project).columns())
+    if kinds[COLUMN] not in (str.__name__, NULL, NO_ROWS):
+        raise Refused("accession.not-text", f"{COLUMN} is no text ({kinds[COLUMN]}): such rows are set aside")
+    zeros = f" ({ZEROS})" if kinds.get(PATIENT) in NUMBERS else ""
+    return ", ".join(f"{name}: {kind}" + (zeros if name == PATIENT else "") for name, kind in kinds.items())
 
 
 def _probe(sink: Sink) -> str:
