@@ -171,6 +171,11 @@ class Gate:
             with self._lock:
                 self._pressure = self._pressure.strained(self._ticks())
 
+    def refused_one(self) -> None:
+        """It refused one series as no PACS should, and not all: it is shown as down until it answers again."""
+        with self._lock:
+            self._failing = True
+
     def failed(self, err: Retry) -> None:
         """The PACS is at fault, or our set-up with it."""
         ticks = self._ticks()

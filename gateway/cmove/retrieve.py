@@ -286,6 +286,7 @@ class MoveStep:
             self._board.down("pacs", self._pacs.name, err.reason, now=self._clock())
             if err.reason not in REFUSED_ONE:
                 raise err
+            self._gate.refused_one()
 
     def _answered(self, key: str) -> None:
         self._suspicion.answered(key)

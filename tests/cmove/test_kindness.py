@@ -83,6 +83,23 @@ def test_one_that_failed_last_in_its_window_is_looked_at_by_echo_alone_until_the
         assert step.step()
 
 
+def test_one_that_refused_the_last_series_of_its_window_is_looked_at_too(rig: Rig) -> None:
+    rig.now = THURSDAY + 19 * 3600
+    rig.plan(*SERIES[:2])
+    sends = sends_it(rig)
+
+    def move(reply: script.Reply) -> None:
+        (sends if reply.keys.SeriesInstanceUID == SERIES[0] else script.finals(0x0122))(reply)
+
+    with ScriptedPacs(find=lists, move=move) as peer:
+        step = rig.step(peer, gate=gate_of(rig, peer, windows=NIGHT))
+        assert step.step()
+        assert rig.board.states("pacs") == {"main": False}
+        rig.now = THURSDAY + 36 * 3600
+        assert not step.step()
+        assert rig.board.states("pacs") == {"main": True}
+
+
 @pytest.mark.catalogue("M18", "M11")
 def test_m18_the_end_of_the_window_cancels_what_runs_and_begins_nothing_else(rig: Rig) -> None:
     rig.now = THURSDAY + 19 * 3600
