@@ -154,6 +154,7 @@ def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float
 
 def nothing_found(c: Connection, claim: RequestClaim, not_before: float | None, now: float) -> bool:
     """Settles it as `empty`, unless its study was there before: what was fetched then is not undone by a second look."""
+    settle.lock_requests(c, select(request.c.id).where(request.c.id == claim.id))
     states = frozenset(settle.series_states(c, claim.id))
     values: dict[str, Any] = {"empties": claim.empties + 1, "not_before": not_before, "attempts": 0}
     if not states & {*machine.UNDER_WAY, "confirmed"} or "failed" in states:

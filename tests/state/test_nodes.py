@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
 from gateway.errors import Fatal, Retry
 from gateway.model import AccessionNumber
-from gateway.state import nodes
+from gateway.state import nodes, settle
 from gateway.state.db import progress
 from gateway.state.fellowship import Fellowship
 from gateway.state.nodes import Node
 from gateway.state.rows import Pushed, Tally
+from gateway.state.settle import Step
 from gateway.state.store import Store
 from tests.state.conftest import KEY, PROJECT, Opened, plan, reopened
 
@@ -225,6 +227,29 @@ def test_the_last_series_of_a_request_end_it_whoever_settles_them_at_the_same_ti
         state.plan(f"1.2.{n}.1", f"1.2.{n}.2", study=f"1.2.{n}")
     together(two, lambda fellow: fellow.settle_one())
     assert {r.state for r in state.views.requests()} == {"failed"}
+
+
+def test_a_look_that_finds_nothing_while_another_node_confirms_leaves_no_request_behind(
+    state: Opened, two: tuple[Fellow, Fellow]
+) -> None:
+    """It was looked at once more while what had come late was delivered: planned for what is over, nobody would end it."""
+    one, other = two
+    state.ask("A1")
+    (claim,) = one.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+    assert one.store.settle_found(claim, replace(plan("1.2.3.1"), again=200.0), now=100)
+    key = other.retrieve(now=101)
+    other.carried(now=102)
+    other.carried(now=103, state="delivered", event="confirmed")
+    assert other.store.late(key, now=104) and other.carried(now=105) == key
+    row = other.store.claim_rows("delivered", projects=[PROJECT], lease=60, now=200)
+    (claim,) = one.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=200)
+    looked = threading.Thread(target=one.store.settle_empty, args=(claim,), kwargs={"not_before": None, "now": 201})
+    with other.database.write() as c:
+        assert row and settle.claimed_series(c, row, Step("confirmed", 201))
+        looked.start()
+        looked.join(0.5)
+    looked.join(60)
+    assert [r.state for r in state.views.requests()] == ["done"]
 
 
 def test_one_series_found_by_two_nodes_at_the_same_time_is_one_row(state: Opened, two: tuple[Fellow, Fellow]) -> None:
