@@ -68,6 +68,13 @@ def test_a_number_of_two_patients_is_added_when_the_list_is_mended(place: Place)
     assert (mended.code, mended.json["set_aside"]) == (0, [])
 
 
+def test_a_bad_line_of_a_number_that_is_a_request_is_told_and_no_failure(place: Place) -> None:
+    add(place, "accession_number\nSYNACC0001\n")
+    add(place, "accession_number,study_date\nSYNACC0001,2024-05-03\nSYNACC0001,2024-05-09\n")
+    told = place.say("explain", "SYNACC0001", "--json")
+    assert (told.code, len(told.json["requests"]), len(told.json["set_aside"])) == (0, 1, 1)
+
+
 def test_facts_that_a_request_lacks_are_told_to_it(place: Place) -> None:
     add(place, "accession_number\nSYNACC0001\nSYNACC0002\n")
     told = add(place, "accession_number,patient_id\nSYNACC0001,SYNPATIENT7\nSYNACC0002,\nSYNACC0003,SYNPATIENT7\n")

@@ -42,7 +42,7 @@ def explain(accession: str, config: Path, as_json: bool) -> int:
         console.emit({"requests": requests, "set_aside": aside})
     else:
         _show(requests, aside)
-    return 1 if not requests or aside or any(map(not_well, requests)) else 0
+    return 1 if not requests or any(map(not_well, requests)) else 0
 
 
 def found_request(views: Views, request: RequestView) -> Document:
