@@ -118,6 +118,6 @@ def _boxes(value: memoryview, pos: int, end: int) -> Spans:
         if kind not in PICTURES:
             yield pos + 4, pos + 8
             yield pos + head, after
-        elif kind == b"jp2c":
-            yield from _of_picture(value, pos + head, after)
+        elif kind == b"jp2c" and value[pos + head : pos + head + 4] == JPEG_2000:
+            yield from _jpeg_2000(value, pos + head + 2, after)
         pos = max(after, pos + 8)

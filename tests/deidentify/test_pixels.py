@@ -179,6 +179,13 @@ def test_words_behind_or_around_a_picture_are_blanked(cleaner: Cleaner, frame: b
     assert WORDS not in out and stays in out and len(out) >= start + len(frame)
 
 
+def test_boxes_within_boxes_are_no_way_down(cleaner: Cleaner) -> None:
+    frame = b""
+    for _ in range(3000):
+        frame = box(b"jP  ", b"\r\n\x87\n") + box(b"jp2c", frame)
+    assert frame in written(cleaner, with_(base(), Element(0x7FE00010, "OB", frame)), "encapsulated")
+
+
 def test_frames_without_comments_are_passed_as_they_are(cleaner: Cleaner) -> None:
     frame = b"\xff\xd8" + JFIF + segment(0xEE, b"Adobe\0d\0\0\0\0\0") + PICTURE
     frame += b"\0" * (len(frame) & 1)
