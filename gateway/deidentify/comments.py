@@ -21,10 +21,8 @@ PICTURES = frozenset((b"jP  ", b"JXL ", b"ftyp", b"jp2h", b"jp2c", b"jxll", b"jx
 COMMENT, COMMENT_2000 = 0xFE, 0x64
 APPLICATION = range(0xE0, 0xF0)
 TILE, DATA, END = 0x90, 0x93, 0xD9
-COLOUR = (b"Adobe", b"mrfx", b"HDR")
-"""Beginnings of application segments that decoders need, beside JFIF's."""
-JFIF = 12
-"""Bytes of a JFIF segment before its thumbnail."""
+NEEDED = {b"JFIF": 12, b"Adobe": 12, b"mrfx": 5, b"HDR": 1 << 16}
+"""Beginnings of application segments that decoders need -> how many bytes of them; a JFIF thumbnail comes behind these."""
 MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 """Of a segment, or of the end. Coded bytes of a scan have none of them (10918-1 B.1.1.5, 14495-1 A.1), so they are stepped over."""
 Spans = Iterator[tuple[int, int]]
@@ -74,16 +72,12 @@ def _jpeg(value: memoryview, pos: int, end: int) -> Spans:
         if pos + 2 > end:
             return
         start, after = pos + 2, pos + max(2, int.from_bytes(value[pos : pos + 2], "big"))
-        if marker in APPLICATION or marker == COMMENT:
-            yield start + _needed(bytes(value[start : start + 5])), min(after, end)
+        if marker in APPLICATION:
+            beginning = bytes(value[start : start + 5])
+            yield start + next((NEEDED[name] for name in NEEDED if beginning.startswith(name)), 0), min(after, end)
+        elif marker == COMMENT:
+            yield start, min(after, end)
         pos = after
-
-
-def _needed(beginning: bytes) -> int:
-    """How much of a segment stays: nothing, all, or what is before a thumbnail."""
-    if beginning.startswith(b"JFIF"):
-        return JFIF
-    return 1 << 16 if beginning.startswith(COLOUR) else 0
 
 
 def _jpeg_2000(value: memoryview, pos: int, end: int) -> Spans:

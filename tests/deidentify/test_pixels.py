@@ -144,6 +144,7 @@ def test_comments_are_blanked_and_nothing_moves(cleaner: Cleaner, frame: bytes) 
     assert out[start : start + len(frame)].count(b"\0") >= len(WORDS)
 
 
+ADOBE = b"Adobe\0d\0\0\0\0\0"
 SCAN = segment(0xDA, b"\1\1\0\0?\0") + b"\x12\xff\0\x34"
 MORE = b"\xff\xd8" + JFIF + SCAN
 TABLES = b"\xff\x4f" + segment(0x51, b"\0" * 38)
@@ -164,6 +165,10 @@ def box(kind: bytes, content: bytes, size: bytes = b"") -> bytes:
         (MORE + b"\xff\xd9\0\0" + MORE + WORDS + b"\xff\xd9", MORE),
         (b"\xff\xd8" + segment(0xE0, JFIF[4:16] + b"\4\4" + WORDS) + SCAN + b"\xff\xd9", JFIF[4:16]),
         (b"\xff\xd8" + segment(0xE0, b"JFXX\0\x10" + WORDS) + SCAN + b"\xff\xd9", SCAN),
+        (b"\xff\xd8" + segment(0xED, b"Adobe_Photoshop2.5:\0" + WORDS) + SCAN + b"\xff\xd9", SCAN),
+        (b"\xff\xd8" + segment(0xEE, ADOBE + WORDS) + SCAN + b"\xff\xd9", ADOBE),
+        (b"\xff\xd8" + segment(0xFE, b"HDR " + WORDS) + SCAN + b"\xff\xd9", SCAN),
+        (b"\xff\xd8" + segment(0xE8, b"mrfx\1" + WORDS) + SCAN + b"\xff\xd9", b"mrfx\1"),
         (TABLES + NOTED + NOTED + b"\xff\xd9", b"\xff\x93\1\2\3\4"),
         (TABLES + segment(0x90, b"\0\0\0\0\0\x0e\0\1") + b"\xff\x93\xff\xd9" + WORDS, TABLES),
         (box(b"jP  ", b"\r\n\x87\n") + box(b"xml ", WORDS) + box(b"jp2c", TABLES + NOTED + b"\xff\xd9"), TABLES),
@@ -187,7 +192,7 @@ def test_boxes_within_boxes_are_no_way_down(cleaner: Cleaner) -> None:
 
 
 def test_frames_without_comments_are_passed_as_they_are(cleaner: Cleaner) -> None:
-    frame = b"\xff\xd8" + JFIF + segment(0xEE, b"Adobe\0d\0\0\0\0\0") + PICTURE
+    frame = b"\xff\xd8" + JFIF + segment(0xEE, ADOBE) + PICTURE
     frame += b"\0" * (len(frame) & 1)
     assert frame in written(cleaner, with_(base(), Element(0x7FE00010, "OB", frame)), "encapsulated")
 
