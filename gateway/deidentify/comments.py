@@ -3,18 +3,18 @@ around JPEG 2000 and JPEG XL, and what stands behind the end of a picture, made 
 
 The length of everything stays, so nothing else moves: only its payload becomes zeros. What decides about colours and about the
 picture is left alone (JFIF, Adobe and JPEG-LS segments; ISO/IEC 10918-1 B.1.1.3, 14495-1 C.1, 15444-1 A.4 and A.9.2; boxes: 15444-1
-annex I, 18181-2 9.2). A picture in several fragments is looked at in the first alone.
+annex I, 18181-2 9.2). A picture in several fragments is looked at as a whole.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gateway.deidentify.encoding import ITEM, Codec
 
-JPEG, JPEG_2000 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51"
+JPEG, JPEG_2000, JPEG_XL = b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\xff\x0a"
 BOXES = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\0\0\0\x0cJXL \r\n\x87\n")
 PICTURES = frozenset((b"jP  ", b"JXL ", b"ftyp", b"jp2h", b"jp2c", b"jxll", b"jxlc", b"jxlp", b"jxli"))
 """Boxes that decoders need. What a JPEG was made of, for who wants it back (jbrd), has its comments, too."""
@@ -25,6 +25,8 @@ NEEDED = {b"JFIF": 12, b"Adobe": 12, b"mrfx": 5, b"HDR": 1 << 16}
 """Beginnings of application segments that decoders need -> how many bytes of them; a JFIF thumbnail comes behind these."""
 MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 """Of a segment, or of the end. Coded bytes of a scan have none of them (10918-1 B.1.1.5, 14495-1 A.1), so they are stepped over."""
+Fragments = Sequence[tuple[int, int]]
+"""Where they begin and end."""
 Spans = Iterator[tuple[int, int]]
 
 
@@ -40,17 +42,49 @@ def without_comments(value: memoryview, codec: Codec) -> memoryview:
 
 
 def _spans(value: memoryview, codec: Codec) -> Spans:
-    """Payloads to blank, of every fragment that begins a picture."""
+    """What to blank and is not blank, of every picture."""
+    for parts in _pictures(value, codec):
+        whole = value[slice(*parts[0])] if len(parts) == 1 else memoryview(b"".join(value[a:b] for a, b in parts))
+        for start, end in _of_picture(whole, 0, len(whole)):
+            if bytes(whole[start:end]).strip(b"\0"):
+                yield from _placed(start, end, parts)
+
+
+def _placed(start: int, end: int, parts: Fragments) -> Spans:
+    """A span of a whole picture, as it lies in its fragments."""
+    before = 0  # bytes of the picture
+    for first, last in parts:
+        begin, stop = max(start, before) - before, min(end - before, last - first)
+        if begin < stop:
+            yield first + begin, first + stop
+        before += last - first
+
+
+def _pictures(value: memoryview, codec: Codec) -> Iterator[Fragments]:
+    """Fragments of each picture, from one that begins it to the next that begins one; none where the first begins none: a video."""
+    parts: list[tuple[int, int]] = []
+    for number, (start, end) in enumerate(_items(value, codec)):
+        beginning = bytes(value[start : min(start + 12, end)])
+        begins = beginning.startswith((JPEG, JPEG_2000, JPEG_XL, *BOXES))
+        if begins and parts:
+            yield parts
+            parts = []
+        if begins or parts:
+            parts.append((start, end))
+        elif number and beginning:  # the first item is the offset table
+            return
+    if parts:
+        yield parts
+
+
+def _items(value: memoryview, codec: Codec) -> Spans:
     pos = 0
     while pos + 8 <= len(value):
         group, element, length = codec.long.unpack_from(value, pos)
         if group << 16 | element != ITEM:
             return
-        pos += 8
-        for start, end in _of_picture(value, pos, min(pos + length, len(value))):
-            if any(value[start:end]):
-                yield start, end
-        pos += length
+        start, pos = pos + 8, pos + 8 + length
+        yield start, min(pos, len(value))
 
 
 def _of_picture(value: memoryview, pos: int, end: int) -> Spans:

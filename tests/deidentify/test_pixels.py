@@ -184,6 +184,32 @@ def test_words_behind_or_around_a_picture_are_blanked(cleaner: Cleaner, frame: b
     assert WORDS not in out and stays in out and len(out) >= start + len(frame)
 
 
+def fragmented(cleaner: Cleaner, *pieces: bytes) -> bytes:
+    """Encapsulated in as many fragments, as it leaves: the pixel data element's value."""
+    dummy = bytes(range(200, 240))
+    items = [struct.pack("<HHI", 0xFFFE, 0xE000, len(piece)) + piece for piece in pieces]
+    data = write(with_(base(), Element(0x7FE00010, "OB", dummy)), "encapsulated")
+    data = data.replace(struct.pack("<HHI", 0xFFFE, 0xE000, len(dummy)) + dummy, b"".join(items))
+    result = cleaner.clean(data, SYNTAXES["encapsulated"], frozenset())
+    assert isinstance(result, Kept), result
+    return bytes(pydicom.dcmread(io.BytesIO(b"".join(result.parts))).PixelData)
+
+
+@pytest.mark.parametrize("cut", range(6, 120, 6))
+def test_a_picture_in_several_fragments_is_one(cleaner: Cleaner, cut: int) -> None:
+    frame = MORE + segment(0xFE, WORDS) + SCAN + segment(0xE1, b"Exif\0\0" + WORDS) + SCAN + b"\xff\xd9" + WORDS
+    pieces = frame[:cut], frame[cut : cut + 40], frame[cut + 40 :] + b"\0" * (len(frame) & 1)
+    whole = fragmented(cleaner, *pieces, MORE + b"\xff\xd9" + bytes(len(MORE) & 1))
+    kept = frame.replace(WORDS, bytes(len(WORDS))).replace(b"Exif", bytes(4))
+    for piece in (kept[:cut], kept[cut : cut + 40], kept[cut + 40 :], MORE + b"\xff\xd9"):
+        assert piece in whole
+
+
+def test_pieces_of_a_video_stay_whatever_they_begin_with(cleaner: Cleaner) -> None:
+    piece = JPEG + b"\0" * (len(JPEG) & 1)
+    assert fragmented(cleaner, b"\0\0\1\xb3" + WORDS, piece).count(WORDS) == 1 + piece.count(WORDS)
+
+
 def test_boxes_within_boxes_are_no_way_down(cleaner: Cleaner) -> None:
     frame = b""
     for _ in range(3000):
