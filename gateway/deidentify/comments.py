@@ -25,6 +25,8 @@ NEEDED = {b"JFIF": 12, b"Adobe": 12, b"mrfx": 5, b"HDR": 1 << 16}
 """Beginnings of application segments that decoders need -> how many bytes of them; a JFIF thumbnail comes behind these."""
 MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 """Of a segment, or of the end. Coded bytes of a scan have none of them (10918-1 B.1.1.5, 14495-1 A.1), so they are stepped over."""
+END_2000 = re.compile(rb"(?<!\xff\x91\0\x04)(?<!\xff\x91\0\x04.)\xff\xd9", re.DOTALL)
+"""Behind a tile-part without a length; a packet's number (SOP) may spell it, coded bytes do not (15444-1 A.4.2, A.8.1, B.10)."""
 Fragments = Sequence[tuple[int, int]]
 """Where they begin and end."""
 Spans = Iterator[tuple[int, int]]
@@ -123,9 +125,10 @@ def _jpeg_2000(value: memoryview, pos: int, end: int) -> Spans:
             yield pos + 2, end
             return
         if marker == DATA:
-            if next_tile <= pos:  # 0: up to the end
+            found = None if next_tile else END_2000.search(value, pos, end)
+            if next_tile <= pos and found is None:
                 return
-            pos = next_tile
+            pos = next_tile if found is None else found.start()
             continue
         after = pos + 2 + max(2, int.from_bytes(value[pos + 2 : pos + 4], "big"))
         if marker == TILE and pos + 10 <= end:

@@ -149,6 +149,7 @@ SCAN = segment(0xDA, b"\1\1\0\0?\0") + b"\x12\xff\0\x34"
 MORE = b"\xff\xd8" + JFIF + SCAN
 TABLES = b"\xff\x4f" + segment(0x51, b"\0" * 38)
 LEFT = struct.pack(">H", 12 + 4 + len(WORDS) + 2 + 2 + 4)  # of a tile-part with a comment and four coded bytes
+OPEN = segment(0x90, b"\0\0\0\0\0\0\0\1") + b"\xff\x93"
 NOTED = segment(0x90, b"\0\0\0\0" + LEFT + b"\0\1") + segment(0x64, b"\0\1" + WORDS) + b"\xff\x93\1\2\3\4"
 
 
@@ -170,6 +171,7 @@ def box(kind: bytes, content: bytes, size: bytes = b"") -> bytes:
         (b"\xff\xd8" + segment(0xFE, b"HDR " + WORDS) + SCAN + b"\xff\xd9", SCAN),
         (b"\xff\xd8" + segment(0xE8, b"mrfx\1" + WORDS) + SCAN + b"\xff\xd9", b"mrfx\1"),
         (TABLES + NOTED + NOTED + b"\xff\xd9", b"\xff\x93\1\2\3\4"),
+        (TABLES + OPEN + b"\1\2\xff\x91\0\4\xff\xd9\xff\x91\0\4\0\xff\xd9\3\xff\xd9" + WORDS, b"\xff\xd9\3\xff\xd9"),
         (TABLES + segment(0x90, b"\0\0\0\0\0\x0e\0\1") + b"\xff\x93\xff\xd9" + WORDS, TABLES),
         (box(b"jP  ", b"\r\n\x87\n") + box(b"xml ", WORDS) + box(b"jp2c", TABLES + NOTED + b"\xff\xd9"), TABLES),
         (box(b"JXL ", b"\r\n\x87\n") + box(b"jxlc", b"\xff\x0a\1") + box(b"Exif", WORDS, bytes(4)), b"\xff\x0a\1"),
