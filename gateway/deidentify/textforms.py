@@ -106,9 +106,9 @@ NUMERIC = (
     ),
     _form(BEFORE_DAYS, rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d{{1,2}}(?:[./]|\. )\d{{1,2}}(?:\.|\b(?!\.?\d))"),
     _form(
-        YEARS,
-        rf"(?<![\d.])0?(?:9\d|1[0-4]\d)(?:[ -]|\. )?(?i:{_YEARS}){_END}(?:[ -]olds?)?"
-        rf"|{_START}(?:9\d|1[0-4]\d) ?[/,] ?[MFmf]{_END}|{_START}[MFmf] ?[/,] ?(?:9\d|1[0-4]\d){_END}"
+        f"{YEARS} w",
+        rf"(?<![\d.])0?(?:9\d|1[0-4]\d)(?:[ -]?(?i:{_YEARS})|\. ?(?i:lebensjahre?s?|lj)){_END}(?:[ -]olds?)?"
+        rf"|{_START}(?<!\d[/.,])(?:9\d|1[01]\d) ?[/,] ?[MFWmfw]{_END}|{_START}[MFWmfw] ?[/,] ?(?:9\d|1[01]\d){_END}"
         rf"|{_START}(?i:aged?|alter)[ :]{{1,2}}(?:9\d|1[0-4]\d){_END}",
     ),
     _form(

@@ -85,7 +85,12 @@ def clean(text: str) -> str:
         ("chest 17. 03.", "chest"),
         ("chest 92-jährig", "chest"),
         ("chest im 92. Lebensjahr", "chest im"),
+        ("RR 140/90. M. Gray", "RR 140/90"),
+        ("RR 140/90, M. Gray", "RR 140/90"),
+        ("chest 92.LJ", "chest"),
         ("chest F/93", "chest"),
+        ("chest W/93", "chest"),
+        ("chest 93/w", "chest"),
         ("chest 93, F", "chest"),
     ],
 )
@@ -138,6 +143,8 @@ def test_numbers_of_somebody_go(text: str, left: str) -> None:
         "3.5 / 10 / 20",
         "ratio 1.05 / 10",
         "8/F 5 mm",
+        "KM 120. o. B.",
+        "HR 120/m",
     ],
 )
 def test_measurements_stay(text: str) -> None:
