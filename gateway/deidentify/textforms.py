@@ -209,6 +209,7 @@ SPREAD = re.compile(
 """Whole dates with blanks, dashes or other marks between their numbers: 17. 03. 24, 17_03_24, 17 – 03 – 2024. Where the year
 has two digits all must have, but between dots, strokes and dashes; with blanks alone one begins with a zero, too."""
 _UNIT = re.compile(rf"[ -]?(?:{_any(UNITS)}(?![^\W_])|[%°²³x×*]|\+/-|±)", re.IGNORECASE)
+_LENGTH = re.compile(r" ?[cm]m(?![^\W_])")
 _MEASURED = re.compile(rf"(?:(?<![^\W_]){_any(MEASURED)}|[=<>~±])[ :=.]{{0,3}}$", re.IGNORECASE)
 MAIL = re.compile(r"[^\s@]{0,64}@\S{0,255}")
 SPELT = re.compile(rf"{_START}[^\W\d_](?:[ ._-][^\W\d_]){{3,60}}{_END}")
@@ -244,8 +245,19 @@ def _grouped(text: str) -> str:
         text = NUMBERED.sub(HOLE, text)
     if ROAD.search(text):
         text = ROADS.sub(HOLE, text)
-    text = MONTHDAYS.sub(_monthday, SPREAD.sub(HOLE, POSTCODES.sub(HOLE, text)))
+    text = CHAIN.sub(_dialled, POSTCODES.sub(HOLE, text))
+    text = MONTHDAYS.sub(_monthday, SPREAD.sub(_day, text))
     return CHAIN.sub(_chain, text)
+
+
+def _dialled(match: re.Match[str]) -> str:
+    """A phone number is one before a part of it is a date: 06 12 24 45 78."""
+    return HOLE if _is_phone(match[0].split(" ")) else match[0]
+
+
+def _day(match: re.Match[str]) -> str:
+    """With a length behind it is three; what else is a unit may be a sex (m) or a disease (MS)."""
+    return match[0] if _LENGTH.match(match.string, match.end()) else HOLE
 
 
 def _monthday(match: re.Match[str]) -> str:

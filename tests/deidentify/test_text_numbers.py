@@ -85,6 +85,10 @@ def clean(text: str) -> str:
         ("chest 17. 03.", "chest"),
         ("chest 92-jährig", "chest"),
         ("chest im 92. Lebensjahr", "chest im"),
+        ("chest 06 12 24 45 78", "chest"),
+        ("chest 1024 - 10 - 15 - 05 - 08", "chest"),
+        ("chest 07_03_24 M", "chest M"),
+        ("chest 07. 03. 24 MS", "chest MS"),
         ("RR 140/90. M. Gray", "RR 140/90"),
         ("RR 140/90, M. Gray", "RR 140/90"),
         ("chest 92.LJ", "chest"),
@@ -145,6 +149,9 @@ def test_numbers_of_somebody_go(text: str, left: str) -> None:
         "8/F 5 mm",
         "KM 120. o. B.",
         "HR 120/m",
+        "5. 10. 12 mm",
+        "10 – 12 – 14 mm",
+        "10 - 12 - 14 mm",
     ],
 )
 def test_measurements_stay(text: str) -> None:
