@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.deidentify.comments import JPEG, JPEG_2000
+from gateway.deidentify.comments import BOXES, JPEG, JPEG_2000
 from gateway.deidentify.encoding import ITEM
 from gateway.deidentify.frames import OFFSETS, Picture, Unscreenable
 
@@ -40,7 +40,7 @@ def fragments(picture: Picture) -> list[memoryview]:
 
 def _whole(parts: Sequence[memoryview]) -> memoryview:
     """One frame. Raises Unscreenable where a part begins another picture, at which no decoder and so nobody would look."""
-    if any(part[:3] == JPEG or part[:4] == JPEG_2000 or _is_rle(part) for part in parts[1:]):
+    if any(bytes(part[:12]).startswith((JPEG, JPEG_2000, *BOXES)) or _is_rle(part) for part in parts[1:]):
         raise Unscreenable("pixels.fragments")
     return memoryview(b"".join(parts))
 

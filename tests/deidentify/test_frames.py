@@ -77,7 +77,12 @@ def test_several_fragments_of_one_frame() -> None:
     assert [bytes(f) for f in fragments(picture)] == [b"abcd"]
 
 
-BEGINNINGS = [b"\xff\xd8\xff\xe0", b"\xff\x4f\xff\x51", struct.pack("<16I", 1, 64, *[0] * 14)]
+BEGINNINGS = [
+    b"\xff\xd8\xff\xe0",
+    b"\xff\x4f\xff\x51",
+    b"\0\0\0\x0cjP  \r\n\x87\n",
+    struct.pack("<16I", 1, 64, *[0] * 14),
+]
 
 
 @pytest.mark.parametrize("frames", [1, 2])
