@@ -14,8 +14,8 @@ from gateway.deidentify.encoding import Codec, Header
 MEASURED_VALUE, NUMERIC_VALUE, CODE_VALUE = 0x0040A300, 0x0040A30A, 0x00080100
 IN_YEARS: Final = 1 << 32 | MEASURED_VALUE
 """In place of the tag of the Measured Value Sequence (0040,A300)."""
-YEARS: Final = (b"a", b"a_j", b"a_g", b"a_t", b"year", b"yr")
-"""Code values of the unit, as UCUM has them; before it there was "year"."""
+YEARS: Final = tuple(b"a a_j a_g a_t year Year YEAR years Years YEARS yr YR yrs y Y 258707000".split())
+"""Code values of the unit: of UCUM, as others spell it, and of SNOMED CT."""
 NEAR: Final = 1 << 12
 """Bytes in which the units stand, before the number."""
 OTHERWISE: Final[Mapping[int, Rule]] = {

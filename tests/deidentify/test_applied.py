@@ -102,6 +102,8 @@ def measured(number: bytes, unit: bytes, *, undefined: bool = False) -> Element:
     [
         (b"96", b"a", "90"),
         (b"104.5", b"a_j", "90"),
+        (b"96", b"Years", "90"),
+        (b"96", b"258707000", "90"),
         (b"89", b"a", "89"),
         (b"96", b"/min", "96"),
         (b"960", b"mo", "960"),
