@@ -67,7 +67,7 @@ def _pictures(value: memoryview, codec: Codec) -> Iterator[Fragments]:
     parts: list[tuple[int, int]] = []
     for number, (start, end) in enumerate(_items(value, codec)):
         beginning = bytes(value[start : min(start + 12, end)])
-        begins = beginning.startswith((JPEG, JPEG_2000, JPEG_XL, *BOXES))
+        begins = beginning.startswith((JPEG, JPEG_2000, *BOXES)) or (not parts and beginning.startswith(JPEG_XL))
         if begins and parts:
             yield parts
             parts = []

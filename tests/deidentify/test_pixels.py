@@ -207,6 +207,12 @@ def test_a_picture_in_several_fragments_is_one(cleaner: Cleaner, cut: int) -> No
         assert piece in whole
 
 
+def test_a_piece_of_jpeg_ls_is_no_jpeg_xl(cleaner: Cleaner) -> None:
+    piece = b"\xff\x0a\x12" + segment(0xFE, WORDS) + SCAN + b"\xff\xd9"
+    whole = fragmented(cleaner, MORE + bytes(len(MORE) & 1), piece + bytes(len(piece) & 1))
+    assert WORDS not in whole and b"\xff\x0a\x12" in whole
+
+
 def test_pieces_of_a_video_stay_whatever_they_begin_with(cleaner: Cleaner) -> None:
     piece = JPEG + b"\0" * (len(JPEG) & 1)
     assert fragmented(cleaner, b"\0\0\1\xb3" + WORDS, piece).count(WORDS) == 1 + piece.count(WORDS)
