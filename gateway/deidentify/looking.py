@@ -8,7 +8,7 @@ looked at. What is found in one frame is blanked in all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -51,9 +51,9 @@ def look(reader: Reader, recogniser: Recogniser, tick: Tick) -> Seen:
     picture = reader.picture
     ruled = [*by_device(picture), *outside_regions(picture)]
     found: list[Box] = []
-    for frame in _looked_at(reader, tick):
+    for view in _looked_at(reader, tick):
         known = [*ruled, *(Rectangle(*box[:4]) for box in found)]
-        more = recogniser.find(without(shown(frame, picture), known), tick)
+        more = recogniser.find(without(view, known), tick)
         found += [box for box in more if not _inside(box, known, (picture.shape.rows, picture.shape.columns))]
     _judge(picture, ruled, found)
     return Seen((*ruled, *(Rectangle(*box[:4]) for box in found)), len(ruled))
@@ -88,29 +88,29 @@ def _judge(picture: Picture, ruled: Sequence[Rectangle], found: Sequence[Box]) -
         raise Unscreenable("pixels.not-found")  # its maker says there is text, and nobody sees it
 
 
-def _looked_at(reader: Reader, tick: Tick) -> Iterator[Frame]:
-    """Frames, decoded; every frame of the picture is decoded once, so that a broken one is known before anything is written."""
-    count = len(reader)
+def _looked_at(reader: Reader, tick: Tick) -> Iterator[Pixels]:
+    """Frames as they are shown; each is decoded once, so that a broken one is known before anything is written."""
+    count, views = len(reader), _views(reader, tick)
     if count == 1 or reader.picture.text(SOP_CLASS) not in CINE:
-        yield from (_ticked(reader, number, tick) for number in range(count))
+        yield from views
         return
-    first = _ticked(reader, 0, tick)
+    first = next(views)
     sampled = {round(n * (count - 1) / (SAMPLED - 1)) for n in range(SAMPLED)}
-    bright, dark = first.pixels.copy(), first.pixels.copy()
-    for number in range(count):
-        frame = _ticked(reader, number, tick)
-        np.maximum(bright, frame.pixels, out=bright)
-        np.minimum(dark, frame.pixels, out=dark)
+    bright, dark = first.copy(), first.copy()
+    yield first
+    for number, view in enumerate(views, 1):
+        np.maximum(bright, view, out=bright)
+        np.minimum(dark, view, out=dark)
         if number in sampled:
-            yield frame
+            yield view
     if count > len(sampled):
-        yield replace(first, pixels=bright)
-        yield replace(first, pixels=dark)
+        yield from (bright, dark)
 
 
-def _ticked(reader: Reader, number: int, tick: Tick) -> Frame:
-    tick()
-    return reader.frame(number)
+def _views(reader: Reader, tick: Tick) -> Iterator[Pixels]:
+    for number in range(len(reader)):
+        tick()
+        yield shown(reader.frame(number), reader.picture)
 
 
 def shown(frame: Frame, picture: Picture) -> Pixels:

@@ -110,6 +110,21 @@ def test_what_one_frame_of_a_loop_shows_is_blanked_in_all(screener: PixelScreene
     assert np.array_equal(samples(after)[:, y1 + 16 :], samples(before)[:, y1 + 16 :])
 
 
+def test_a_word_in_one_frame_of_a_loop_with_a_palette_is_seen(screener: PixelScreener) -> None:
+    """The first and the last entry are black, so that neither the highest nor the lowest index is bright."""
+    shades = np.arange(256, dtype="<u2") * 257
+    shades[-1] = 0
+    tables = [f"{colour}PaletteColorLookupTable" for colour in ("Red", "Green", "Blue")]
+    told = {f"{table}Data": shades.tobytes() for table in tables} | {f"{t}Descriptor": [256, 0, 16] for t in tables}
+    planted, frames = small_frame(), []
+    for n in range(9):
+        pixels = np.clip(as_stored(planted if n == 3 else small_frame(text=""))[0], 0, 254)
+        frames.append(np.where(pixels < 120, n % 2 * 255, pixels).astype(np.uint8))
+    after = released(screener.screen((part10(Made(frames, "USM", photometric="PALETTE COLOR", elements=told)),)))
+    x0, y0, x1, y1 = planted.lines[0].box
+    assert len(np.unique(samples(after)[:, y0:y1, x0:x1])) == 1
+
+
 def test_every_page_of_a_capture_is_looked_at(screener: PixelScreener) -> None:
     planted, plain = small_frame(), small_frame(text="")
     frames = [as_stored(planted if n == 3 else plain)[0] for n in range(5)]
