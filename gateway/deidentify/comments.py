@@ -16,7 +16,7 @@ from gateway.deidentify.encoding import ITEM, Codec
 
 JPEG, JPEG_2000, JPEG_XL = b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\xff\x0a"
 BOXES = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\0\0\0\x0cJXL \r\n\x87\n")
-PICTURES = frozenset((b"jP  ", b"JXL ", b"ftyp", b"jp2h", b"jp2c", b"jxll", b"jxlc", b"jxlp", b"jxli"))
+PICTURES = frozenset((b"jP  ", b"JXL ", b"ftyp", b"rreq", b"jp2h", b"jp2c", b"jxll", b"jxlc", b"jxlp", b"jxli"))
 """Boxes that decoders need. What a JPEG was made of, for who wants it back (jbrd), has its comments, too."""
 COMMENT, COMMENT_2000 = 0xFE, 0x64
 APPLICATION = range(0xE0, 0xF0)

@@ -174,6 +174,7 @@ def box(kind: bytes, content: bytes, size: bytes = b"") -> bytes:
         (TABLES + OPEN + b"\1\2\xff\x91\0\4\xff\xd9\xff\x91\0\4\0\xff\xd9\3\xff\xd9" + WORDS, b"\xff\xd9\3\xff\xd9"),
         (TABLES + segment(0x90, b"\0\0\0\0\0\x0e\0\1") + b"\xff\x93\xff\xd9" + WORDS, TABLES),
         (box(b"jP  ", b"\r\n\x87\n") + box(b"xml ", WORDS) + box(b"jp2c", TABLES + NOTED + b"\xff\xd9"), TABLES),
+        (box(b"jP  ", b"\r\n\x87\n") + box(b"rreq", b"\1\xff") + box(b"xml ", WORDS) + box(b"jp2c", TABLES), b"rreq\1\xff"),
         (box(b"JXL ", b"\r\n\x87\n") + box(b"jxlc", b"\xff\x0a\1") + box(b"Exif", WORDS, bytes(4)), b"\xff\x0a\1"),
         (box(b"JXL ", b"\r\n\x87\n") + box(b"brob", bytes(7) + b"\x1c" + WORDS, b"\0\0\0\1") + box(b"jxlc", b"\xff\x0a"),
          b"jxlc\xff\x0a"),
