@@ -6,6 +6,7 @@ the escape sequences are pydicom's.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,9 @@ from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 
 DEFAULT = "latin-1"
 """For data sets that declare nothing, or what nobody knows: every byte is some character, and ASCII is itself."""
+
+LATIN_1 = frozenset({DEFAULT, "latin_1"})
+"""What UTF-8 is often sent as: there its letters fall apart, and what was one word (Piñera) would be two, one of them harmless."""
 
 ESCAPES = re.compile(
     b"(" + b"|".join(re.escape(code) for code in sorted(CODES_TO_ENCODINGS, key=len, reverse=True)) + b")"
@@ -32,7 +36,12 @@ class Charset:
         """What cannot be decoded becomes U+FFFD."""
         if b"\x1b" in raw:
             return "".join(self._fragments(raw))
-        return raw.decode("ascii") if raw.isascii() else raw.decode(self.names[0], "replace")
+        if raw.isascii():
+            return raw.decode("ascii")
+        if self.names[0] in LATIN_1:
+            with contextlib.suppress(UnicodeDecodeError):
+                return raw.decode("utf-8")
+        return raw.decode(self.names[0], "replace")
 
     def encode(self, text: str) -> bytes:
         """In the first character set, so that no escape sequence is needed; what it does not have is left out."""

@@ -135,6 +135,13 @@ def test_each_vr(vr: bytes, raw: bytes, left: bytes) -> None:
     assert CLEANER.clean(vr, raw, read_charset(b"ISO_IR 100"), NOBODY) == left
 
 
+@pytest.mark.parametrize("declared", [b"", b"ISO_IR 100", b"ISO_IR 6"])
+def test_utf_8_that_is_sent_as_latin_1_is_read_as_what_it_is(declared: bytes) -> None:
+    """Letter by letter it would be "PiÃ", "±" and "era", the last of which is a harmless word."""
+    raw = "CT Piñera Schädel 5 µm".encode()
+    assert CLEANER.clean(b"LO", raw, read_charset(declared), NOBODY) == "CT Schädel 5 µm".encode("latin-1")
+
+
 def test_own_words_are_parts_and_spellings() -> None:
     words = own_words(["Müller-Weiß^Anna Maria^^Dr.^Jr=山城^太郎", "MRN-0077123-Q", "O'Brien^Søren"])
     assert {
