@@ -161,6 +161,7 @@ def nothing_found(c: Connection, claim: RequestClaim, not_before: float | None, 
         step = Step("empty", now, "find.empty" if not_before is not None else "find.empty.final")
     else:
         step = _planned(states, now, again=not_before is not None)
+        values["not_before"] = not_before or now  # null would say that the patient was withdrawn
     if step.event == "nothing-left":
         values["sealed"] = None
     return settle.claimed_request(c, claim, step, values)

@@ -128,7 +128,7 @@ class Model:
             request.go(REQUEST, "nothing-left" if again is None else "again")
         else:
             request.go(REQUEST, "planned")
-        request.due, request.young = again, fetched and again is not None
+        request.due, request.young = 0.0 if fetched and again is None else again, fetched and again is not None
         request.known = request.known and request.state != "done"
 
     def hold(self, name: Name) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
@@ -12,9 +13,9 @@ from gateway.model import AccessionNumber, Wanted
 from gateway.state import change
 from gateway.state.broker import Broker
 from gateway.state.db import request
-from gateway.state.rows import Tally
+from gateway.state.rows import SeriesClaim, Tally
 from gateway.state.withdrawn import Order
-from tests.state.conftest import KEY, PROJECT, Opened
+from tests.state.conftest import KEY, PROJECT, Opened, plan
 
 
 def test_many_are_asked_again_in_pieces_so_that_nobody_waits_for_all_of_them(
@@ -54,16 +55,22 @@ def test_the_number_of_who_was_withdrawn_does_not_come_back_with_a_file_of_numbe
         assert c.execute(select(request.c.sealed)).scalars().all() == [None]
 
 
-@pytest.mark.parametrize("ends", ["failed", "cancelled"])
-def test_what_ended_after_it_had_been_done_can_be_asked_again_once_its_number_is_told(state: Opened, ends: str) -> None:
-    """Late instances had it under way again, when its number had been dropped."""
-    asked_without_patient(state, now=100)
-    key = state.plan("1.2.3.1")
+def delivered(state: Opened) -> SeriesClaim:
+    """The one series that is due, through every archive."""
     claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101)
     assert claim and state.store.settle_retrieved(claim.rows[0], Tally(3, 3, 0, 0, {}), now=102)
     for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
         row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=103)
         assert row and state.store.settle_row(row, event, now=103)
+    return claim
+
+
+@pytest.mark.parametrize("ends", ["failed", "cancelled"])
+def test_what_ended_after_it_had_been_done_can_be_asked_again_once_its_number_is_told(state: Opened, ends: str) -> None:
+    """Late instances had it under way again, when its number had been dropped."""
+    asked_without_patient(state, now=100)
+    key = state.plan("1.2.3.1")
+    claim = delivered(state)
     assert state.store.late(claim.rows[0].key, now=104)
     if ends == "failed":
         row = state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=105)
@@ -73,3 +80,19 @@ def test_what_ended_after_it_had_been_done_can_be_asked_again_once_its_number_is
     assert state.store.retry(keys=[key], now=106) == 0
     asked_without_patient(state, now=107)
     assert state.store.retry(keys=[key], now=108) == 1
+
+
+def test_a_last_look_that_finds_nothing_makes_nobody_one_who_was_withdrawn(state: Opened) -> None:
+    """What was delivered before it is done; and when that has failed for what came late, it may be asked again."""
+    asked_without_patient(state, now=100)
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+    assert state.store.settle_found(claim, replace(plan("1.2.3.1"), again=104), now=100)
+    key = delivered(state).rows[0].key
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=104)
+    assert state.store.settle_empty(claim, not_before=None, now=104)
+    assert state.views.requests()[0].state == "done"
+    assert state.store.late(key, now=105)
+    row = state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=106)
+    assert row and state.store.settle_row(row, "failed", reason="deliver.conflict", now=106)
+    asked_without_patient(state, now=107)
+    assert state.store.retry(keys=[claim.key], now=108) == 1
