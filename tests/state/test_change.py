@@ -96,3 +96,20 @@ def test_a_last_look_that_finds_nothing_makes_nobody_one_who_was_withdrawn(state
     assert row and state.store.settle_row(row, "failed", reason="deliver.conflict", now=106)
     asked_without_patient(state, now=107)
     assert state.store.retry(keys=[claim.key], now=108) == 1
+
+
+def test_a_number_that_comes_back_while_a_withdrawal_reads_the_requests_is_dropped_again(state: Opened) -> None:
+    """Its request had been done, knew no number, and was cancelled for what came late: the RIS names it once more."""
+    state.ask("A1")
+    key = state.plan("1.2.3.1")
+    assert state.store.late(delivered(state).rows[0].key, now=104) and state.store.cancel(keys=[key], now=105) == 1
+    state.ask("B1", now=198)
+
+    def while_requests_are_read(patient: str) -> list[str]:
+        if patient == "PID-B1":
+            state.ask("A1", now=400)
+        return []
+
+    order = Order(PROJECT, frozenset({"PID-A1"}), frozenset(), "asked to", (), while_requests_are_read)
+    Broker(state.database, KEY).withdraw(order, now=400)
+    assert state.store.retry(keys=[key], now=401) == 0
