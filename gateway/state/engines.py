@@ -62,7 +62,8 @@ Password = Callable[[], str]
 
 
 def sqlite(path: Path, *, begin: str) -> Engine:
-    """`begin`: how a transaction begins, "BEGIN" or "BEGIN IMMEDIATE"."""
+    """`begin`: how a transaction begins, "BEGIN" or "BEGIN IMMEDIATE". Raises Fatal("state.database") for an empty file."""
+    _not_emptied(path)
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
@@ -84,6 +85,16 @@ def sqlite(path: Path, *, begin: str) -> Engine:
         c.exec_driver_sql(begin)
 
     return engine
+
+
+def _not_emptied(path: Path) -> None:
+    """SQLite takes an empty file for a new state: who was withdrawn would come back. Somebody who just makes it has a second."""
+    with contextlib.suppress(OSError):  # there is none
+        for _ in range(20):
+            if path.stat().st_size:
+                return
+            threading.Event().wait(0.05)
+        raise Fatal("state.database", f"{path} is empty: put the last back-up in its place, or remove it to begin anew")
 
 
 def open_kept(engine: Engine) -> None:

@@ -25,6 +25,15 @@ def test_a_damaged_file_is_named_with_the_mend(tmp_path: Path, half: bytes | Non
         _everything(place)
 
 
+def test_an_empty_file_is_no_new_state(tmp_path: Path) -> None:
+    """Such as a back-up that was made on a full disk: everything would be asked for again, who was withdrawn included."""
+    place = tmp_path / "state.sqlite"
+    place.touch()
+    with pytest.raises(Fatal, match=r"state\.sqlite is empty.*back-up"):
+        Database(place)
+    assert place.stat().st_size == 0
+
+
 def _everything(place: Path) -> None:
     database = Database(place)
     try:
