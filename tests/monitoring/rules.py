@@ -49,7 +49,7 @@ def metric_names(expr: str) -> Iterator[str]:
 SHORTER: Final = (
     (r"\[7d\] offset 6h", "[180s] offset 5s"),
     (r"(changes\(.*)\[1h\]\) > 2$", r"\1[60s]) > 0"),
-    (r"\[(?:1h|15m|6h)\]", "[5s]"),
+    (r"\[(?:1h|15m|20m|6h)\]", "[5s]"),
     (r"> 3 \* 86400", "> 3"),
     (r"> 26 \* 3600", "> 8"),
     (r"> 50$", "> 3"),
