@@ -17,6 +17,7 @@ from gateway.state.db import Database, cursor, metadata
 
 AT_ONCE: Final = 2000
 """Rows in one statement."""
+BROKEN_OFF: Final = "Where an earlier run broke off at its end this is it: rename state.sqlite to state.sqlite.moved"
 STAYS: Final = frozenset({"schema_version", "node", "turn", "population"})
 """Tables that every database has of its own."""
 
@@ -33,9 +34,8 @@ def move(source: Database, target: Database, *, node: str, told: Callable[[str, 
         )  # all that a look at a new one leaves there
         taken = [t.name for t in tables if there.execute(select(text("1")).select_from(t).limit(1)).first()]
         if taken:
-            raise Fatal(
-                "state.not-empty", f"the new database holds a state already ({', '.join(taken)}); nothing was changed"
-            )
+            full = f"the new database holds a state already ({', '.join(taken)}); nothing was changed"
+            raise Fatal("state.not-empty", f"{full}. {BROKEN_OFF}")
         moved = {t.name: _copy(here, there, t, told) for t in tables}
         nodes.adopt(there, node)
         _compare(there, tables, moved)

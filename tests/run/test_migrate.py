@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway.run import wiring
+from gateway.run import migration, wiring
 from gateway.run.commands.options import settings_for
 from gateway.run.locking import lock_state
 from gateway.state import db
@@ -114,6 +116,21 @@ def test_what_holds_a_state_is_not_filled(filled: Place, peer: Postgres) -> None
     assert (told.code, "holds a state already" in told.err) == (1, True)
     assert rows(sqlite) == before
     assert len(rows(filled)["request"]) == 1
+
+
+def test_after_a_crash_between_the_last_row_and_the_renaming_the_mend_is_said(
+    filled: Place, peer: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pointed(filled, peer)
+    with monkeypatch.context() as killed:
+        killed.setattr(migration, "_set_aside", full_disk)
+        assert filled.say("migrate", "--from-sqlite").code == 1
+    told = filled.say("migrate", "--from-sqlite")
+    assert told.code == 1 and "rename state.sqlite to state.sqlite.moved" in told.err
+
+
+def full_disk(_: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_not_while_the_daemon_runs(filled: Place, peer: Postgres) -> None:
