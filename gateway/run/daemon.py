@@ -39,8 +39,8 @@ from gateway.settings import Settings
 
 BEAT_LIMIT = 120.0
 """Seconds without a sign of life after which a role counts as stuck (and the watchdog is no longer fed)."""
-DRAIN_SECONDS = 45.0
-"""For each part of the drain; the receive processes need 35 at most."""
+DRAIN_SECONDS = 55.0
+"""For each part of the drain; more than the receive processes may take (`Kind.drain`), and the reading of their last counts."""
 SWEEP_QUIET = 600.0
 """Seconds since its confirmation before left-over files of a series are looked at."""
 TICK = 0.5

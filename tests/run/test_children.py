@@ -17,6 +17,7 @@ from gateway.errors import Fatal
 from gateway.ops.metrics import Metrics
 from gateway.run import children, screen
 from gateway.run.children import Children, Hear, Kind
+from gateway.run.daemon import DRAIN_SECONDS
 from gateway.settings import Settings, load
 from tests.settings.configurations import VALID, written
 
@@ -27,6 +28,10 @@ def settings(tmp_path: Path) -> Settings:
 
 
 Run = Callable[..., Children]
+
+
+def test_the_daemon_closes_nothing_before_the_last_receive_process_had_its_time() -> None:
+    assert Kind("receive", "module", 1).drain + 5 < DRAIN_SECONDS
 
 
 @pytest.fixture
