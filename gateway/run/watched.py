@@ -73,6 +73,7 @@ class Bounds:
 
     def __init__(self, life: Life) -> None:
         self._life = life
+        self._certified = tuple(certified(life.settings))
         self._read, self._until = float("-inf"), dict[str, float]()
 
     def samples(self) -> Iterator[Sample]:
@@ -87,19 +88,20 @@ class Bounds:
     def _certificates(self) -> dict[str, float]:
         now = time.monotonic()
         if now - self._read > AGAIN:
-            self._read, self._until = now, dict(expiries(self._life.settings))
+            self._read, self._until = now, dict(expiries(self._certified))
         return self._until
 
 
-def expiries(settings: Settings) -> Iterator[tuple[str, float]]:
-    """(use, epoch seconds) of each certificate of ours that can be read; `use`: receiver, pacs NAME, archive NAME, audit."""
-    for use, tls in _certified(settings):
+def expiries(certified: Iterable[tuple[str, Tls | None]]) -> Iterator[tuple[str, float]]:
+    """(use, epoch seconds) of each certificate of ours that can be read."""
+    for use, tls in certified:
         until = expiry(tls.certificate) if tls is not None and tls.certificate is not None else None
         if until is not None:
             yield use, until.timestamp()
 
 
-def _certified(settings: Settings) -> Iterator[tuple[str, Tls | None]]:
+def certified(settings: Settings) -> Iterator[tuple[str, Tls | None]]:
+    """`receiver`, `pacs NAME`, `archive NAME`, `audit`. Raises Fatal where one of an archive will not do: at the start."""
     yield "receiver", settings.receiver.tls
     yield from ((f"pacs {p.name}", p.tls) for p in settings.pacs)
     for project in settings.project:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.ops.declared import PREFIX
 from gateway.ops.metrics import Metrics
-from gateway.run.watched import RESULTS, begin_at_zero, expiries
+from gateway.run.watched import RESULTS, begin_at_zero, certified, expiries
 from gateway.settings import Settings, load
 from tests.run.command_line import furnish
 from tests.support.certificates import DAY, Authority
@@ -40,10 +40,10 @@ def test_every_counter_that_the_configuration_knows_begins_at_0(tmp_path: Path) 
 
 def test_certificates_of_ours_tell_when_they_expire(tmp_path: Path) -> None:
     ours = Authority(tmp_path / "ca").issue("ours", days=(-1, 12))
-    ((use, until),) = expiries(settings_of(tmp_path, ours.toml))
+    ((use, until),) = expiries(certified(settings_of(tmp_path, ours.toml)))
     assert use == "receiver"
     assert abs(until - time.time() - 12 * DAY.total_seconds()) < DAY.total_seconds()
-    assert list(expiries(settings_of_plain(tmp_path / "plain"))) == []
+    assert list(expiries(certified(settings_of_plain(tmp_path / "plain")))) == []
 
 
 def test_those_for_archives_and_the_audit_repository_do_too(tmp_path: Path) -> None:
@@ -54,9 +54,22 @@ def test_those_for_archives_and_the_audit_repository_do_too(tmp_path: Path) -> N
         f'{config.read_text()}\n[[project.deliver]]\ntype = "dicom"\nae_title = "ARCHIVE"\nhost = "archive"\nport = 104\n{tls}\n'
         f'[[project.deliver]]\ntype = "dicomweb"\nurl = "https://archive/dicomweb"\n{tls}\n'
     )
-    assert [use for use, _ in expiries(settings)] == ["audit"]
-    uses = [use for use, _ in expiries(load(config))]
+    assert [use for use, _ in expiries(certified(settings))] == ["audit"]
+    uses = [use for use, _ in expiries(certified(load(config)))]
     assert len(uses) == 3 and uses[2] == "audit" and all(use.startswith("archive ") for use in uses[:2]), uses
+
+
+def test_a_certificate_of_an_archive_that_is_gone_takes_no_other_with_it(tmp_path: Path) -> None:
+    """In the midst of a renewal: nor any other gauge that is read together with them."""
+    ours, theirs = (Authority(tmp_path / name).issue(name, days=(-1, 12)) for name in ("ours", "theirs"))
+    config = tmp_path / "gateway.toml"
+    settings_of(tmp_path, ours.toml)
+    config.write_text(
+        f'{config.read_text()}\n[[project.deliver]]\ntype = "dicomweb"\nurl = "https://archive/dicomweb"\n{theirs.toml}\n'
+    )
+    started = tuple(certified(load(config)))
+    theirs.certificate.unlink()
+    assert [use for use, _ in expiries(started)] == ["receiver"]
 
 
 def settings_of_plain(folder: Path) -> Settings:
