@@ -78,7 +78,7 @@ GUARDS: dict[str, Guard] = {
     "overlays in pixels stay": (pixels, "without_overlays", whole),
     "nobody looks for overlays": (walker, "has_overlays", constant(False)),
     "comments in frames stay": (walker, "without_comments", whole),
-    "application segments decide about colour": (comments, "COLOUR", (b"",)),
+    "application segments decide about colour": (comments, "NEEDED", {b"": 1 << 16}),
     "comments of JPEG 2000 are others": (comments, "COMMENT_2000", 0x65),
     "encapsulated pixel data never ends early": (walker, "pixel_end", lambda data, pos, length, codec: len(data)),
     # private elements
