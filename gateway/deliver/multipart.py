@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +24,10 @@ _BOUNDARY: Final = re.compile(r'boundary="?([0-9A-Za-z\'()+_,./:=? -]{0,69}[0-9A
 
 
 class Envelope:
-    """One file as a message of one part: its `type`, its `size` in bytes, and `read` as of a file."""
+    """One file as a message of one part: its `type`, its `size` in bytes, and `read` as of a file, which calls `alive`."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, alive: Callable[[], None] = lambda: None) -> None:
+        self._alive = alive
         boundary = f"pacs-gateway-{secrets.token_hex(16)}"
         self.type = f'multipart/related; type="application/dicom"; boundary={boundary}'
         self._head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
@@ -39,6 +40,7 @@ class Envelope:
 
     def read(self, size: int = CHUNK) -> bytes:
         """Up to `size` bytes; b"" at the end."""
+        self._alive()
         piece, self._head = self._head, b""
         piece = piece or self._file.read(size)
         if not piece:

@@ -11,10 +11,9 @@ Standard: S3 API (PutObject, CreateMultipartUpload, UploadPartCopy); RFC 9110 13
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.deliver import header
+from gateway.deliver.credentials import read_credentials
 from gateway.deliver.layout import Layout
 from gateway.deliver.sink import Receipt, digest
 from gateway.deliver.verdict import CONFIG_PAUSE
@@ -47,6 +47,7 @@ except ImportError:  # an extra; wiring asks for it by making a sink
     raise Fatal("deliver.missing", "obstore is not installed: pip install 'pacs-gateway[s3]'") from None
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import ClientConfig, S3Config
 
 OWN: Final = ".pacs-gateway"  # the folder of what nobody should see
@@ -58,17 +59,20 @@ PARTS_AT_ONCE: Final = 4
 HEAD: Final = 1 << 16  # bytes in which a patient ID is looked for
 HEADS: Final = (1 << 22, 1 << 26)  # and where none is in there
 CONNECT, SILENCE, WHOLE = timedelta(seconds=10), timedelta(seconds=60), timedelta(seconds=900)
+DENIED: Final = (UnauthenticatedError, PermissionDeniedError)
 ABSENT: Final = (NotFoundError, FileNotFoundError)  # it raises Python's own
 FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "507 ")
 """How servers say that there is no room. Only looked for in an error's text, which is never shown."""
+NOT_NOW: Final = ("ExpiredToken", "TokenRefreshRequired", "RequestTimeTooSkewed")
+"""And, with 400, that they do not know us any more."""
 
 
 class S3Sink:
-    """One thread puts; any confirms."""
+    """One thread puts; any confirms. `alive` is called with each piece of what goes in parts or is read, and may raise."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, alive: Callable[[], None] = lambda: None) -> None:
         self._name = settings.url
-        self._settings = settings
+        self._settings, self._alive = settings, alive
         bucket, _, prefix = settings.url.removeprefix("s3://").partition("/")
         self._bucket, self._prefix = bucket, prefix.strip("/")
         self._layout = Layout(settings.layout)
@@ -166,26 +170,39 @@ class S3Sink:
 
     def _in_parts(self, store: S3Store, file: Path, place: str) -> None:
         own = f"{self._own}/{hashlib.sha256(place.encode()).hexdigest()[:32]}"
-        obstore.put(store, own, file, use_multipart=True, chunk_size=PART, max_concurrency=PARTS_AT_ONCE)
+        pieces = self._pieces(file)
+        obstore.put(store, own, pieces, use_multipart=True, chunk_size=PART, max_concurrency=PARTS_AT_ONCE)
         try:
             obstore.copy(store, own, place, overwrite=False)
         finally:
             with contextlib.suppress(BaseError):  # hidden, and replaced by the next put of this file
                 obstore.delete(store, own)
 
+    def _pieces(self, file: Path) -> Iterator[bytes]:
+        try:
+            with file.open("rb") as opened:
+                while piece := opened.read(PART):
+                    self._alive()
+                    yield piece
+        except OSError:
+            raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
+
     def _same(self, file: Path, place: str) -> bool:
-        """Length, then SHA-256, of what the server gives."""
+        """Length, then SHA-256, of what the server gives; in several requests where it is large, as each has its deadline."""
         wanted, size = digest(file), file.stat().st_size
+        held = hashlib.sha256()
         with self._told() as store:
-            try:
-                found = obstore.get(store, place)
-            except ABSENT:
-                return False
-            if found.meta["size"] != size:
-                return False
-            held = hashlib.sha256()
-            for piece in found.stream(min_chunk_size=1 << 20):
-                held.update(piece)
+            for start in range(0, max(size, 1), ONE_REQUEST):
+                part: GetOptions = {"range": (start, min(start + ONE_REQUEST, size))} if size > ONE_REQUEST else {}
+                try:
+                    found = obstore.get(store, place, options=part)
+                except ABSENT:
+                    return False
+                if found.meta["size"] != size:
+                    return False
+                for piece in found.stream(min_chunk_size=1 << 20):
+                    self._alive()
+                    held.update(piece)
         return held.hexdigest() == wanted
 
     @contextmanager
@@ -194,15 +211,14 @@ class S3Sink:
         try:
             self._store = self._store or self._open()
             yield self._store
-        except (UnauthenticatedError, PermissionDeniedError):
-            self.close()
-            raise Retry(
-                "sink.unauthorised", f"{self._name} does not let us", after=CONFIG_PAUSE, charge=False
-            ) from None
         except ABSENT:
             raise Retry("sink.strange", f"{self._name}: no such bucket", after=CONFIG_PAUSE, charge=False) from None
         except BaseError as err:
             text = str(err)
+            if isinstance(err, DENIED) or any(sign in text for sign in NOT_NOW):
+                self.close()
+                told = f"{self._name} does not let us"
+                raise Retry("sink.unauthorised", told, after=CONFIG_PAUSE, charge=False) from None
             full = any(sign in text for sign in FULL)
             told = f"{self._name} is full" if full else f"{self._name} cannot be reached, or failed"
             raise Retry("sink.full" if full else "sink.unreachable", told, charge=False) from None
@@ -248,24 +264,6 @@ def _refused(store: S3Store, key: str) -> bool:
     except (AlreadyExistsError, PreconditionError):
         return True
     return False
-
-
-def read_credentials(text: str) -> S3Config:
-    """Raises Fatal("s3.credentials"), which quotes nothing."""
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(text)
-        section = parser["default"]
-        found: S3Config = {
-            "access_key_id": section["aws_access_key_id"],
-            "secret_access_key": section["aws_secret_access_key"],
-        }
-    except (configparser.Error, KeyError):
-        told = "credentials_file needs a section [default] with aws_access_key_id and aws_secret_access_key"
-        raise Fatal("s3.credentials", told) from None
-    if token := section.get("aws_session_token"):
-        found["session_token"] = token
-    return found
 
 
 def _sizes(store: S3Store, prefix: str) -> dict[str, int]:

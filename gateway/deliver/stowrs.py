@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +40,11 @@ class Outcome:
 
 
 class StowSink:
-    """One thread puts; any confirms."""
+    """One thread puts; any confirms. `alive` is called with each piece that leaves or comes, and may raise."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._name = f"dicomweb:{settings.url}"
-        self._web = Web(settings, self._name)
+    def __init__(self, settings: Settings, alive: Callable[[], None] = lambda: None) -> None:
+        self._name, self._alive = f"dicomweb:{settings.url}", alive
+        self._web = Web(settings, self._name, alive)
         self._read_back = settings.read_back
         self._unstow = Unstow(self._web, self._name, orthanc=settings.delete == "orthanc")
 
@@ -91,7 +91,7 @@ class StowSink:
         self._web.close()
 
     def _store(self, file: Path) -> Outcome:
-        with closing(Envelope(file)) as envelope:
+        with closing(Envelope(file, self._alive)) as envelope:
             headers = {**JSON, "Content-Type": envelope.type, "Content-Length": str(envelope.size)}
             answer = self._web.call("POST", "/studies", headers=headers, body=envelope)
         if answer.status not in (200, 202, 400, 409):

@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,8 @@ except ImportError:  # an extra; wiring asks for it by making a sink
 CONNECT: Final = 30.0  # seconds, to connect, and for the archive to take a piece of what is sent
 SILENCE: Final = 120.0  # seconds without a byte of the answer
 HEAD: Final = 300.0  # seconds for its status and headers
-WHOLE: Final = 900.0  # seconds for all of an answer
+WHOLE: Final = 900.0  # seconds for all of an answer, and for a long one as many more as it takes at
+SLOWEST: Final = 1 << 16  # bytes per second
 MOST: Final = 1 << 22  # bytes of an answer that is gathered
 CHUNK: Final = 1 << 18
 
@@ -95,11 +96,12 @@ class Answer:
 class Web:
     """One archive's HTTP. Raises Retry sink.unreachable, .tls, .timeout, .busy, .full, .unauthorised, .strange (uncharged).
 
-    Secrets are read again for each request: a token that is renewed on the disk is taken up without a reload.
+    Secrets are read again for each request: a token that is renewed on the disk is taken up without a reload. `alive` is called
+    with each piece of an answer, and may raise.
     """
 
-    def __init__(self, settings: DicomWebSink, name: str) -> None:
-        self._settings, self._name = settings, name
+    def __init__(self, settings: DicomWebSink, name: str, alive: Callable[[], None] = lambda: None) -> None:
+        self._settings, self._name, self._alive = settings, name, alive
         self._pool = urllib3.PoolManager(
             num_pools=1, maxsize=2, block=True, retries=False,
             timeout=urllib3.Timeout(connect=CONNECT, read=SILENCE), ssl_context=_trust(settings.tls),
@@ -149,6 +151,8 @@ class Web:
         until = time.monotonic() + WHOLE
         # Whatever has come: `stream` waits for all of CHUNK, byte by byte if need be.
         while piece := response.read1(CHUNK):
+            self._alive()
+            until += len(piece) / SLOWEST
             if time.monotonic() > until:
                 raise Retry("sink.timeout", f"{self._name} trickles", charge=False)
             yield piece

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.run.wiring import State, Told
 
 LONGEST: Final = 1800.0
-"""Seconds that one file may take, to or from an archive that is slow: how long it takes has nothing to do with any PACS."""
+"""Seconds without a sign of life of one who delivers: a file in a folder of a slow server may take as long."""
 Steps = list[tuple[str, DeliverStep | ConfirmStep]]
 
 
@@ -90,7 +90,7 @@ def _make_sink(settings: Settings, one: AnySink, alive: Callable[[], None] = lam
     if isinstance(one, DicomWebSink):
         from gateway.deliver.stowrs import StowSink
 
-        return StowSink(one)
+        return StowSink(one, alive)
     from gateway.deliver.s3 import S3Sink
 
-    return S3Sink(one)
+    return S3Sink(one, alive)

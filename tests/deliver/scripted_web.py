@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 @dataclass(frozen=True)
 class Said:
     """One answer. `silent`: nothing is said until the test is over; `length`: what is announced, where it is a lie;
-    `trickle`: seconds from one byte to the next, `head`: of the headers already."""
+    `trickle`: seconds from one `piece` of so many bytes to the next, `head`: of the headers already."""
 
     status: int = 200
     body: bytes = b""
@@ -21,6 +21,7 @@ class Said:
     silent: bool = False
     length: int | None = None
     trickle: float = 0.0
+    piece: int = 1
     head: bool = False
 
 
@@ -72,6 +73,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         if "Transfer-Encoding" not in said.headers:
             self.send_header("Content-Length", str(len(said.body) if said.length is None else said.length))
+        if said.trickle:
+            self.send_header("Connection", "close")
         self.end_headers()
         if said.trickle:
             self.trickle(said)
@@ -83,15 +86,15 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = answer
 
     def trickle(self, said: Said) -> None:
-        """Byte by byte, in one chunk where it is chunked, until the other side has enough."""
+        """In one chunk where it is chunked, until the other side has enough."""
         if "Transfer-Encoding" in said.headers:
             self.wfile.write(b"%x\r\n" % len(said.body))
-        self.drip(said.body, said.trickle)
+        self.drip(said.body, said.trickle, said.piece)
 
-    def drip(self, raw: bytes, seconds: float) -> None:
+    def drip(self, raw: bytes, seconds: float, piece: int = 1) -> None:
         with contextlib.suppress(OSError):
-            for n in range(len(raw)):
-                self.wfile.write(raw[n : n + 1])
+            for n in range(0, len(raw), piece):
+                self.wfile.write(raw[n : n + piece])
                 if self.site.over.wait(seconds):
                     break
         self.close_connection = True

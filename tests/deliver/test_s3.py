@@ -12,7 +12,8 @@ import pytest
 
 from gateway import settings
 from gateway.deliver import s3
-from gateway.deliver.s3 import OWN, S3Sink, read_credentials
+from gateway.deliver.credentials import read_credentials
+from gateway.deliver.s3 import OWN, S3Sink
 from gateway.errors import Fatal, GatewayError, Refused, Retry
 from tests.deliver.clean import Archive, clean_bytes, clean_file
 from tests.deliver.peers import s3_archive
@@ -66,6 +67,7 @@ def trouble(sink: S3Sink, file: Path) -> GatewayError:
         (Said(507, b"<Error><Code>InsufficientStorage</Code></Error>"), "sink.full"),
         (Said(400, b"<Error><Code>QuotaExceeded</Code></Error>"), "sink.full"),
         (Said(403, DENIED), "sink.unauthorised"),
+        (Said(400, b"<Error><Code>ExpiredToken</Code></Error>"), "sink.unauthorised"),
         (Said(404, b"<Error><Code>NoSuchBucket</Code></Error>"), "sink.strange"),
         (Said(500), "sink.unreachable"),
         (Said(503, b"<Error><Code>SlowDown</Code></Error>"), "sink.unreachable"),
