@@ -158,7 +158,7 @@ def nothing_found(c: Connection, claim: RequestClaim, not_before: float | None, 
     settle.lock_requests(c, select(request.c.id).where(request.c.id == claim.id))
     states = frozenset(settle.series_states(c, claim.id))
     values: dict[str, Any] = {"empties": claim.empties + 1, "not_before": not_before, "attempts": 0}
-    if not states & {*machine.UNDER_WAY, "confirmed"} or "failed" in states:
+    if not states & {*machine.UNDER_WAY, "held", "confirmed"} or "failed" in states:
         step = Step("empty", now, "find.empty" if not_before is not None else "find.empty.final")
     else:
         step = _planned(states, now, again=not_before is not None)

@@ -121,7 +121,7 @@ class Model:
     def empty(self, name: Name, again: float | None) -> None:
         request = self.requests[name]
         states = {self.series[s].state for s in request.series}
-        fetched = bool(states & {"retrieved", "delivered", "confirmed"}) and "failed" not in states
+        fetched = bool(states & {"retrieved", "delivered", "held", "confirmed"}) and "failed" not in states
         if not fetched:
             request.go(REQUEST, "empty")
         elif states <= OVER:

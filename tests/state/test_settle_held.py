@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.model import LedgerLine, Outcome
 from gateway.state.rows import Tally, tally
-from tests.state.conftest import PROJECT, Opened
+from tests.state.conftest import PROJECT, Opened, plan
+from tests.state.test_store import carry, retrieve
 
 PROFILE = "0123456789abcdef"
 
@@ -129,3 +132,24 @@ def test_told_without_a_change_of_state(held: tuple[Opened, str, str]) -> None:
     state.store.tell(series, "release-ordered", reason="H-1 by=anna", now=103)
     state.store.tell("S-UNKNOWN", "release-ordered", reason="H-1 by=anna", now=103)
     assert lines(state, request, series)[-1] == ("release-ordered", "held", "H-1 by=anna")
+
+
+def test_an_empty_answer_leaves_alone_what_another_request_has_brought_and_a_person_must_look_at(state: Opened) -> None:
+    """It is released later, and the request is done with it: as empty for good it would say that there is nothing."""
+    state.ask("A1")
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+    assert state.store.settle_found(claim, replace(plan("1.2.3.1"), again=500.0), now=100)
+    retrieve(state)
+    carry(state, "retrieved", "delivered")
+    carry(state, "delivered", "confirmed")
+    state.ask("A2")
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+    (grown,) = plan("1.2.3.1").series
+    grown = replace(grown, found=replace(grown.found, instances=4))
+    assert state.store.settle_found(claim, replace(plan(), series=(grown,)), now=100)
+    retrieve(state, counted(kept=3, held=1))
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=500)
+    assert claim.accession.value == "A1" and state.store.settle_empty(claim, not_before=None, now=501)
+    assert {(r.state, s.state) for r in state.views.requests() for s in state.views.series(r.key)} == {
+        ("planned", "held")
+    }
