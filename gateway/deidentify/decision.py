@@ -69,6 +69,11 @@ def fitting(action: Action, vr: bytes, known: bytes, raw: bytes) -> Action:
     return Action.EMPTY if known else Action.REMOVE
 
 
+def written_as(action: Action, vr: bytes, known: bytes) -> bytes:
+    """The VR to write. What a number is, US or SS, and how bytes are swapped, OB or OW, only the sender's says."""
+    return vr if action is Action.KEEP and vr not in TEXT_VRS else known or vr
+
+
 def new_value(action: Action, tag: int, value: Value, subject: Subject) -> bytes:
     """The value to write for any action but REMOVE, VALUE and those on items. Empty stays empty."""
     vr, raw, charset = value

@@ -18,7 +18,7 @@ from gateway.deidentify.ages import place_of
 from gateway.deidentify.alike import Items
 from gateway.deidentify.charset import read_charset
 from gateway.deidentify.comments import without_comments
-from gateway.deidentify.decision import CLEANED, WITH_ITEMS, Value, decide, distrusted, fitting, new_value
+from gateway.deidentify.decision import CLEANED, WITH_ITEMS, Value, decide, distrusted, fitting, new_value, written_as
 from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Header, Malformed
 from gateway.deidentify.fastpath import FastPath
 from gateway.deidentify.output import Output, Parts, check_end, read_header, within
@@ -182,7 +182,7 @@ class Walker:
         self._tell(head.tag, action, rule, scope)
         if action is Action.REMOVE or (action is Action.PATIENT_ID and not scope.depth):
             return [], after  # the top level's Patient ID is among the marks
-        vr = known or vr
+        vr = written_as(action, vr, known)
         value = (vr, raw, scope.charset)
         new = rule.value if action is Action.VALUE else self._new_value(action, head.tag, value, scope.parent)
         if new == raw and vr == head.vr and not head.length & 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 
 import pydicom
@@ -13,7 +14,7 @@ from gateway.model import Buffer, Kept, Outcome
 from gateway.settings import Deidentify
 from tests.deidentify.conftest import KEY
 from tests.deidentify.test_cleaner import EXPLICIT, kept, reason
-from tests.deidentify.writer import SYNTAXES, Element, base, with_, write
+from tests.deidentify.writer import SYNTAXES, Element, Layout, base, with_, write
 
 
 @pytest.mark.parametrize(
@@ -139,6 +140,24 @@ def test_look_up_tables_stay_words_or_numbers(cleaner: Cleaner, syntax: str, vr:
     assert kept(cleaner, data, syntax).ModalityLUTSequence[0][0x00283006].VM > 0
     result = cleaner.clean(write(data, syntax), SYNTAXES[syntax], frozenset())
     assert isinstance(result, Kept) and b"\1\2\3\4" in b"".join(result.parts)
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "value"),
+    [
+        (0x00280120, "SS", struct.pack("<h", -2000)),
+        (0x00280106, "SS", struct.pack("<h", -1024)),
+        (0x00281101, "SS", struct.pack("<3h", 256, -5, 16)),
+        (0x00409216, "SS", struct.pack("<h", -1024)),
+        (0x54001010, "OB", b"\x01\x02\x03\x04"),
+        (0x00186020, "UL", struct.pack("<L", 8)),
+    ],
+)
+def test_a_number_is_what_its_vr_says(cleaner: Cleaner, tag: int, vr: str, value: bytes) -> None:
+    element = Element(tag, vr, value)
+    inside = Element(0x00409096, "SQ", ((element,),))
+    result = cleaner.clean(write(with_(base(), element, inside), "explicit"), EXPLICIT, frozenset())
+    assert isinstance(result, Kept) and b"".join(result.parts).count(Layout().element(element)) == 2
 
 
 def test_pixel_data_below_the_top_level_is_removed(cleaner: Cleaner) -> None:
