@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from gateway.deidentify.encoding import ITEM, Codec
 
@@ -34,32 +36,30 @@ Spans = Iterator[tuple[int, int]]
 
 def without_comments(value: memoryview, codec: Codec) -> memoryview:
     """`value`: whole encapsulated pixel data. The same view where there is nothing to blank, else one of a mended copy."""
-    spans = list(_spans(value, codec))
-    if not spans:
-        return value
-    mended = bytearray(value)
-    for start, end in spans:
+    mended: bytearray | None = None
+    for start, end in _spans(value, codec):
+        mended = bytearray(value) if mended is None else mended
         mended[start:end] = bytes(end - start)
-    return memoryview(mended)
+    return value if mended is None else memoryview(mended)
 
 
 def _spans(value: memoryview, codec: Codec) -> Spans:
     """What to blank and is not blank, of every picture."""
     for parts in _pictures(value, codec):
         whole = value[slice(*parts[0])] if len(parts) == 1 else memoryview(b"".join(value[a:b] for a, b in parts))
+        begins = list(accumulate((end - start for start, end in parts), initial=0))
         for start, end in _of_picture(whole, 0, len(whole)):
             if bytes(whole[start:end]).strip(b"\0"):
-                yield from _placed(start, end, parts)
+                yield from _placed(start, end, parts, begins)
 
 
-def _placed(start: int, end: int, parts: Fragments) -> Spans:
-    """A span of a whole picture, as it lies in its fragments."""
-    before = 0  # bytes of the picture
-    for first, last in parts:
-        begin, stop = max(start, before) - before, min(end - before, last - first)
-        if begin < stop:
-            yield first + begin, first + stop
-        before += last - first
+def _placed(start: int, end: int, parts: Fragments, begins: Sequence[int]) -> Spans:
+    """A span of a whole picture, as it lies in its fragments. `begins`: where in the picture each of them does, and its end."""
+    at = bisect_right(begins, start) - 1
+    while begins[at] < end:
+        moved = parts[at][0] - begins[at]
+        yield max(start, begins[at]) + moved, min(end, begins[at + 1]) + moved
+        at += 1
 
 
 def _pictures(value: memoryview, codec: Codec) -> Iterator[Fragments]:
