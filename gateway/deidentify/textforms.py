@@ -28,8 +28,9 @@ LABELS = (
 )
 YEARS = (
     "year years yr yrs y yo o jahr jahre jahren jährige jähriger jährigen jähriges jaehrige jaehriger ans años anni "
-    "jaar m f jährig jaehrig lj lebensjahr lebensjahres old alter aged age"
+    "jaar m f w j male female weiblich männlich maennlich jährig jaehrig lj lebensjahr lebensjahres old alter aged age"
 )
+SEXES = "male female weiblich männlich maennlich"
 PHONES = (
     "phone telephone tel telefon fax mobile mob handy pager bleep ext extension durchwahl téléphone teléfono "
     "telefono móvil cellulare telefoon gsm nhs ssn mrn"
@@ -106,10 +107,11 @@ NUMERIC = (
     ),
     _form(BEFORE_DAYS, rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d{{1,2}}(?:[./]|\. )\d{{1,2}}(?:\.|\b(?!\.?\d))"),
     _form(
-        f"{YEARS} w",
-        rf"(?<![\d.])0?(?:9\d|1[0-4]\d)(?:[ -]?(?i:{_YEARS})|\. ?(?i:lebensjahre?s?|lj)){_END}(?:[ -]olds?)?"
-        rf"|{_START}(?<!\d[/.,])(?:9\d|1[01]\d) ?[/,] ?[MFWmfw]{_END}|{_START}[MFWmfw] ?[/,] ?(?:9\d|1[01]\d){_END}"
-        rf"|{_START}(?i:aged?|alter)[ :]{{1,2}}(?:9\d|1[0-4]\d){_END}",
+        f"{YEARS} a",
+        rf"(?<!\d)(?<!\d[.,])0?(?:9\d|1[0-4]\d)(?:[.,]\d)?(?:[ -]?(?i:{_YEARS})|a|\. ?(?i:lebensjahre?s?|lj)){_END}(?:[ -]olds?)?"
+        rf"|{_START}(?<!\d[/.,])0?(?:9\d|1[01]\d) ?[/,] ?[MFWmfw]{_END}|{_START}[MFWmfw] ?[/,] ?0?(?:9\d|1[01]\d){_END}"
+        rf"|{_START}(?i:{_any(SEXES)})[ /,]{{1,2}}0?(?:9\d|1[01]\d){_END}(?!/\d)"
+        rf"|{_START}(?i:aged?|alter)[ :=]{{1,3}}0?(?:9\d|1[0-4]\d){_END}",
     ),
     _form(
         PHONES,
