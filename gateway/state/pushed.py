@@ -48,14 +48,20 @@ def arrive(c: Connection, seal: Seal, pushed: Pushed, now: float, *, node: str) 
         return True
     found = FoundSeries(pushed.StudyInstanceUID, pushed.SeriesInstanceUID, {"Modality": pushed.modality})
     planned = PlannedSeries(PUSHED, found, Verdict(True))
-    series_id = plans.new_series(c, seal, pushed.project, planned, now)
-    if series_id is None:
+    if plans.new_series(c, seal, pushed.project, planned, now) is None:
+        _ask_too(c, asking.id, c.execute(known).one().id, now)
         return True
-    key = c.execute(select(series.c.key).where(series.c.id == series_id)).scalar_one()
-    c.execute(update(series).where(series.c.id == series_id).values(_mine(seal, pushed, key, node)))
-    c.execute(insert_new(c, asked).values(request_id=asking.id, series_id=series_id))
-    change.resume(c, series_id, now)
+    row = c.execute(known).one()
+    c.execute(update(series).where(series.c.id == row.id).values(_mine(seal, pushed, row.key, node)))
+    c.execute(insert_new(c, asked).values(request_id=asking.id, series_id=row.id))
+    change.resume(c, row.id, now)
     return True
+
+
+def _ask_too(c: Connection, request_id: int, series_id: int, now: float) -> None:
+    """Of a series that somebody has just made for another request: nothing else would ever end this one."""
+    c.execute(insert_new(c, asked).values(request_id=request_id, series_id=series_id))
+    settle.close_requests(c, series_id, now)
 
 
 def _mine(seal: Seal, pushed: Pushed, key: str, node: str) -> dict[str, object]:
