@@ -57,6 +57,11 @@ def test_it_is_started_again_for_as_long_as_it_takes() -> None:
     assert int(told["StartLimitBurst"]) > 60 / 10, "whoever fails at once is below the limit"
 
 
+def test_a_process_for_which_there_is_no_memory_takes_no_other_with_it() -> None:
+    """How often a picture was too much for the screening is forgotten at a start (`Outbox.sweep`): it would be tried for ever."""
+    assert "OOMPolicy=continue" in UNIT.read_text().splitlines()
+
+
 def test_names_are_those_that_hospital_scripts_rely_on() -> None:
     lines = UNIT.read_text().splitlines()
     for wanted in (
