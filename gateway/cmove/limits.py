@@ -41,12 +41,16 @@ def wanted(listed: frozenset[str] | None, count: int | None) -> Wanted:
     return Wanted(None, count or None)
 
 
-def is_complete(wanted: Wanted, ledger: Ledger, *, success: bool) -> bool:
-    """`success`: the move ended with 0x0000; it is asked only where the PACS told no number, or two that differ."""
+def is_complete(wanted: Wanted, ledger: Ledger, *, success: bool, news: bool = False) -> bool:
+    """`success`: the move ended with 0x0000; it is asked only where the PACS told no number, or two that differ.
+
+    `news`: it brought something. While the series is short that is no proof, for it may as well have ended early (M4): it is asked
+    for once more, and the count is wrong when nothing else comes.
+    """
     missing = wanted.missing(ledger)
     if missing is None:
         return success and bool(ledger)
-    return missing == 0 and (success or not wanted.is_short(ledger))
+    return missing == 0 and (not wanted.is_short(ledger) or (success and not news))
 
 
 def is_kept(wanted: Wanted, ledger: Ledger) -> bool:

@@ -201,15 +201,15 @@ class MoveStep:
 
     def _move(self, scu: Scu, claim: SeriesClaim, want: Wanted, missing: Sequence[str]) -> None:
         """One retrieval, counted. However it ended, the ledger is looked at before it is called a failure."""
-        start, result, crowded = time.monotonic(), "failed", self._crowded()
+        start, result, crowded, before = time.monotonic(), "failed", self._crowded(), self._settling.arrived(claim)
         try:
             with self._gate.moving():
                 failure = self._transfer.failure(scu, claim, missing, self._signs_of(claim))
-            success = failure is None
             reported = failure or move_failure(SUCCESS).error()
             if reported.charge:
                 self._let_settle(claim, want)
-            if not self._is_complete(claim, want, success=success):
+            news = self._settling.arrived(claim) != before
+            if not self._is_complete(claim, want, success=failure is None, news=news):
                 if self._crowded() != crowded and reported.reason not in OURS:
                     reported = Retry(CROWDED, "our receiver had no room", after=PEER_PAUSE, charge=False)
                 ours = reported.reason in OURS
@@ -260,8 +260,8 @@ class MoveStep:
         if not kept:
             raise Retry(LOST, "cancelled, or taken by another node", charge=False)
 
-    def _is_complete(self, claim: SeriesClaim, want: Wanted, *, success: bool) -> bool:
-        return all(is_complete(want, self._outbox.ledger(row.key), success=success) for row in claim.rows)
+    def _is_complete(self, claim: SeriesClaim, want: Wanted, *, success: bool, news: bool = False) -> bool:
+        return all(is_complete(want, self._outbox.ledger(row.key), success=success, news=news) for row in claim.rows)
 
     # ---- settling
 

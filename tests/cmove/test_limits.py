@@ -56,6 +56,14 @@ def test_success_counts_only_where_no_number_is_known(
     assert is_complete(want, arrived, success=success) is complete
 
 
+def test_where_list_and_count_differ_success_counts_when_nothing_new_comes() -> None:
+    arrived = ledger(a=Outcome.KEPT, b=Outcome.KEPT, c=Outcome.KEPT)
+    told = [(success, news) for success in (True, False) for news in (True, False)]
+    complete = {t for t in told if is_complete(Wanted(LISTED, 5), arrived, success=t[0], news=t[1])}
+    assert complete == {(True, False)}
+    assert all(is_complete(Wanted(LISTED, 3), arrived, success=t[0], news=t[1]) for t in told)
+
+
 def test_only_what_was_kept_needs_no_move() -> None:
     assert is_kept(Wanted(frozenset("a")), ledger(a=Outcome.KEPT))
     assert is_kept(Wanted(frozenset(), 0), {})

@@ -289,3 +289,31 @@ def test_f7_a_list_at_the_limit_of_the_pacs_is_none(rig: Rig) -> None:
         rig.now += 60.0
         assert step.step()
     assert (rig.only().state, rig.only().expected, rig.only().excluded) == ("excluded", 6, 6)
+
+
+@pytest.mark.catalogue("F7", "M4")
+def test_f7_m4_a_list_that_is_cut_off_and_a_success_that_is_none(rig: Rig) -> None:
+    """Two of six are listed, four come, and 0x0000: neither of them says what the count does."""
+    rig.plan(SERIES, instances=6)
+    find = script.rows(*[row(SOPInstanceUID=uid) for uid in uids(SERIES, 2)])
+    some = script.sends(rig.receiver.port, images(SERIES, 4), then=SUCCESS)
+    whole = script.sends(rig.receiver.port, images(SERIES, 6), then=SUCCESS)
+    with ScriptedPacs(find=find, move=script.in_turn(some, whole)) as pacs:
+        assert rig.step(pacs).step()
+        assert (rig.only().state, rig.only().reason) == ("planned", "move.incomplete")
+        rig.now += 60.0
+        assert rig.step(pacs).step()
+    assert (rig.only().state, rig.only().expected, rig.only().excluded) == ("excluded", 6, 6)
+
+
+@pytest.mark.catalogue("F7", "M7")
+def test_f7_m7_a_count_that_is_wrong_is_believed_no_longer_than_a_move_brings_something(rig: Rig) -> None:
+    rig.plan(SERIES, instances=6)
+    some = script.sends(rig.receiver.port, images(SERIES, 4), then=SUCCESS)
+    with ScriptedPacs(find=lists, move=some) as pacs:
+        assert rig.step(pacs).step()
+        assert rig.only().state == "planned"
+        rig.now += 60.0
+        assert rig.step(pacs).step()
+    assert (rig.only().state, rig.only().expected, rig.only().excluded) == ("excluded", 6, 4)
+    assert rig.moves("complete") == 1
