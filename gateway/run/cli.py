@@ -18,6 +18,7 @@ from typing import Final, TextIO
 import click
 
 from gateway.errors import BadConfiguration, GatewayError
+from gateway.ops.core import forbid_core_dumps
 from gateway.run.commands.exits import DONE, NOT_WELL, WRONG, exit_code
 
 STANDARD_ERROR: Final = 2
@@ -29,8 +30,10 @@ It looks when it is loaded; its own disable_telemetry_events() comes too late. C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`argv`: the words after the program's name, by default those of the process. Returns the exit code."""
+    """`argv`: the words after the program's name, by default those of the process, which is ours then. Returns the exit code."""
     sys.excepthook = uncaught
+    if argv is None:
+        forbid_core_dumps()
     os.environ[NO_TELEMETRY] = "1"
     _ready_streams()
     try:

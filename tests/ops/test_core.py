@@ -26,6 +26,18 @@ def test_abort_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+COMMAND = "import sys; from gateway.run import cli; sys.argv = ['pacs-gateway', '--version']; cli.main()"
+
+
+def test_nor_does_a_command(tmp_path: Path) -> None:
+    """`deid`, `find` and `withdraw` have patients and the key in memory too, and `deid` foreign decoders."""
+    script = SCRIPT.format(forbid=COMMAND, folder=str(tmp_path))
+    child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert child.stdout.splitlines()[-1] == "0"
+    assert child.returncode == -6
+    assert os.listdir(tmp_path) == []
+
+
 HEAPS = """
 import ctypes, sys, threading
 from gateway.ops import core
