@@ -75,11 +75,11 @@ class Trail:
 
         Raises Retry("audit.unreadable").
         """
-        raw = self._read().split(b"\n")
-        lines = [(n, parsed) for n, parsed in enumerate(map(_parsed, raw), start=1) if parsed is not None]
+        raw = enumerate(self._read().split(b"\n"), start=1)
+        lines = [(n, parsed, line) for n, line in raw if (parsed := _parsed(line)) is not None]
         faults = list(self._faults(lines))
-        known = {Head(line["seq"], line["mac"]) for _, line in lines}
-        last = max((line["seq"] for _, line in lines), default=0)
+        known = {Head(line["seq"], line["mac"]) for _, line, _ in lines}
+        last = max((line["seq"] for _, line, _ in lines), default=0)
         if head is not None and head.number and head not in known:
             told = f"lines {last + 1} to {head.number}" if head.number > last else f"line {head.number}"
             faults.append(Fault(0, "cut-off" if head.number > last else "changed", told))
@@ -96,10 +96,11 @@ class Trail:
         except OSError as err:
             raise Retry("audit.unreadable", f"{self.path}: {err.strerror}", charge=False) from None
 
-    def _faults(self, lines: list[tuple[int, dict[str, Any]]]) -> Iterator[Fault]:
+    def _faults(self, lines: list[tuple[int, dict[str, Any], bytes]]) -> Iterator[Fault]:
+        """A line is what was written byte for byte: of a name that stands in it twice only the last is under the hash."""
         before = Head()
-        for n, line in lines:
-            if line["mac"] != self._mac(line):
+        for n, line, raw in lines:
+            if line["mac"] != self._mac(line) or raw != _encoded(line):
                 yield Fault(n, "changed")
             elif line["seq"] <= before.number:
                 yield Fault(n, "reordered", f"number {line['seq']} after {before.number}")
@@ -114,7 +115,7 @@ class Trail:
         before = after if after.number >= before.number else before
         line = {"seq": before.number + 1, **told, "prev": before.mac}
         head = Head(before.number + 1, self._mac(line))
-        raw = (b"\n" if begun else b"") + json.dumps({**line, "mac": head.mac}, separators=(",", ":")).encode() + b"\n"
+        raw = (b"\n" if begun else b"") + _encoded({**line, "mac": head.mac}) + b"\n"
         if os.write(fd, raw) != len(raw):
             raise OSError(28, "short write")
         os.fsync(fd)
@@ -153,9 +154,13 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
     try:
         line = json.loads(raw)
         whole = isinstance(line, dict) and isinstance(line["seq"], int) and isinstance(line["mac"], str)
-        return {"prev": None, **line} if whole else None
+        return {**line, "prev": line.get("prev")} if whole else None
     except (ValueError, KeyError, RecursionError):  # the last: nested lists, which somebody else wrote
         return None
+
+
+def _encoded(line: Mapping[str, Any]) -> bytes:
+    return json.dumps(line, separators=(",", ":")).encode()
 
 
 def _time(at: float) -> str:

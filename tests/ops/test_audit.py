@@ -64,6 +64,20 @@ def test_a_changed_line_is_found(trail: Trail, n: int) -> None:
     assert [(f.line, f.why) for f in faults] == [(n + 1, "changed")]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"user":"root"', '"user":"anna","user":"root"'),
+        ('"chest"', '"chest","\\u0075ser":"anna","user":"root"'),
+        ('"user":', '"user": '),
+    ],
+)
+def test_a_line_with_a_name_twice_is_found(trail: Trail, old: str, new: str) -> None:
+    """Who reads it sees the first one, and it is somebody else."""
+    faults = edited(trail, lambda ls: [ls[0], ls[1].replace(old, new, 1), *ls[2:]])
+    assert [(f.line, f.why) for f in faults] == [(2, "changed")]
+
+
 @pytest.mark.parametrize("n", range(LINES))
 def test_a_removed_line_is_found(trail: Trail, n: int) -> None:
     faults = edited(trail, lambda ls: [*ls[:n], *ls[n + 1 :]])
