@@ -47,6 +47,7 @@ NUMBERS: Final = frozenset({"InstanceNumber", "Size", "Instances"})
 DATES: Final = frozenset({"StudyDate", "SeriesDate", "Day"})  # as in a data set: YYYYMMDD; ISO in the tables
 
 TICK, TICKS = 20_000_000, 10  # ns, two of the longest there are; and how often it is waited for
+READ_BACK: Final = frozenset({"PatientID", "SOPInstanceUID", "Size", "SHA256", "Profile"})
 WHOLE: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)  # and no more than 64 bits hold
 PARQUET: Final = "csv+parquet"
 SUFFIXES: Final = frozenset({".csv", ".parquet"})
@@ -131,19 +132,24 @@ class Manifests:
         """The days whose series have changed since. Returns how many."""
         series = self._root / "series"
         folders = sorted(p for p in series.iterdir() if p.is_dir()) if series.is_dir() else []
-        return sum(self._day(folder) for folder in folders)
+        return _each(folders, self._day)
 
     def forget(self, PatientID: str) -> None:
         """Nothing is left of that patient's lines, nor of halves of files that a killed process left: they may hold some."""
         for part in self._root.glob("**/.*.part"):
             if copy.abandoned(part):
                 part.unlink(missing_ok=True)
-        for path in sorted(self._root.glob("series/*/*.csv")):
-            rows = _read(path)
-            left = [row for row in rows if row["PatientID"] != PatientID]
-            if len(left) < len(rows):
-                self._write(path, INSTANCE, left)
-        self.bring_up()
+        try:
+            _each(sorted(self._root.glob("series/*/*.csv")), lambda path: self._forget_in(path, PatientID))
+        finally:
+            self.bring_up()
+
+    def _forget_in(self, path: Path, PatientID: str) -> bool:
+        rows = _read(path)
+        left = [row for row in rows if row["PatientID"] != PatientID]
+        if len(left) < len(rows):
+            self._write(path, INSTANCE, left)
+        return len(left) < len(rows)
 
     def _series(self, uid: str, day: str) -> Path:
         """Where its manifest is, on whichever day it began; else where it will be."""
@@ -225,13 +231,36 @@ def _iso(day: str) -> str:
         return ""
 
 
+def _each(paths: Sequence[Path], do: Callable[[Path], bool]) -> int:
+    """How many times it did something. What fails for one keeps no other from it, and is raised in the end."""
+    done, failed = 0, None
+    for path in paths:
+        try:
+            done += do(path)
+        except OSError as err:
+            failed = failed or err
+    if failed is not None:
+        raise failed
+    return done
+
+
 def _read(path: Path) -> list[Row]:
-    """[] when there is none."""
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        return []
-    return list(csv.DictReader(io.StringIO(text)))
+    """[] when there is none. Raises OSError for what is not as it was written: a spreadsheet has saved it, say."""
+    with contextlib.suppress(UnicodeDecodeError, csv.Error):
+        try:
+            rows: list[Row] = list(csv.DictReader(io.StringIO(path.read_text("utf-8"))))
+        except FileNotFoundError:
+            return []
+        if all(map(_is_ours, rows)):
+            return rows
+    told = f"a table in {FOLDER}/series/{path.parent.name} was changed by hand: move it out of the archive"
+    raise OSError(errno.EBADMSG, told)
+
+
+def _is_ours(row: Row) -> bool:
+    there = {column for column, value in row.items() if value is not None}
+    typed = {column: row[column] for column in there & (NUMBERS | DATES)}
+    return there >= READ_BACK and bool(row["Size"]) and all(_shown(c, value) == value for c, value in typed.items())
 
 
 def _replace(path: Path, content: bytes) -> None:

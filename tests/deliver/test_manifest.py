@@ -17,6 +17,7 @@ from gateway.deliver.directory import DirectorySink
 from gateway.deliver.layout import Layout
 from gateway.deliver.manifest import INSTANCE, SERIES, TICK, Delivered, Manifests, _settled, _shown, pixels_digest
 from gateway.deliver.parquet import as_parquet
+from gateway.errors import Retry
 from gateway.settings import DirectorySink as Settings
 from tests.deliver.clean import LAYOUT, clean_file
 
@@ -213,3 +214,34 @@ def test_halves_of_a_killed_process_go_with_the_withdrawn(tmp_path: Path) -> Non
     part.write_text("PatientID\nCHEST-A\n")
     site.manifests.forget("CHEST-A")
     assert not part.exists() and not day.exists()
+
+
+BY_HAND = {
+    "semicolons": b"PatientID;SOPInstanceUID;Size;SHA256;Profile\nCHEST-A;2.25.1;5;ab;p\n",
+    "another encoding": "PatientID,M\u00fcller\nCHEST-A,1\n".encode("latin-1"),
+    "a column less": b"SOPInstanceUID,Size\n2.25.1,5\n",
+    "a line cut off": b"PatientID,SOPInstanceUID,Size,SHA256,Profile\nCHEST-A,2.25.1\n",
+    "dates as they are written here": b"PatientID,SOPInstanceUID,Size,SHA256,Profile,Day\nCHEST-A,2.25.1,5,ab,p,26.11.2026\n",
+    "no size": b"PatientID,SOPInstanceUID,Size,SHA256,Profile\nCHEST-A,2.25.1,,ab,p\n",
+}
+
+
+@pytest.mark.parametrize("content", BY_HAND.values(), ids=BY_HAND)
+def test_one_that_was_changed_by_hand_is_told_and_keeps_nobody_else_in(site: Site, content: bytes) -> None:
+    """A data manager opened it in a spreadsheet and saved it: whose lines are in it cannot be told."""
+    site.deliver(1)
+    site.deliver(2, series=2)
+    site.deliver(3, series=3, day=TOMORROW)
+    site.manifests.bring_up()
+    changed = site.root / "manifests" / "series" / "2026-11-26" / "2.25.81.csv"
+    changed.write_bytes(content)
+    with pytest.raises(Retry, match=r"a table in manifests/series/2026-11-26 was changed by hand"):
+        site.sink.remove("CHEST-A")
+    left = {p.relative_to(site.root) for p in site.root.rglob("*.csv")}
+    assert {p.parts[1] for p in left} == {"series", "days"} and not any("2026-11-27" in str(p) for p in left)
+    assert [p for p in left if p.parts[1] == "series"] == [changed.relative_to(site.root)]
+    with pytest.raises(OSError, match="by hand"):
+        site.manifests.add([delivered(f) for f in site_files(site)], day=TODAY)
+    changed.rename(site.folder / "kept.csv")
+    assert site.sink.remove("CHEST-A") == 0
+    assert [p for p in (site.root / "manifests").rglob("*.csv") if b"CHEST-A" in p.read_bytes()] == []
