@@ -10,17 +10,15 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import structlog
 
-from gateway.deliver import header
 from gateway.deliver.remove import Removes
 from gateway.deliver.sink import Sink
 from gateway.errors import Refused, Retry
 from gateway.ops.audit import Head, Trail
-from gateway.run import wiring
+from gateway.run import upkeep, wiring
 from gateway.run.crosswalk import Names, make_names
 from gateway.run.wiring import State
 from gateway.settings import Settings
@@ -103,6 +101,7 @@ class Desk:
             self.note("withdraw-ordered", user=user, project=order.project, **word)
         done = self.broker.withdraw(order, now=time.time())
         self.clear()
+        upkeep.clear_unknown(self.state)
         counts = {"series": len(done.series), "requests": done.requests, "patients": max(len(order.patients), 1)}
         for known in [{"pseudonym": p} for p in done.pseudonyms] or [{}]:
             self.note("withdrawn", user=user, project=order.project, withdrawal=done.key, **counts, **known)
@@ -177,17 +176,7 @@ def make_desk(settings: Settings, state: State) -> Desk:
 
 def _waiting(state: State, pseudonyms: frozenset[str]) -> Iterator[str]:
     """Series in the outbox, or held, whose first file is of one of these patients: also of a version without a crosswalk."""
-    for key in state.outbox.series():
-        held = state.outbox.held.files(key) if state.outbox.held is not None else []
-        if any(_pseudonym(file) in pseudonyms for file in (*state.outbox.files(key)[:1], *held[:1])):
-            yield key
-
-
-def _pseudonym(file: Path) -> str:
-    try:
-        return header.read(file, ["PatientID"])["PatientID"]
-    except (Refused, Retry):  # it went on its way meanwhile
-        return ""
+    return (key for key in state.outbox.series() if not pseudonyms.isdisjoint(upkeep.pseudonyms(state.outbox, key)))
 
 
 class Rounds:

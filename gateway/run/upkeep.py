@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from gateway.deliver import header
+from gateway.errors import Refused, Retry
 from gateway.run.wiring import State
+from gateway.state.broker import Broker
+from gateway.state.outbox import Outbox
 
 ASKED_AT_ONCE = 1000  # series; a statement takes a limited number of values
 OVER = frozenset({"failed", "excluded", "withdrawn"})  # states of which nothing is delivered
 
 
 def clear_outbox(state: State) -> int:
-    """Clears the folders of series that failed or are excluded or withdrawn. Returns how many.
+    """Clears the folders of series that failed or are excluded or withdrawn, and of the withdrawn. Returns how many.
 
     Each is looked at once more: clearing many takes minutes, in which somebody may retry them, and they are retrieved anew.
     """
@@ -17,7 +23,29 @@ def clear_outbox(state: State) -> int:
     for key in over:
         if state.store.series_states([key]).get(key) in OVER:
             state.outbox.clear(key)
-    return len(over)
+    return len(over) + clear_unknown(state)
+
+
+def clear_unknown(state: State) -> int:
+    """Clears what is of the withdrawn in series that the state does not know: it was restored from before they came.
+
+    What is of others stays: their series are found again, and of what was pushed it is the only copy.
+    """
+    broker, unknown = Broker(state.database, state.keys), set(state.outbox.series()) - _states(state).keys()
+    theirs = [key for key in unknown if any(map(broker.is_withdrawn, pseudonyms(state.outbox, key)))]
+    for key in theirs:
+        state.outbox.clear(key)
+    return len(theirs)
+
+
+def pseudonyms(outbox: Outbox, series: str) -> Iterator[str]:
+    """Of the first file that waits, and of the first that is held; "" for one that went on its way meanwhile."""
+    held = outbox.held.files(series) if outbox.held is not None else []
+    for file in (*outbox.files(series)[:1], *held[:1]):
+        try:
+            yield header.read(file, ["PatientID"])["PatientID"]
+        except (Refused, Retry):
+            yield ""
 
 
 def resume_outbox(state: State, now: float, *, quiet: float = 0.0) -> int:
