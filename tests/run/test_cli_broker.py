@@ -17,6 +17,7 @@ from gateway.errors import Refused
 from gateway.ops.health import Board
 from gateway.run import broker, upkeep, wiring
 from gateway.run.rounds import jobs
+from gateway.state.outbox import Outbox
 from tests.deliver.peers import orthanc
 from tests.run.broker_site import ANNA, BERT, PROJECT, SERIES, Site, study
 from tests.run.command_line import Place, Told
@@ -256,6 +257,23 @@ def test_held_for_a_person(site: Site, tmp_path: Path) -> None:
     assert withdraw(site, "--patient-id", ANNA).json["series"] == 1
     assert list(folder.iterdir()) == [] and site.states() == ["withdrawn"]
     no_trace(site, shown, "CHEST-")
+
+
+def test_what_is_cleared_is_not_cleared_again_and_again(
+    site: Site, anna: StudyFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of thousands, read for the first time: for an hour each of their series would cost flushes every few seconds."""
+    site.retrieved(anna)
+    withdraw(site, "--patient-id", ANNA)
+    cleared: list[str] = []
+    monkeypatch.setattr(Outbox, "clear", lambda _, key: cleared.append(key))
+    desk = broker.make_desk(site.settings, site.state)
+    desk.clear()
+    assert cleared == []
+    late = desk.broker.lately_withdrawn(0.0)[0]
+    (site.place.folder / "state" / "outbox" / late).mkdir()
+    desk.clear()
+    assert cleared == [late]
 
 
 def test_files_that_an_older_database_knows_nothing_of(site: Site, tmp_path: Path) -> None:
