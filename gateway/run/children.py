@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -162,11 +162,12 @@ class Children:
         os.set_blocking(read_end, False)
         descriptors = (*self.kind.descriptors, write_end)
         try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", self.kind.module, *map(str, descriptors), self._level],
-                stdin=subprocess.PIPE,
-                pass_fds=descriptors,
-            )
+            with _held_back(signal.SIGINT, signal.SIGHUP):
+                process = subprocess.Popen(
+                    [sys.executable, "-m", self.kind.module, *map(str, descriptors), self._level],
+                    stdin=subprocess.PIPE,
+                    pass_fds=descriptors,
+                )
         except OSError:
             os.close(read_end)
             raise
@@ -219,3 +220,13 @@ class Children:
         os.close(child.pipe)
         child.pipe = -1
         self._hear.metrics.forget(child.name)
+
+
+@contextlib.contextmanager
+def _held_back(*signals: signal.Signals) -> Iterator[None]:
+    """A process started here does not get them either: until it says itself that it ignores them, they would end it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

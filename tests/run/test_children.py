@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -84,6 +85,16 @@ def test_one_that_cannot_start_is_told(run: Run) -> None:
     with pytest.raises(Fatal) as caught:
         run("dying").wait_ready()
     assert caught.value.reason == "odd.start"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_a_terminal_sends_to_all_does_not_end_one_that_only_begins(run: Run, number: signal.Signals) -> None:
+    """Ctrl-C in the first seconds of `pacs-gateway run`: the supervisor decides, nothing dies with a traceback."""
+    found = run("willing")
+    (child,) = found._children
+    child.process.send_signal(number)  # Python has not even started there
+    found.wait_ready()
+    assert found.ready()
 
 
 def test_no_room_for_a_process_is_a_refusal_that_leaves_none_behind(
