@@ -14,7 +14,7 @@ from gateway.settings.units import duration
 
 SCHEDULE: Final = (
     'five cron fields (minute hour day month weekday), such as "*/5 * * * *", '
-    'or an interval of at least "1s", such as "30s"'
+    'or an interval of at least "1s" and at most "3650d", such as "30s"'
 )
 MONTHS: Final = ("", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")

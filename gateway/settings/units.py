@@ -11,7 +11,8 @@ FACTORS: Final = {
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
 
-DURATION: Final = 'a duration in quotes: a number and s, m, h or d, such as "30s", "5m", "2h", "1d"'
+LONGEST: Final = 3650 * 86400  # seconds; calendars and the system's timers end within three hundred years
+DURATION: Final = 'a duration in quotes: a number and s, m, h or d, such as "30s", "5m", "2h", "1d"; at most "3650d"'
 SIZE: Final = 'a size in quotes: a number and B, kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as "5 GiB"'
 RATE: Final = 'a rate in quotes: a size per second, such as "40 MiB/s"'
 
@@ -23,9 +24,9 @@ _SIZE: Final = re.compile(_NUMBER + " ?(" + "|".join(FACTORS) + ")", re.ASCII)
 def duration(text: str) -> float:
     """Seconds. Raises ValueError, whose message is what is allowed."""
     match = _DURATION.fullmatch(text)
-    if match is None:
+    if match is None or (seconds := float(match[1]) * SECONDS[match[2]]) > LONGEST:
         raise ValueError(DURATION)
-    return float(match[1]) * SECONDS[match[2]]
+    return seconds
 
 
 def size(text: str) -> int:

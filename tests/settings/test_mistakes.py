@@ -78,6 +78,8 @@ TABLE = [
     ('schedule = "*/5 * * * *"', 'schedule = "0 0 31 2 *"', SOURCE + "schedule", "this schedule never runs"),
     ('schedule = "*/5 * * * *"', 'schedule = "0 0 1 * mon"', SOURCE + "schedule", "either a day of the month or a weekday"),
     ('schedule = "*/5 * * * *"', 'schedule = "0s"', SOURCE + "schedule", "an interval of at least"),
+    ('schedule = "*/5 * * * *"', 'schedule = "999999999d"', SOURCE + "schedule", 'at most "3650d"'),
+    ("port = 104", 'response_timeout = "999999999d"', 'pacs "main": response_timeout', 'at most "3650d"'),
     # ---- the query and its cursor
     (QUERY, 'query = "update v set changed_at = :since"', SOURCE + "query", "one statement that reads"),
     (QUERY, 'query = "select changed_at from v where a > :since; drop table v"', SOURCE + "query", "no ; is followed"),
