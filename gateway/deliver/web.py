@@ -186,7 +186,7 @@ def _token(file: str | Path) -> str:
     """What a header can hold (RFC 6750 2.1). Raises Fatal, and quotes nothing."""
     token = read_password(file)
     if not (token.isascii() and token.isprintable()):
-        told = "token_file: its first line is no token; write it anew, as ASCII text without a byte order mark"
+        told = "token_file: its first line is no token; write it anew, as ASCII text"
         raise Fatal("password.file", told)
     return token
 

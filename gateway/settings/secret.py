@@ -20,6 +20,7 @@ from gateway.settings.schema import Settings
 CREDENTIAL: Final = "credential:"
 DIRECTORY: Final = "CREDENTIALS_DIRECTORY"  # set by systemd for LoadCredential=
 MAX_SECRET: Final = 64 * 1024  # bytes
+NO_TEXT: Final = frozenset("\0\ufffd")  # UTF-16 read byte by byte, and what stands for bytes that are no UTF-8
 
 ANYBODY_ELSE: Final = stat.S_IRWXG | stat.S_IRWXO
 WORLD: Final = stat.S_IRWXO
@@ -67,10 +68,7 @@ def read_password(reference: str | Path) -> str:
     fault = password_fault(reference)
     if fault:
         raise Fatal("password.file", f"{fault.found}; {fault.allowed}")
-    try:
-        return _first_line(reference).decode()
-    except UnicodeDecodeError:
-        raise Fatal("password.file", "the password is not UTF-8 text") from None
+    return _first_line(reference)
 
 
 def key_fault(reference: str | Path) -> Fault | None:
@@ -84,9 +82,12 @@ def key_fault(reference: str | Path) -> Fault | None:
 def password_fault(reference: str | Path) -> Fault | None:
     """Why the password cannot be used, None when it can. The group may read it: root:pacs-gateway 0640."""
     fault = private_fault(reference, "a file of mode 0600 with the password in its first line")
-    if fault is None and not _first_line(reference).strip():
-        return Fault("the file's first line is empty", "the password in the first line")
-    return fault
+    if fault:
+        return fault
+    password = _first_line(reference)
+    if NO_TEXT & {*password}:
+        return Fault("the file's first line is not UTF-8 text", "a file saved as UTF-8")
+    return None if password.strip() else Fault("the file's first line is empty", "the password in the first line")
 
 
 def private_fault(reference: str | Path, mend: str) -> Fault | None:
@@ -115,8 +116,9 @@ def account(uid: int) -> str:
         return str(uid)
 
 
-def _first_line(reference: str | Path) -> bytes:
-    return secret(reference).partition(b"\n")[0].rstrip(b"\r")
+def _first_line(reference: str | Path) -> str:
+    """Without the mark that editors put before UTF-8: it is no part of a password."""
+    return secret(reference).partition(b"\n")[0].rstrip(b"\r").decode("utf-8-sig", "replace")
 
 
 def _file_fault(reference: str | Path, forbidden: int, mend: str) -> Fault | None:

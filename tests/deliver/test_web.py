@@ -37,7 +37,7 @@ def test_answers_that_nobody_reads_to_their_end_use_nothing_up(status: int) -> N
     web.close()
 
 
-@pytest.mark.parametrize("token", ["\ufeffSYN-TOKEN", "SYN-TOKEN\u20ac", "SYN-TOKEN\rSYN-TOKEN"])
+@pytest.mark.parametrize("token", ["SYN-TOKEN\u00ad", "SYN-TOKEN\u20ac", "SYN-TOKEN\rSYN-TOKEN"])
 def test_a_token_that_no_header_can_hold_is_told(tmp_path: Path, token: str) -> None:
     """As an editor of another system writes it. It is not quoted, and the archive rests until it is mended."""
     file = tmp_path / "token"

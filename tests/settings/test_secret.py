@@ -86,7 +86,7 @@ def test_no_credentials_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         secret("credential:pseudonym-key")
 
 
-@pytest.mark.parametrize("content", [b"s p", b"s p\n", b"s p\r\n", b"s p\nsecond line\n"])
+@pytest.mark.parametrize("content", [b"s p", b"s p\n", b"s p\r\n", b"s p\nsecond line\n", b"\xef\xbb\xbfs p\r\n"])
 def test_read_password(tmp_path: Path, content: bytes) -> None:
     assert read_password(stored(tmp_path / "password", content, 0o640)) == "s p"
 
@@ -98,6 +98,10 @@ def test_read_password(tmp_path: Path, content: bytes) -> None:
         (b"", 0o600, "the file's first line is empty"),
         (b"\nhunter2\n", 0o600, "the file's first line is empty"),
         (b"hunter2\n", 0o644, "its mode 0644 lets others read it"),
+        ("hunter2\n".encode("utf-16"), 0o600, "the file's first line is not UTF-8 text"),
+        ("hunter2\n".encode("utf-16-le"), 0o600, "the file's first line is not UTF-8 text"),
+        ("hunter\u00fc\n".encode("latin-1"), 0o600, "the file's first line is not UTF-8 text; a file saved as UTF-8"),
+        (b"\xef\xbb\xbf\n", 0o600, "the file's first line is empty"),
     ],
 )
 def test_bad_password(tmp_path: Path, content: bytes | None, mode: int, fragment: str) -> None:
@@ -116,7 +120,7 @@ def test_bad_password(tmp_path: Path, content: bytes | None, mode: int, fragment
 def test_a_password_that_is_no_text(tmp_path: Path) -> None:
     with pytest.raises(Fatal, match="not UTF-8") as raised:
         read_password(stored(tmp_path / "password", b"\xff\xfe"))
-    assert raised.value.__suppress_context__
+    assert raised.value.__context__ is None, "it would quote the bytes"
 
 
 def test_a_folder_is_no_secret(tmp_path: Path) -> None:
