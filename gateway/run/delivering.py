@@ -43,8 +43,8 @@ def make_steps(settings: Settings, state: State, told: Callable[[str], Told], st
 
 
 def role(step: str, project: Project, number: int) -> str:
-    """`deliver-chest-ct`, and `deliver-chest-ct-2` for the second archive."""
-    return f"{step}-{project.name}" + (f"-{number + 1}" if number else "")
+    """`deliver-chest-ct`, and `deliver-chest-ct/2` for the second archive: no project has a slash in its name."""
+    return f"{step}-{project.name}" + (f"/{number + 1}" if number else "")
 
 
 def roles(settings: Settings) -> Iterator[str]:
