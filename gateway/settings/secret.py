@@ -59,7 +59,7 @@ def read_key(settings: Settings) -> bytes:
     """The 32 bytes that all pseudonyms and sealed columns come from. Raises Fatal("key.file") with the mend."""
     fault = key_fault(settings.key_file)
     if fault:
-        raise Fatal("key.file", f"{fault.found}; {fault.allowed}")
+        raise Fatal("key.file", f"key_file: {fault.found}; {fault.allowed}")
     return secret(settings.key_file)
 
 

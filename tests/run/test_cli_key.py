@@ -63,7 +63,10 @@ def test_check_tells_what_is_wrong(place: Place, length: int, mode: int, said: s
     key.chmod(mode)
     told = place.say("key", "check")
     assert told.code == 1
-    assert said in told.err
+    assert said in told.err and "key_file: " in told.err
+    told = place.say("migrate")
+    assert told.code == 2
+    assert said in told.err and "key_file: " in told.err
 
 
 def test_check_wants_the_right_owner(place: Place) -> None:

@@ -87,7 +87,7 @@ def check(config: Path) -> int:
     settings = settings_for(config)
     fault = fault_of(settings)
     if fault:
-        raise Fatal("key.check", fault)
+        raise Fatal("key.check", f"key_file: {fault}")
     console.say(f"the key is well: {KEY_BYTES} bytes, readable by its owner only")
     return 0
 
