@@ -134,6 +134,21 @@ def test_the_newer_trail_is_put_back_beside_the_older_database(site: Place, back
     assert verify(site) == verify(site) == []
 
 
+@pytest.mark.parametrize(("backup", "restore"), [(0, 2), (1, 3)])
+def test_the_trail_that_a_restore_saved_is_not_put_back_at_the_next_one(site: Place, backup: int, restore: int) -> None:
+    """It lay where the first restore had left it, and took the place of the back-up's when the disk itself was lost."""
+    assert verify(site) == []
+    run(site, BLOCKS[backup])
+    shutil.copy(trail(site), site.folder)
+    shutil.rmtree(site.folder / "lib" / "pacs-gateway")
+    run(site, BLOCKS[restore])
+    assert verify(site) == []
+    run(site, BLOCKS[0])
+    shutil.rmtree(site.folder / "lib" / "pacs-gateway")
+    run(site, BLOCKS[2])
+    assert numbers(site) == [1, 2] and verify(site) == []
+
+
 def test_an_older_trail_beside_a_newer_database(site: Place) -> None:
     assert verify(site) == []
     older = trail(site).read_bytes()
