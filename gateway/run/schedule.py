@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
+from typing import Final
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -13,10 +14,15 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from gateway.errors import Fatal
 from gateway.settings import Cron, read_schedule
 
 GRACE = 3600  # seconds a job may come late (the machine slept) and still run once
 STEP = 2.0  # seconds by which the clock was set, not slewed
+ZONE: Final = (
+    "this machine's time zone has no name that is known here: set TZ of the environment, or else /etc/localtime, to one such as "
+    "Europe/Berlin; a rule such as CET-1CEST is none"
+)
 
 
 def trigger(schedule: str) -> BaseTrigger:
@@ -29,12 +35,18 @@ def trigger(schedule: str) -> BaseTrigger:
 
 
 class Schedule:
-    """Started and stopped with the daemon. Each job runs once at the start, then by its trigger, never twice at once."""
+    """Started and stopped with the daemon. Each job runs once at the start, then by its trigger, never twice at once.
+
+    Raises Fatal("schedule.zone") where nobody can tell what local time is.
+    """
 
     def __init__(self) -> None:
-        self._scheduler = BackgroundScheduler(
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE}, daemon=True
-        )
+        try:
+            self._scheduler = BackgroundScheduler(
+                job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE}, daemon=True
+            )
+        except (LookupError, ValueError, OSError):  # zoneinfo's: unknown; no name of one; a folder of them
+            raise Fatal("schedule.zone", ZONE) from None
         self._ahead = _ahead()
 
     def add(self, name: str, schedule: str, job: Callable[[], object]) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.errors import Fatal
 from gateway.run import schedule as clock
 from gateway.run.schedule import Schedule, trigger
 
@@ -25,6 +26,14 @@ def test_weekdays_are_crons(schedule: str, weekday: int) -> None:
 def test_an_interval_is_seconds() -> None:
     first = trigger("90s").get_next_fire_time(None, FRIDAY)
     assert trigger("90s").get_next_fire_time(first, FRIDAY) - first == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize("zone", ["CET-1CEST,M3.5.0,M10.5.0/3", "Mars/Base", "/no/such", "Europe", ".."])
+def test_a_zone_that_is_none_is_told_with_its_mend(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    monkeypatch.setattr("tzlocal.unix._cache_tz", None)  # of an earlier look in this process
+    with pytest.raises(Fatal, match=r"schedule\.zone: .* such as Europe/Berlin"):
+        Schedule()
 
 
 def test_a_job_runs_at_the_start_and_not_twice_at_once() -> None:
