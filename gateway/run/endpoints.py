@@ -69,7 +69,7 @@ class Endpoints:
         counts = life.state.views.counts()
         backlog = sum(n for (_, state), n in counts.series.items() if state in UNFINISHED)
         life.meter.backlog(backlog, now)
-        planned = life.state.views.planned()
+        planned = life.state.views.planned([p.name for p in life.settings.project])
         moves = moving.standing(life.gates, planned, now)
         return {
             "version": __version__,

@@ -103,11 +103,16 @@ class Views:
                 oldest_pending={project: created for project, created in oldest.items() if created is not None},
             )
 
-    def planned(self) -> dict[str, int]:
-        """Series that wait to be retrieved, by PACS."""
+    def projects(self) -> set[str]:
+        """Those that anything was asked for, in the configuration or not."""
+        with self._db.read() as c:
+            return {project for project, _ in _by_state(c, "request")}
+
+    def planned(self, projects: Sequence[str]) -> dict[str, int]:
+        """Series of these projects that wait to be retrieved, by PACS: what is left of a removed project, nobody fetches."""
         number = func.sum(population.c.number)
         waiting = select(population.c.pacs, number).where(
-            population.c.subject == "series", population.c.state == "planned"
+            population.c.subject == "series", population.c.state == "planned", population.c.project.in_(projects)
         )
         with self._db.read() as c:
             return {r[0]: int(r[1]) for r in c.execute(waiting.group_by(population.c.pacs)) if r[1]}

@@ -122,7 +122,7 @@ class Crowd:
 
     def status(self) -> None:
         assert self.views.counts().oldest_pending
-        assert self.views.planned()
+        assert self.views.planned(PROJECTS)
 
     def explain(self) -> None:
         """What the command asks for."""

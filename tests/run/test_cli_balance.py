@@ -90,3 +90,26 @@ def test_work_that_was_lost_is_seen(place: Place) -> None:
 def test_nothing_asked_is_no_sheet(place: Place) -> None:
     wiring.open_state(settings_for(place.config)).close()
     assert place.say("balance", "--json").json == []
+
+
+def test_what_is_left_of_a_project_that_was_removed_is_told_and_can_be_called_off(place: Place) -> None:
+    """Its requests wait for its section to come back, and their age raises an alert until somebody cancels them."""
+    filled(place)
+    place.change('name = "chest"', 'name = "thorax"')
+    (place.folder / "list.csv").write_text("accession_number\nSYNACC5\n")
+    mine = ("--project", "chest")
+    assert place.say("balance", *mine, "--json").json[0]["asked"] == 6
+    assert len(place.say("requests", "list", *mine, "--json").json) == 6
+    assert place.say("held", "list", *mine).code == 0
+    assert place.say("requests", "trace", *mine, str(place.folder / "list.csv"), "--json").json[0]["state"] == "new"
+    for state in ("new", "planned"):
+        assert place.say("requests", "cancel", "--all", "--state", state, *mine).out == "1 cancelled\n"
+    assert place.say("requests", "retry", "--all", "--state", "cancelled", *mine).code == 2, "nobody would ask for them"
+    for words in (
+        ["balance"],
+        ["held", "list"],
+        ["requests", "list"],
+        ["requests", "cancel", "--all", "--state", "new"],
+    ):
+        told = place.say(*words, "--project", "nobody")
+        assert (told.code, told.err.count("no project of that name")) == (2, 1)

@@ -64,7 +64,7 @@ def receive(state: Opened) -> None:
 
 def status(state: Opened) -> None:
     assert state.views.counts().oldest_pending
-    assert state.views.planned()
+    assert state.views.planned([PROJECT])
 
 
 def explain(state: Opened) -> None:

@@ -283,4 +283,6 @@ def test_a_project_missing_from_the_configuration_keeps_its_series(state: Opened
     state.ask("A1")
     state.plan("1.2.3.1")
     assert state.store.claim_series(pacs="main", projects=["other"], lease=60, now=101) is None
+    assert state.views.planned(["other"]) == {}, "nor does it count as work to come"
+    assert state.views.planned([PROJECT]) == {"main": 1}
     assert state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101) is not None

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from gateway.run import console, wiring
+from gateway.run import console
 from gateway.run.commands.options import config_option, json_option, settings_for, some_project_option
-from gateway.run.commands.state import opened
+from gateway.run.commands.state import opened, same_project
 from gateway.state.balance import PARTS, Balance
 
 
@@ -21,9 +21,8 @@ from gateway.state.balance import PARTS, Balance
 def balance(project: str | None, config: Path, as_json: bool) -> int:
     """Show what was asked for, and what became of all of it, without identifiers. 1 when it does not add up."""
     settings = settings_for(config)
-    if project is not None:
-        wiring.project(settings, project)
     with opened(settings) as here:
+        same_project(settings, here, project)
         found = [sheet for sheet in here.views.balances() if project in (None, sheet.project)]
     if as_json:
         console.emit([document(sheet) for sheet in found])

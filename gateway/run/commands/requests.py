@@ -15,7 +15,7 @@ from gateway.model import BAD_DATE, CONTRADICTED, SetAside, Wanted
 from gateway.run import console, wiring
 from gateway.run.commands.explain import found_request, not_well, request_facts, show_request
 from gateway.run.commands.options import config_option, json_option, project_option, settings_for, some_project_option
-from gateway.run.commands.state import opened
+from gateway.run.commands.state import opened, same_project
 from gateway.run.wiring import State
 from gateway.settings import Settings
 from gateway.state import machine
@@ -41,8 +41,9 @@ def requests() -> None:
 @json_option
 def list_(state: str | None, project: str | None, limit: int, config: Path, as_json: bool) -> int:
     """List requests, the one that changed last first."""
-    settings = _settings(config, project)
+    settings = settings_for(config)
     with opened(settings) as here:
+        same_project(settings, here, project)
         found = here.views.requests(state=state, project=project, limit=limit)
     if as_json:
         console.emit([request_facts(request) for request in found])
@@ -101,8 +102,9 @@ def cancel(keys: tuple[str, ...], every: bool, state: str | None, project: str |
     """Cancel requests that are not over. 1 when one of the KEYs is over, or unknown."""
     if every == bool(keys) or every != bool(state) or (project and not every):
         raise click.UsageError(EITHER)
-    settings, names = _settings(config, project), _names(keys)
+    settings, names = settings_for(config), _names(keys)
     with opened(settings) as here:
+        same_project(settings, here, project)
         cancelled = here.store.cancel(keys=names, now=time.time()) if names else _cancel_all(here, state, project)
     return _changed(cancelled, names, "cancelled", "new, empty, held or planned")
 

@@ -33,6 +33,12 @@ def opened(settings: Settings, *, create: bool = False) -> Iterator[State]:
         state.close()
 
 
+def same_project(settings: Settings, state: State, name: str | None) -> None:
+    """Raises BadConfiguration for a project in neither: what is left of one that was removed is told, and can be called off."""
+    if name is not None and name not in state.views.projects():
+        wiring.project(settings, name)
+
+
 def folder_fault(settings: Settings) -> str:
     """Why the daemon could not keep its state, were it this user; "" when it could. Nothing is made."""
     for place in (existing(settings.state_dir), *(settings.state_dir / name for name in KEPT)):

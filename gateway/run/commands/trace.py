@@ -13,9 +13,9 @@ import click
 
 from gateway.accession import csvfile
 from gateway.accession.csvfile import Numbered
-from gateway.run import console, wiring
+from gateway.run import console
 from gateway.run.commands.options import config_option, json_option, settings_for, some_project_option
-from gateway.run.commands.state import opened
+from gateway.run.commands.state import opened, same_project
 from gateway.state.views import Traced
 
 COLUMNS: Final = ("line", "project", "key", "state", "reason", "series")
@@ -41,10 +41,9 @@ def trace(project: str | None, file: IO[bytes], as_csv: bool, config: Path, as_j
     if as_csv and as_json:
         raise click.UsageError("either --csv or --json")
     settings = settings_for(config)
-    if project is not None:
-        wiring.project(settings, project)
     numbers = csvfile.numbers(file)
     with opened(settings) as here:
+        same_project(settings, here, project)
         traced = here.views.traced([(one.text, one.issuer) for one in numbers], project=project)
     rows = [row for one, found in zip(numbers, traced, strict=True) for row in _rows(one, found)]
     if as_json:
