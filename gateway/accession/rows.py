@@ -59,7 +59,7 @@ def study_date(value: object) -> str:
     """A day as DA (YYYYMMDD); "" for what is none, or is ambiguous (05/03/2024)."""
     if isinstance(value, date):
         return _day(value.year, value.month, value.day)
-    text = strip_invisible(str(value)) if isinstance(value, str | int) else ""
+    text = identifier(value)
     for form in DATE_FORMS:
         found = form.fullmatch(text)
         if found:
