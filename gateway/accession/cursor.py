@@ -27,6 +27,8 @@ DIGITS: Final = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 A text may have fractions of a second behind its 14, with a point or without.
 """
 ALL_DIGITS: Final = re.compile(r"\d{8}|\d{12}|\d{14}(\.?\d{1,9})?", re.ASCII)
+NO_DAY: Final = "0000-00-00"
+"""What MySQL gives, as text, for a date or a time that is none."""
 YEARS: Final = range(1900, 3000)
 
 
@@ -104,11 +106,11 @@ def lag(value: CursorValue | None, now: float) -> float | None:
 
 
 def newer(newest: CursorValue | None, seen: object, now: float) -> CursorValue | None:
-    """The larger of the two. NULLs and rows from the future move nothing.
+    """The larger of the two. NULLs, MySQL's "no date" and rows from the future move nothing.
 
     Raises Retry("ris.schema") when they do not compare: the column has changed its type.
     """
-    if seen is None:
+    if seen is None or (isinstance(seen, str) and seen.startswith(NO_DAY)):
         return newest
     if not isinstance(seen, datetime | date | int | float | Decimal | str | bytes) or _is_nan(seen):
         raise _other_type()

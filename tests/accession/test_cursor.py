@@ -114,6 +114,8 @@ def test_overlap(value: CursorValue | None, begin: CursorValue | None) -> None:
         (20260504000000, 20990101000000, 20260504000000),
         (20260504, 20261332, 20261332),  # no day: a number
         (5, Decimal("5.5"), Decimal("5.5")),
+        (datetime(2026, 5, 3), "0000-00-00 00:00:00", datetime(2026, 5, 3)),  # MySQL
+        (None, "0000-00-00", None),
         (5.5, 6, 6),
     ],
 )
