@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from gateway.accession.patience import Limits
 
@@ -39,6 +39,29 @@ def session_statements(dialect: str, limits: Limits) -> tuple[str, ...]:
         "sqlite": ("pragma query_only = on",),
     }
     return table.get(dialect, ())
+
+
+def forgive_times(adapters: Any, error: type[Exception]) -> None:
+    """psycopg's: a time that Python cannot have (infinity, BC, the year 20260) is none, and costs no other row anything."""
+    for oid in (1082, 1114, 1184):  # date, timestamp, timestamptz
+        for form in (0, 1):  # as text and binary
+            adapters.register_loader(oid, _forgiving(adapters.get_loader(oid, form), error))
+
+
+def _forgiving(loader: type[Any], error: type[Exception]) -> type[Any]:
+    class Forgiving:
+        format = loader.format
+
+        def __init__(self, oid: int, context: object = None) -> None:
+            self._strict = loader(oid, context)
+
+        def load(self, data: Any) -> object:
+            try:
+                return self._strict.load(data)
+            except error:
+                return None
+
+    return Forgiving
 
 
 def is_contract(dialect: str, error: BaseException) -> bool:

@@ -158,6 +158,8 @@ class _Session:
         if isinstance(driver, sqlite3.Connection):
             driver.text_factory = _lenient
             driver.set_progress_handler(self._patience.over, 10_000)
+        if dialect.driver == "psycopg":
+            drivers.forgive_times(driver.adapters, dialect.loaded_dbapi.DataError)  # type: ignore[union-attr]
         if dialect.driver == "oracledb":
             driver.call_timeout = round(limits.answer * 1000)  # type: ignore[union-attr]
         name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name

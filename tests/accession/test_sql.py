@@ -86,6 +86,22 @@ def test_times_with_a_zone(postgres: Hospital) -> None:
     assert read(source, second) == ["SYN2"]
 
 
+@pytest.mark.catalogue("R6")
+@pytest.mark.real
+@pytest.mark.parametrize("moment", ["date", "timestamp", "timestamp with time zone"])
+@pytest.mark.parametrize("odd", ["infinity", "-infinity", "0044-03-15 BC", "20260-05-03"])
+def test_a_time_that_is_none_costs_no_other_row_anything(postgres: Hospital, moment: str, odd: str) -> None:
+    postgres.build(moment)
+    postgres.add("SYN1", "SYN2", at="2026-05-03")
+    day = f"case when accession_number = 'SYN2' then '{odd}'::{moment} end as study_date"
+    query = f"select accession_number, changed_at, {day} from exam"
+    rows = list(postgres.source(f"{query} where changed_at >= :since").rows(None))
+    assert [row["study_date"] for row in rows] == [None, None]
+    postgres.do(f"update exam set changed_at = '{odd}' where accession_number = 'SYN2'")
+    rows = list(postgres.source(query).rows(None))
+    assert {row["accession_number"]: row["changed_at"] is None for row in rows} == {"SYN1": False, "SYN2": True}
+
+
 def test_thousands_of_rows_come_in_pages(hospital: Hospital) -> None:
     hospital.add(*(f"SYN{n:05d}" for n in range(1701)))
     assert len(set(read(hospital.source()))) == 1701
