@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.accession import cursor as progress
-from gateway.accession.rows import admit, sort_out
+from gateway.accession.rows import Seen, admit, sort_out
 from gateway.accession.source import CursorValue, Row, RowSource
 from gateway.errors import GatewayError, Retry
 from gateway.model import SetAside, Wanted
@@ -56,6 +56,7 @@ class Poll:
     clock: Callable[[], float]
     listed: Listed | None = None
     stop: threading.Event = field(default_factory=threading.Event)  # set: ends after the batch under way
+    differed: set[str] = field(default_factory=set, init=False)  # see rows.Seen
 
     def run(self) -> Added:
         """Polls once. Raises what the RIS or the store raise; what was stored until then the next poll finds known."""
@@ -76,7 +77,7 @@ class Poll:
     def _read_all(self) -> tuple[Added, CursorValue | None]:
         mark = self.source.fingerprint
         stored = progress.from_text(self.store.cursor(self.project), mark)
-        newest, total, seen = stored, Added(0, 0, 0), set[str]()
+        newest, total, seen = stored, Added(0, 0, 0), Seen(frozenset(self.differed))
         with closing(batches(self.source.rows(progress.start(stored, self.overlap)))) as read:
             for batch in read:
                 if self.stop.is_set():
@@ -85,6 +86,9 @@ class Poll:
                     )
                 newest = self._newest(newest, batch)
                 total = _sum(total, self._store(batch, seen, None))
+        self._note(list(map(seen.agreed, seen.later)))
+        self.differed.clear()
+        self.differed.update(seen.differ)
         if newest is not None and newest != stored:
             self._store((), seen, progress.to_text(newest, mark))
         return total, newest
@@ -95,12 +99,15 @@ class Poll:
             newest = progress.newer(newest, row.get((self.cursor or "").lower()), now)
         return newest
 
-    def _store(self, batch: Sequence[Row], seen: set[str], cursor: str | None) -> Added:
+    def _store(self, batch: Sequence[Row], seen: Seen, cursor: str | None) -> Added:
         rows = sort_out((admit(self.project, row) for row in batch), seen)
         added = self.store.add_requests(rows.wanted, rows.aside, project=self.project, cursor=cursor, now=self.clock())
-        if rows.wanted and self.listed:
-            self.listed.note(rows.wanted, now=self.clock())
+        self._note(rows.told)
         return added
+
+    def _note(self, told: Sequence[Wanted]) -> None:
+        if told and self.listed:
+            self.listed.note(told, now=self.clock())
 
     def _tell(self, added: Added, newest: CursorValue | None) -> None:
         now = self.clock()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -28,6 +28,7 @@ DATE_FORMS: Final = (
 )
 DATES: Final = "20260503, 2026-05-03, 2026/05/03, 3.5.2026"
 """One of each form, for people: the order of 05/03/2026 is not guessed."""
+FACTS: Final = ("patient_id", "study_date", "modality")
 FIRST_YEAR: Final = 1900
 MODALITY: Final = re.compile(r"[A-Z0-9_]{1,16}", re.ASCII)
 
@@ -69,25 +70,61 @@ def study_date(value: object) -> str:
 
 @dataclass(frozen=True)
 class Sorted:
-    """Rows told apart, each request and each set-aside text once."""
+    """Rows told apart, each request and each set-aside text once.
+
+    `told`: what the rows say of `wanted`. In what rows of one number differ they say nothing: which comes first is chance.
+    """
 
     wanted: tuple[Wanted, ...]
     aside: tuple[SetAside, ...]
+    told: tuple[Wanted, ...] = ()
 
 
-def sort_out(admitted: Iterable[Wanted | SetAside], seen: set[str]) -> Sorted:
+@dataclass(frozen=True)
+class Seen:
+    """What a poll has read so far. `before`: numbers whose rows differed in the poll before; they are told at the end."""
+
+    before: frozenset[str] = frozenset()
+    facts: dict[str, Sequence[str]] = field(default_factory=dict)
+    differ: dict[str, set[str]] = field(default_factory=dict)
+    later: list[Wanted] = field(default_factory=list)
+
+    def is_new(self, one: Wanted | SetAside) -> bool:
+        mark, facts = _mark(one), _facts(one)
+        if mark not in self.facts:
+            self.facts[mark] = facts
+            return True
+        odd = {fact for fact, a, b in zip(FACTS, self.facts[mark], facts, strict=False) if a and b and a != b}
+        if odd:
+            self.differ.setdefault(mark, set()).update(odd)
+        return False
+
+    def told(self, wanted: Iterable[Wanted]) -> Iterator[Wanted]:
+        for one in wanted:
+            if _mark(one) in self.before:
+                self.later.append(one)
+            else:
+                yield self.agreed(one)
+
+    def agreed(self, one: Wanted) -> Wanted:
+        said = {fact: getattr(one, fact) for fact in FACTS} | dict.fromkeys(self.differ.get(_mark(one), ()), "")
+        return replace(one, **said)
+
+
+def sort_out(admitted: Iterable[Wanted | SetAside], seen: Seen) -> Sorted:
     """Collapses duplicates: joins in a view repeat rows. `seen` remembers from one batch of a poll to the next."""
-    wanted, aside = [], []
-    for one in admitted:
-        mark = f"+{one.accession.value}\\{one.issuer}" if isinstance(one, Wanted) else f"-{one.reason} {one.text}"
-        if mark in seen:
-            continue
-        seen.add(mark)
-        if isinstance(one, Wanted):
-            wanted.append(one)
-        else:
-            aside.append(one)
-    return Sorted(tuple(wanted), tuple(aside))
+    new = [one for one in admitted if seen.is_new(one)]
+    wanted = tuple(one for one in new if isinstance(one, Wanted))
+    aside = tuple(one for one in new if isinstance(one, SetAside))
+    return Sorted(wanted, aside, tuple(seen.told(wanted)))
+
+
+def _mark(one: Wanted | SetAside) -> str:
+    return f"+{one.accession.value}\\{one.issuer}" if isinstance(one, Wanted) else f"-{one.reason} {one.text}"
+
+
+def _facts(one: Wanted | SetAside) -> Sequence[str]:
+    return (one.patient_id, one.study_date, one.modality) if isinstance(one, Wanted) else ()
 
 
 def _not_text(value: object, text: str) -> str:

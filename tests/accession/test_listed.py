@@ -42,11 +42,14 @@ class Ris:
         self.listed = Listed(self.database, KEY)
         hospital.build()
 
-    def poll(self) -> None:
-        Poll(
+    def made(self) -> Poll:
+        return Poll(
             project=P, ris="ris", source=self.hospital.source(), cursor="changed_at", overlap=7200.0, store=self.store,
             count=Counts(), board=Board(), clock=lambda: self.now, listed=self.listed,
-        ).run()  # fmt: skip
+        )  # fmt: skip
+
+    def poll(self) -> None:
+        self.made().run()
         self.now += 1
 
     def reconcile(self, stop: threading.Event | None = None) -> int:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.accession.rows import DATE_FORMS, DATES, admit, sort_out, study_date
+from gateway.accession.rows import DATE_FORMS, DATES, Seen, admit, sort_out, study_date
 from gateway.accession.source import Row
 from gateway.model import MAX_ACCESSION_LENGTH, SetAside, Wanted
 
@@ -174,7 +174,7 @@ def test_modality(value: object, text: str) -> None:
 
 @pytest.mark.catalogue("R6")
 def test_duplicates_collapse_across_batches() -> None:
-    seen: set[str] = set()
+    seen = Seen()
     rows: list[Row] = [{"accession_number": an} for an in ("A1", "A1 ", None, None, "A*", "A*", "A2")]
     first = sort_out((admit("chest", row) for row in rows), seen)
     assert [one.accession.value for one in first.wanted] == ["A1", "A2"]
@@ -194,6 +194,6 @@ def test_a_study_uid_of_the_ris_is_not_believed() -> None:
 @pytest.mark.catalogue("R5")
 def test_r5_the_issuer_tells_two_sites_apart() -> None:
     rows = [{"accession_number": "4711", "accession_issuer": issuer} for issuer in (" NORTH ", "SOUTH", None, "NORTH")]
-    wanted = sort_out((admit("p", row) for row in rows), set()).wanted
+    wanted = sort_out((admit("p", row) for row in rows), Seen()).wanted
     assert [w.issuer for w in wanted] == ["NORTH", "SOUTH", ""]
     assert "NORTH" not in repr(wanted)

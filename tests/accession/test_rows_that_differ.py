@@ -1,0 +1,41 @@
+"""R4, R6: several rows of one number, as of an examination of two procedures, in whatever order they come."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.accession.test_listed import P, Ris, ris
+
+__all__ = ["ris"]
+
+
+@pytest.mark.catalogue("R4", "R6")
+@pytest.mark.parametrize("between", [0, 600], ids=["in one batch", "in two"])
+def test_r4_rows_of_one_number_that_differ_change_nothing_by_their_order(ris: Ris, between: int) -> None:
+    """Else what was not found is asked for at each poll, for ever: an examination of two procedures has two rows in many a view."""
+    row = "insert into exam values ('A', 'SYN-PID-1', '2026-05-03', '{}', '2026-05-04 11:00:00')"
+    ris.hospital.do(row.format("PT"))
+    if between:
+        ris.hospital.add(*(f"N{n}" for n in range(between)))
+    ris.hospital.do(row.format("CT"))
+    ris.poll()
+    claims = ris.store.claim_requests(projects=[P], limit=700, lease=60, now=ris.now)
+    for claim in claims:
+        ris.store.settle_empty(claim, not_before=ris.now + 1e6, now=ris.now)
+    poll = ris.made()
+    for order in ("desc", "asc", "desc", "asc"):
+        ris.hospital.do(
+            "drop view research_view", f"create view research_view as select * from exam order by rowid {order}"
+        )
+        poll.run()
+    events = ris.events("A")
+    assert len(events) <= 3, "only the first of these polls cannot know, where their rows are far apart"
+    assert ris.request("A").state == "empty" or between
+    ris.hospital.do("update exam set patient_id = 'SYN-PID-9' where accession_number = 'A'")
+    poll.run()
+    assert ris.events("A")[-1] == ("again", "ris.changed"), "in what they agree they are believed"
+    ris.hospital.do("delete from exam where accession_number = 'A' and modality = 'PT'")
+    poll.run()
+    poll.run()
+    (claim,) = ris.store.claim_requests(projects=[P], limit=1, lease=60, now=ris.now)
+    assert (claim.patient_id, claim.modality) == ("SYN-PID-9", "CT")
