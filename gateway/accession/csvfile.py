@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Final
@@ -13,6 +14,10 @@ from gateway.errors import Refused
 from gateway.model import BAD_DATE, CONTRADICTED, SetAside, Wanted, strip_invisible
 
 DELIMITERS: Final = ",;\t"
+SEPARATOR: Final = "sep="
+"""The first cell of the line above the names in which Excel is told the delimiter: sep=;"""
+AS_TEXT: Final = re.compile(r'="([^"]*)"')
+NUL: Final = "\0"
 KNOWN: Final = (COLUMN, *OPTIONAL)
 
 
@@ -113,32 +118,44 @@ def _joined(said: Sequence[Wanted]) -> Wanted | None:
 def _decode(content: bytes) -> str:
     marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        return content.decode("utf-16" if marked else "utf-8-sig")
+        text = content.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError:
-        raise Refused("csv.encoding", "the file is not UTF-8 text: save it as CSV UTF-8") from None
+        text = NUL
+    if NUL in text.partition("\n")[0]:  # UTF-16 without a mark, UTF-32, a workbook
+        raise Refused("csv.encoding", "the file is not UTF-8 text: save it as CSV UTF-8")
+    return text
 
 
 def _records(text: str) -> Iterator[tuple[int, list[str]]]:
-    """(number, cells) of the first line, and of each after it that says something."""
+    """(number, cells) of each line that says something."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    begun = 1
     try:
         for cells in reader:
-            if reader.line_num == 1 or any(cell.strip() for cell in cells):
-                yield reader.line_num, cells
-    except csv.Error:
-        raise Refused("csv.quoting", f"line {reader.line_num}: a quotation mark is out of place") from None
+            begun = reader.line_num + 1
+            if any(cell.strip() for cell in cells) and not (reader.line_num == 1 and cells[0] == SEPARATOR):
+                yield reader.line_num, [_unwrapped(cell) for cell in cells]
+    except csv.Error:  # it is noticed where the file ends, or much later
+        raise Refused("csv.quoting", f"line {begun}: a quotation mark is out of place") from None
 
 
 def _delimiter(text: str) -> str:
-    first = text.partition("\n")[0]
-    return max(DELIMITERS, key=first.count)
+    """By the first line that says something: what stands in quotation marks separates nothing."""
+    first = next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
+    return max(DELIMITERS, key=re.sub(r'"[^"]*"', "", first).count)
+
+
+def _unwrapped(cell: str) -> str:
+    """What a spreadsheet is told to leave as it is, with its leading zeros: ="00123"."""
+    found = AS_TEXT.fullmatch(cell.strip())
+    return found[1] if found else cell
 
 
 def _header(cells: list[str]) -> list[str]:
     """The column names. A file without them may begin with a patient, so the line is never shown."""
     if not cells:
         raise Refused("csv.empty", f"the file is empty: its first line must name the columns, {COLUMN} among them")
-    names = [cell.strip().lower() for cell in cells]
+    names = [strip_invisible(cell).strip().lower() for cell in cells]
     meant = {place: KEYS[_key(name)] for place, name in enumerate(names, 1) if name not in KNOWN and _key(name) in KEYS}
     if COLUMN not in names and COLUMN not in meant.values():
         raise Refused("csv.header", _nameless(names))

@@ -28,10 +28,31 @@ def accessions(content: str | bytes) -> list[str]:
         "patient_id,accession_number,study_date\nP1,A1,2026-05-03\nP2, A2 ,\n",
         'patient_id,accession_number\n"Last, First",A1\n"two\nlines",A2\n',
         "accession_number,extra\nA1,x\nA2\n",
+        'accession_number;"Name, first name, title"\nA1;x\nA2;y\n',
+        "\n;;\n\naccession_number;patient_id\nA1;\nA2;\n",
+        "sep=;\r\naccession_number;patient_id\r\nA1;\r\nA2;\r\n",
+        "\ufeff\u200baccession_number\u00a0\nA1\nA2\n",
+        'accession_number,patient_id\n="A1",x\n"=""A2""",y\n',
     ],
 )
 def test_what_a_spreadsheet_writes(content: str | bytes) -> None:
     assert accessions(content) == ["A1", "A2"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_what_is_no_utf_8_is_said_to_be_none(encoding: str) -> None:
+    with pytest.raises(Refused, match="save it as CSV UTF-8"):
+        accessions("accession_number\nA1\n".encode(encoding))
+
+
+def test_a_quotation_mark_is_told_where_it_stands_not_where_the_file_ends() -> None:
+    with pytest.raises(Refused, match="line 3:"):
+        accessions('accession_number,x\nA1,a\nA2,"b\nA3,c\nA4,d\n')
+
+
+def test_leading_zeros_that_a_spreadsheet_was_told_to_leave() -> None:
+    (one,) = read("chest", io.StringIO('accession_number;patient_id\n="00123";="0042"\n')).wanted
+    assert (one.accession.value, one.patient_id) == ("00123", "0042")
 
 
 def test_optional_columns() -> None:
