@@ -132,6 +132,16 @@ def place(row: Mapping[str, Any]) -> tuple[str, str]:
     return (LEFT_OVER, state) if state == "planned" else _ended(state, row)
 
 
+def why(state: str, reason: str, series_reasons: Mapping[str, str]) -> str:
+    """The same of one request; its own reason where no series has one. `series_reasons`: one of those in each state."""
+    if state not in ("planned", "done", "failed"):
+        return reason
+    there = {one: one in series_reasons for one in machine.SERIES}
+    named = {"lost": "failed", "rule": "excluded", "doubt": "held"}
+    row = {name: series_reasons.get(of) for name, of in named.items()} | there
+    return place({**row, "state": state, "reason": reason, "over": False})[1] or reason
+
+
 def _ended(state: str, row: Mapping[str, Any]) -> tuple[str, str]:
     """Of a request that is over, or empty: nothing of it is under way or held."""
     if row["confirmed"]:

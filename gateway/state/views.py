@@ -34,6 +34,7 @@ class RequestView:
     created: float
     updated: float
     series: Mapping[str, int]  # state -> series
+    why: str  # as the balance sheet says it: of what became of its series, where it has any
 
 
 @dataclass(frozen=True)
@@ -258,23 +259,26 @@ def _newest(project: str, state: str, limit: int) -> Select[Any]:
 
 
 def _requests(c: Connection, rows: Sequence[Row[Any]]) -> list[RequestView]:
-    """With how many of their series are in which state."""
+    """With how many of their series are in which state, and one reason of those."""
     states: dict[int, dict[str, int]] = {r.id: {} for r in rows}
+    reasons: dict[int, dict[str, str]] = {r.id: {} for r in rows}
+    told = (func.count().label("number"), func.min(series.c.reason).label("told"))
     for some in _hundreds(list(states)):
         by_state = (
-            select(asked.c.request_id, series.c.state, func.count().label("number"))
+            select(asked.c.request_id, series.c.state, *told)
             .join(asked, asked.c.series_id == series.c.id)
             .where(asked.c.request_id.in_(some))
             .group_by(asked.c.request_id, series.c.state)
         )
         for r in c.execute(by_state):
-            states[r.request_id][r.state] = r.number
+            states[r.request_id][r.state], reasons[r.request_id][r.state] = r.number, r.told
     return [
         RequestView(
-            r.key, r.project, r.state, r.reason, r.attempts, r.empties, r.not_before, r.created, r.updated, states[r.id]
+            r.key, r.project, r.state, r.reason, r.attempts, r.empties, r.not_before, r.created, r.updated, states[r.id],
+            balance.why(r.state, r.reason, reasons[r.id]),
         )
         for r in rows
-    ]
+    ]  # fmt: skip
 
 
 def _series(r: Row[Any]) -> SeriesView:

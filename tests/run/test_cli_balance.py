@@ -113,3 +113,18 @@ def test_what_is_left_of_a_project_that_was_removed_is_told_and_can_be_called_of
     ):
         told = place.say(*words, "--project", "nobody")
         assert (told.code, told.err.count("no project of that name")) == (2, 1)
+
+
+def test_a_list_says_why_in_the_words_of_the_sheet(place: Place) -> None:
+    """`series.failed` is no answer to why an examination is missing."""
+    filled(place)
+    (place.folder / "list.csv").write_text("accession_number\n" + "".join(f"SYNACC{n}\n" for n in range(6)))
+    rows = place.say("requests", "trace", str(place.folder / "list.csv"), "--json").json
+    assert [(row["state"], row["reason"]) for row in rows] == [
+        ("done", ""), ("done", "select.series"), ("empty", "find.empty.final"), ("failed", "verify.PatientName"),
+        ("planned", "retrieve"), ("new", ""),
+    ]  # fmt: skip
+    assert "verify.PatientName" in place.say("requests", "list", "--state", "failed").out
+    assert [r["why"] for r in place.say("requests", "list", "--state", "failed", "--json").json] == [
+        "verify.PatientName"
+    ]

@@ -222,6 +222,6 @@ def _changed(changed: int, names: Sequence[str], done: str, needed: str) -> int:
 def _row(request: RequestView) -> tuple[object, ...]:
     again = console.when(request.not_before) if request.state == "empty" else ""
     return (
-        request.key, request.project, request.state, request.reason, request.attempts, again,
+        request.key, request.project, request.state, request.why, request.attempts, again,
         console.counted(request.series), console.when(request.updated),
     )  # fmt: skip

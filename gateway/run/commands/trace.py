@@ -58,7 +58,7 @@ def trace(project: str | None, file: IO[bytes], as_csv: bool, config: Path, as_j
 def _rows(one: Numbered, found: Traced) -> Iterator[Row]:
     """What has no number is alike by its reason alone: rows of the RIS without one, and lines with too many cells."""
     aside = [a for a in found.aside if one.text or a.reason == one.reason]
-    cells = [(r.project, r.key, r.state, r.reason, dict(r.series)) for r in found.requests]
+    cells = [(r.project, r.key, r.state, r.why, dict(r.series)) for r in found.requests]
     cells += [(a.project, "", ASIDE, a.reason, {}) for a in aside]
     for row in cells or [("", "", UNKNOWN, "", {})]:
         yield dict(zip(COLUMNS, (one.line, *row), strict=True))
