@@ -241,8 +241,10 @@ class Receive:
 
     def _drop(self, claim: Claim, arrival: Arrival, dropped: Dropped) -> None:
         key = claim.row.key if claim.row else ""
-        # Only while it is being retrieved: what is noted of a failed or excluded series would count when it is retried.
-        if claim.row and claim.row.state == "planned" and dropped.outcome is not Outcome.DUPLICATE:
+        # Only while it is being retrieved: what is noted of a failed or excluded series would count when it is retried,
+        # and of a project that is gone when its section is back.
+        retrieved = claim.row and claim.row.state == "planned" and claim.project in self._cleaners
+        if retrieved and dropped.outcome is not Outcome.DUPLICATE:
             self._outbox.note(key, LedgerLine(arrival.instance, dropped.outcome, dropped.reason))
         if dropped.reason.startswith(LEAK):
             self._count.add("leaks_blocked_total", project=claim.project)
