@@ -50,6 +50,11 @@ def gauge(aggregate: str, by: str, metric: str, legend: str = "") -> Query:
     return f"{aggregate} by ({by}) ({P}{metric}{{@}})", legend or f"{{{{{by}}}}}"
 
 
+def rows(metric: str, match: str = "") -> str:
+    """Of the shared state, which every node tells: each number once, however many nodes there are."""
+    return f"max by (project, state) ({P}{metric}{{@{match}}})"
+
+
 def quantiles(metric: str, by: str = "") -> tuple[Query, ...]:
     """Median and 95th percentile of a histogram, for each value of the label `by`."""
     labels, legend = (f"le, {by}", f"{{{{{by}}}}} ") if by else ("le", "")
@@ -80,9 +85,9 @@ OVERVIEW: Final = Board("overview", "Is it well, and how far is the work?", (
     ("Now", PEERS),
     ("Work", (
         stack("Requests by state", "Accession numbers asked for, by what became of them.", "short",
-              gauge("sum", "state", "requests")),
+              (f"sum by (state) ({rows('requests')})", "{{state}}")),
         stack("Series by state", "Series, by what became of them; planned, retrieved and delivered are under way.", "short",
-              gauge("sum", "state", "series")),
+              (f"sum by (state) ({rows('series')})", "{{state}}")),
         line("Oldest unfinished request", "How long it has waited.", "s",
              gauge("max", "project", "oldest_pending_request_age_seconds")),
         line("Instances kept", "Clean instances that were stored, a second.", "ops",
@@ -159,9 +164,9 @@ DELIVERY: Final = Board("delivery", "From the outbox into the archives.", (
         stat("Archives", "Whether each took what it was last given.", "none", gauge("min", "sink", "sink_up"), "up"),
         stat("Outbox", "Clean files that wait.", "bytes", (f"sum({P}outbox_bytes{{@}})", "")),
         stat("Series under way", "Retrieved, not yet confirmed.", "short",
-             (f'sum({P}series{{@, state=~"retrieved|delivered"}}) or vector(0)', "")),
+             (f"""sum({rows('series', ', state=~"retrieved|delivered"')}) or vector(0)""", "")),
         stat("Series confirmed", "Read back from every archive and compared.", "short",
-             (f'sum({P}series{{@, state="confirmed"}})', "")),
+             (f"""sum({rows('series', ', state="confirmed"')})""", "")),
     )),
     ("Deliveries", (
         stack("Files", "By result; confirmed: read back and compared.", "ops", per_second(f"{P}deliveries_total", "sink, result")),

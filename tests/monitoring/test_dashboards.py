@@ -113,3 +113,24 @@ def test_promtool_reads_every_expression(path: Path, tmp_path: Path) -> None:
     argv = [program("promtool"), "check", "rules", str(tmp_path / "r.yml")]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nodes_that_share_a_state_count_each_request_and_series_once(tmp_path: Path) -> None:
+    """docs/nodes.md: every node tells the same `requests` and `series`."""
+    shared = re.compile(r"pacs_gateway_(requests|series)\{")
+    exprs = [t["expr"] for path in DASHBOARDS for p in panels(path) for t in p["targets"] if shared.search(t["expr"])]
+    state = 'project="chest", state="confirmed"'
+    told = [
+        {"series": f'pacs_gateway_{name}{{{state}, instance="gw{n}"}}', "values": "7 7"}
+        for n in (1, 2, 3)
+        for name in ("requests", "series")
+    ]
+    cases = [{"expr": expr.replace("$instance", ".*"), "eval_time": "1m"} for expr in exprs]
+    for case in cases:
+        labels = '{state="confirmed"}' if case["expr"].startswith("sum by") else "{}"
+        case["exp_samples"] = [{"labels": labels, "value": 0 if "retrieved|delivered" in case["expr"] else 7}]
+    test = {"interval": "1m", "input_series": told, "promql_expr_test": cases}
+    (tmp_path / "t.yml").write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": [test]}))
+    argv = [program("promtool"), "test", "rules", str(tmp_path / "t.yml")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert len(exprs) == 4 and done.returncode == 0, done.stdout + done.stderr
