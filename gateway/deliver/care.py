@@ -32,12 +32,10 @@ MAX_ATTEMPTS: Final = 8  # charged ones
 DAMAGED: Final = "outbox.damaged"
 EMPTY: Final = "outbox.empty"
 STOPPING: Final = "daemon.stopping"
-SUSPECT: Final = frozenset(
-    f"sink.{why}"
-    for why in ("aborted", "timeout", "strange", "unreachable", "no-answer", "unsupported", "unreadable")
-    + ("unable", "unfinished", "truncated", "too-many", "strange-status")
-)
-"""Troubles of an archive that one file alone may bring about; the second line: its C-FIND of one series."""
+OF_ALL: Final = frozenset({
+    STOPPING, "sink.full", "sink.busy", "sink.port", "sink.rejected", "sink.secret", "sink.tls", "sink.unsafe",
+})  # fmt: skip
+"""Troubles of an archive, or of our set-up with it, that say nothing of one file. Any other, one file alone may bring about."""
 
 
 class Store(Protocol):
@@ -93,7 +91,7 @@ class Care:
 
     def __init__(self, way: Way) -> None:
         self._way = way
-        self.breaker, self._suspicion = Breaker(), Suspicion(SUSPECT)
+        self.breaker, self._suspicion = Breaker(), Suspicion()
         self._failed = set[int]()  # series, since the archive worked
         self._held_since = 0.0
 
@@ -164,7 +162,7 @@ class Care:
     def ill(self, err: Retry, file: Path) -> None:
         """The board shows the archive down, unless it was our own file's fault: so it is of one that others have overtaken."""
         way = self._way
-        err.charge = err.charge or self._suspicion.charges(_named(file), err.reason)
+        err.charge = err.charge or (err.reason not in OF_ALL and self._suspicion.overtaken(_named(file)))
         if err.charge or err.reason == STOPPING:
             return
         if way.board.states("sink").get(way.sink.name) is not False:

@@ -6,7 +6,6 @@ Pure: no clock, no chance. The jitter comes from the item's own key, so that a r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from typing import Final
 
 FIRST: Final = 30.0
@@ -42,8 +41,8 @@ class Suspicion:
     So an outage costs no item an attempt, and one poisonous question cannot be asked for ever.
     """
 
-    def __init__(self, reasons: Collection[str] = NO_ANSWER | REFUSED_ONE) -> None:
-        self._reasons, self._answered = reasons, 0
+    def __init__(self) -> None:
+        self._answered = 0
         self._failed: dict[str, int] = {}
 
     def answered(self, key: str) -> None:
@@ -57,8 +56,10 @@ class Suspicion:
 
     def charges(self, key: str, reason: str) -> bool:
         """True when this failure counts against the item."""
-        if reason not in self._reasons:
-            return False
+        return reason in NO_ANSWER | REFUSED_ONE and self.overtaken(key)
+
+    def overtaken(self, key: str) -> bool:
+        """It failed just now, and others were answered since it had failed before."""
         before = self._failed.pop(key, None)
         if len(self._failed) >= REMEMBERED:
             self._failed.clear()
