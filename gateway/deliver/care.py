@@ -19,6 +19,7 @@ import structlog
 
 from gateway.deliver.breaker import Breaker, wait
 from gateway.deliver.sink import Sink
+from gateway.deliver.verdict import FAILED
 from gateway.dicom.patience import Suspicion
 from gateway.errors import Refused, Retry
 from gateway.ops.health import Board
@@ -93,6 +94,7 @@ class Care:
         self._way = way
         self.breaker, self._suspicion = Breaker(), Suspicion()
         self._failed = set[int]()  # series, since the archive worked
+        self._overtaken = False  # the file that failed last, by others, since it had failed before
         self._held_since = 0.0
 
     def claim(self, stage: Stage) -> SeriesRow | None:
@@ -162,8 +164,11 @@ class Care:
     def ill(self, err: Retry, file: Path) -> None:
         """The board shows the archive down, unless it was our own file's fault: so it is of one that others have overtaken."""
         way = self._way
-        err.charge = err.charge or (err.reason not in OF_ALL and self._suspicion.overtaken(_named(file)))
-        if err.charge or err.reason == STOPPING:
+        if err.reason == STOPPING or (err.charge and err.reason != FAILED):
+            return
+        self._overtaken = err.reason not in OF_ALL and self._suspicion.overtaken(_named(file))
+        err.charge = err.charge or self._overtaken
+        if self._overtaken:
             return
         if way.board.states("sink").get(way.sink.name) is not False:
             structlog.get_logger().warning("sink.down", sink=way.sink.name, reason=err.reason, detail=err.detail)
@@ -199,7 +204,7 @@ class Care:
     def _later(self, row: SeriesRow, err: Retry) -> None:
         """Gives the row back. Raises a Retry for the worker when the archive is to blame, which rests then."""
         way, now = self._way, self._way.clock()
-        if err.charge and row.attempts + 1 >= MAX_ATTEMPTS:
+        if err.charge and row.attempts + 1 >= MAX_ATTEMPTS and (err.reason != FAILED or self._overtaken):
             self.fail(row, err.reason, told=row.attempts + 1 > MAX_ATTEMPTS and row.reason == err.reason)
             return
         until = now + wait(row.attempts + 1) if err.charge else now

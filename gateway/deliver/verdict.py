@@ -13,6 +13,8 @@ from gateway.errors import GatewayError, Refused, Retry
 CONFIG_PAUSE: Final = 300.0
 """Seconds until an archive is tried again that a person has to put right."""
 DUPLICATE: Final = 0x0111
+FAILED: Final = "deliver.failed"
+"""It could not, and does not say why (0x0110): of the file, or of an archive whose own database is down."""
 _REMARKS: Final = frozenset({0x0001, 0x0107, 0x0116})  # and 0xBxxx: warnings, PS3.7 C.3
 
 _OURS: Final[Mapping[int, str]] = {
@@ -41,4 +43,4 @@ def failure(code: int, sink: str) -> GatewayError:
         return Refused("deliver.refused", told)
     if code == 0x0124:
         return Retry("sink.unauthorised", told, after=CONFIG_PAUSE, charge=False)
-    return Retry("deliver.failed", told)
+    return Retry(FAILED, told)

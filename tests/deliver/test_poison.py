@@ -12,6 +12,7 @@ from gateway.deliver.breaker import LONGEST_WAIT
 from gateway.deliver.care import MAX_ATTEMPTS, OF_ALL
 from gateway.deliver.sink import Receipt
 from gateway.deliver.storescu import StoreSink
+from gateway.deliver.verdict import FAILED
 from gateway.dicom.association import Deadlines, Scu
 from gateway.errors import Retry
 from gateway.settings import DicomSink
@@ -22,15 +23,16 @@ from tests.support.raw_pacs import RawPacs
 
 
 class Choking(Moody):
-    """Hangs up in the middle of any file of these series, and of these files. `reason`: what it looks like."""
+    """Hangs up in the middle of any file of these series, and of these files. `reason`, `charge`: what it looks like."""
 
     keys: frozenset[str] = frozenset()
     files: frozenset[Path] = frozenset()
     reason = "sink.aborted"
+    charge = False
 
     def put(self, file: Path) -> Receipt:
         if file.parent.name in self.keys or file in self.files:
-            raise Retry(self.reason, "no answer", charge=False)
+            raise Retry(self.reason, "no answer", charge=self.charge)
         return super().put(file)
 
 
@@ -73,13 +75,14 @@ class Poisoned(Bench):
         (("S-1",), "sink.unable"),
         (("S-1",), "sink.out-of-resources"),
         (("S-1",), "sink.unwritable"),
+        (("S-1", "S-2"), FAILED),
     ],
 )
 def test_a_file_that_an_archive_chokes_on_holds_up_nobody_and_ends(
     tmp_path: Path, poison: tuple[str, ...], reason: str
 ) -> None:
     bench = Poisoned(tmp_path, *poison)
-    bench.choking.reason = reason
+    bench.choking.reason, bench.choking.charge = reason, reason == FAILED
     bench.arrive(6)
     bench.go_on(3.0)
     others = {f"S-{n}": "confirmed" for n in range(1, 7) if f"S-{n}" not in poison}
@@ -110,6 +113,18 @@ def test_an_archive_that_chokes_on_everything_is_down_and_charges_nobody(tmp_pat
     bench.choking.keys = frozenset()
     bench.go_on(1.1)
     assert set(bench.store.states.values()) == {"confirmed"}
+
+
+def test_one_that_could_not_and_does_not_say_why_ends_no_series_while_it_takes_none(tmp_path: Path) -> None:
+    """0x0110 to everything, as its database is down: all that waited had failed within an hour."""
+    bench = Poisoned(tmp_path)
+    bench.arrive(6)
+    bench.choking.error = Retry(FAILED, "first answered 0x0110")
+    assert bench.go_on(24.0) == 0
+    assert set(bench.store.states.values()) == {"retrieved"} and bench.board.states("sink") == {"first": False}
+    bench.choking.error = None
+    bench.go_on(1.1)
+    assert set(bench.store.states.values()) == {"confirmed"} and bench.board.states("sink") == {"first": True}
 
 
 def test_a_file_that_went_through_since_is_under_no_suspicion(tmp_path: Path) -> None:
