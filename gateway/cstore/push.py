@@ -27,6 +27,7 @@ LATE: Final = frozenset((
     "ModalitiesInStudy", "NumberOfSeriesRelatedInstances", "NumberOfStudyRelatedInstances", "NumberOfStudyRelatedSeries",
 ))  # fmt: skip
 """Attributes of a study or series that no instance has: counted when all of it has come."""
+QUIET: Final = 60.0
 OWN: Final = ("AccessionNumber", "PatientID", "StudyDate", "Modality", "SpecificCharacterSet")
 
 
@@ -37,7 +38,7 @@ class PushProject:
     name: str
     study: SelectionRule | None
     series: SelectionRule | None
-    quiet: float = 60.0
+    quiet: float = QUIET
 
     @property
     def keywords(self) -> frozenset[str]:

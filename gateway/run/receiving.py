@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 from gateway.cstore.admission import within
 from gateway.cstore.commitment import Commitments
 from gateway.cstore.page import Page
-from gateway.cstore.push import Push, PushProject
+from gateway.cstore.push import QUIET, Push, PushProject
 from gateway.cstore.settling import SettleStep
 from gateway.cstore.space import Bounds, Filled, Room
 from gateway.dicom.server import StorageServer
@@ -63,13 +63,14 @@ def begun(views: Views, outbox: Outbox) -> frozenset[str]:
     return frozenset(one.key for one in found if one.state == "planned")
 
 
-def push_projects(settings: Settings) -> list[PushProject]:
-    """Those that also take what nobody asked for."""
-    return [_push_project(p, p.source.push_quiet) for p in settings.project if p.source is not None and p.source.push]
+def push_projects(settings: Settings, also: Collection[str] = ()) -> list[PushProject]:
+    """Those that also take what nobody asked for. `also`: names of others."""
+    return [_push_project(p) for p in settings.project if p.name in also or (p.source is not None and p.source.push)]
 
 
-def _push_project(project: Project, quiet: float) -> PushProject:
+def _push_project(project: Project) -> PushProject:
     study, series = project.select.study, project.select.series
+    quiet = project.source.push_quiet if project.source is not None else QUIET
     return PushProject(
         project.name,
         SelectionRule("study", study) if study else None,
@@ -85,8 +86,9 @@ def make_push(settings: Settings, store: Store) -> Push | None:
 
 
 def make_settle_step(settings: Settings, store: Store, outbox: Outbox, clock: Callable[[], float]) -> SettleStep | None:
-    """None where no project says `push`."""
-    projects = {p.name: p for p in push_projects(settings)}
+    """None where no project says `push`, and nothing waits that came when one did."""
+    waiting = {one.project for one in store.pushed([p.name for p in settings.project])}
+    projects = {p.name: p for p in push_projects(settings, waiting)}
     return SettleStep(store=store, outbox=outbox, projects=projects, clock=clock) if projects else None
 
 

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.run.receiving import push_projects, report_to, share
+from gateway.model import LedgerLine, Outcome
+from gateway.run.receiving import make_settle_step, push_projects, report_to, share
 from gateway.settings import DirectorySink, Pacs, Peer, Project, Receiver, Ris, Select, Settings, Source
+from gateway.state.outbox import Outbox
+from gateway.state.rows import Pushed
+from tests.state.conftest import Opened
 from tests.support.certificates import Authority
 
 
@@ -48,3 +52,22 @@ def test_projects_that_take_what_is_pushed(tmp_path: Path) -> None:
     (only,) = push_projects(settings(tmp_path))
     assert (only.name, only.quiet, only.study) == ("a", 7.0, None)
     assert only.first({"Modality": "CT"}).keep and not only.first({"Modality": "MR"}).keep
+
+
+def test_what_was_pushed_goes_on_where_its_project_pushes_no_more(tmp_path: Path) -> None:
+    """A reload took `push` away while a study was coming: its sender was told that it is here."""
+    state, outbox = Opened(tmp_path), Outbox(tmp_path / "outbox")
+    assert make_settle_step(without_push(tmp_path), state.store, outbox, lambda: 1.0) is None
+    assert state.store.push(Pushed("b", "2.25.1", "2.25.2", None, "PID", "", "CT", "{}"), now=1.0)
+    (key,) = (waits.key for waits in state.store.pushed(["b"]))
+    outbox.keep(key, "2.25.9", [b"clean"])
+    outbox.note(key, LedgerLine("00", Outcome.KEPT, file="2.25.9.dcm"))
+    step = make_settle_step(without_push(tmp_path), state.store, outbox, lambda: 1e10)
+    assert step is not None and step.step()
+    assert state.store.series_states([key]) == {key: "retrieved"}
+    state.database.close()
+
+
+def without_push(tmp_path: Path) -> Settings:
+    made = settings(tmp_path)
+    return made.model_copy(update={"project": made.project[1:]})
