@@ -46,8 +46,6 @@ SERIES_CAP: Final = 5000
 CANARY_CAP: Final = 20
 LEAST_LIMIT: Final = 20
 """Rows. No PACS cuts an answer off below that without a word: there the number of series that it told was wrong."""
-IDLE_SECONDS: Final = 5.0
-"""An association that nobody needs is a slot of the PACS and a thread of ours (A6, B1)."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,6 @@ class Finder:
         self._count = count
         self._scu = Scu(pacs, calling_ae, count=count, deadlines=deadlines, model=MODELS[pacs.query_model])
         self._keys = question.keys_for(keywords)
-        self._used = 0.0
         self._proven = False
 
     def prove(self, *, ris: Wanted | None = None, beat: Callable[[], object] = lambda: None) -> None:
@@ -134,10 +131,6 @@ class Finder:
     def close(self) -> None:
         """Releases the association, if there is one. The next question opens another."""
         self._scu.close()
-
-    def close_if_idle(self) -> None:
-        if self._scu.is_open and time.monotonic() - self._used > IDLE_SECONDS:
-            self.close()
 
     def _finds_nobody(self, ris: Wanted | None) -> bool:
         """False: nothing is known, it could not answer this one."""
@@ -277,8 +270,7 @@ class Finder:
         try:
             return ask()
         finally:
-            self._used = time.monotonic()
-            self._count.observe("find_seconds", self._used - start, pacs=self._name)
+            self._count.observe("find_seconds", time.monotonic() - start, pacs=self._name)
 
 
 def _ignored() -> Retry:

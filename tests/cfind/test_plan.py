@@ -154,6 +154,7 @@ def test_nothing_due() -> None:
     assert answers.asked == []
 
 
+@pytest.mark.catalogue("A6")
 def test_found_empty_and_failed_each_by_itself() -> None:
     store, board = Requests("A", "B", "C", "D"), Board()
     answers = Answers({"A": found(), "B": ODD, "D": Refused("accession.odd")})
