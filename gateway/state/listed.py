@@ -2,8 +2,7 @@
 
 A row changes what is not over: a request that found nothing, or that is held, is asked for again by what the row says now.
 A request whose row is gone is cancelled, and asked for again when the row is back. One whose patient is, by now, somebody who
-was withdrawn is cancelled for good. What was planned, delivered or came by
-another way (`requests add`, a push) stays.
+was withdrawn is cancelled for good. What was planned, delivered or came by another way (`requests add`, a push) stays.
 
 A file of `requests add` changes what is known in the same way (`amend`). Neither says anything by a column that it does not
 have, or by an empty cell: what the other has told stays.
@@ -20,7 +19,8 @@ from sqlalchemy.engine import Connection
 
 from gateway.keys import Keys
 from gateway.model import Wanted, known_modality
-from gateway.state import change, machine, plans, ring, settle, withdrawn
+from gateway.state import change, plans, ring, settle, withdrawn
+from gateway.state.change import CANCELLABLE
 from gateway.state.db import Database, asked, request, series
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
@@ -30,7 +30,6 @@ CHANGED: Final = "ris.changed"
 BY_FILE: Final = "csv.changed"
 ASKED_AGAIN: Final = {"new": "again", "empty": "again", "held": "retried"}
 """State -> event, where a row that changed may change what is found."""
-OPEN: Final = tuple(state for state, events in machine.REQUEST.items() if "cancelled" in events)
 AT_ONCE: Final = 500
 
 
@@ -62,7 +61,7 @@ class Listed:
         fetched = select(asked.c.request_id).join(series, series.c.id == asked.c.series_id)
         fetched = fetched.where(asked.c.request_id == request.c.id, series.c.state == "confirmed")
         left = or_(request.c.state == "planned", ~fetched.exists())
-        mine = (request.c.project == project, request.c.listed == 1, request.c.state.in_(OPEN))
+        mine = (request.c.project == project, request.c.listed == 1, request.c.state.in_(CANCELLABLE))
         with self._db.read() as c:
             return {r.accession_hash for r in c.execute(select(request.c.accession_hash).where(*mine, left))}
 
@@ -78,7 +77,7 @@ class Listed:
         return cancelled
 
     def _vanish(self, c: Connection, project: str, hashes: list[str], now: float) -> int:
-        mine = (request.c.project == project, request.c.accession_hash.in_(hashes), request.c.state.in_(OPEN))
+        mine = (request.c.project == project, request.c.accession_hash.in_(hashes), request.c.state.in_(CANCELLABLE))
         rows = c.execute(select(request).where(*mine).order_by(request.c.id)).all()
         return sum(change.cancel_one(c, r, Step("cancelled", now, GONE)) for r in rows)
 
@@ -119,7 +118,7 @@ class Listed:
 
     def _bar(self, c: Connection, r: Row[Any], now: float) -> bool:
         """Its patient is one who was withdrawn, as the RIS says now: it cannot be asked for again either."""
-        barred = r.state in OPEN and change.cancel_one(c, r, Step("cancelled", now, withdrawn.REASON))
+        barred = r.state in CANCELLABLE and change.cancel_one(c, r, Step("cancelled", now, withdrawn.REASON))
         if barred:
             c.execute(update(request).where(request.c.id == r.id).values(sealed=None, not_before=None))
         return barred

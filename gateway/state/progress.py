@@ -28,7 +28,7 @@ from gateway.state.claim import lease as leased
 from gateway.state.db import Database, insert_new, progress, series
 from gateway.state.outbox import Outbox
 from gateway.state.rows import SeriesRow
-from gateway.state.settle import At, Step
+from gateway.state.settle import FREE, At, Step
 from gateway.state.store import Store
 
 HOUR: Final = 3600.0
@@ -78,7 +78,7 @@ class Progress:
         """At start: what an earlier life of this node had claimed."""
         held = progress.c.claimed_by.startswith(f"{self._node}/", autoescape=True)
         with self._db.write() as c:
-            return c.execute(update(progress).where(held).values(**standing.FREE)).rowcount
+            return c.execute(update(progress).where(held).values(**FREE)).rowcount
 
     def claim(
         self, stage: Stage, route: Route, *, lease: float, now: float, but: Collection[int] = ()
@@ -90,7 +90,7 @@ class Progress:
         taken, left = leased(self._node, lease, now), frozenset(self._left)
         with self._under(taken.owner) as c:
             if left:
-                c.execute(update(progress).where(progress.c.claimed_by.in_(left)).values(**standing.FREE))
+                c.execute(update(progress).where(progress.c.claimed_by.in_(left)).values(**FREE))
             row = self._due(c, stage, route, taken, but)
             if row is not None:
                 standing.take(c, row.id, route.sink, taken)
@@ -214,7 +214,7 @@ class Progress:
         later = {"reason": reason, "not_before": not_before, "attempts": progress.c.attempts + (1 if charge else 0)}
         with self._under(row.owner) as c:
             mine = (*standing.of(row, route.sink), progress.c.claimed_by == row.owner)
-            return c.execute(update(progress).where(*mine).values(**later, **standing.FREE)).rowcount == 1
+            return c.execute(update(progress).where(*mine).values(**later, **FREE)).rowcount == 1
 
     def tell(self, series_key: str, event: str, *, reason: str, now: float) -> None:
         self._store.tell(series_key, event, reason=reason, now=now)

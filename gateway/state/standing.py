@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import ColumnElement, literal, select, update
 from sqlalchemy.engine import Connection
@@ -11,8 +11,7 @@ from gateway.state import machine, settle
 from gateway.state.claim import Lease
 from gateway.state.db import insert_new, progress, series
 from gateway.state.rows import SeriesRow
-
-FREE: Final[dict[str, Any]] = {"claimed_by": None, "lease_until": 0.0}
+from gateway.state.settle import FREE
 
 
 def of(row: SeriesRow, sink: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -24,8 +24,6 @@ from gateway.state.settle import At, Step
 
 REASON: Final = "patient.withdrawn"
 OPEN: Final = frozenset(state for state, events in machine.SERIES.items() if "withdrawn" in events)
-UNDER_WAY: Final = frozenset({"retrieved", "delivered"})
-"""States whose claim stays with the row: who has it may be writing into an archive, and lets go when it cannot settle."""
 AT_ONCE: Final = 1000
 """Rows in one statement."""
 GRACE: Final = 120.0
@@ -238,8 +236,8 @@ def _cancel(c: Connection, r: Row[Any], now: float) -> bool:
 
 
 def _take_out(c: Connection, row: Row[Any], now: float) -> str:
-    """Its key. Claims are broken, but for one under which something may be going into an archive just now."""
-    free = {} if row.state in UNDER_WAY else settle.FREE
+    """Its key. Claims are broken, but for one under which something may be going into an archive just now: it lets go by itself."""
+    free = {} if row.state in machine.UNDER_WAY else settle.FREE
     state = machine.after(machine.SERIES, row.state, "withdrawn")
     c.execute(
         update(series).where(series.c.id == row.id)
@@ -253,8 +251,7 @@ def _take_out(c: Connection, row: Row[Any], now: float) -> str:
 
 def _call_off(c: Connection, series_id: int, now: float) -> None:
     """Requests that have nothing else left: one that waits to be asked again would ask for the patient once more."""
-    asking = select(asked.c.request_id).where(asked.c.series_id == series_id)
-    for r in c.execute(select(request).where(request.c.id.in_(asking))).all():
+    for r in c.execute(select(request).where(request.c.id.in_(settle.asking(series_id)))).all():
         if set(settle.series_states(c, r.id)) <= {"withdrawn", "excluded"}:
             _cancel(c, r, now)
 
