@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.sql.schema import Table
 
-from gateway.state.db import person, person_series, series
+from gateway.state.db import insert_new, person, person_series, series
 from gateway.state.sealed import Seal
 
 PADDING: Final = " \0"
@@ -74,7 +72,8 @@ def enter(c: Connection, seal: Seal, kept: Kept) -> None:
     there = select(person_series).where(person_series.c.person_id == person_id, person_series.c.series_id == series_id)
     if c.execute(there).first() is None:
         uids = {"study": kept.StudyInstanceUID, "series": kept.SeriesInstanceUID}
-        once(c, person_series, {**link, "sealed": seal.close_up(uids, owner=link_owner(person_id, series_id))})
+        sealed = seal.close_up(uids, owner=link_owner(person_id, series_id))
+        c.execute(insert_new(c, person_series).values(**link, sealed=sealed))
 
 
 def _person(c: Connection, seal: Seal, kept: Kept) -> int:
@@ -87,7 +86,8 @@ def _person(c: Connection, seal: Seal, kept: Kept) -> int:
     found = c.execute(same).scalar()
     if found is None:
         told = {"pseudonym": kept.pseudonym, "patient": kept.patient}
-        once(c, person, {**hashes, "sealed": seal.close_up(told, owner=hashes["pseudonym_hash"])})
+        sealed = seal.close_up(told, owner=hashes["pseudonym_hash"])
+        c.execute(insert_new(c, person).values(**hashes, sealed=sealed))
         found = c.execute(same).scalar_one()
     return int(found)
 
@@ -110,15 +110,6 @@ def _known(c: Connection, seal: Seal, row: Row[tuple[object, ...]]) -> Known:
     links = c.execute(select(person_series).where(person_series.c.person_id == row.id)).all()
     uids = [seal.open_up(link.sealed, owner=link_owner(row.id, link.series_id)) for link in links]
     return Known(row.id, opened["pseudonym"], opened["patient"], tuple((u["study"], u["series"]) for u in uids))
-
-
-def once(c: Connection, table: Table, values: dict[str, object]) -> None:
-    """A row that another process may have made in this moment."""
-    try:
-        with c.begin_nested():
-            c.execute(insert(table).values(**values))
-    except IntegrityError:
-        return
 
 
 def link_owner(person_id: int, series_id: int) -> str:

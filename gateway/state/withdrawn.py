@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
 from gateway.model import SetAside, Wanted
-from gateway.state import machine, persons, settle
+from gateway.state import db, machine, persons, settle
 from gateway.state.db import asked, committed, person, person_series, progress, request, series, withdrawal, withdrawn
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
@@ -220,10 +220,10 @@ def _note(c: Connection, seal: Seal, order: Order, pseudonyms: Sequence[str], no
 
 
 def _add_marks(c: Connection, project: str, marks: Iterable[str], number: int) -> None:
-    for mark in sorted(marks):
-        there = select(withdrawn.c.hash).where(withdrawn.c.project == project, withdrawn.c.hash == mark)
-        if c.execute(there).first() is None:
-            persons.once(c, withdrawn, {"project": project, "hash": mark, "withdrawal_id": number})
+    """One that is a withdrawal's already stays that one's."""
+    rows = [{"project": project, "hash": mark, "withdrawal_id": number} for mark in sorted(marks)]
+    if rows:
+        c.execute(db.insert_new(c, withdrawn), rows)
 
 
 def _cancel(c: Connection, r: Row[Any], now: float) -> bool:
