@@ -17,10 +17,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from gateway.model import Buffer
-from gateway.state.prepared import alone
+from gateway.state.prepared import alone, tell
 from gateway.state.recovery import Restore, restored_from, sync_file_system
 from gateway.state.segment import BLOCK, SUFFIX, Record, Segment, whole_blocks
 
@@ -270,7 +268,3 @@ class Journal:
             for own in self._own:
                 own.segment.path.unlink()
                 own.segment.close()
-
-
-def tell(err: OSError) -> None:
-    structlog.get_logger().error("journal.failed", reason=f"disk.errno-{err.errno or 0}")

@@ -198,4 +198,4 @@ class Keeper:
 
     def _make(self, folder: str) -> None:
         with contextlib.suppress(FileExistsError):
-            os.mkdir(folder, self._modes[0])  # its entry is synced by `_sync`, before anybody is told
+            os.mkdir(folder, self._modes[0])  # its entry is synced by `sync`, before anybody is told

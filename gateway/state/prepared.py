@@ -117,7 +117,7 @@ class Prepared:
             except OSError as err:
                 if not self._folder and err.errno in UNABLE:
                     return
-                _tell(err)
+                tell(err)
                 pause = AGAIN
             self._wake.wait(pause)
             self._wake.clear()
@@ -180,7 +180,7 @@ class Prepared:
             except FileNotFoundError:  # all of it was removed on purpose
                 continue
             except OSError as err:
-                _tell(err)
+                tell(err)
                 self._failed.add(folder)
 
 
@@ -258,7 +258,7 @@ def _try_out(path: str) -> None:
         os.unlink(path)
 
 
-def _tell(err: OSError) -> None:
+def tell(err: OSError) -> None:
     structlog.get_logger().error("journal.failed", reason=f"disk.errno-{err.errno or 0}")
 
 
