@@ -27,10 +27,6 @@ class Lease:
     now: float
     until: float
 
-    @property
-    def node(self) -> str:
-        return self.owner.partition("/")[0]
-
 
 def locked(chosen: Select[Any]) -> Select[Any]:
     """Rows that another transaction has in hand are left to it. SQLite has one writer at a time, and no such words."""
@@ -123,17 +119,6 @@ def one_series(c: Connection, seal: Seal, lease: Lease, *, of: Of) -> SeriesClai
         rows=tuple(_series(r, lease.owner) for r in rows),
         PatientID=opened.get("patient", ""),
     )
-
-
-def one_row(c: Connection, state: str, lease: Lease, *, projects: Sequence[str]) -> SeriesRow | None:
-    """The oldest due series in `state` ("retrieved" for the courier, "delivered" for the confirmation) of this node's outbox."""
-    here = and_(series.c.node == lease.node, series.c.state == state)
-    due = and_(here, series.c.project.in_(projects), _free(series, lease.now))
-    r = c.execute(locked(select(series).where(due).order_by(series.c.not_before, series.c.id).limit(1))).first()
-    if r is None:
-        return None
-    _take(c, series, [r.id], lease)
-    return _series(r, lease.owner)
 
 
 def _series(r: Row[tuple[object, ...]], owner: str) -> SeriesRow:

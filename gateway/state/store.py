@@ -192,35 +192,18 @@ class Store:
         with self._claiming(taken) as c:
             return unasked.claim(c, taken, keys)
 
-    # ---- delivery
-
-    def claim_rows(self, state: str, *, projects: Sequence[str], lease: float, now: float) -> SeriesRow | None:
-        """One series in `state`: "retrieved" for the courier, "delivered" for the confirmation."""
-        taken = claim.lease(self._node, lease, now)
-        with self._claiming(taken) as c:
-            return claim.one_row(c, state, taken, projects=projects)
-
-    def settle_row(
-        self, row: SeriesRow, event: str, *, reason: str = "", now: float, instances: Sequence[str] = ()
-    ) -> bool:
-        """`event`: one of machine.SERIES for the row's state. `instances`: keyed hashes of those committed with it."""
+    def settle_row(self, row: SeriesRow, event: str, *, reason: str = "", now: float) -> bool:
+        """`event`: one of machine.SERIES for the row's state."""
         with self._under(row.owner) as c:
             fresh = {"attempts": 0, "not_before": 0.0}
-            settled = settle.claimed_series(c, row, Step(event, now, reason), fresh)
-            if settled:
-                receipts.note(c, row.id, instances)
-        return settled
+            return settle.claimed_series(c, row, Step(event, now, reason), fresh)
+
+    # ---- look-up
 
     def committed(self, instances: Iterable[str]) -> frozenset[str]:
         """Those of these keyed hashes that the archives confirmed."""
         with self._db.read() as c:
             return receipts.known(c, instances)
-
-    def release_row(self, row: SeriesRow, *, reason: str, not_before: float, charge: bool, now: float) -> bool:
-        with self._under(row.owner) as c:
-            return settle.release(c, _at(series, row), Step("retry", now, reason), until=not_before, charge=charge)
-
-    # ---- look-up
 
     def expected(self, StudyInstanceUID: str) -> tuple[Expected, ...]:
         """Every (project, series) of that study that a plan knows; () means that nobody asked for it."""

@@ -28,6 +28,7 @@ from gateway.state.withdrawn import Order
 from tests.accession.conftest import NOW, Hospital
 from tests.dicom.serving import Counts
 from tests.state.conftest import plan
+from tests.support.carried import claim_row
 
 KEY, P = bytes(32), "chest"
 
@@ -175,7 +176,7 @@ def test_r4_what_is_in_the_archive_is_not_called_off_while_its_study_may_grow(ri
     moved = ris.store.claim_series(pacs="main", projects=[P], lease=60, now=ris.now)
     assert moved and ris.store.settle_retrieved(moved.rows[0], Tally(1, 1, 0, 0, {}), now=ris.now)
     for state, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = ris.store.claim_rows(state, projects=[P], lease=60, now=ris.now)
+        row = claim_row(ris.store, state, projects=[P], lease=60, now=ris.now)
         assert row and ris.store.settle_row(row, event, now=ris.now)
     assert ris.request("A").state == "new"
     ris.forget("A")

@@ -13,6 +13,7 @@ from gateway.cfind.select import CompiledSelect
 from gateway.model import AccessionNumber, Outcome, Wanted
 from tests.cmove.rig import STUDY, Rig, uids
 from tests.support import scripted_pacs as script
+from tests.support.carried import claim_row
 from tests.support.scripted_pacs import ScriptedPacs, instance, row
 
 DAY = 86400.0
@@ -70,7 +71,7 @@ class Gateway:
     def confirm(self) -> None:
         """What the courier does."""
         for state, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-            while claimed := self.rig.store.claim_rows(state, projects=["p"], lease=9.0, now=self.rig.now):
+            while claimed := claim_row(self.rig.store, state, projects=["p"], lease=9.0, now=self.rig.now):
                 assert self.rig.store.settle_row(claimed, event, now=self.rig.now)
                 self.rig.outbox.clear(claimed.key)
 

@@ -26,6 +26,7 @@ from gateway.state.outbox import OWN, Outbox
 from gateway.state.progress import Progress, Route, Stage
 from tests.dicom.serving import Counts
 from tests.state.conftest import Opened
+from tests.support.carried import claim_row
 
 QUIET = 60.0
 STUDY, SERIES, OTHER = "2.25.881", "2.25.882", "2.25.883"
@@ -117,9 +118,9 @@ def test_a_pushed_series_waits_until_it_is_quiet_and_goes_on_as_retrieved(tmp_pa
     assert site.settle.step() and not site.settle.step()
     assert site.states() == [("retrieved", "")] and site.requests() == [("planned", "pushed")]
     assert len(site.outbox.files(*site.series())) == 4
-    row = site.state.store.claim_rows("retrieved", projects=["chest"], lease=60, now=site.now)
+    row = claim_row(site.state.store, "retrieved", projects=["chest"], lease=60, now=site.now)
     assert row is not None and site.state.store.settle_row(row, "delivered", now=site.now)
-    row = site.state.store.claim_rows("delivered", projects=["chest"], lease=60, now=site.now)
+    row = claim_row(site.state.store, "delivered", projects=["chest"], lease=60, now=site.now)
     assert row is not None and site.state.store.settle_row(row, "confirmed", now=site.now)
     assert site.requests() == [("done", "")]
 

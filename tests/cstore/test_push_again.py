@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.model import Dropped, Outcome
 from tests.cstore.test_push import QUIET, Site
+from tests.support.carried import claim_row
 
 
 def test_the_request_that_it_is_opened_for_ends_with_it(tmp_path: Path) -> None:
@@ -19,7 +20,7 @@ def test_the_request_that_it_is_opened_for_ends_with_it(tmp_path: Path) -> None:
     assert sorted(state for state, _ in site.requests()) == ["planned", "planned"]
     site.now += QUIET
     assert site.settle.step()
-    row = site.state.store.claim_rows("retrieved", projects=["chest"], lease=60, now=site.now)
+    row = claim_row(site.state.store, "retrieved", projects=["chest"], lease=60, now=site.now)
     assert row is not None and site.state.store.fail_series(row, reason="deliver.refused", now=site.now)
     assert sorted(state for state, _ in site.requests()) == ["failed", "failed"]
 

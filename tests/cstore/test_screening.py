@@ -15,6 +15,7 @@ from gateway.model import Outcome
 from gateway.state import holding
 from gateway.state.outbox import Outbox
 from tests.cstore.held import PROFILE, HeldRig, Screened, Scripted
+from tests.support.carried import claim_row
 
 KEPT = Outcome.KEPT
 HOLD = Screened("hold", (), "text.unsure")
@@ -88,7 +89,7 @@ def test_a_late_one_of_a_confirmed_series_sends_it_again(held: HeldRig) -> None:
     held.arrive("1", b"x", KEPT)
     held.settle()
     for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = held.state.store.claim_rows(before, projects=["chest"], lease=60, now=103)
+        row = claim_row(held.state.store, before, projects=["chest"], lease=60, now=103)
         assert row is not None
         held.state.store.settle_row(row, event, now=104)
     held.outbox.remove(held.series, held.outbox.files(held.series))

@@ -13,6 +13,7 @@ from gateway.run.wiring import State
 from gateway.state.db import request
 from gateway.state.rows import RequestClaim, Tally
 from tests.run.command_line import Place
+from tests.support.carried import claim_row
 
 SECRETS = ("SYNACC", "SYNPATIENT", "1.2.826.0.1")
 KEPT = Tally(expected=3, kept=2, excluded=1, refused=0, reasons={"select.instance": 1})
@@ -32,7 +33,7 @@ def retrieved(state: State, tally: Tally) -> None:
 
 
 def carried(state: State, before: str, event: str) -> None:
-    row = state.store.claim_rows(before, projects=["chest"], lease=60, now=time.time())
+    row = claim_row(state.store, before, projects=["chest"], lease=60, now=time.time())
     assert row is not None
     assert state.store.settle_row(row, event, now=time.time())
 

@@ -18,6 +18,7 @@ from gateway.state import db
 from gateway.state.rows import Tally
 from tests.run.command_line import Place
 from tests.state.conftest import plan
+from tests.support.carried import claim_row
 from tests.support.peers import PASSWORD, Postgres
 
 pytestmark = pytest.mark.real
@@ -45,7 +46,7 @@ def filled(place: Place) -> Place:
         taken = store.claim_series(pacs="main", projects=["chest"], lease=60, now=2e9)
         assert taken is not None
         assert store.settle_retrieved(taken.rows[0], Tally(3, 3, 0, 0, {}), now=2e9)
-    row = store.claim_rows("retrieved", projects=["chest"], lease=60, now=2e9)
+    row = claim_row(store, "retrieved", projects=["chest"], lease=60, now=2e9)
     assert row is not None
     assert store.settle_row(row, "delivered", now=2e9)
     store.add_requests((), (), project="chest", cursor="2026-01-01", now=2e9)
@@ -101,7 +102,7 @@ def test_everything_is_there_and_goes_on(filled: Place, peer: Postgres) -> None:
         "numbers go on after those that came"
     )
     state = wiring.open_state(settings_for(filled.config))
-    assert state.store.claim_rows("retrieved", projects=["chest"], lease=60, now=3e9) is not None
+    assert claim_row(state.store, "retrieved", projects=["chest"], lease=60, now=3e9) is not None
     state.close()
 
 

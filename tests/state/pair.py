@@ -32,6 +32,7 @@ from gateway.state.sealed import Seal
 from gateway.state.store import Store
 from gateway.state.views import Views
 from tests.state.model import Item, Model, Name
+from tests.support.carried import claim_row, release_row
 
 KEY: Final = bytes(range(32))
 PROJECTS: Final = ("p", "q")
@@ -170,7 +171,7 @@ class Pair:
 
     def claim_row(self, state: str) -> list[Held]:
         due = self._due(state)
-        row = self.store.claim_rows(state, projects=PROJECTS, lease=LEASE, now=self.now)
+        row = claim_row(self.store, state, projects=PROJECTS, lease=LEASE, now=self.now)
         assert (row is not None) == bool(due)
         names = [n for n in due if row and self._row(n).key == row.key]
         return [self._take(self.model.series[n], n, row) for n in names if row]
@@ -187,7 +188,7 @@ class Pair:
 
     def carry_later(self, held: Held, *, charge: bool) -> None:
         mine, item, later = self.mine(held), self.model.series[held.name], self.now + 30
-        assert self.store.release_row(held.row, reason="r", not_before=later, charge=charge, now=self.now) == mine
+        assert release_row(self.store, held.row, not_before=later, charge=charge, now=self.now) == mine
         if mine:
             item.due, item.owner = later, None
         self._settled(held, "", mine=False)

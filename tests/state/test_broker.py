@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from gateway.model import AccessionNumber, Wanted
-from gateway.state import withdrawn
+from gateway.state import receipts, withdrawn
 from gateway.state.broker import Broker
 from gateway.state.persons import Kept
 from gateway.state.rows import Pushed, Tally
 from gateway.state.withdrawn import Order
 from tests.state.conftest import KEY, PROJECT, Opened, plan
+from tests.support.carried import claim_row
 
 ANNA, PSEUDONYM = "PID-A1", "CHEST-AAAA"
 SINKS = ("directory:/srv/a", "dicom:ARCHIVE")
@@ -140,7 +141,7 @@ def deliver_all(state: Opened) -> None:
     assert claim is not None
     state.store.settle_retrieved(claim.rows[0], Tally(3, 3, 0, 0, {}), now=102)
     for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=103)
+        row = claim_row(state.store, before, projects=[PROJECT], lease=60, now=103)
         assert row is not None and state.store.settle_row(row, event, now=103)
 
 
@@ -154,7 +155,7 @@ def test_a_plan_made_meanwhile_changes_nothing(state: Opened, broker: Broker) ->
 
 def test_who_writes_into_an_archive_lets_go_first(state: Opened, broker: Broker) -> None:
     retrieved(state, broker)
-    row = state.store.claim_rows("retrieved", projects=[PROJECT], lease=600, now=103)
+    row = claim_row(state.store, "retrieved", projects=[PROJECT], lease=600, now=103)
     assert row is not None
     done = broker.withdraw(order(ANNA, sinks=SINKS), now=104)
     assert broker.pending([PROJECT], now=105) == []
@@ -165,7 +166,7 @@ def test_who_writes_into_an_archive_lets_go_first(state: Opened, broker: Broker)
 
 def test_a_courier_that_died_is_not_waited_for_longer_than_its_lease(state: Opened, broker: Broker) -> None:
     retrieved(state, broker)
-    state.store.claim_rows("retrieved", projects=[PROJECT], lease=600, now=103)
+    claim_row(state.store, "retrieved", projects=[PROJECT], lease=600, now=103)
     broker.withdraw(order(ANNA, sinks=SINKS), now=104)
     assert broker.pending([PROJECT], now=105) == [] and len(broker.pending([PROJECT], now=704)) == 1
 
@@ -199,9 +200,11 @@ def test_what_the_archives_confirmed_is_nobody_s_any_more(state: Opened, broker:
     retrieved(state, broker)
     instance = state.store.instance_hash("1.2.3.1.1")
     for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=103)
+        row = claim_row(state.store, before, projects=[PROJECT], lease=60, now=103)
         assert row is not None
-        state.store.settle_row(row, event, now=104, instances=[instance])
+        state.store.settle_row(row, event, now=104)
+        with state.database.write() as c:
+            receipts.note(c, row.id, [instance])
     assert state.store.committed([instance])
     broker.withdraw(order(ANNA), now=200)
     assert not state.store.committed([instance])

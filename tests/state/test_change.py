@@ -16,6 +16,7 @@ from gateway.state.db import request
 from gateway.state.rows import SeriesClaim, Tally
 from gateway.state.withdrawn import Order
 from tests.state.conftest import KEY, PROJECT, Opened, plan
+from tests.support.carried import claim_row
 
 
 def test_many_are_asked_again_in_pieces_so_that_nobody_waits_for_all_of_them(
@@ -60,7 +61,7 @@ def delivered(state: Opened) -> SeriesClaim:
     claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101)
     assert claim and state.store.settle_retrieved(claim.rows[0], Tally(3, 3, 0, 0, {}), now=102)
     for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=103)
+        row = claim_row(state.store, before, projects=[PROJECT], lease=60, now=103)
         assert row and state.store.settle_row(row, event, now=103)
     return claim
 
@@ -73,7 +74,7 @@ def test_what_ended_after_it_had_been_done_can_be_asked_again_once_its_number_is
     claim = delivered(state)
     assert state.store.late(claim.rows[0].key, now=104)
     if ends == "failed":
-        row = state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=105)
+        row = claim_row(state.store, "retrieved", projects=[PROJECT], lease=60, now=105)
         assert row and state.store.settle_row(row, "failed", reason="deliver.conflict", now=105)
     else:
         assert state.store.cancel(keys=[key], now=105) == 1
@@ -92,7 +93,7 @@ def test_a_last_look_that_finds_nothing_makes_nobody_one_who_was_withdrawn(state
     assert state.store.settle_empty(claim, not_before=None, now=104)
     assert state.views.requests()[0].state == "done"
     assert state.store.late(key, now=105)
-    row = state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=106)
+    row = claim_row(state.store, "retrieved", projects=[PROJECT], lease=60, now=106)
     assert row and state.store.settle_row(row, "failed", reason="deliver.conflict", now=106)
     asked_without_patient(state, now=107)
     assert state.store.retry(keys=[claim.key], now=108) == 1

@@ -19,6 +19,7 @@ from gateway.state.outbox import Outbox
 from gateway.state.progress import Progress, Route, Stage
 from gateway.state.rows import Tally
 from tests.state.conftest import PROJECT, Opened
+from tests.support.carried import claim_row
 
 LARGE = ("request", "series", "asked", "history", "committed")
 ROUTE = Route(PROJECT, "archive", ("archive",))
@@ -41,7 +42,7 @@ def work(state: Opened) -> None:
     assert state.store.extend_series(claim, lease=60, now=101)
     assert state.store.settle_retrieved(claim.rows[0], WHOLE, now=101)
     for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=102)
+        row = claim_row(state.store, before, projects=[PROJECT], lease=60, now=102)
         assert row is not None
         assert state.store.settle_row(row, event, now=102)
 

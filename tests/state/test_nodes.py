@@ -20,6 +20,7 @@ from gateway.state.rows import Pushed, Tally
 from gateway.state.settle import Step
 from gateway.state.store import Store
 from tests.state.conftest import KEY, PROJECT, Opened, plan, reopened
+from tests.support.carried import claim_row
 
 WHOLE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 HELD = Tally(expected=3, kept=2, excluded=0, refused=0, reasons={"pixels.text": 1}, held=1)
@@ -51,7 +52,7 @@ class Fellow:
         )
 
     def carried(self, *, now: float, state: str = "retrieved", event: str = "delivered") -> str | None:
-        row = self.store.claim_rows(state, projects=[PROJECT], lease=60, now=now)
+        row = claim_row(self.store, state, projects=[PROJECT], lease=60, now=now)
         if row is None:
             return None
         assert self.store.settle_row(row, event, now=now)
@@ -129,7 +130,7 @@ def test_what_a_dead_node_had_in_hand_is_free(state: Opened, two: tuple[Fellow, 
     state.ask("A1")
     request = state.plan("1.2.3.1")
     one.retrieve(now=101)
-    courier = one.store.claim_rows("retrieved", projects=[PROJECT], lease=3600, now=102)
+    courier = claim_row(one.store, "retrieved", projects=[PROJECT], lease=3600, now=102)
     assert courier is not None
     live(other, until=200)
     other.node.take_over(now=200)
@@ -241,7 +242,7 @@ def test_a_look_that_finds_nothing_while_another_node_confirms_leaves_no_request
     other.carried(now=102)
     other.carried(now=103, state="delivered", event="confirmed")
     assert other.store.late(key, now=104) and other.carried(now=105) == key
-    row = other.store.claim_rows("delivered", projects=[PROJECT], lease=60, now=200)
+    row = claim_row(other.store, "delivered", projects=[PROJECT], lease=60, now=200)
     (claim,) = one.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=200)
     looked = threading.Thread(target=one.store.settle_empty, args=(claim,), kwargs={"not_before": None, "now": 201})
     with other.database.write() as c:

@@ -14,6 +14,7 @@ from gateway.run import upkeep, wiring
 from gateway.state.outbox import Outbox
 from gateway.state.rows import Pushed, Tally
 from tests.state.conftest import PROJECT, Opened, plan
+from tests.support.carried import claim_row
 
 THREE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 
@@ -23,7 +24,7 @@ def confirm(state: Opened, now: float) -> None:
     assert claim is not None
     state.store.settle_retrieved(claim.rows[0], THREE, now=now)
     for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=now)
+        row = claim_row(state.store, before, projects=[PROJECT], lease=60, now=now)
         assert row is not None
         state.store.settle_row(row, event, now=now)
 
@@ -110,7 +111,7 @@ def test_a_request_that_failed_for_what_came_late_can_be_retried_once_the_ris_na
     confirm(state, 101)
     (series,) = [e.key for e in state.store.expected("1.2.3")]
     assert state.store.late(series, now=102)
-    row = state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=103)
+    row = claim_row(state.store, "retrieved", projects=[PROJECT], lease=60, now=103)
     assert row is not None and state.store.settle_row(row, "failed", reason="sink.refused", now=104)
     view = state.views.request(key)
     assert view is not None and view.state == "failed" and state.store.retry(keys=[key], now=105) == 0

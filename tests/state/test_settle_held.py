@@ -10,6 +10,7 @@ from gateway.model import LedgerLine, Outcome
 from gateway.state.rows import Tally, tally
 from tests.state.conftest import PROJECT, Opened, plan
 from tests.state.test_store import carry, retrieve
+from tests.support.carried import claim_row
 
 PROFILE = "0123456789abcdef"
 
@@ -47,7 +48,7 @@ def test_it_waits_and_so_does_its_request(held: tuple[Opened, str, str]) -> None
     (view,) = state.views.series(request)
     assert (view.state, view.reason, view.kept, view.held) == ("held", "pixels.at-risk", 1, 2)
     assert state.store.held_series() == [series]
-    assert state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=103) is None
+    assert claim_row(state.store, "retrieved", projects=[PROJECT], lease=60, now=103) is None
     assert state.views.requests()[0].state == "planned"
     assert ("held", "held", "pixels.at-risk") in lines(state, request, series)
 
@@ -55,7 +56,7 @@ def test_it_waits_and_so_does_its_request(held: tuple[Opened, str, str]) -> None
 def test_released_it_goes_to_the_courier(held: tuple[Opened, str, str]) -> None:
     state, request, series = held
     assert state.store.settle_held(series, counted(kept=3), now=103) == "released"
-    row = state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=104)
+    row = claim_row(state.store, "retrieved", projects=[PROJECT], lease=60, now=104)
     assert row is not None and row.key == series
     (view,) = state.views.series(request)
     assert (view.kept, view.held) == (3, 0)

@@ -13,6 +13,7 @@ from gateway.state.db import request, schema_version
 from gateway.state.rows import SeriesClaim, Tally
 from gateway.state.store import Store
 from tests.state.conftest import KEY, PROJECT, Opened, plan, reopened, stored
+from tests.support.carried import claim_row
 
 THREE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 
@@ -26,7 +27,7 @@ def retrieve(state: Opened, tally: Tally = THREE) -> SeriesClaim:
 
 
 def carry(state: Opened, before: str, event: str) -> None:
-    row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=103)
+    row = claim_row(state.store, before, projects=[PROJECT], lease=60, now=103)
     assert row is not None
     assert state.store.settle_row(row, event, now=104)
 
@@ -204,7 +205,7 @@ def test_late_files_of_a_confirmed_series_go_to_the_courier_again(state: Opened)
     assert state.store.late(series, now=300)
     view = state.views.request(key)
     assert view is not None and view.state == "planned"
-    assert state.store.claim_rows("retrieved", projects=[PROJECT], lease=60, now=301) is not None
+    assert claim_row(state.store, "retrieved", projects=[PROJECT], lease=60, now=301) is not None
 
 
 def test_nothing_readable_stands_in_the_database(state: Opened) -> None:
