@@ -15,9 +15,8 @@ from typing import Final
 
 from gateway.errors import Retry
 
-HEAD: Final = (
-    132 + 12
-)  # bytes: preamble, DICM, and the element that tells how long the rest of the head is (PS3.10 7.1)
+HEAD: Final = 132 + 12
+"""Bytes: preamble, DICM, and the element that tells how long the rest of the head is (PS3.10 7.1)."""
 MOST_HEAD: Final = 1 << 16
 CHUNK: Final = 1 << 18
 _BOUNDARY: Final = re.compile(r'boundary="?([0-9A-Za-z\'()+_,./:=? -]{0,69}[0-9A-Za-z\'()+_,./:=?-])"?', re.IGNORECASE)

@@ -20,7 +20,7 @@ from gateway.deliver.multipart import Envelope, boundary_of, same_data_set
 from gateway.deliver.sink import Receipt
 from gateway.deliver.unstow import Unstow
 from gateway.deliver.verdict import DUPLICATE, failure
-from gateway.deliver.web import Answer, Web, unexpected
+from gateway.deliver.web import Web, rows_of, unexpected
 from gateway.errors import Refused, Retry
 from gateway.settings import DicomWebSink as Settings
 
@@ -81,7 +81,7 @@ class StowSink:
         """One question: DICOMweb has nothing that could be written and removed."""
         answer = self._web.call("GET", "/studies?limit=1", headers=JSON)
         if answer.status not in (200, 204):
-            raise unexpected(answer, self._name)
+            raise unexpected(answer.status, self._name)
 
     def remove(self, PatientID: str) -> int:
         """As `remove.Removes`. Raises Refused("sink.no-delete") where it cannot."""
@@ -95,7 +95,7 @@ class StowSink:
             headers = {**JSON, "Content-Type": envelope.type, "Content-Length": str(envelope.size)}
             answer = self._web.call("POST", "/studies", headers=headers, body=envelope)
         if answer.status not in (200, 202, 400, 409):
-            raise unexpected(answer, self._name)
+            raise unexpected(answer.status, self._name)
         return read_outcome(answer.body)
 
     def _already(self, place: _Place, file: Path) -> Receipt:
@@ -109,14 +109,12 @@ class StowSink:
     def _holds(self, place: _Place) -> bool:
         """QIDO-RS, by all three UIDs."""
         answer = self._web.call("GET", place.query, headers=JSON)
-        if answer.status == 204:
-            return False
-        if answer.status == 404:  # some say so when the study is not there
+        if answer.status in (204, 404):  # some say 404 when the study is not there
             return False
         if answer.status != 200:
-            raise unexpected(answer, self._name)
+            raise unexpected(answer.status, self._name)
         return place.instance in {
-            uid for row in _rows(answer, self._name) for uid in _values(row, INSTANCE, "00080018")
+            uid for row in rows_of(answer, self._name) for uid in _values(row, INSTANCE, "00080018")
         }
 
     def _same(self, place: _Place, file: Path) -> bool:
@@ -124,7 +122,7 @@ class StowSink:
             if response.status == 404:
                 return False
             if response.status != 200:
-                raise unexpected(Answer(response.status, "", b""), self._name)
+                raise unexpected(response.status, self._name)
             return same_data_set(pieces, boundary_of(response.headers.get("Content-Type", "")), file)
 
 
@@ -166,16 +164,6 @@ def read_outcome(body: bytes) -> Outcome:
         for uid in _values(item, INSTANCE)
     }
     return Outcome(stored - failed.keys(), failed)
-
-
-def _rows(answer: Answer, name: str) -> list[object]:
-    try:
-        rows = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        rows = None
-    if not isinstance(rows, list):
-        raise Retry("sink.strange", f"{name} answers no DICOM JSON", charge=False)
-    return rows
 
 
 def _items(document: object, tag: str) -> Iterator[object]:

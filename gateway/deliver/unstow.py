@@ -6,7 +6,6 @@ root. What is found by QIDO-RS is deleted, and asked for again until nothing is 
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from gateway.deliver.web import Answer, Web, unexpected
+from gateway.deliver.web import Web, rows_of, unexpected
 from gateway.errors import Refused, Retry
 
 JSON: Final = {"Accept": "application/dicom+json"}
@@ -70,8 +69,8 @@ class Unstow:
             return
         # A 404 too: that is the archive somewhere else, and not a patient of whom nothing is there.
         if answer.status != 200:
-            raise unexpected(answer, self.name)
-        rows = _rows(answer, self.name)
+            raise unexpected(answer.status, self.name)
+        rows = rows_of(answer, self.name)
         mine = [row for row in rows if _value(row, PATIENT) == PatientID]  # it may match more loosely than we asked
         if not mine and (len(rows) >= PAGE or not all(_value(row, PATIENT) for row in rows)):
             raise Retry("sink.strange", f"{self.name} does not say whose the studies are that it found", charge=False)
@@ -87,7 +86,7 @@ class Unstow:
             if answer.status in NO_DELETE:
                 raise Refused("sink.no-delete", f"{self.name} does not delete")
             if answer.status not in (200, 202, 204):
-                raise unexpected(answer, self.name)
+                raise unexpected(answer.status, self.name)
 
     def _paths(self, uid: str) -> list[str]:
         if not self.orthanc:
@@ -98,19 +97,9 @@ class Unstow:
                 "sink.no-delete", f"{self.name} is no Orthanc, or its own interface is not beside its DICOMweb root"
             )
         if answer.status != 200:
-            raise unexpected(answer, self.name)
-        found = [row for row in _rows(answer, self.name) if isinstance(row, dict) and row.get("Type") == "Study"]
+            raise unexpected(answer.status, self.name)
+        found = [row for row in rows_of(answer, self.name) if isinstance(row, dict) and row.get("Type") == "Study"]
         return [f"/..{row['Path']}" for row in found if str(row.get("Path", "")).startswith("/studies/")]
-
-
-def _rows(answer: Answer, name: str) -> list[object]:
-    try:
-        rows = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        rows = None
-    if not isinstance(rows, list):
-        raise Retry("sink.strange", f"{name} answers no list in JSON", charge=False)
-    return rows
 
 
 def _value(row: object, tag: str) -> str:

@@ -6,6 +6,7 @@ Nothing is retried here: retrying is the worker's. No answer is quoted: it may h
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import ssl
 import threading
@@ -89,7 +90,6 @@ class Answer:
     """`body`: at most MOST bytes."""
 
     status: int
-    type: str
     body: bytes
 
 
@@ -120,7 +120,7 @@ class Web:
                 gathered += piece
                 if len(gathered) > MOST:
                     raise Retry("sink.strange", f"{self._name}: an answer without end", charge=False)
-            return Answer(response.status, response.headers.get("Content-Type", ""), bytes(gathered))
+            return Answer(response.status, bytes(gathered))
 
     @contextmanager
     def stream(
@@ -191,9 +191,20 @@ def _token(file: str | Path) -> str:
     return token
 
 
-def unexpected(answer: Answer, name: str) -> GatewayError:
+def unexpected(status: int, name: str) -> GatewayError:
     """For an answer that fits no question: the archive is not what it is taken for."""
-    return Retry("sink.strange", f"{name} answered {answer.status}", after=CONFIG_PAUSE, charge=False)
+    return Retry("sink.strange", f"{name} answered {status}", after=CONFIG_PAUSE, charge=False)
+
+
+def rows_of(answer: Answer, name: str) -> list[object]:
+    """The list in its body. Raises Retry("sink.strange", uncharged) when there is none."""
+    try:
+        rows = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        rows = None
+    if not isinstance(rows, list):
+        raise Retry("sink.strange", f"{name} answers no list in JSON", charge=False)
+    return rows
 
 
 def _after(response: BaseHTTPResponse) -> float | None:
@@ -204,13 +215,10 @@ def _after(response: BaseHTTPResponse) -> float | None:
 
 def _trust(tls: Tls | None) -> ssl.SSLContext:
     """The archive's name is checked. Without a `ca`, the system's authorities. Raises Fatal("tls.file")."""
-    context = ssl.create_default_context(cafile=None)
+    tls = tls or Tls()
+    check_certificates(tls)
+    context = ssl.create_default_context(cafile=tls.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if tls is not None:
-        check_certificates(tls)
-        if tls.ca is not None:
-            context = ssl.create_default_context(cafile=tls.ca)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if tls.certificate is not None and tls.key is not None:
-            context.load_cert_chain(tls.certificate, secret_path(tls.key))
+    if tls.certificate is not None and tls.key is not None:
+        context.load_cert_chain(tls.certificate, secret_path(tls.key))
     return context
