@@ -89,12 +89,3 @@ def _lock(fd: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def sync_folder(folder: Path | str) -> None:
-    """The names in a folder are durable afterwards."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -24,6 +24,7 @@ from gateway.deliver.remove import remove_files
 from gateway.deliver.sink import Receipt, digest
 from gateway.errors import Refused, Retry
 from gateway.settings import DirectorySink as Settings
+from gateway.state.writing import sync_folder
 
 PART: Final = ".part"
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -101,7 +102,7 @@ class DirectorySink:
                 new = _publish(part, target)
         finally:
             _drop(part)
-        copy.sync_folder(folder)
+        sync_folder(folder)
         return new
 
     def _prepare(self, name: str) -> None:
@@ -113,7 +114,7 @@ class DirectorySink:
             raise FileNotFoundError(errno.ENOENT, "the archive's root is missing")
         folder.mkdir(parents=True, exist_ok=True)
         for made in (folder, *folder.parents):
-            copy.sync_folder(made)  # also those found: an earlier life may have died between mkdir and fsync
+            sync_folder(made)  # also those found: an earlier life may have died between mkdir and fsync
             if made == self._root:
                 break
         _sweep(folder)

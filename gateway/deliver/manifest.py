@@ -32,6 +32,7 @@ from gateway.deliver.sink import digest
 from gateway.dicom.bulk import find_pixels
 from gateway.dicom.part10 import read_file
 from gateway.errors import Fatal
+from gateway.state.writing import sync_folder
 
 FOLDER: Final = "manifests"
 READ: Final = (
@@ -187,7 +188,7 @@ class Manifests:
         for suffix in SUFFIXES - self._encoders.keys():  # of another configuration, and no longer true
             path.with_suffix(suffix).unlink(missing_ok=True)
         if path.parent.is_dir():
-            copy.sync_folder(path.parent)
+            sync_folder(path.parent)
 
 
 def _settled(folder: Path) -> int:

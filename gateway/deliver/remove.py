@@ -17,6 +17,7 @@ from gateway.deliver import copy, header
 from gateway.deliver.layout import Layout
 from gateway.deliver.manifest import Manifests
 from gateway.errors import Refused, Retry
+from gateway.state.writing import sync_folder
 
 PART: Final = ".part"
 FOUND: Final = "lost+found"  # a file system's own, which is for root alone
@@ -89,7 +90,7 @@ def _remove_from(folder: Path, pattern: str, PatientID: str, unread: list[Path])
     for file in (*mine, *halves):
         file.unlink(missing_ok=True)
     if mine or halves:
-        copy.sync_folder(folder)
+        sync_folder(folder)
     return len(mine)
 
 
@@ -111,5 +112,5 @@ def _tidy(root: Path, folder: Path, layout: Layout) -> None:
     while depth and OWN & layout.keywords_at(depth - 1):
         with contextlib.suppress(OSError):  # not empty
             os.rmdir(folder)
-            copy.sync_folder(folder.parent)
+            sync_folder(folder.parent)
         folder, depth = folder.parent, depth - 1

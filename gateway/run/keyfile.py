@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.errors import Fatal
 from gateway.keys import KEY_BYTES
+from gateway.state.writing import sync_folder
 
 MODE: Final = 0o600
 
@@ -23,7 +24,7 @@ def make_key(path: Path, *, like: Path | None = None) -> None:
         raise Fatal("key.unwritable", f"{path} cannot be made ({err.strerror})") from None
     try:
         _fill(fd, secrets.token_bytes(KEY_BYTES), like)
-        _sync(path.absolute().parent)
+        sync_folder(path.absolute().parent)
     except OSError as err:
         path.unlink(missing_ok=True)
         raise Fatal("key.unwritable", f"{path} cannot be written ({err.strerror})") from None
@@ -34,11 +35,11 @@ def switch(key: Path, *, new: Path, former: Path) -> None:
     try:
         if not former.exists():
             os.link(key, former)
-            _sync(key.absolute().parent)
+            sync_folder(key.absolute().parent)
         elif former.read_bytes() != key.read_bytes():
             raise Fatal("key.former", f"{former} is another key: put it away first")
         new.replace(key)
-        _sync(key.absolute().parent)
+        sync_folder(key.absolute().parent)
     except OSError as err:
         raise Fatal("key.unwritable", f"{key} cannot be exchanged ({err.strerror}): {new} is the key now") from None
 
@@ -52,11 +53,3 @@ def _fill(fd: int, content: bytes, like: Path | None) -> None:
         file.write(content)
         file.flush()
         os.fsync(fd)
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

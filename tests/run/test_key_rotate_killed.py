@@ -25,7 +25,7 @@ KILLED = {
     "nothing-made": (rotating, "make_key", 1),
     "new-key-made": (rotation, "rotate", 1),
     "sealed-again": (rotating, "switch", 1),
-    "named-old": (keyfile, "_sync", 3),  # the first is the new key's
+    "named-old": (keyfile, "sync_folder", 3),  # the first is the new key's
     "switched": (rotation, "end", 1),
 }
 """When -> what is never called any more: module, name, for the how-manieth time."""
