@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from gateway.deidentify.aliases import as_encoded, read_aliases
 from gateway.deidentify.crosswalk import read_crosswalk
@@ -16,36 +17,31 @@ from gateway.errors import BadConfiguration, Mistake
 from gateway.keys import Keys
 from gateway.settings import Deidentify, Project, Settings
 
+T = TypeVar("T")
 MAX_SIZE = 256 * 1024 * 1024
 """Bytes: some ten million patients."""
 
 
 def load_crosswalk(path: Path | None) -> dict[bytes, bytes] | None:
     """Patient ID as encoded -> pseudonym; None where no crosswalk is named. Raises BadConfiguration."""
-    if path is None:
-        return None
-    try:
-        found = _fault(path.stat())
-        if not found:
-            return read_crosswalk(str(path), path.read_bytes())
-    except OSError as err:
-        found = f"cannot be read ({err.strerror})"
-    allowed = "a CSV file of mode 0640 or stricter, patient_id,pseudonym in its first line"
-    raise BadConfiguration((Mistake(str(path), 0, "crosswalk", found, allowed),))
+    return None if path is None else _read(path, "crosswalk", "pseudonym", read_crosswalk)
 
 
 def load_aliases(path: Path | None) -> dict[str, str]:
     """Patient ID -> the one it was merged into; none where no file is named. Raises BadConfiguration."""
-    if path is None:
-        return {}
+    return {} if path is None else _read(path, "aliases", "survivor", read_aliases)
+
+
+def _read(path: Path, setting: str, column: str, parsed: Callable[[str, bytes], T]) -> T:
+    """`column`: the second one."""
     try:
         found = _fault(path.stat())
         if not found:
-            return read_aliases(str(path), path.read_bytes())
+            return parsed(str(path), path.read_bytes())
     except OSError as err:
         found = f"cannot be read ({err.strerror})"
-    allowed = "a CSV file of mode 0640 or stricter, patient_id,survivor in its first line"
-    raise BadConfiguration((Mistake(str(path), 0, "aliases", found, allowed),))
+    allowed = f"a CSV file of mode 0640 or stricter, patient_id,{column} in its first line"
+    raise BadConfiguration((Mistake(str(path), 0, setting, found, allowed),))
 
 
 @dataclass(frozen=True)
