@@ -44,6 +44,11 @@ class SelectionRule:
         return Verdict(True) if kept else Verdict(False, f"select.{self.level}")
 
 
+def compiled(level: str, text: str | None) -> SelectionRule | None:
+    """None where a project has no rule of that level."""
+    return SelectionRule(level, text) if text else None
+
+
 def _resolve(thing: Mapping[str, object], name: str) -> object:
     value = thing.get(name)
     if value is not None:

@@ -16,7 +16,7 @@ from gateway.cstore.push import QUIET, Push, PushProject
 from gateway.cstore.settling import SettleStep
 from gateway.cstore.space import Bounds, Filled, Room
 from gateway.dicom.server import StorageServer
-from gateway.rules import SelectionRule
+from gateway.rules import compiled
 from gateway.run.receivers import processes
 from gateway.settings import Pacs, Project, Receiver, Settings
 from gateway.state.outbox import Outbox
@@ -69,14 +69,8 @@ def push_projects(settings: Settings, also: Collection[str] = ()) -> list[PushPr
 
 
 def _push_project(project: Project) -> PushProject:
-    study, series = project.select.study, project.select.series
-    quiet = project.source.push_quiet if project.source is not None else QUIET
-    return PushProject(
-        project.name,
-        SelectionRule("study", study) if study else None,
-        SelectionRule("series", series) if series else None,
-        quiet,
-    )
+    rules = compiled("study", project.select.study), compiled("series", project.select.series)
+    return PushProject(project.name, *rules, project.source.push_quiet if project.source is not None else QUIET)
 
 
 def make_push(settings: Settings, store: Store) -> Push | None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway import rules
 from gateway import settings as configuration
 from gateway.accession.poll import Poll
 from gateway.accession.sql import SqlSource
@@ -33,6 +32,7 @@ from gateway.errors import BadConfiguration, Fatal, Mistake
 from gateway.keys import Keys
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
+from gateway.rules import compiled
 from gateway.run import delivering
 from gateway.run.crosswalk import anchored, checked, load_aliases, load_crosswalk
 from gateway.run.keeping import without_withdrawn
@@ -152,7 +152,7 @@ def _make_poll(settings: Settings, found: Project, state: State, told: Told, sto
 
 
 def make_select(select: Select) -> CompiledSelect:
-    return CompiledSelect(study=_rule("study", select.study), series=_rule("series", select.series))
+    return CompiledSelect(study=compiled("study", select.study), series=compiled("series", select.series))
 
 
 def make_finder(settings: Settings, pacs_name: str, project_names: Sequence[str], count: Count) -> Finder:
@@ -201,7 +201,7 @@ def make_cleaner(settings: Settings, project_name: str, keys: Keys | None = None
     return build_cleaner(
         project=found.name,
         deidentify=found.deidentify,
-        instance_rule=_rule("instance", found.select.instance),
+        instance_rule=compiled("instance", found.select.instance),
         key=keys or kept_keys(settings),
         crosswalk=load_crosswalk(found.deidentify.crosswalk),
         aliases=load_aliases(found.deidentify.aliases),
@@ -292,7 +292,3 @@ def make_server(
 
 def make_sinks(settings: Settings, project_name: str) -> tuple[Sink, ...]:
     return delivering.make_sinks(settings, project(settings, project_name))
-
-
-def _rule(level: str, text: str | None) -> rules.SelectionRule | None:
-    return rules.SelectionRule(level, text) if text else None

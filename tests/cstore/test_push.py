@@ -118,10 +118,9 @@ def test_a_pushed_series_waits_until_it_is_quiet_and_goes_on_as_retrieved(tmp_pa
     assert site.settle.step() and not site.settle.step()
     assert site.states() == [("retrieved", "")] and site.requests() == [("planned", "pushed")]
     assert len(site.outbox.files(*site.series())) == 4
-    row = claim_row(site.state.store, "retrieved", projects=["chest"], lease=60, now=site.now)
-    assert row is not None and site.state.store.settle_row(row, "delivered", now=site.now)
-    row = claim_row(site.state.store, "delivered", projects=["chest"], lease=60, now=site.now)
-    assert row is not None and site.state.store.settle_row(row, "confirmed", now=site.now)
+    for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
+        row = claim_row(site.state.store, before, projects=["chest"], lease=60, now=site.now)
+        assert row is not None and site.state.store.settle_row(row, event, now=site.now)
     assert site.requests() == [("done", "")]
 
 
