@@ -253,7 +253,7 @@ def test_root_makes_no_state_that_the_daemon_could_not_use(place: Place) -> None
     os.chown(place.folder / "state", 12345, 12345)
     told = place.say("migrate")
     assert told.code == 1
-    assert "user 12345" in told.err
+    assert "belongs to 12345:" in told.err
     assert list((place.folder / "state").iterdir()) == []
 
 

@@ -12,6 +12,7 @@ from gateway.state import plans
 from gateway.state.rows import Pushed, Tally
 from gateway.state.store import Store
 from tests.state.conftest import KEY, PROJECT, Opened, reopened
+from tests.support.carried import claim_row
 
 WHOLE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 
@@ -39,6 +40,6 @@ def test_what_is_planned_while_it_comes_leaves_no_request_behind(
     claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101)
     assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=102)
     for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=103)
+        row = claim_row(state.store, before, projects=[PROJECT], lease=60, now=103)
         assert row is not None and state.store.settle_row(row, event, now=104)
     assert [r.state for r in state.views.requests()] == ["done", "done"]

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from gateway.errors import Fatal
-from gateway.run import broker, console, deciding, wiring
+from gateway.run import broker, console, deciding
 from gateway.run.broker import LATER, LISTED, REMOVED, Desk, Outcome
 from gateway.run.commands.options import config_option, json_option, project_option, sensitive, settings_for
 from gateway.run.commands.state import opened
@@ -34,8 +34,7 @@ DONE: Final = {
 @json_option
 def reidentify(project: str, pseudonym: str, config: Path, as_json: bool) -> int:
     """Whose PSEUDONYM it is: the patient ID, and the original UIDs of what was kept. 1 when nobody is known by it."""
-    settings = settings_for(config)
-    wiring.project(settings, project)
+    settings = settings_for(config, project)
     with opened(settings) as here:
         deciding.only_owner(settings.state_dir)
         desk = broker.make_desk(settings, here)
@@ -70,8 +69,7 @@ def withdraw(  # noqa: PLR0913  the options of the interface
     # Such as bytes in another encoding than the terminal's: nobody is called so.
     if patient_id and not patient_id.isprintable():
         raise click.UsageError("--patient-id: not text that a patient ID may be")
-    settings = settings_for(config)
-    wiring.project(settings, project)
+    settings = settings_for(config, project)
     with opened(settings, create=True) as here:
         deciding.only_owner(settings.state_dir)
         desk = broker.make_desk(settings, here)

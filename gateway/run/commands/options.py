@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from gateway import settings as configuration
+from gateway.run import wiring
 from gateway.run.crosswalk import anchored
 from gateway.settings import Settings
 
@@ -42,6 +43,12 @@ def one_sensitive(value: str) -> str:
     return found
 
 
-def settings_for(config: Path) -> Settings:
-    """The settings of a command that needs not every secret: one that is missing is told where it is needed."""
-    return anchored(configuration.load(config, files=False), config.parent)
+def settings_for(config: Path, project: str | None = None) -> Settings:
+    """The settings of a command that needs not every secret: one that is missing is told where it is needed.
+
+    `project`: one that must be in them. Raises BadConfiguration.
+    """
+    settings = anchored(configuration.load(config, files=False), config.parent)
+    if project is not None:
+        wiring.project(settings, project)
+    return settings

@@ -12,12 +12,11 @@ import click
 from gateway.accession import csvfile
 from gateway.accession.rows import DATES
 from gateway.model import BAD_DATE, CONTRADICTED, SetAside, Wanted
-from gateway.run import console, wiring
+from gateway.run import console
 from gateway.run.commands.explain import found_request, not_well, request_facts, show_request
 from gateway.run.commands.options import config_option, json_option, project_option, settings_for, some_project_option
 from gateway.run.commands.state import opened, same_project
 from gateway.run.wiring import State
-from gateway.settings import Settings
 from gateway.state import machine
 from gateway.state.change import CANCELLABLE, RETRIABLE
 from gateway.state.listed import Listed
@@ -86,7 +85,7 @@ def retry(keys: tuple[str, ...], every: bool, state: str | None, project: str | 
     """
     if every == bool(keys) or every != bool(state) or (project and not every):
         raise click.UsageError(EITHER)
-    settings, names = _settings(config, project), _names(keys)
+    settings, names = settings_for(config, project), _names(keys)
     with opened(settings) as here:
         changed = here.store.retry(keys=names, state=state, project=project, now=time.time())
     return _changed(changed, names, "asked for again", "failed, empty, held or cancelled")
@@ -124,7 +123,7 @@ def add(project: str, file: IO[bytes], config: Path, as_json: bool) -> int:
     A line that cannot become a request, or whose date is not understood, is set aside and told by its number, never by its
     content; lines of withdrawn patients are counted. The exit code is 1 when there are any of these.
     """
-    settings = _settings(config, project)
+    settings = settings_for(config, project)
     listed = csvfile.read(project, file)
     with opened(settings, create=True) as here:
         told = _added(here, project, listed)
@@ -192,14 +191,6 @@ def _batches(listed: csvfile.Listed) -> Iterator[tuple[Sequence[Wanted], Sequenc
         yield listed.wanted[at : at + BATCH], ()
     for at in range(0, len(listed.aside), BATCH):
         yield (), listed.aside[at : at + BATCH]
-
-
-def _settings(config: Path, project: str | None) -> Settings:
-    """The settings, in which `project` is known."""
-    settings = settings_for(config)
-    if project is not None:
-        wiring.project(settings, project)
-    return settings
 
 
 def _names(keys: Sequence[str]) -> tuple[str, ...]:

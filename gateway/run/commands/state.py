@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,11 +65,4 @@ def _refuse(folder: Path, database: Path, *, create: bool) -> None:
     if not create:
         raise Fatal("state.missing", f"{folder} holds no state yet: start the daemon, or use: pacs-gateway migrate")
     if folder.is_dir() and folder.stat().st_uid != os.geteuid():
-        raise Fatal("state.owner", f"{folder} belongs to {_name(folder.stat().st_uid)}: make the state as that user")
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
+        raise Fatal("state.owner", f"{folder} belongs to {account(folder.stat().st_uid)}: make the state as that user")
