@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import configparser
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 from gateway.errors import Fatal
 
-if TYPE_CHECKING:
-    from obstore.store import S3Config
+
+@dataclass(frozen=True)
+class Credentials:
+    """`session_token`: "" for what does not run out."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False, default="")
 
 
-def read_credentials(text: str) -> S3Config:
+def read_credentials(text: str) -> Credentials:
     """Raises Fatal("s3.credentials"), which quotes nothing."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(text)
         section = parser["default"]
-        found: S3Config = {
-            "access_key_id": section["aws_access_key_id"],
-            "secret_access_key": section["aws_secret_access_key"],
-        }
+        key, secret = section["aws_access_key_id"], section["aws_secret_access_key"]
     except (configparser.Error, KeyError):
         told = "credentials_file needs a section [default] with aws_access_key_id and aws_secret_access_key"
         raise Fatal("s3.credentials", told) from None
-    if token := section.get("aws_session_token"):
-        found["session_token"] = token
-    return found
+    return Credentials(key, secret, section.get("aws_session_token", ""))

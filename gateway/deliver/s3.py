@@ -245,10 +245,14 @@ class S3Sink:
         if self._settings.credentials_file is None:
             return {}
         try:
-            return read_credentials(secret(self._settings.credentials_file).decode())
+            read = read_credentials(secret(self._settings.credentials_file).decode())
         except (Fatal, ValueError) as err:
             told = err.detail if isinstance(err, Fatal) else "credentials_file is no text"
             raise Retry("sink.secret", told, after=CONFIG_PAUSE, charge=False) from None
+        found: S3Config = {"access_key_id": read.access_key_id, "secret_access_key": read.secret_access_key}
+        if read.session_token:
+            found["session_token"] = read.session_token
+        return found
 
 
 def _authority(file: Path) -> bytes:
