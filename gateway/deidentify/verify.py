@@ -168,7 +168,8 @@ def _hunt(segment: bytes, sought: Sought, uids: frozenset[bytes]) -> Hunt:
 
 def _whole_uids(text: bytes, uids: frozenset[bytes]) -> Iterator[re.Pattern[bytes]]:
     """For each UID that stands in the text, not as a part of another, what finds it."""
-    if len(uids) > FEW and not any(root in text for root in {uid[:ROOT] for uid in uids}):
+    roots = {uid[:ROOT] for uid in uids} if len(uids) > FEW else frozenset[bytes]()
+    if 0 < len(roots) <= FEW and not any(root in text for root in roots):  # those made of UUIDs are all of their own
         return
     told = (uid for uid in uids if uid in text) if len(uids) <= FEW else uids & uids_in(text)
     for uid in told:

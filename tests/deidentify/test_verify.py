@@ -256,6 +256,17 @@ def test_thousands_of_persons_are_searched_word_by_word() -> None:
     assert told([Element(0x0040A160, "UT", b"for " + last)], own) == "verify.PersonName@0040A160"
 
 
+def test_thousands_of_uids_made_of_uuids_are_looked_up() -> None:
+    """A report on as many images: no two of their UIDs begin alike."""
+    data = [b"2.25.%d" % (half << 64) for half in range(10**15, 10**19, 2 * 10**14)]
+    own = harvest([b"\0".join(data)], CODECS.little_explicit, tag_search(CODECS.little_explicit))
+    others = b"\0".join(uid[::-1] for uid in data)
+    began = time.process_time()
+    assert told([Element(0x0040A160, "UT", others)], own) == ""
+    assert time.process_time() - began < 5
+    assert told([Element(0x0040A160, "UT", b"see " + data[-1])], own) == "verify.uid@0040A160"
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_the_cleaner_understands_what_is_said(place: str) -> None:
     """`troubled` in the cleaner takes the tag from the reason; a private one without its block."""
