@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Malformed
+from gateway.deidentify.encoding import ITEM, ITEM_END, PIXEL_TAGS, SEQUENCE_END, UNDEFINED, Codec, Header, Malformed
 from gateway.model import Buffer
 
 WORD = {order: struct.Struct(order + "H") for order in "<>"}
@@ -18,6 +18,8 @@ SEARCHED = 1 << 14
 """Bytes of native pixel data that is searched for the patient's values although it is an image."""
 GUESSED_FIRST, GUESSED_MOST = 1 << 14, 1 << 24
 """Bytes that are searched for pixel data before its place is found the slow way."""
+TRIES = 64
+"""Of what looks like pixel data and is none: each may take as long as there are bytes behind it."""
 SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, BITS = (
     0x00280002,
     0x00280004,
@@ -128,16 +130,31 @@ def pixel_spans(data: bytes, codec: Codec) -> list[tuple[int, int]]:
 
 
 def _likely(data: bytes, codec: Codec) -> Iterator[tuple[int, int]]:
-    group, pos = codec.key(0x7FE00010, b"")[:2], 0
-    while (pos := data.find(group, pos)) >= 0:
-        try:
-            tag, vr, length, value = codec.header(data, pos)
-            end = pixel_end(data, value, length, codec) if tag in PIXEL_TAGS and vr in PIXEL_VRS else 0
-        except (Malformed, struct.error):
-            end = 0
-        if end:
-            yield value, end
+    group, pos, left = codec.key(0x7FE00010, b"")[:2], 0, TRIES
+    while left and (pos := data.find(group, pos)) >= 0:
+        head = _looks_like_pixels(data, pos, codec)
+        end = _end_of(data, head, codec) if head else 0
+        if head and end:
+            yield head.value, end
+        elif head:
+            left -= 1
         pos = end or pos + 1
+
+
+def _looks_like_pixels(data: bytes | memoryview, pos: int, codec: Codec) -> Header | None:
+    try:
+        head = codec.header(data, pos)
+    except (Malformed, struct.error):
+        return None
+    return head if head.tag in PIXEL_TAGS and head.vr in PIXEL_VRS else None
+
+
+def _end_of(data: bytes | memoryview, head: Header, codec: Codec) -> int:
+    """0 where it is no pixel data after all."""
+    try:
+        return pixel_end(data, head.value, head.length, codec)
+    except (Malformed, struct.error):
+        return 0
 
 
 def is_encapsulated(data: Buffer, codec: Codec) -> bool:
@@ -153,26 +170,18 @@ def guess(view: memoryview, codec: Codec) -> tuple[bytes, Cut] | None:
 
     It is as good as always the top level's. Whether it is, only the walk can tell.
     """
-    size, group = GUESSED_FIRST, codec.key(0x7FE00010, b"")[:2]
-    while size <= GUESSED_MOST:
-        head = bytes(view[:size])
-        pos = head.find(group)
-        while pos >= 0:
-            if value := _reaches_the_end(view, pos, codec):
-                return bytes(view[:value]), Cut(value, view[value:])
-            pos = head.find(group, pos + 1)
+    size, group, left = GUESSED_FIRST, codec.key(0x7FE00010, b"")[:2], TRIES
+    while size <= GUESSED_MOST and left:
+        start = bytes(view[:size])
+        pos = start.find(group)
+        while pos >= 0 and left:
+            head = _looks_like_pixels(view, pos, codec)
+            if head and _end_of(view, head, codec) == len(view):
+                return bytes(view[: head.value]), Cut(head.value, view[head.value :])
+            left -= head is not None
+            pos = start.find(group, pos + 1)
         size = size * 8 if size < len(view) else GUESSED_MOST + 1
     return None
-
-
-def _reaches_the_end(view: memoryview, pos: int, codec: Codec) -> int:
-    """Where the value begins of what looks like pixel data up to the end; 0 for anything else."""
-    try:
-        tag, vr, length, value = codec.header(view, pos)
-        found = tag in PIXEL_TAGS and vr in PIXEL_VRS and pixel_end(view, value, length, codec) == len(view)
-    except (Malformed, struct.error):
-        return 0
-    return value if found else 0
 
 
 def splice(view: memoryview, codec: Codec) -> tuple[bytes, Cut | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import time
+from collections.abc import Callable
 
 import pydicom
 import pytest
@@ -13,7 +14,7 @@ from gateway.deidentify import verify
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deidentify.pixels import image_size
 from gateway.deidentify.profile import compile_profile
-from gateway.model import Dropped, Kept
+from gateway.model import Buffer, Dropped, Kept
 from gateway.settings import Deidentify
 from tests.deidentify.writer import SYNTAXES, Element, base, with_, write
 
@@ -118,6 +119,19 @@ def test_what_is_no_image_is_searched_to_its_end(cleaner: Cleaner) -> None:
         data = write(image_of(0, value + bytes(len(value) & 1)), "explicit")
         result = cleaner.clean(data, SYNTAXES["explicit"], frozenset({WORDS.decode()}))
         assert isinstance(result, Dropped) and result.reason == "verify.request@7FE00010"
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray])
+def test_what_looks_like_pixel_data_again_and_again_takes_no_time(
+    cleaner: Cleaner, wrap: Callable[[bytes], Buffer]
+) -> None:
+    head = bytes.fromhex("e07f10004f420000ffffffff")
+    value = head + (struct.pack("<HHI", 0xFFFE, 0xE000, len(head)) + head) * 8000
+    data = write(with_(base(), Element(0x00142210, "OB", value)), "explicit")
+    began = time.process_time()
+    result = cleaner.clean(wrap(data), SYNTAXES["explicit"], frozenset())
+    assert time.process_time() - began < 5 and isinstance(result, Kept)  # it was 15 s
+    assert b"".join(result.parts).count(value) == 1
 
 
 # ---- words in compressed frames
