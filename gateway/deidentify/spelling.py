@@ -21,6 +21,11 @@ _PLAIN = str.maketrans(
     {"ß": "s", "æ": "a", "œ": "o", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "þ": "t"}
 )
 _BACK = {"ae": "ä", "oe": "ö", "ue": "ü"}
+_KANA = re.compile("[ぁ-ゖァ-ヶｦ-ﾟ]")
+_KATAKANA = {code: code + 0x60 for code in range(ord("ぁ"), ord("ゖ") + 1)}
+_HIRAGANA = {katakana: hiragana for hiragana, katakana in _KATAKANA.items()}
+_HALVES = {ord(unicodedata.normalize("NFKC", chr(half))): chr(half) for half in range(ord("ｦ"), ord("ﾟ") + 1)}
+"""Katakana and the marks of voice (U+3099, U+309A) of full width -> of half width."""
 _UMLAUTS = re.compile(r"(?<![aeiouq])[aou]e")
 _MONTHS = (
     "jan|janv|ocak|oca|ene|gen|styczeń",
@@ -65,13 +70,20 @@ def orders(family: str, given: str) -> Iterator[str]:
 
 
 def spellings(word: str) -> set[str]:
-    """Lower case: as it is, transliterated, without its marks, and with the umlauts that its ae, oe, ue may stand for."""
+    """Lower case: as it is, transliterated, without its marks; kana in either form and width."""
     lower = word.lower()
     if lower.isascii():
         return {lower}
     composed = unicodedata.normalize("NFC", lower)
-    found = {composed, bare(composed.translate(_GERMAN)), bare(composed.translate(_PLAIN))}
+    found = {composed, bare(composed.translate(_GERMAN)), bare(composed.translate(_PLAIN)), *_kana(composed)}
     return {spelt for spelt in found if spelt}
+
+
+def _kana(word: str) -> Iterator[str]:
+    """Hiragana, katakana, katakana of half width: what one of them is in a name is another in a description."""
+    if _KANA.search(word):
+        katakana = unicodedata.normalize("NFKC", word).translate(_KATAKANA)
+        yield from (katakana, katakana.translate(_HIRAGANA), unicodedata.normalize("NFD", katakana).translate(_HALVES))
 
 
 def with_umlauts(word: str) -> str:

@@ -47,7 +47,9 @@ NAMES = [
     (b"ISO 2022 IR 6\\ISO 2022 IR 87", "iso2022_jp", "Yamada^Tarou=山田^太郎", ["山田", "太郎"], "utf-8"),
     (b"\\ISO 2022 IR 87", "iso2022_jp", "Yamada^Tarou=山田^太郎", ["山田 太郎", "tarou"], "iso2022_jp"),
     (b"\\ISO 2022 IR 87", "iso2022_jp", "X^Y=山田^太郎", ["山田"], "iso2022_jp"),
-    (b"ISO_IR 13", "shift_jis", "ﾔﾏﾀﾞ^ﾀﾛｳ", ["ﾔﾏﾀﾞ"], "shift_jis"),
+    (b"ISO_IR 13", "shift_jis", "ﾔﾏﾀﾞ^ﾀﾛｳ", ["ﾔﾏﾀﾞ", "ヤマダ"], "shift_jis"),
+    (b"ISO_IR 13", "shift_jis", "ﾔﾏﾀﾞ^ﾀﾛｳ", ["ヤマダ", "やまだ", "タロウ"], "utf-8"),
+    (b"ISO_IR 192", "utf-8", "Yamada^Tarou=山田^太郎=やまだ^たろう", ["ヤマダ", "ﾔﾏﾀﾞ", "タロウ"], "utf-8"),
 ]
 
 
