@@ -175,8 +175,8 @@ class Outbox:
             self.held.clear(series)
 
     def series(self) -> list[str]:
-        """Keys of the series that have a folder, here or in the held one."""
-        here = {p.name for p in self._root.iterdir() if p.is_dir() and p.name != JOURNAL}
+        """Keys of the series that have a folder, here or in the held one. `lost+found` is none."""
+        here = {p.name for p in self._root.iterdir() if NAME.fullmatch(p.name) and p.is_dir()}
         return sorted(here if self.held is None else here.union(self.held.series()))
 
     def sweep(self) -> int:

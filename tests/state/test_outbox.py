@@ -29,6 +29,15 @@ def test_kept_is_there_whole_and_once(outbox: Outbox) -> None:
     assert [p.name for p in outbox.files(KEY)] == ["2.25.1.dcm"]
 
 
+def test_on_a_file_system_of_its_own_only_series_are_seen(tmp_path: Path) -> None:
+    """`lost+found` is no series: the daemon did not start, nothing was screened, and nobody could be withdrawn."""
+    outbox = Outbox(tmp_path / "outbox", Outbox(tmp_path / "held"))
+    for folder in ("outbox/lost+found", "held/lost+found", "outbox/.snapshot"):
+        (tmp_path / folder).mkdir()
+    outbox.keep(KEY, "2.25.1", [b"whole"])
+    assert outbox.sweep() == 0 and outbox.series() == [KEY] and outbox.size() == 5
+
+
 def test_more_parts_than_one_call_takes(outbox: Outbox) -> None:
     parts = [bytes([i % 256]) * 3 for i in range(3000)]
     assert outbox.keep(KEY, "2.25.1", parts).path.read_bytes() == b"".join(parts)
