@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+import structlog
 
 from gateway.deliver import header
 from gateway.errors import Refused, Retry
@@ -31,7 +33,7 @@ def clear_unknown(state: State) -> int:
 
     What is of others stays: their series are found again, and of what was pushed it is the only copy.
     """
-    broker, unknown = Broker(state.database, state.keys), set(state.outbox.series()) - _states(state).keys()
+    broker, unknown = Broker(state.database, state.keys), (key for key, found in _states(state).items() if not found)
     theirs = [key for key in unknown if any(map(broker.is_withdrawn, pseudonyms(state.outbox, key)))]
     for key in theirs:
         state.outbox.clear(key)
@@ -53,17 +55,26 @@ def resume_outbox(state: State, now: float, *, quiet: float = 0.0) -> int:
 
     `quiet`: seconds since the confirmation; while the daemon runs, what is being removed just now is left alone.
     """
-    confirmed = [key for key, found in _states(state).items() if found == "confirmed"]
+    states = _states(state)
+    _tell_unknown(state, states)
+    confirmed = [key for key, found in states.items() if found == "confirmed"]
     for key in confirmed:  # by another node it may have been whole
         state.outbox.forget_damaged(key)
     left = [key for key in confirmed if (state.outbox.files(key) if quiet else not state.outbox.remove(key, ()))]
     return sum(state.store.late(key, now=now, quiet=quiet) for key in left)
 
 
+def _tell_unknown(state: State, states: Mapping[str, str]) -> None:
+    """An older database was restored beside this outbox: nobody knows whose these files are, until they are sent again."""
+    unknown = [key for key, found in states.items() if not found and state.outbox.files(key)]
+    if unknown:
+        structlog.get_logger().error("outbox.unknown", count=len(unknown), series=unknown[:10])
+
+
 def _states(state: State) -> dict[str, str]:
-    """Of the series that have a folder."""
+    """Of the series that have a folder; "" where no row knows it."""
     keys = state.outbox.series()
-    found: dict[str, str] = {}
+    found = dict.fromkeys(keys, "")
     for at in range(0, len(keys), ASKED_AT_ONCE):
         found |= state.store.series_states(keys[at : at + ASKED_AT_ONCE])
     return found

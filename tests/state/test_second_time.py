@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.model import AccessionNumber, Plan
 from gateway.run import upkeep, wiring
@@ -75,6 +76,18 @@ def test_files_of_a_confirmed_series_are_resumed_but_not_while_it_is_being_remov
     assert upkeep.resume_outbox(opened, 701, quiet=600) == 1
     assert state.views.series(key)[0].state == "retrieved"
     assert outbox.damaged(series.key) == []
+
+
+def test_files_that_no_row_knows_are_told(state: Opened, tmp_path: Path) -> None:
+    """Pushed, and acknowledged, after the back-up of a database that was restored beside them: nothing said that they stay."""
+    outbox = Outbox(tmp_path / "outbox")
+    outbox.keep("S-UNKNOWN", "2.25.9", [b"pushed"])
+    (tmp_path / "outbox" / "S-EMPTY").mkdir()
+    with capture_logs() as told:
+        opened = cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox))
+        assert upkeep.resume_outbox(opened, 200) == 0
+    assert [(line["event"], line["series"]) for line in told] == [("outbox.unknown", ["S-UNKNOWN"])]
+    assert len(outbox.files("S-UNKNOWN")) == 1
 
 
 def test_what_is_retried_while_the_outbox_is_swept_keeps_what_comes(
