@@ -27,7 +27,7 @@ from gateway.settings import DirectorySink as Settings
 from gateway.state.writing import sync_folder
 
 PART: Final = ".part"
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP})
 NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
 MAX_PREPARED: Final = 10_000  # folders remembered

@@ -157,7 +157,7 @@ def fill(root: Path, files: list[Path]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_limit_on_file_size_is_full_too(root: Path, tmp_path: Path) -> None:
+def test_a_limit_on_file_size_says_nothing_of_smaller_ones(root: Path, tmp_path: Path) -> None:
     big, said = clean_file(tmp_path / "outbox", pixels=100_000), os.pipe()
 
     def put() -> None:
@@ -167,7 +167,7 @@ def test_a_limit_on_file_size_is_full_too(root: Path, tmp_path: Path) -> None:
     os.waitpid(forked(put), 0)
     os.close(said[1])
     with os.fdopen(said[0]) as heard:
-        assert heard.read() == "sink.full"
+        assert heard.read() == "sink.unwritable"
 
 
 def test_a_missing_root_is_never_made(tmp_path: Path) -> None:
