@@ -122,21 +122,21 @@ class Care:
             self._later(row, err)
 
     def files(self, row: SeriesRow) -> list[Path]:
-        """Raises Refused when there are none, or one was set aside that nobody has sent again."""
-        files = self._way.outbox.files(row.key)
-        if self._way.outbox.damaged(row.key):
+        """Raises Refused when there are none, or one was set aside that nobody has sent again; Retry("outbox.unreadable")."""
+        outbox = self._way.outbox
+        with _readable("the folder of a series"):
+            files, damaged = outbox.files(row.key), outbox.damaged(row.key)
+            files = files or outbox.files(row.key)  # what was set aside may have come this moment
+        if damaged:
             raise Refused(DAMAGED, "a clean file was not what was received, and has not come again")
-        files = files or self._way.outbox.files(row.key)  # what was set aside may have come this moment
         if not files:
             raise Refused(EMPTY, "the clean files of a series are gone; retrieve it again")
         return files
 
     def received(self, row: SeriesRow) -> dict[str, set[str]]:
         """The checksums of each file as it was received (`Outbox.checksums`). Raises Retry("outbox.unreadable")."""
-        try:
+        with _readable("the ledger of a series"):
             return self._way.outbox.checksums(row.key)
-        except OSError:
-            raise Retry("outbox.unreadable", "the ledger of a series cannot be read") from None
 
     def go_on(self, row: SeriesRow) -> None:
         """Between two calls of an archive. Raises Retry when the daemon stops."""
@@ -214,6 +214,14 @@ class Care:
             self.breaker.failed(now, err.after)
             way.sink.close()
             raise Retry(err.reason, err.detail, after=0.0, charge=False)  # the archive rests, the role need not
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        raise Retry("outbox.unreadable", f"{what} cannot be read") from None
 
 
 def go_on(clock: Callable[[], float], stop: threading.Event) -> None:

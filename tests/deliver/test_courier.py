@@ -204,6 +204,21 @@ def test_a_ledger_that_cannot_be_read_is_charged(bench: Bench, monkeypatch: pyte
     assert bench.archive.visible() == {}
 
 
+@pytest.mark.parametrize("stage", ["waiting", "delivered"])
+def test_a_folder_that_cannot_be_read_is_charged(bench: Bench, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    """Its claim was held for an hour, each time, and it was said to be a bug of ours."""
+
+    def broken(series: str) -> list[Path]:
+        raise OSError(5, series)
+
+    bench.store.add(state="retrieved" if stage == "waiting" else "delivered")
+    bench.store.at(KEY, "first", stage)
+    monkeypatch.setattr(bench.outbox, "files", broken)
+    step = bench.deliver if stage == "waiting" else bench.confirm
+    assert step.step() and not bench.store.claims
+    assert bench.store.attempts[KEY, "first"] == 1
+
+
 def test_a_lost_lease_settles_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.keep(1)
     bench.store.add()
