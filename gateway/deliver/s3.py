@@ -71,7 +71,8 @@ class S3Sink:
     """One thread puts; any confirms. `alive` is called with each piece of what goes in parts or is read, and may raise."""
 
     def __init__(self, settings: Settings, alive: Callable[[], None] = lambda: None) -> None:
-        self._name = settings.url
+        # A bucket of the same name at another server is another archive.
+        self._name = settings.url + (f"@{settings.endpoint}" if settings.endpoint else "")
         self._settings, self._alive = settings, alive
         bucket, _, prefix = settings.url.removeprefix("s3://").partition("/")
         self._bucket, self._prefix = bucket, prefix.strip("/")

@@ -34,10 +34,18 @@ def test_all_of_them_are_archives_of_one_project(tmp_path: Path) -> None:
     found = load(written(tmp_path, together), files=False)
     sinks = delivering.make_sinks(found, found.project[0])
     assert [sink.name for sink in sinks] == [
-        "directory:/srv/research/chest-ct", "dicomweb:https://archive.example/dicom-web", "s3://research/chest-ct",
+        "directory:/srv/research/chest-ct", "dicomweb:https://archive.example/dicom-web", "s3://research/chest-ct@https://s3.example",
     ]  # fmt: skip
     names = ("chest-ct", "chest-ct-2", "chest-ct-3", "knee-mr")
     assert list(delivering.roles(found)) == [f"{step}-{name}" for name in names for step in ("deliver", "confirm")]
+
+
+def test_a_bucket_of_the_same_name_at_another_server_is_another_archive(tmp_path: Path) -> None:
+    """Under one name the receipt of one was that of both: the files left the outbox, and one of them never had them."""
+    (example,) = (e for e in EXAMPLES if "s3://" in e)
+    together = VALID + example + example.replace("s3.example", "mirror.example")
+    found = load(written(tmp_path, together), files=False)
+    assert len({sink.name for sink in delivering.make_sinks(found, found.project[0])}) == 3
 
 
 def test_every_setting_of_an_archive_is_told() -> None:
