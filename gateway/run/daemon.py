@@ -40,7 +40,7 @@ from gateway.settings import Settings
 BEAT_LIMIT = 120.0
 """Seconds without a sign of life after which a role counts as stuck (and the watchdog is no longer fed)."""
 DRAIN_SECONDS = 55.0
-"""For each part of the drain; more than the receive processes may take (`Kind.drain`), and the reading of their last counts."""
+"""For each of the six parts of the drain, as the unit knows; more than receive processes may take, and their last counts."""
 SWEEP_QUIET = 600.0
 """Seconds since its confirmation before left-over files of a series are looked at."""
 TICK = 0.5
@@ -286,15 +286,15 @@ class Life:
     def _end(self, stop: threading.Event, *prefixes: str) -> None:
         """Stops the roles of these names and waits for them."""
         stop.set()
-        for name, thread in self._threads.items():
-            if name.startswith(prefixes):
-                self._wait_for(thread)
+        until = time.monotonic() + DRAIN_SECONDS
+        for thread in [thread for name, thread in self._threads.items() if name.startswith(prefixes)]:
+            self._wait_for(thread, until)
 
-    def _wait_for(self, thread: threading.Thread) -> None:
-        """Until it ends or DRAIN_SECONDS pass, feeding the watchdog: draining is progress."""
+    def _wait_for(self, thread: threading.Thread, until: float | None = None) -> None:
+        """Until it ends, or then, or DRAIN_SECONDS pass, feeding the watchdog: draining is progress."""
         if thread.ident is None:
             thread.start()
-        until = time.monotonic() + DRAIN_SECONDS
+        until = until or time.monotonic() + DRAIN_SECONDS
         while thread.is_alive() and time.monotonic() < until:
             thread.join(TICK)
             self.systemd.watchdog()

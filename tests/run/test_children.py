@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,11 +18,13 @@ import pytest
 
 from gateway.errors import Fatal
 from gateway.ops.metrics import Metrics
-from gateway.run import children, screen
+from gateway.ops.notify import Systemd
+from gateway.run import children, daemon, screen
 from gateway.run.children import Children, Hear, Kind
-from gateway.run.daemon import DRAIN_SECONDS
+from gateway.run.daemon import DRAIN_SECONDS, Life
 from gateway.settings import Settings, load
 from tests.settings.configurations import VALID, written
+from tests.support.daemon import REPOSITORY
 
 
 @pytest.fixture
@@ -33,6 +37,27 @@ Run = Callable[..., Children]
 
 def test_the_daemon_closes_nothing_before_the_last_receive_process_had_its_time() -> None:
     assert Kind("receive", "module", 1).drain + 5 < DRAIN_SECONDS
+
+
+def test_systemd_lets_a_drain_end() -> None:
+    """Schedule, finds, moves, receive processes, screening, archives: it was killed in the midst of the last of them."""
+    unit = (REPOSITORY / "systemd" / "pacs-gateway.service").read_text()
+    (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)s$", unit, flags=re.MULTILINE)
+    assert int(seconds) > 6 * DRAIN_SECONDS
+
+
+def test_roles_that_do_not_end_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each archive that is slow just then took as long once more."""
+    monkeypatch.setattr(daemon, "DRAIN_SECONDS", 1.0)
+    over, life = threading.Event(), Life.__new__(Life)
+    life.systemd = Systemd()
+    life._threads = {f"deliver-{n}": threading.Thread(target=over.wait, daemon=True) for n in range(4)}
+    for thread in life._threads.values():
+        thread.start()
+    began = time.monotonic()
+    life._end(threading.Event(), "deliver")
+    assert time.monotonic() - began < 2.5
+    over.set()
 
 
 @pytest.fixture
