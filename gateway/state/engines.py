@@ -56,6 +56,8 @@ FORBIDDEN: Final = "42501"
 FRESH, WATCH = "fresh", "watch"
 """What is noted beside a connection."""
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+DISK: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+RIGHTS: Final = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 """Low bytes of SQLite's codes."""
 
 Password = Callable[[], str]
@@ -163,11 +165,11 @@ def plain_errors() -> Iterator[None]:
     """Database errors without statement or values: busy, lost and I/O trouble are passing, the rest ends the daemon."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
-        raise _busy() from None
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as err:
+        raise _busy(err) from None
     except exc.DBAPIError as err:
         if err.connection_invalidated or _sqlstate(err).startswith(PASSING):
-            raise _busy() from None
+            raise _busy(err) from None
         raise Fatal("state.database", _mend(err)) from None
 
 
@@ -175,16 +177,25 @@ def _sqlstate(err: exc.DBAPIError) -> str:
     return str(getattr(err.orig, "sqlstate", None) or "")
 
 
+def _sqlite(err: exc.SQLAlchemyError) -> int:
+    return int(getattr(getattr(err, "orig", None), "sqlite_errorcode", 0)) & 0xFF
+
+
 def _mend(err: exc.DBAPIError) -> str:
-    if getattr(err.orig, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+    if _sqlite(err) in DAMAGED:
         return "state.sqlite is damaged, or no database: put the last back-up in its place"
     if _sqlstate(err) == FORBIDDEN:
         return "the user that `database` names may not make tables there, or use them: let that user own the database"
     return f"{type(err.orig).__name__} in the state database"
 
 
-def _busy() -> Retry:
-    return Retry("state.busy", "the state database does not answer", charge=False)
+def _busy(err: exc.SQLAlchemyError) -> Retry:
+    told = "the state database does not answer"
+    if _sqlite(err) in DISK:
+        told = "the disk of state_dir is full, or fails: make room on it, else see the kernel's log"
+    elif _sqlite(err) in RIGHTS:
+        told = "state.sqlite cannot be written: give all of state_dir to the daemon's account, as root: chown -R"
+    return Retry("state.busy", told, charge=False)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway.errors import Fatal
+from gateway.errors import Fatal, Retry
 from gateway.state.db import Database
 from tests.state.conftest import Opened, reopened
 from tests.support.peers import PASSWORD, Postgres
@@ -32,6 +32,27 @@ def test_an_empty_file_is_no_new_state(tmp_path: Path) -> None:
     with pytest.raises(Fatal, match=r"state\.sqlite is empty.*back-up"):
         Database(place)
     assert place.stat().st_size == 0
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [("max_page_count = 1", "the disk of state_dir is full"), ("query_only = on", "cannot be written: .* chown")],
+    ids=["full", "another's"],
+)
+def test_what_keeps_it_from_writing_is_told_and_not_that_it_does_not_answer(
+    tmp_path: Path, trouble: str, told: str
+) -> None:
+    """Both pass, once somebody has mended them: the daemon goes on by itself."""
+    database = Database(tmp_path / "state.sqlite")
+    with pytest.raises(Retry, match=rf"^state\.busy: .*{told}"):
+        _written(database, f"PRAGMA {trouble}", "INSERT INTO cursor VALUES ('chest', zeroblob(100000))")
+    database.close()
+
+
+def _written(database: Database, *statements: str) -> None:
+    with database.write() as c:
+        for statement in statements:
+            c.exec_driver_sql(statement)
 
 
 def _everything(place: Path) -> None:
