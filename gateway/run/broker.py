@@ -191,6 +191,10 @@ class Rounds:
         if time.monotonic() < self._rest_until:
             return False
         outcomes = self._desk.carry_on()
+        for one in outcomes:
+            if one.result == LISTED:  # no terminal shows it
+                told = f"it cannot delete: a person must, by the patient IDs of {one.withdrawal} in {TRAIL}"
+                structlog.get_logger().warning("withdrawal.listed", project=one.project, sink=one.sink, detail=told)
         late = next((o for o in outcomes if o.result == LATER), None)
         if late is not None:
             self._rest_until = time.monotonic() + REST

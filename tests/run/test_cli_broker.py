@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,18 +13,15 @@ import pytest
 from gateway.deliver.directory import DirectorySink
 from gateway.errors import Refused
 from gateway.ops.health import Board
-from gateway.run import broker, upkeep, wiring
+from gateway.run import broker, wiring
 from gateway.run.rounds import jobs
-from gateway.state.outbox import Outbox
 from tests.deliver.peers import orthanc
-from tests.run.broker_site import ANNA, BERT, PROJECT, SERIES, Site, study
+from tests.run.broker_site import ANNA, BERT, PROJECT, Site, study
 from tests.run.command_line import Place, Told
 from tests.support.dicomfiles import SeriesSpec, StudyFacts
 from tests.support.leaks import leaks
 
 OPT_OUT = 'select accession_number, patient_id from research_view"\nopt_out = "select patient_id from opt_out"'
-
-FILE = "state/state.sqlite"
 
 
 @pytest.fixture
@@ -257,48 +252,6 @@ def test_held_for_a_person(site: Site, tmp_path: Path) -> None:
     assert withdraw(site, "--patient-id", ANNA).json["series"] == 1
     assert list(folder.iterdir()) == [] and site.states() == ["withdrawn"]
     no_trace(site, shown, "CHEST-")
-
-
-def test_what_is_cleared_is_not_cleared_again_and_again(
-    site: Site, anna: StudyFacts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A list of thousands, read for the first time: for an hour each of their series would cost flushes every few seconds."""
-    site.retrieved(anna)
-    withdraw(site, "--patient-id", ANNA)
-    cleared: list[str] = []
-    monkeypatch.setattr(Outbox, "clear", lambda _, key: cleared.append(key))
-    desk = broker.make_desk(site.settings, site.state)
-    desk.clear()
-    assert cleared == []
-    late = desk.broker.lately_withdrawn(0.0)[0]
-    (site.place.folder / "state" / "outbox" / late).mkdir()
-    desk.clear()
-    assert cleared == [late]
-
-
-def test_files_that_an_older_database_knows_nothing_of(site: Site, tmp_path: Path) -> None:
-    """PostgreSQL restored from yesterday, beside outboxes of today: what the patient's files are of is in no row."""
-    yesterday = tmp_path / "yesterday.sqlite"
-    with closing(sqlite3.connect(yesterday)) as copy, closing(sqlite3.connect(site.place.folder / FILE)) as now:
-        now.backup(copy)
-    specs = (SeriesSpec("CT", "Thorax", 3, rows=8, columns=8, burned_in="YES"), *SERIES)
-    shown, other = study(tmp_path, series=specs), study(tmp_path / BERT, BERT)
-    for facts in (shown, other):
-        site.retrieved(facts)
-    site.state.close()
-    for file in (site.place.folder / "state").glob("state.sqlite*"):
-        file.unlink()
-    shutil.copy(yesterday, site.place.folder / FILE)
-    site.state = wiring.open_state(site.settings)
-    assert len(site.state.outbox.series()) == 5
-    here, elsewhere = site.place.folder / "state", tmp_path / "another node"
-    for name in ("outbox", "held"):
-        shutil.copytree(here / name, elsewhere / name)
-    assert withdraw(site, "--patient-id", ANNA).code == 0
-    assert len(site.state.outbox.series()) == 2 and list((here / "held").iterdir()) == []
-    shutil.copytree(elsewhere, here, dirs_exist_ok=True)
-    assert upkeep.clear_outbox(site.state) == 3 and len(site.state.outbox.series()) == 2
-    assert site.traces(facts=shown) == []
 
 
 @pytest.mark.real

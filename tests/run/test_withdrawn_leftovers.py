@@ -1,0 +1,106 @@
+"""What a withdrawal leaves to be done: who is told of it, what it costs, and what the state knows nothing of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.deliver.directory import DirectorySink
+from gateway.errors import Refused
+from gateway.ops.log import FIELDS
+from gateway.run import broker, upkeep, wiring
+from gateway.state.outbox import Outbox
+from tests.run.broker_site import ANNA, BERT, PROJECT, SERIES, Site, study
+from tests.run.command_line import Place
+from tests.support.dicomfiles import SeriesSpec, StudyFacts
+
+FILE = "state/state.sqlite"
+
+
+@pytest.fixture
+def site(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(broker, "SETTLES", 0.0)
+    made = Site(place)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def anna(tmp_path: Path) -> StudyFacts:
+    return study(tmp_path)
+
+
+def withdraw(site: Site) -> int:
+    return site.place.say("withdraw", "--project", PROJECT, "--reason", "x", "--patient-id", ANNA).code
+
+
+def test_an_archive_that_cannot_delete_is_told_in_the_log_where_no_command_shows_it(
+    site: Site, anna: StudyFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is on the opt-out list is withdrawn by the daemon: else only the audit trail would say that somebody has to delete."""
+    site.delivered(anna)
+    (pseudonym,) = site.pseudonyms()
+
+    def never(sink: DirectorySink, PatientID: str) -> int:
+        raise Refused("sink.no-delete", "it does not delete")
+
+    monkeypatch.setattr(DirectorySink, "remove", never)
+    desk = broker.make_desk(site.settings, site.state)
+    with capture_logs() as said:
+        assert desk.opted_out(PROJECT, [ANNA]) == 1 and broker.Rounds(desk).step()
+    (line,) = [line for line in said if line["event"] == "withdrawal.listed"]
+    trail = map(json.loads, (site.place.folder / "state" / "audit.jsonl").read_text().splitlines())
+    (noted,) = [line for line in trail if line["event"] == "listed"]
+    assert (line["log_level"], line["project"], line["sink"]) == ("warning", PROJECT, noted["sink"])
+    assert f"a person must, by the patient IDs of {noted['withdrawal']} in audit.jsonl" in line["detail"]
+    assert noted["pseudonym"] == pseudonym and pseudonym not in str(said)
+    assert set(line) - {"log_level"} <= FIELDS
+
+
+def test_what_is_cleared_is_not_cleared_again_and_again(
+    site: Site, anna: StudyFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of thousands, read for the first time: for an hour each of their series would cost flushes every few seconds."""
+    site.retrieved(anna)
+    withdraw(site)
+    cleared: list[str] = []
+    monkeypatch.setattr(Outbox, "clear", lambda _, key: cleared.append(key))
+    desk = broker.make_desk(site.settings, site.state)
+    desk.clear()
+    assert cleared == []
+    late = desk.broker.lately_withdrawn(0.0)[0]
+    (site.place.folder / "state" / "outbox" / late).mkdir()
+    desk.clear()
+    assert cleared == [late]
+
+
+def test_files_that_an_older_database_knows_nothing_of(site: Site, tmp_path: Path) -> None:
+    """PostgreSQL restored from yesterday, beside outboxes of today: what the patient's files are of is in no row."""
+    yesterday = tmp_path / "yesterday.sqlite"
+    with closing(sqlite3.connect(yesterday)) as copy, closing(sqlite3.connect(site.place.folder / FILE)) as now:
+        now.backup(copy)
+    specs = (SeriesSpec("CT", "Thorax", 3, rows=8, columns=8, burned_in="YES"), *SERIES)
+    shown, other = study(tmp_path, series=specs), study(tmp_path / BERT, BERT)
+    for facts in (shown, other):
+        site.retrieved(facts)
+    site.state.close()
+    for file in (site.place.folder / "state").glob("state.sqlite*"):
+        file.unlink()
+    shutil.copy(yesterday, site.place.folder / FILE)
+    site.state = wiring.open_state(site.settings)
+    assert len(site.state.outbox.series()) == 5
+    here, elsewhere = site.place.folder / "state", tmp_path / "another node"
+    for name in ("outbox", "held"):
+        shutil.copytree(here / name, elsewhere / name)
+    assert withdraw(site) == 0
+    assert len(site.state.outbox.series()) == 2 and list((here / "held").iterdir()) == []
+    shutil.copytree(elsewhere, here, dirs_exist_ok=True)
+    assert upkeep.clear_outbox(site.state) == 3 and len(site.state.outbox.series()) == 2
+    assert site.traces(facts=shown) == []
