@@ -20,6 +20,7 @@ from tests.support.daemon import Daemon
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
 from tests.support.leaks import leaks
 from tests.support.peers import Orthanc
+from tests.support.scripted_pacs import ScriptedPacs, by_level, row
 
 pytestmark = pytest.mark.real
 
@@ -77,6 +78,17 @@ def test_find_shows_verdicts_by_ordinal_and_no_identifier(site: Place, studies: 
     identifiers = {v for study in studies for v in study.identifiers} - {"SYNACC4711"}
     assert leaks(identifiers, [("json", told.out.encode()), ("table", table.encode())]) == []
     assert sorted(site.folder.rglob("*")) == before
+
+
+def test_find_shows_no_word_of_a_pacs_as_a_modality(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no term of the standard may be anything, such as a patient ID in capitals."""
+    study = row(StudyInstanceUID="1.2.3.4", AccessionNumber="SYNACC4711")
+    series = row(StudyInstanceUID="1.2.3.4", SeriesInstanceUID="1.2.3.4.5", Modality="SYNPID4711")
+    with ScriptedPacs(find=by_level(STUDY=[study], SERIES=[series])) as pacs:
+        furnish(tmp_path, pacs=pacs.port, ae=pacs.ae_title)
+        told = Place(tmp_path, capsys).say("find", "--project", "chest", "SYNACC4711", "--json")
+    assert [s["modality"] for s in told.json["answers"][0]["series"]] == [""]
+    assert "SYNPID" not in told.out + told.err
 
 
 def test_find_without_a_pacs_is_3(place: Place) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,13 +13,11 @@ import click
 from gateway.cfind.findscu import Finder
 from gateway.cfind.select import CompiledSelect, Found, plan
 from gateway.errors import Refused, Retry
-from gateway.model import AccessionNumber, Plan
+from gateway.model import AccessionNumber, Plan, known_modality
 from gateway.run import console, wiring
 from gateway.run.commands.options import config_option, json_option, project_option, sensitive, settings_for
 from gateway.settings import Settings
 
-CODE: Final = re.compile(r"[A-Z0-9_ ]{1,16}", re.ASCII)
-"""What a CS may be (PS3.5 6.2): anything else that a PACS puts into Modality is not shown."""
 COLUMNS: Final = ("Accession", "PACS", "Study", "Series", "Modality", "Instances", "Verdict", "Reason")
 
 Document = dict[str, Any]
@@ -129,8 +126,7 @@ def _document(text: str, pacs: str | None, answer: Plan) -> Document:
 
 
 def _modality(attributes: Mapping[str, object]) -> str:
-    value = attributes.get("Modality")
-    return value if isinstance(value, str) and CODE.fullmatch(value) else ""
+    return known_modality(str(attributes.get("Modality") or ""))
 
 
 def _rows(answer: Document) -> Iterator[tuple[object, ...]]:
