@@ -109,6 +109,8 @@ def test_one_is_shown_with_the_place_of_its_file(waiting: Waiting) -> None:
     assert told.json["profile"] and told.json["frames"] == "1"
     assert "Ultrasound" in waiting.say("show", waiting.keys[1]).out
     assert waiting.say("show", "H-NOBODY").code == 1
+    mistyped = waiting.say("show", "SYNPID4711")
+    assert mistyped.code == 1 and "SYNPID" not in mistyped.out + mistyped.err
 
 
 def test_a_screened_project_waits_for_the_screening(waiting: Waiting) -> None:

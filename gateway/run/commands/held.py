@@ -73,7 +73,7 @@ def show(key: str, config: Path, as_json: bool) -> int:
         told = [{**_document(settings, *one), **_details(one[0])} for one in found]
         told += [study(one) for one in here.views.undecided() if one.key == wanted]
     if not told:
-        console.warn(f"nothing held has the key {wanted}")
+        console.warn("nothing held has this key")
         return 1
     if as_json:
         console.emit(told[0])
