@@ -117,9 +117,9 @@ class Listed:
         return sum(self._take(c, r, w, now, why=why) if w in welcome else self._bar(c, r, now) for r, w in found)
 
     def _bar(self, c: Connection, r: Row[Any], now: float) -> bool:
-        """Its patient is one who was withdrawn, as the RIS says now: it cannot be asked for again either."""
+        """Its patient is one who was withdrawn, as the RIS says now: it cannot be asked for again, nor can one that is over."""
         barred = r.state in CANCELLABLE and change.cancel_one(c, r, Step("cancelled", now, withdrawn.REASON))
-        if barred:
+        if barred or r.sealed is not None:
             c.execute(update(request).where(request.c.id == r.id).values(sealed=None, not_before=None))
         return barred
 

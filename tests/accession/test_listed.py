@@ -127,6 +127,23 @@ def test_r12_a_row_that_turns_out_to_be_of_somebody_withdrawn_is_cancelled_for_g
     assert sheet.adds_up and sheet.total("withdrawn") == 2
 
 
+def test_r12_what_is_over_is_forgotten_too_when_it_turns_out_to_be_of_somebody_withdrawn(ris: Ris) -> None:
+    """`requests retry` would ask for the patient again, and what identifies would stay as long as the row."""
+    ris.hospital.add("A", "B")
+    ris.poll()
+    (a,) = ris.store.claim_requests(projects=[P], limit=1, lease=60, now=ris.now)
+    assert ris.store.fail_request(a, reason="find.unable", now=ris.now)
+    assert ris.store.cancel(keys=[ris.request("B").key], now=ris.now) == 1
+    order = Order(P, frozenset({"SYN-PID-9"}), frozenset(), "asked to", (), lambda _: ())
+    Broker(ris.database, KEY).withdraw(order, now=ris.now)
+    ris.hospital.do("update exam set patient_id = 'SYN-PID-9'")
+    ris.poll()
+    assert (ris.request("A").state, ris.request("B").state) == ("failed", "cancelled")
+    assert ris.store.retry(state="failed", now=ris.now) == ris.store.retry(state="cancelled", now=ris.now) == 0
+    with ris.database.read() as c:
+        assert c.execute(select(request.c.sealed).where(request.c.sealed.is_not(None))).all() == []
+
+
 def test_what_was_withdrawn_since_the_row_was_read_stays_forgotten(ris: Ris) -> None:
     """On PostgreSQL a withdrawal may come between: it waits for nobody who only reads."""
     ris.hospital.add("A")
