@@ -56,6 +56,16 @@ def test_reidentify(site: Site, anna: StudyFacts) -> None:
     }  # fmt: skip
 
 
+def test_an_id_beyond_ascii_is_shown_as_it_is_written(site: Site, tmp_path: Path) -> None:
+    """Whose it is must be readable: the crosswalk has the bytes of the data set, here UTF-8."""
+    patient = "SYNPÄD-Ž1"
+    site.delivered(study(tmp_path, patient))
+    (pseudonym,) = site.pseudonyms()
+    told = site.place.say("reidentify", "--project", PROJECT, pseudonym, "--json")
+    assert told.json["found"][0]["patient_id"] == patient
+    assert f"patient ID: {patient}" in site.place.say("reidentify", "--project", PROJECT, pseudonym).out
+
+
 def test_reidentify_of_nobody_and_of_who_was_withdrawn(site: Site, anna: StudyFacts) -> None:
     site.delivered(anna)
     (pseudonym,) = site.pseudonyms()

@@ -121,12 +121,20 @@ def _show(found: Sequence[Known], withdrawn: float | None) -> None:
     elif not found:
         console.warn("nobody is known by this pseudonym")
     for one in found:
-        console.say(f"patient ID: {one.patient or '(none: known by the study alone)'}")
+        console.say(f"patient ID: {_written(one.patient) or '(none: known by the study alone)'}")
         console.table("Series", ("Study", "Series"), one.series)
 
 
 def _document(one: Known) -> dict[str, object]:
     return {
-        "patient_id": one.patient,
+        "patient_id": _written(one.patient),
         "series": [{"StudyInstanceUID": study, "SeriesInstanceUID": series} for study, series in one.series],
     }
+
+
+def _written(patient: str) -> str:
+    """As it is written: the crosswalk has it as Latin-1 of the bytes that stood in the data set, and most of those were UTF-8."""
+    try:
+        return patient.encode("latin-1").decode()
+    except UnicodeError:
+        return patient
