@@ -6,6 +6,7 @@ the patient was withdrawn; it goes when the patient is. A patient ID is text of 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +18,11 @@ from gateway.state.db import insert_new, person, person_series, series
 from gateway.state.sealed import Seal
 
 PADDING: Final = " \0"
+CODES: Final = (
+    "latin-1", "iso8859-2", "iso8859-3", "iso8859-4", "iso8859-5", "iso8859-6", "iso8859-7", "iso8859-8", "iso8859-9", "iso8859-11",
+    "iso8859-15", "shift_jis", "gb18030", "gbk",
+)  # fmt: skip
+"""PS3.3 C.12.1.1.2 without code extensions, besides UTF-8: what a patient ID in letters of the country may be encoded in."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +51,17 @@ class Known:
 
 
 def of_patient(seal: Seal, project: str, patient: str) -> frozenset[str]:
-    """The keyed hashes of a patient ID that came as text: as it may stand in a data set, in UTF-8 or in Latin-1."""
+    """The keyed hashes of a patient ID that came as text: as it may stand in a data set, in whichever character set."""
     text = patient.strip(PADDING)
-    forms = {text, text.encode("utf-8", "replace").decode("latin-1")} if text else ()
-    return frozenset(seal.hash("patient", project, form) for form in forms)
+    return frozenset(seal.hash("patient", project, form) for form in (_forms(text) if text else ()))
+
+
+def _forms(text: str) -> set[str]:
+    forms = {text, text.encode("utf-8", "replace").decode("latin-1")}
+    for code in () if text.isascii() else CODES:
+        with contextlib.suppress(UnicodeEncodeError):
+            forms.add(text.encode(code).decode("latin-1"))
+    return forms
 
 
 def of_pseudonym(seal: Seal, project: str, pseudonym: str) -> str:

@@ -92,13 +92,22 @@ def test_the_withdrawn_are_of_one_project(state: Opened, broker: Broker) -> None
     assert broker.opted_out("other", [ANNA], lambda _: ()) == [ANNA]
 
 
-@pytest.mark.parametrize("typed", ["Mü11", " PID 7 ", "患者1"])
-def test_an_id_beyond_ascii_is_known_in_whichever_encoding_it_comes(state: Opened, broker: Broker, typed: str) -> None:
-    broker.withdraw(order(typed), now=200)
-    codes = ["utf-8", "latin-1"] if typed.isascii() or typed == "Mü11" else ["utf-8"]
-    for code in codes:
-        came = typed.strip().encode(code).decode("latin-1")
-        assert not broker.enter(kept(patient=came, pseudonym=f"X-{code}"), now=201)
+IDS = {"Mü11": ("utf-8", "latin-1"), " PID 7 ": ("utf-8",), "患者1": ("utf-8", "gb18030"), "Б-12/7": ("utf-8", "iso8859-5"),
+       "Ž1": ("utf-8", "iso8859-2")}  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "codes"), IDS.items())
+def test_an_id_beyond_ascii_is_known_in_whichever_encoding_it_comes(
+    state: Opened, broker: Broker, typed: str, codes: tuple[str, ...]
+) -> None:
+    came = {code: typed.strip().encode(code).decode("latin-1") for code in codes}
+    state.ask("A1")
+    state.plan("1.2.3.1")
+    assert broker.enter(kept(patient=came[codes[-1]], pseudonym="CHEST-EARLY"), now=100)
+    done = broker.withdraw(order(typed), now=200)
+    assert done.pseudonyms == ("CHEST-EARLY",) and len(done.series) == 1
+    for code, patient in came.items():
+        assert not broker.enter(kept(patient=patient, pseudonym=f"X-{code}"), now=201)
 
 
 def test_only_what_is_the_patient_s_alone_is_taken(state: Opened, broker: Broker) -> None:
