@@ -51,7 +51,7 @@ def join(c: Connection, me: Node, now: float) -> None:
     if found.home != me.home:
         while plan_again(c, me.name, now):
             pass
-    since = found.since if found.lease_until >= now else now
+    since = min(found.since, now) if found.lease_until >= now else now
     c.execute(update(node).where(node.c.name == me.name).values({**new, "since": since}))
 
 
@@ -61,7 +61,7 @@ def beat(c: Connection, me: Node, now: float) -> bool:
     found = c.execute(select(node).where(mine).with_for_update()).first()
     if found is None:
         return False
-    since = found.since if found.lease_until >= now else now
+    since = min(found.since, now) if found.lease_until >= now else now
     c.execute(update(node).where(mine).values(lease_until=now + me.lease, since=since))
     c.execute(update(turn).where(turn.c.owner == me.name).values(until=now + me.lease))
     return True

@@ -166,6 +166,19 @@ def test_after_the_database_was_away_nobody_is_taken_for_dead(state: Opened, two
     assert other.node.take_over(1061) == 0
 
 
+def test_a_database_whose_clock_is_set_back_still_tells_who_is_dead(state: Opened, two: tuple[Fellow, Fellow]) -> None:
+    one, other = two
+    state.ask("A1")
+    state.plan("1.2.3.1")
+    one.retrieve(now=101)
+    for fellow in (one, other):
+        assert fellow.node.beat(9000) and fellow.node.beat(9030)
+    one.node.beat(500)
+    for now in range(500, 701, 20):
+        other.node.beat(now)
+    assert other.node.take_over(now=700) == 1
+
+
 def test_what_was_pushed_to_a_dead_node_waits_for_it(state: Opened, two: tuple[Fellow, Fellow]) -> None:
     one, other = two
     came = Pushed(PROJECT, "1.2.9", "1.2.9.1", AccessionNumber("P1"), "PID-P1", "20260101", "CT", "{}")
