@@ -74,8 +74,9 @@ class SettleStep:
         return sum(self._settle(study) for study in quiet) > 0
 
     def _is_quiet(self, study: Sequence[WaitingSeries]) -> bool:
+        """By the distance: what came while the clock was ahead is not waited for until the clock is there again."""
         last = max(self._last(series) for series in study)
-        return self.clock() - last >= self.projects[study[0].project].quiet
+        return abs(self.clock() - last) >= self.projects[study[0].project].quiet
 
     def _last(self, series: WaitingSeries) -> float:
         """When something of it came."""

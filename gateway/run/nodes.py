@@ -75,10 +75,22 @@ class Nodes:
         return self._store.free_node()
 
     def start(self, schedule: Schedule, guarded: Callable[[str, Job], Job]) -> None:
-        """Starts the schedule; with it go signs of life, and the work of nodes that give none."""
+        """Starts the schedule; with it go signs of life, and the work of nodes that give none.
+
+        And what was written while the clock was ahead: at the start, and, as each job, whenever the clock was set.
+        """
+        schedule.add("clock", "1h", guarded("clock", self._wait_anew))
         if self._fellowship:
             schedule.add("node", f"{max(1, round(self._settings.node_lease / BEATS))}s", guarded("node", self._beat))
         schedule.start()
+
+    def _wait_anew(self) -> int:
+        total = 0
+        while some := self._store.wait_anew(self._fellowship.clock() if self._fellowship else time.time()):
+            total += some
+        if total:
+            structlog.get_logger().warning("clock.set-back", count=total)
+        return total
 
     def in_turn(self, name: str, job: Job) -> Job:
         """`job`; of what one node at a time does (`IN_TURN`) only while it is this one's turn."""

@@ -17,6 +17,7 @@ from gateway.keys import Keys
 from gateway.model import Candidate, Plan, SetAside, Wanted
 from gateway.state import change, claim, evidence, lookup, machine, nodes, plans, receipts, ring, settle, withdrawn
 from gateway.state import pushed as unasked
+from gateway.state.ahead import wait_anew
 from gateway.state.db import Database, request, series
 from gateway.state.fellowship import Fellowship
 from gateway.state.rows import Added, Expected, Pushed, RequestClaim, SeriesClaim, SeriesRow, Tally, WaitingSeries
@@ -256,6 +257,11 @@ class Store:
             if not self._db.shared:
                 nodes.adopt(c, self._node)
             return claim.free_node(c, self._node)
+
+    def wait_anew(self, now: float) -> int:
+        """See `ahead.wait_anew`."""
+        with self._db.write() as c:
+            return wait_anew(c, now)
 
     def fellowship(self, *, home: str, lease: float) -> Fellowship | None:
         """For the daemon: its place among the nodes. None where it is the only one."""

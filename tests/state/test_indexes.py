@@ -85,6 +85,10 @@ def start(state: Opened) -> None:
     state.store.held_series()
 
 
+def clock(state: Opened) -> None:
+    assert state.store.wait_anew(-1000)
+
+
 def asked_while(state: Opened, step: Callable[[Opened], None]) -> list[tuple[str, Any]]:
     seen: list[tuple[str, Any]] = []
 
@@ -115,7 +119,9 @@ def whole_tables(state: Opened, statement: str, parameters: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "step", [poll, claim_requests, work, deliver, receive, status, explain, listing, start], ids=lambda f: f.__name__
+    "step",
+    [poll, claim_requests, work, deliver, receive, status, explain, listing, start, clock],
+    ids=lambda f: f.__name__,
 )
 def test_no_large_table_is_read_from_end_to_end(state: Opened, step: Callable[[Opened], None]) -> None:
     state.ask(*(f"A{n}" for n in range(10)))
