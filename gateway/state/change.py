@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, select, update
+from sqlalchemy import Row, and_, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.state import machine, settle
+from gateway.state.ahead import APART
 from gateway.state.db import asked, request, series
 from gateway.state.rows import Tally
 from gateway.state.settle import At, Step
@@ -76,7 +77,8 @@ def _only_mine(c: Connection, request_id: int) -> list[int]:
 
 def late(c: Connection, series_key: str, now: float, *, quiet: float, node: str) -> bool:
     """A confirmed series goes to the courier again, `node`'s, where the files are; the requests behind it are under way again."""
-    settled = (series.c.key == series_key, series.c.state == "confirmed", series.c.updated <= now - quiet)
+    then = or_(series.c.updated <= now - quiet, series.c.updated > now + APART)  # the clock was ahead
+    settled = (series.c.key == series_key, series.c.state == "confirmed", then)
     row = c.execute(select(series.c.id).where(*settled)).first()
     if row is None:
         return False

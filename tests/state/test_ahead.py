@@ -63,3 +63,15 @@ def test_series_and_their_archives_do_not_wait_either(state: Opened, tmp_path: P
     assert progress.claim(Stage.WAITING, ROUTE, lease=60, now=NOW) is None
     set_right(state)
     assert progress.claim(Stage.WAITING, ROUTE, lease=60, now=NOW) is not None
+
+
+def test_what_comes_late_for_a_series_that_was_confirmed_meanwhile_is_delivered(state: Opened) -> None:
+    state.ask("A1", now=AHEAD)
+    key = state.plan("1.2.3.1", now=AHEAD)
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=AHEAD)
+    assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=AHEAD)
+    for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
+        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=AHEAD)
+        assert row is not None and state.store.settle_row(row, event, now=AHEAD)
+    assert state.store.late(claim.rows[0].key, now=NOW)
+    assert [s.state for s in state.views.series(key)] == ["retrieved"]
