@@ -276,7 +276,7 @@ def pending(c: Connection, seal: Seal, projects: Sequence[str], now: float) -> l
 
 
 def settled(c: Connection, seal: Seal, key: str, sink: str, now: float) -> None:
-    """The patient is out of that archive, or a person has been told to see to it."""
+    """The patient is out of that archive, or a person has been told to see to it; nobody writes there any more (`pending`)."""
     row = c.execute(select(withdrawal).where(withdrawal.c.key == key).with_for_update()).one()
     told = seal.open_up(row.sealed, owner=key)
     left = [name for name in json.loads(told.get("sinks", "[]")) if name != sink]
@@ -285,3 +285,5 @@ def settled(c: Connection, seal: Seal, key: str, sink: str, now: float) -> None:
     c.execute(
         update(withdrawal).where(withdrawal.c.id == row.id).values(sealed=seal.close_up(told, owner=key), done=done)
     )
+    gone = select(series.c.id).where(series.c.project == row.project, series.c.state == "withdrawn")
+    c.execute(delete(progress).where(progress.c.sink == sink, progress.c.series_id.in_(gone)))

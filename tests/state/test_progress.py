@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select
 
+from gateway.state.broker import Broker
 from gateway.state.db import history, series
+from gateway.state.db import progress as table
 from gateway.state.outbox import Outbox
 from gateway.state.progress import Progress, Route, Stage
 from gateway.state.rows import SeriesRow
-from tests.state.conftest import PROJECT, Opened
+from gateway.state.withdrawn import Order
+from tests.state.conftest import KEY, PROJECT, Opened
 
 SINKS = ("one", "two")
 ONE, TWO = (Route(PROJECT, sink, SINKS) for sink in SINKS)
@@ -146,3 +149,20 @@ def test_one_that_was_new_while_a_former_life_still_delivered_does_too(state: Op
     assert (
         progress.confirmed(claimed(progress, Stage.DELIVERED, TWO, now=104), TWO, files=["a"], now=104) == "confirmed"
     )
+
+
+def test_how_far_the_archives_were_of_what_is_withdrawn_is_forgotten(state: Opened, progress: Progress) -> None:
+    """One was down, one had it: when each has been seen to, there is nothing to go on with."""
+    add(state, "S-1", "S-2")
+    down = claimed(progress, Stage.WAITING, ONE)
+    assert progress.release(down, ONE, reason="sink.unreachable", not_before=900, charge=False)
+    assert progress.delivered(claimed(progress, Stage.WAITING, TWO), TWO, now=101)
+    claimed(progress, Stage.WAITING, TWO)
+    broker = Broker(state.database, KEY)
+    order = Order(PROJECT, frozenset(), frozenset({"P"}), "", SINKS, lambda _: (), frozenset({"S-1"}))
+    done = broker.withdraw(order, now=102)
+    for sink in SINKS:
+        broker.settled(done.key, sink, now=103)
+    with state.database.read() as c:
+        keys = c.execute(select(series.c.key).join(table, table.c.series_id == series.c.id)).scalars().all()
+    assert keys == ["S-2"]
