@@ -53,6 +53,14 @@ class Listed:
         with self._db.write() as c:
             return sum(self._amend(c, list(some), now) for some in _some(wanted))
 
+    def ask_again(self, wanted: Sequence[Wanted], *, now: float) -> int:
+        """Requests that are done, of these lines: by rules that have changed, more may be wanted. Returns how many.
+
+        What was withdrawn stays out.
+        """
+        with self._db.write() as c:
+            return sum(self._ask_again(c, list(some), now) for some in _some(wanted))
+
     def waiting(self, project: str) -> set[str]:
         """Keyed hashes of the accession numbers that the RIS asked for and that are not over.
 
@@ -91,6 +99,18 @@ class Listed:
 
     def _amend(self, c: Connection, wanted: list[Wanted], now: float) -> int:
         return self._settle(c, self._known(c, wanted), now, BY_FILE)
+
+    def _ask_again(self, c: Connection, wanted: list[Wanted], now: float) -> int:
+        over = [(r, w) for r, w in self._known(c, wanted) if r.state == "done" and r.not_before is not None]
+        welcome = set(withdrawn.welcome(c, self._seal, [w for _, w in over])[0])
+        return sum(self._reopen(c, r, w, now) for r, w in over if w in welcome)
+
+    def _reopen(self, c: Connection, r: Row[Any], w: Wanted, now: float) -> bool:
+        fresh = {"attempts": 0, "empties": 0, "not_before": now}
+        done = settle.move(c, At(request, r.id, r.state), Step("asked-again", now, "by-hand"), fresh)
+        if done:
+            plans.seal_again(c, self._seal, r, w, now)
+        return done
 
     def _known(self, c: Connection, wanted: list[Wanted]) -> list[tuple[Row[Any], Wanted]]:
         """Each request that there is, with what is known of it now."""

@@ -24,7 +24,7 @@ REQUEST: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "held": {"decided": "new", "retried": "new", "cancelled": "cancelled"},
     "planned": {"completed": "done", "again": "new", "failed": "failed", "cancelled": "cancelled"},
-    "done": {"resumed": "planned"},
+    "done": {"resumed": "planned", "asked-again": "new"},
     "failed": {"retried": "new", "resumed": "planned"},
     "cancelled": {"retried": "new"},
 }  # fmt: skip

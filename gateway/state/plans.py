@@ -49,7 +49,7 @@ def _add_some(c: Connection, seal: Seal, some: Mapping[tuple[str, str], Wanted],
     known = {(r.project, r.accession_hash): r for r in c.execute(there)}
     _no_longer_aside(c, seal, some)
     for place in [place for place, r in known.items() if r.gone and place in some]:
-        _seal_again(c, seal, known[place], some[place], now)
+        seal_again(c, seal, known[place], some[place], now)
     rows = [
         _new_request(seal, digest, w, now) for (project, digest), w in some.items() if (project, digest) not in known
     ]
@@ -70,8 +70,8 @@ def _no_longer_aside(c: Connection, seal: Seal, some: Mapping[tuple[str, str], W
     c.execute(delete(aside).where(stale))
 
 
-def _seal_again(c: Connection, seal: Seal, row: Row[Any], w: Wanted, now: float) -> None:
-    """One that was done, and failed or was cancelled when more came late, knows its number no more: it could not be retried."""
+def seal_again(c: Connection, seal: Seal, row: Row[Any], w: Wanted, now: float) -> None:
+    """One that was done knows its number no more: it could not be asked for again, nor retried when it failed since."""
     known = {"sealed": seal.close_up(_own(w), owner=row.key), "updated": now}
     c.execute(update(request).where(request.c.id == row.id).values(known))
 

@@ -6,6 +6,7 @@ import time
 
 from gateway.accession import csvfile
 from gateway.accession.rows import DATES
+from gateway.model import FoundSeries, Plan, PlannedSeries, Verdict
 from gateway.run import wiring
 from gateway.run.commands.options import settings_for
 from tests.run.command_line import Place, Told
@@ -108,3 +109,20 @@ def test_the_help_of_add_names_columns_and_dates(place: Place) -> None:
     told = " ".join(place.raw("requests", "add", "--help").out.split())
     for word in (*csvfile.KNOWN, *DATES.split(", ")):
         assert word in told, word
+
+
+def test_what_is_done_is_asked_for_again_when_the_rules_have_changed(place: Place) -> None:
+    content = "accession_number\nSYNACC0001\nSYNACC0002\n"
+    add(place, content)
+    state = wiring.open_state(settings_for(place.config))
+    (claim, *_) = state.store.claim_requests(projects=["chest"], limit=2, lease=60, now=time.time())
+    one = FoundSeries("1.2.826.0.1", "1.2.826.0.1.1", {"Modality": "CT"}, 3)
+    left_out = PlannedSeries("main", one, Verdict(False, "select.series"))
+    assert state.store.settle_found(claim, Plan((left_out,), studies=1), now=time.time())
+    state.close()
+    assert "again" not in add(place, content, "--json").json, "not by itself"
+    told = add(place, content, "--again")
+    assert "requests that were done and are asked for again: 1" in told.out
+    assert add(place, content, "--again", "--json").json["again"] == 0
+    assert says_nothing(told)
+    assert place.say("requests", "list", "--state", "done", "--json").json == []

@@ -111,9 +111,10 @@ def cancel(keys: tuple[str, ...], every: bool, state: str | None, project: str |
 @requests.command()
 @project_option
 @click.argument("file", type=click.File("rb"), default="-", metavar="[FILE.csv|-]")
+@click.option("--again", is_flag=True, help="Ask once more for those that are done: the project's rules have changed.")
 @config_option
 @json_option
-def add(project: str, file: IO[bytes], config: Path, as_json: bool) -> int:
+def add(project: str, file: IO[bytes], again: bool, config: Path, as_json: bool) -> int:
     """Add accession numbers from a CSV file or standard input: the back-fill.
 
     The first line names the columns. Read are accession_number, and patient_id, study_date, modality, accession_issuer if
@@ -127,6 +128,8 @@ def add(project: str, file: IO[bytes], config: Path, as_json: bool) -> int:
     listed = csvfile.read(project, file)
     with opened(settings, create=True) as here:
         told = _added(here, project, listed)
+        if again:
+            told["again"] = _asked_again(here, listed)
     lines = [{"line": bad.line, "reason": bad.row.reason} for bad in listed.bad]
     if as_json:
         console.emit({**told, "lines": lines, "columns_not_read": listed.unread})
@@ -163,6 +166,11 @@ def _added(here: State, project: str, listed: csvfile.Listed) -> dict[str, int]:
     }  # fmt: skip
 
 
+def _asked_again(here: State, listed: csvfile.Listed) -> int:
+    ask_again = Listed(here.database, here.keys).ask_again
+    return sum(ask_again(wanted, now=time.time()) for wanted, _ in _batches(listed))
+
+
 def _show_added(told: Mapping[str, int], lines: Sequence[Mapping[str, object]]) -> None:
     console.say(
         f"{told['new']} new, {told['known']} known already, {told['repeated']} repeated, "
@@ -170,6 +178,8 @@ def _show_added(told: Mapping[str, int], lines: Sequence[Mapping[str, object]]) 
     )
     if told["changed"]:
         console.say(f"requests changed by what the file says: {told['changed']}")
+    if "again" in told:
+        console.say(f"requests that were done and are asked for again: {told['again']}")
     if lines:
         console.table("Set aside", ("Line", "Reason"), [tuple(line.values()) for line in lines])
 
