@@ -118,7 +118,7 @@ def place(row: Mapping[str, Any]) -> tuple[str, str]:
     state = row["state"]
     going = next((STEPS[s] for s in UNDER_WAY if row[s]), "")
     if state == "new":
-        return "in progress", "find"
+        return "in progress", "find once more" if row["reason"] == settle.YOUNG else "find"
     if state == "held":
         return "held", row["reason"] or "study"
     if state == "cancelled":

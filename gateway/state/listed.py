@@ -21,7 +21,7 @@ from gateway.keys import Keys
 from gateway.model import Wanted, known_modality
 from gateway.state import change, plans, ring, settle, withdrawn
 from gateway.state.change import CANCELLABLE
-from gateway.state.db import Database, asked, request, series
+from gateway.state.db import Database, request
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
 
@@ -66,9 +66,7 @@ class Listed:
 
         Nor those of which something is in the archive, and that are only looked at once more: nothing is left to call off.
         """
-        fetched = select(asked.c.request_id).join(series, series.c.id == asked.c.series_id)
-        fetched = fetched.where(asked.c.request_id == request.c.id, series.c.state == "confirmed")
-        left = or_(request.c.state == "planned", ~fetched.exists())
+        left = or_(request.c.state == "planned", ~settle.has_confirmed())
         mine = (request.c.project == project, request.c.listed == 1, request.c.state.in_(CANCELLABLE))
         with self._db.read() as c:
             return {r.accession_hash for r in c.execute(select(request.c.accession_hash).where(*mine, left))}

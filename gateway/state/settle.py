@@ -177,6 +177,12 @@ def _close(c: Connection, request_id: int, event: str | None, now: float, *, you
         move(c, planned, Step(event, now, LOST))
 
 
+def has_confirmed() -> ColumnElement[bool]:
+    """Of a request: something of it is in the archive. Where it is to be asked for, it is only looked at once more."""
+    fetched = select(asked.c.request_id).join(series, series.c.id == asked.c.series_id)
+    return fetched.where(asked.c.request_id == request.c.id, series.c.state == "confirmed").exists()
+
+
 def asking(series_id: int) -> Select[tuple[int]]:
     """The requests that asked for a series."""
     return select(asked.c.request_id).where(asked.c.series_id == series_id)

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.keys import Keys
 from gateway.model import strip_invisible
-from gateway.state import balance, evidence, ring
+from gateway.state import balance, evidence, ring, settle
 from gateway.state.db import PENDING, Database, aside, asked, history, population, request, series
 from gateway.state.evidence import CandidateView
 from gateway.state.sealed import Seal
@@ -248,7 +248,8 @@ def _by_state(c: Connection, subject: str) -> dict[tuple[str, str], int]:
 
 def _oldest(c: Connection, project: str) -> float | None:
     """When its oldest request under way was made; one that only waits to be asked again does not age. By the index of PENDING."""
-    pending = select(request.c.created).where(request.c.project == project, text(PENDING))
+    again = and_(request.c.state == "new", or_(request.c.reason == settle.YOUNG, settle.has_confirmed()))
+    pending = select(request.c.created).where(request.c.project == project, text(PENDING), ~again)
     created: float | None = c.execute(pending.order_by(request.c.created).limit(1)).scalar()
     return created
 

@@ -36,6 +36,26 @@ def fail(state: Opened, now: float) -> None:
     state.store.fail_series(claim.rows[0], reason="move.unable", now=now)
 
 
+@pytest.mark.catalogue("M15")
+def test_what_is_only_looked_at_once_more_has_not_waited_since_it_was_asked_for(state: Opened) -> None:
+    """Else each examination that the RIS names days before raises QueueAgeing on the day that it is done."""
+    state.ask("A1", now=100)
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=5e5)
+    assert state.store.settle_found(claim, replace(plan("1.1"), again=6e5), now=5e5)
+    assert state.views.counts().oldest_pending == {PROJECT: 100}, "while it is fetched it has"
+    confirm(state, 5e5)
+    view = state.views.request(claim.key)
+    assert view and (view.state, view.reason) == ("new", "study.young")
+    assert state.views.counts().oldest_pending == {}
+    (sheet,) = state.views.balances()
+    assert sheet.adds_up and sheet.parts["in progress"] == {"find once more": 1}
+    state.ask("A2", now=200)
+    assert state.views.counts().oldest_pending == {PROJECT: 200}
+    (again,) = state.store.claim_requests(projects=[PROJECT], limit=9, lease=60, now=6e5)[:1]
+    state.store.release_request(again, reason="find.unable", not_before=7e5, charge=True, now=6e5)
+    assert state.views.counts().oldest_pending == {PROJECT: 200}
+
+
 @pytest.mark.catalogue("M16")
 def test_a_failed_series_that_the_pacs_leaves_out_now_is_still_missing(state: Opened) -> None:
     state.ask("A1")
