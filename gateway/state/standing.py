@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal, select, update
+from sqlalchemy import ColumnElement, Row, literal, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.state import machine, settle
@@ -22,6 +23,12 @@ def enrol(c: Connection, here: ColumnElement[bool], sink: str) -> None:
     touched = select(progress.c.series_id).where(progress.c.series_id == series.c.id, progress.c.sink == sink)
     new = select(series.c.id, literal(sink)).where(here, series.c.state == "delivered", ~touched.exists())
     c.execute(insert_new(c, progress).from_select(["series_id", "sink"], new))
+
+
+def tried(c: Connection, series_ids: Sequence[int]) -> dict[int, Row[Any]]:
+    """Of series that an archive did not take yet: reason, attempts and not_before of the one that is tried again last."""
+    mine = (progress.c.series_id.in_(series_ids), progress.c.reason != "", progress.c.stage != "confirmed")
+    return {r.series_id: r for r in c.execute(select(progress).where(*mine).order_by(progress.c.not_before)).all()}
 
 
 def take(c: Connection, series_id: int, sink: str, taken: Lease) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.keys import Keys
 from gateway.model import strip_invisible
-from gateway.state import balance, evidence, ring, settle
+from gateway.state import balance, evidence, ring, settle, standing
 from gateway.state.db import PENDING, Database, aside, asked, history, population, request, series
 from gateway.state.evidence import CandidateView
 from gateway.state.sealed import Seal
@@ -51,6 +51,8 @@ class SeriesView:
     refused: int
     held: int
     reasons: Mapping[str, int]
+    attempts: int  # that failed, of the step that it is at
+    next_attempt: float | None  # None: it is under way, waits for nothing, or is over
 
 
 @dataclass(frozen=True)
@@ -193,8 +195,9 @@ class Views:
                 .join(request, request.c.id == asked.c.request_id)
                 .where(request.c.key == request_key)
                 .order_by(series.c.id)
-            )
-            return [_series(r) for r in rows.all()]
+            ).all()
+            tried = standing.tried(c, [r.id for r in rows])
+            return [_series(r, tried.get(r.id)) for r in rows]
 
     def series_of(self, keys: Sequence[str]) -> dict[str, SeriesView]:
         """By series key, of those that there are."""
@@ -282,8 +285,12 @@ def _requests(c: Connection, rows: Sequence[Row[Any]]) -> list[RequestView]:
     ]  # fmt: skip
 
 
-def _series(r: Row[Any]) -> SeriesView:
+def _series(r: Row[Any], tried: Row[Any] | None = None) -> SeriesView:
+    """`tried`: by the archive that holds it up."""
+    step = tried or (r if r.state == "planned" else None)
+    later = step is not None and step.not_before is not None and step.not_before > r.updated
     return SeriesView(
-        key=r.key, project=r.project, state=r.state, reason=r.reason, pacs=r.pacs, modality=r.modality,
+        key=r.key, project=r.project, state=r.state, reason=tried.reason if tried else r.reason, pacs=r.pacs, modality=r.modality,
         expected=r.expected, kept=r.kept, excluded=r.excluded, refused=r.refused, held=r.held, reasons=json.loads(r.reasons),
+        attempts=step.attempts if step else 0, next_attempt=step.not_before if step and later else None,
     )  # fmt: skip

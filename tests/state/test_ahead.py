@@ -10,6 +10,7 @@ from gateway.state.outbox import Outbox
 from gateway.state.progress import Progress, Route, Stage
 from gateway.state.rows import Tally
 from tests.state.conftest import PROJECT, Opened
+from tests.support.carried import claim_row
 
 NOW = 1_000_000.0
 AHEAD = NOW + 365 * 86400.0
@@ -71,7 +72,7 @@ def test_what_comes_late_for_a_series_that_was_confirmed_meanwhile_is_delivered(
     claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=AHEAD)
     assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=AHEAD)
     for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=AHEAD)
+        row = claim_row(state.store, before, projects=[PROJECT], lease=60, now=AHEAD)
         assert row is not None and state.store.settle_row(row, event, now=AHEAD)
     assert state.store.late(claim.rows[0].key, now=NOW)
     assert [s.state for s in state.views.series(key)] == ["retrieved"]

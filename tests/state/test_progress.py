@@ -14,7 +14,7 @@ from gateway.state.db import history, series
 from gateway.state.db import progress as table
 from gateway.state.outbox import Outbox
 from gateway.state.progress import Progress, Route, Stage
-from gateway.state.rows import SeriesRow
+from gateway.state.rows import SeriesRow, Tally
 from gateway.state.withdrawn import Order
 from tests.state.conftest import KEY, PROJECT, Opened
 
@@ -73,6 +73,28 @@ def test_given_back_it_waits_and_a_lost_claim_settles_nothing(state: Opened, pro
     assert not progress.delivered(row, ONE, now=201)
     assert progress.delivered(again, ONE, now=201)
     assert states(state) == {"S-1": "retrieved"}
+
+
+def test_what_an_archive_does_not_take_says_so(state: Opened, progress: Progress) -> None:
+    """The runbooks of what waits send people to `requests show`."""
+    state.ask("A1")
+    key = state.plan("1.1")
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101)
+    assert claim is not None
+    state.store.release_series(claim, reason="move.incomplete", not_before=160, charge=True, now=102)
+    (seen,) = state.views.series(key)
+    assert (seen.state, seen.reason, seen.attempts, seen.next_attempt) == ("planned", "move.incomplete", 1, 160)
+    again = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=161)
+    assert again and state.store.settle_retrieved(again.rows[0], Tally(3, 3, 0, 0, {}), now=162)
+    (seen,) = state.views.series(key)
+    assert (seen.reason, seen.attempts, seen.next_attempt) == ("", 0, None)
+    row = claimed(progress, Stage.WAITING, ONE, now=163)
+    progress.release(row, ONE, reason="deliver.failed", not_before=193, charge=True)
+    (seen,) = state.views.series(key)
+    assert (seen.state, seen.reason, seen.attempts, seen.next_attempt) == ("retrieved", "deliver.failed", 1, 193)
+    progress.delivered(claimed(progress, Stage.WAITING, ONE, now=194), ONE, now=195)
+    (seen,) = state.views.series(key)
+    assert (seen.reason, seen.next_attempt) == ("", None)
 
 
 def test_a_failure_ends_the_series_and_its_rows(state: Opened, progress: Progress) -> None:

@@ -16,7 +16,8 @@ from gateway.state.views import RequestView, Views
 Document = dict[str, Any]
 
 SERIES: Final = (
-    "Series", "State", "Reason", "PACS", "Modality", "Instances", "Kept", "Excluded", "Refused", "Held", "Why not kept",
+    "Series", "State", "Reason", "Next attempt", "PACS", "Modality", "Instances", "Kept", "Excluded", "Refused", "Held",
+    "Why not kept",
 )  # fmt: skip
 HISTORY: Final = ("Time", "Of", "Event", "Before", "After", "Reason")
 ASIDE: Final = ("Project", "Reason", "First seen", "Times")
@@ -51,7 +52,10 @@ def found_request(views: Views, request: RequestView) -> Document:
         {"at": console.when(e.at), "subject": e.subject, "event": e.event, "before": e.before, "after": e.after, "reason": e.reason}
         for e in views.history(request.key)
     ]  # fmt: skip
-    series = [{**vars(s), "reasons": dict(s.reasons)} for s in views.series(request.key)]
+    series = [
+        {**vars(s), "reasons": dict(s.reasons), "next_attempt": console.when(s.next_attempt) or None}
+        for s in views.series(request.key)
+    ]
     counts = {"series_by_state": dict(request.series)}
     evidence = [study(one) for one in views.candidates(request.key)]
     return {**request_facts(request), **counts, "history": history, "series": series, "evidence": evidence}
@@ -70,7 +74,8 @@ def not_well(request: Document) -> bool:
 def show_request(request: Document) -> None:
     """The tables of what `found_request` gave."""
     shown = ("project", "state", "reason", "attempts", "empties", "created", "updated")
-    again = {"asked again": request["not_before"] or "never"} if request["state"] == "empty" else {}
+    waits = request["state"] == "empty" or (request["state"] == "new" and request["reason"])
+    again = {"asked again": request["not_before"] or "never"} if waits else {}
     console.facts(request["key"], {name: request[name] for name in shown} | again)
     if request["evidence"]:
         console.table("Studies found", STUDY_COLUMNS, map(study_row, request["evidence"]))
@@ -81,8 +86,8 @@ def show_request(request: Document) -> None:
 
 def _series(s: Document) -> tuple[object, ...]:
     return (
-        s["key"], s["state"], s["reason"], s["pacs"], s["modality"], s["expected"], s["kept"], s["excluded"], s["refused"],
-        s["held"], console.counted(s["reasons"]),
+        s["key"], s["state"], s["reason"], s["next_attempt"] or "", s["pacs"], s["modality"], s["expected"], s["kept"],
+        s["excluded"], s["refused"], s["held"], console.counted(s["reasons"]),
     )  # fmt: skip
 
 
