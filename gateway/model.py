@@ -93,7 +93,8 @@ class Wanted:
 
 BAD_DATE: Final = "csv.study-date"
 CONTRADICTED: Final = "csv.contradicted"
-MENDABLE: Final = frozenset({BAD_DATE, CONTRADICTED})
+NOT_TEXT: Final = "accession.not-text"
+MENDABLE: Final = frozenset({BAD_DATE, CONTRADICTED, NOT_TEXT})
 """Why a line with a good accession number is set aside: only these can be mended for the same number."""
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from gateway.accession.source import Row
 from gateway.errors import Refused
-from gateway.model import AccessionNumber, SetAside, Wanted, strip_invisible
+from gateway.model import NOT_TEXT, AccessionNumber, SetAside, Wanted, strip_invisible
 
 COLUMN: Final = "accession_number"
 OPTIONAL: Final = ("patient_id", "study_date", "modality", "accession_issuer")
@@ -130,7 +130,7 @@ def _facts(one: Wanted | SetAside) -> Sequence[str]:
 def _not_text(value: object, text: str) -> str:
     """Why this value is no text that can be trusted, as a reason; "" when it can."""
     if not isinstance(value, str) or SCIENTIFIC.fullmatch(text):
-        return "accession.not-text"
+        return NOT_TEXT
     if any(c == "\ufffd" or (c != " " and unicodedata.category(c) == "Zs") for c in text):
         return "accession.encoding"
     return ""

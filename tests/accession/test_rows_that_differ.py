@@ -1,6 +1,8 @@
-"""R4, R6: several rows of one number, as of an examination of two procedures, in whatever order they come."""
+"""R4, R6, R7: rows of one number that differ, as of an examination of two procedures, or from one poll to the next."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
@@ -39,3 +41,16 @@ def test_r4_rows_of_one_number_that_differ_change_nothing_by_their_order(ris: Ri
     poll.run()
     (claim,) = ris.store.claim_requests(projects=[P], limit=1, lease=60, now=ris.now)
     assert (claim.patient_id, claim.modality) == ("SYN-PID-9", "CT")
+
+
+@pytest.mark.catalogue("R7")
+def test_r7_a_number_that_is_cast_to_text_in_the_end_is_no_longer_set_aside(ris: Ris) -> None:
+    ris.hospital.do(
+        "create table raw (number integer, at text)", "insert into raw values (1234, '2026-05-04 11:00:00')"
+    )
+    for column, aside in (("number", {"accession.not-text": 1}), ("cast(number as text)", {})):
+        query = f"select {column} as accession_number, at as changed_at from raw where at >= :since"
+        replace(ris.made(), source=ris.hospital.source(query)).run()
+        (sheet,) = ris.views.balances()
+        assert dict(sheet.set_aside) == aside
+    assert sheet.asked == 1 and ris.views.set_aside("1234") == []
