@@ -6,13 +6,13 @@ Here, and nowhere else, stands a broad `except`: whatever goes wrong in one step
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
 from gateway.errors import Fatal, GatewayError, Retry
+from gateway.ops.log import described
 from gateway.ops.metrics import Count
 
 LONGEST_PAUSE = 300.0
@@ -70,7 +70,8 @@ def attempt(role: Role, watch: Watch, failures: int = 0) -> float | None:
         log.error("worker.error", role=role.name, reason=err.reason, detail=err.detail)
         watch.count.add("worker_errors_total", role=role.name)
     except Exception as err:  # noqa: BLE001 - the one broad except: a mistake of ours must not end the role
-        log.error("worker.bug", role=role.name, error=type(err).__name__, where=where(err))
+        told = described(err)
+        log.error("worker.bug", role=role.name, error=told["error"], where=told["where"])
         watch.count.add("worker_errors_total", role=role.name)
     return None
 
@@ -78,9 +79,3 @@ def attempt(role: Role, watch: Watch, failures: int = 0) -> float | None:
 def back_off(idle: float, failures: int) -> float:
     """Doubles from one second, or the role's own idle time, to LONGEST_PAUSE."""
     return min(max(idle, 1.0) * 2.0 ** min(failures - 1, 16), LONGEST_PAUSE)
-
-
-def where(err: BaseException) -> str:
-    """File and line only: the message of a foreign exception may hold what nobody may log."""
-    frames = traceback.extract_tb(err.__traceback__)
-    return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
