@@ -18,7 +18,7 @@ import threading
 import traceback
 from collections.abc import MutableMapping
 from pathlib import PurePath
-from types import CodeType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
@@ -102,15 +102,12 @@ def again(line: str) -> str | None:
 
 def described(error: BaseException) -> dict[str, str]:
     """`error` (class), `where` (innermost file:line), `trace` (outer to inner); `reason`, `detail` if it is our own."""
-    steps = [f"{PurePath(code.co_filename).name}:{lineno}" for code, lineno in _frames(error.__traceback__)]
+    frames = traceback.walk_tb(error.__traceback__)
+    steps = [f"{PurePath(frame.f_code.co_filename).name}:{line}" for frame, line in frames]
     said = {"error": type(error).__name__, "where": steps[-1] if steps else "?", "trace": " > ".join(steps[-FRAMES:])}
     if isinstance(error, GatewayError):
         said |= {"reason": error.reason, "detail": error.detail}
     return {key: value for key, value in said.items() if value}
-
-
-def _frames(tb: TracebackType | None) -> list[tuple[CodeType, int]]:
-    return [(frame.f_code, lineno) for frame, lineno in traceback.walk_tb(tb)]
 
 
 class _Lines:

@@ -23,7 +23,7 @@ from prometheus_client import (
 
 from gateway import __version__
 from gateway.ops.declared import PREFIX, UnknownMetric, declared, of
-from gateway.ops.httpd import Answer, Server, listen_tcp
+from gateway.ops.httpd import PLAIN, Answer, Server, listen_tcp
 from gateway.ops.scrape import Scrape, Watched
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -109,7 +109,7 @@ class Metrics:
 
 
 def _index() -> Answer:
-    return Answer(200, "text/plain; charset=utf-8", b"pacs-gateway: see /metrics\n")
+    return Answer(200, PLAIN, b"pacs-gateway: see /metrics\n")
 
 
 class RemoteCount:
