@@ -30,9 +30,6 @@ class Manifested:
     def files(self, series: str) -> list[Path]:
         return self.outbox.files(series)
 
-    def ledger(self, series: str) -> dict[str, LedgerLine]:
-        return self.outbox.ledger(series)
-
     def checksums(self, series: str) -> dict[str, set[str]]:
         return self.outbox.checksums(series)
 
@@ -41,9 +38,6 @@ class Manifested:
 
     def set_aside(self, series: str, name: str) -> None:
         self.outbox.set_aside(series, name)
-
-    def path(self, series: str, name: str) -> Path:
-        return self.outbox.path(series, name)
 
     def remove(self, series: str, files: Sequence[Path]) -> bool:
         """Raises OSError."""

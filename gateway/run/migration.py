@@ -9,13 +9,12 @@ from typing import Final
 from gateway.errors import Fatal
 from gateway.run import console
 from gateway.run.locking import lock_state, use_alone
-from gateway.run.nodes import SQLITE, open_database
+from gateway.run.nodes import FILE, SQLITE, open_database
 from gateway.settings import Settings, read_key
 from gateway.state import moving
 from gateway.state.db import Database
 from gateway.state.store import Store
 
-FILE: Final = "state.sqlite"
 MOVED: Final = "state.sqlite.moved"
 TOLD_EVERY: Final = 100_000
 
