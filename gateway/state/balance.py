@@ -21,9 +21,8 @@ from gateway.state.db import aside, asked, request, series
 from gateway.state.withdrawn import REASON as WITHDRAWN
 
 PARTS: Final = ("delivered", "excluded", "empty", "failed", "in progress", "held", "cancelled", "withdrawn")
-UNDER_WAY: Final = ("planned", "retrieved", "delivered")
-"""States of series that go on by themselves, the first step first."""
 STEPS: Final = {"planned": "retrieve", "retrieved": "deliver", "delivered": "confirm"}
+"""States of series that go on by themselves, the first step first, and how."""
 LEFT_OVER: Final = "unaccounted"
 
 
@@ -116,7 +115,7 @@ def _placed(rows: Iterable[Mapping[Any, Any]]) -> defaultdict[tuple[str, str], C
 def place(row: Mapping[str, Any]) -> tuple[str, str]:
     """(part, reason) of requests that are alike. What is over for good and what goes on by itself must be seen from the row."""
     state = row["state"]
-    going = next((STEPS[s] for s in UNDER_WAY if row[s]), "")
+    going = next((step for at, step in STEPS.items() if row[at]), "")
     if state == "new":
         return "in progress", "find once more" if row["reason"] == settle.YOUNG else "find"
     if state == "held":
