@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import Fatal
+from gateway.run.commands.status import ask
 from gateway.run.demo.site import Site
 
-ANSWER_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 60.0
 KILL_SECONDS: Final = 10.0
 
@@ -41,11 +38,10 @@ class Daemon:
     def queues(self) -> Queues:
         """Empty while the daemon does not answer yet."""
         try:
-            body = _get(self._health, "/status")
-        except (OSError, http.client.HTTPException):
+            _, told = ask(self._health, "/status")
+        except Fatal:
             return {}
-        by_project: Mapping[str, Mapping[str, Mapping[str, int]]] = json.loads(body)["queues"]
-        return {what: _summed(projects) for what, projects in by_project.items()}
+        return {what: _summed(projects) for what, projects in told.get("queues", {}).items()}
 
     def stop(self) -> int:
         """SIGTERM, and SIGKILL to its whole group when it does not end in time, or when we are interrupted. The exit code."""
@@ -83,18 +79,3 @@ def _summed(projects: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
         for state, n in states.items():
             total[state] = total.get(state, 0) + n
     return total
-
-
-def _get(path: Path, page: str) -> bytes:
-    """HTTP over the Unix socket. Raises OSError, HTTPException."""
-    connection = http.client.HTTPConnection("localhost")
-    with contextlib.closing(connection):
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(ANSWER_SECONDS)
-        connection.sock.connect(str(path))
-        connection.request("GET", page)
-        answer = connection.getresponse()
-        body = answer.read()
-    if answer.status != http.HTTPStatus.OK:
-        raise http.client.HTTPException(str(answer.status))
-    return body

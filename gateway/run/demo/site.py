@@ -17,13 +17,13 @@ from typing import IO, Final
 
 from gateway.errors import BadConfiguration, Mistake
 from gateway.keys import KEY_BYTES
+from gateway.settings.kinds import SOCKET_PATH
 
 LOOPBACK: Final = "127.0.0.1"
 MARKER: Final = ".pacs-gateway-demo"
 MARKED: Final = "Made by pacs-gateway demo, which empties this folder when it runs again.\n"
 PROJECT: Final = "chest-ct"
 OUR_AE, PACS_AE = "RESEARCH", "HOSPITALPACS"
-SOCKET_PATH: Final = 107  # bytes, sun_path of Linux without its NUL
 
 CONFIG: Final = """\
 # Written by pacs-gateway demo. Everything in it works for a real hospital too: etc/gateway.toml of the source says more.
