@@ -12,7 +12,7 @@ from gateway.cmove.movescu import UNLISTABLE
 from gateway.dicom.association import Scu
 from gateway.dicom.identifier import identifier, text
 from gateway.dicom.listing import IMAGE_CAP
-from gateway.dicom.moving import MoveAnswer, MoveWatch
+from gateway.dicom.moving import MoveWatch
 from gateway.errors import Retry
 
 USUAL: Final = tuple(f"1.2.840.10008.5.1.4.1.1.{n}" for n in (
@@ -28,8 +28,8 @@ MOST: Final = 60
 
 def get(
     scu: Scu, keys: Mapping[str, str], asked: Dataset, watch: MoveWatch, connect: Callable[[tuple[str, ...]], Scu]
-) -> MoveAnswer:
-    """On an association of its own, whose contexts are those of the classes in the series. Raises what `Scu.get` raises.
+) -> int:
+    """The final status, on an association of its own, whose contexts are those of the classes in the series. Raises as `Scu.get`.
 
     `keys`: of the series; `asked`: what is to come of it. `connect`: an association for these classes.
     """

@@ -16,7 +16,7 @@ from gateway.dicom.getting import Storing
 from gateway.dicom.identifier import identifier
 from gateway.dicom.incoming import Incoming
 from gateway.dicom.models import MODELS
-from gateway.dicom.moving import MoveAnswer, MoveWatch
+from gateway.dicom.moving import MoveWatch
 from gateway.dicom.patience import REFUSED_ONE
 from gateway.dicom.status import SUCCESS, get_failure, move_failure
 from gateway.errors import Retry
@@ -57,19 +57,19 @@ class Transfer:
 
     def _failure(self, scu: Scu, claim: SeriesClaim, SOPInstanceUID: str, watch: MoveWatch) -> Retry | None:
         try:
-            answer = self._fetch(scu, claim, SOPInstanceUID, watch)
+            status = self._fetch(scu, claim, SOPInstanceUID, watch)
         except Retry as err:
             if err.reason in (LOST, PAUSED):
                 raise
             return Retry(self.ended(), charge=False) if self.ended() else err
-        if answer.status == SUCCESS:
+        if status == SUCCESS:
             return None
         if self.ended():
             return Retry(self.ended(), charge=False)
         why = get_failure if self.take else move_failure
-        return why(answer.status).error(f"status 0x{answer.status:04X}")
+        return why(status).error(f"status 0x{status:04X}")
 
-    def _fetch(self, scu: Scu, claim: SeriesClaim, SOPInstanceUID: str, watch: MoveWatch) -> MoveAnswer:
+    def _fetch(self, scu: Scu, claim: SeriesClaim, SOPInstanceUID: str, watch: MoveWatch) -> int:
         keys = keys_of(scu, claim)
         one = {**keys, "SOPInstanceUID": SOPInstanceUID} if SOPInstanceUID else keys
         asked = identifier("IMAGE" if SOPInstanceUID else "SERIES", one)

@@ -24,7 +24,6 @@ from gateway.dicom.pdu import Fragment, Violation
 C_FIND, C_MOVE, C_CANCEL = 0x0020, 0x0021, 0x0FFF
 LONGEST_ROW: Final = 1 << 24
 """Bytes of one answer's data set."""
-SUBOPERATIONS: Final = {"Remaining": 0x1020, "Completed": 0x1021, "Failed": 0x1022, "Warning": 0x1023}
 _US: Final = struct.Struct("<H")
 
 

@@ -25,7 +25,7 @@ from gateway.dicom.asking import LOW, Question, question
 from gateway.dicom.getting import Storing
 from gateway.dicom.models import STUDY_ROOT, Model, unique_keys
 from gateway.dicom.models import Address as Address
-from gateway.dicom.moving import MoveAnswer, MoveWatch, Vigil, moved, refuse_unsafe
+from gateway.dicom.moving import MoveWatch, Vigil, refuse_unsafe
 from gateway.dicom.quiet import silence
 from gateway.dicom.rejected import on_a_live_link, sent, why_closed
 from gateway.dicom.requesting import requesting
@@ -150,16 +150,15 @@ class Scu:
         if status.Status != SUCCESS:
             raise Retry("pacs.echo-refused", f"status 0x{status.Status:04X}", after=CONFIG_PAUSE, charge=False)
 
-    def find(self, identifier: Dataset, *, row_cap: int, deadline: float | None = None) -> list[Dataset]:
+    def find(self, identifier: Dataset, *, row_cap: int) -> list[Dataset]:
         """All rows of one question, unconverted; a row that cannot be decoded is an empty Dataset.
 
         Raises Retry when the list is not complete for certain: find.timeout, find.unfinished, find.too-many ...
         """
-        seconds = deadline or self._deadlines.question
-        return on_a_live_link(lambda: self._find(identifier, row_cap, seconds), reused=self.is_open)
+        return on_a_live_link(lambda: self._find(identifier, row_cap), reused=self.is_open)
 
-    def _find(self, identifier: Dataset, row_cap: int, deadline: float) -> list[Dataset]:
-        until = time.monotonic() + deadline
+    def _find(self, identifier: Dataset, row_cap: int) -> list[Dataset]:
+        until = time.monotonic() + self._deadlines.question
         rows: list[Dataset] = []
         with self._asking(self._model.find, C_FIND) as asked:
             asked.ask(self._next_id(), identifier)
@@ -190,7 +189,7 @@ class Scu:
             yield asked
             self._answered = asked.answered
 
-    def move(self, identifier: Dataset, destination: str, *, watch: MoveWatch) -> MoveAnswer:
+    def move(self, identifier: Dataset, destination: str, *, watch: MoveWatch) -> int:
         """C-MOVE of one series to `destination` (an AE title). Returns whatever final status came.
 
         Raises Refused("move.unsafe-keys") for anything but one study and one series; Retry: move.stalled, move.too-long
@@ -202,18 +201,18 @@ class Scu:
             ask, reused=self.is_open, served=lambda: bool(watch.ended()) or watch.progress() != before
         )
 
-    def _move(self, identifier: Dataset, destination: str, watch: MoveWatch) -> MoveAnswer:
+    def _move(self, identifier: Dataset, destination: str, watch: MoveWatch) -> int:
         with self._asking(self._model.move, C_MOVE) as asked:
             message_id = self._next_id()
             asked.ask(message_id, identifier, destination=destination)
 
-            def answer(seconds: float) -> MoveAnswer | None:
+            def answer(seconds: float) -> int | None:
                 found = asked.answer(seconds)
-                return moved(found, asked.row) if found else None
+                return found.status if found else None
 
             return self._follow(answer, lambda: asked.cancel(message_id), watch)
 
-    def get(self, identifier: Dataset, *, watch: MoveWatch) -> MoveAnswer:
+    def get(self, identifier: Dataset, *, watch: MoveWatch) -> int:
         """C-GET of one series: its instances come on this association, to `storing`. Returns and raises as `move`.
 
         Also Retry("pacs.role-refused") when the PACS can send nothing so.
@@ -227,21 +226,19 @@ class Scu:
             sent(lambda: assoc.send_c_get(identifier, model, message_id, LOW))
             answer = partial(self._storing.answer, assoc)
             cancel = partial(assoc.send_c_cancel, message_id, query_model=model)
-            found = self._follow(answer, lambda: sent(cancel), watch)
+            status = self._follow(answer, lambda: sent(cancel), watch)
             assoc._reactor_checkpoint.set()  # noqa: SLF001  it was cleared when the C-GET was sent
-            return found
+            return status
 
-    def _follow(
-        self, answer: Callable[[float], MoveAnswer | None], cancel: Callable[[], None], watch: MoveWatch
-    ) -> MoveAnswer:
-        """To the final response. `answer`: the next one, or None after so many seconds."""
+    def _follow(self, answer: Callable[[float], int | None], cancel: Callable[[], None], watch: MoveWatch) -> int:
+        """To the final status. `answer`: the next one, or None after so many seconds."""
         vigil = Vigil(watch)
         cancelled: float | None = None
         while True:
-            found = answer(min(LOOK, watch.silence / 4))
-            if found is not None:
-                if found.status not in PENDING:
-                    return found
+            status = answer(min(LOOK, watch.silence / 4))
+            if status is not None:
+                if status not in PENDING:
+                    return status
                 vigil.sign()
             vigil.check()
             if cancelled is None and watch.ended():

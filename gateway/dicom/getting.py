@@ -19,7 +19,6 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 
 from gateway.dicom.asking import ended
 from gateway.dicom.incoming import Incoming
-from gateway.dicom.moving import MoveAnswer
 from gateway.dicom.sockets import MAX_STORE, QuickSocket
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import GatewayError, Refused, Retry
@@ -73,8 +72,8 @@ class Storing:
             told = "gives us no role to store" if mine else "accepts none of the classes to be stored"
             raise Retry("pacs.role-refused", f"the PACS {told} by C-GET", after=CONFIG_PAUSE, charge=False)
 
-    def answer(self, assoc: Association, seconds: float) -> MoveAnswer | None:
-        """As a response of a C-MOVE: each instance that is stored counts as a Pending. None when nothing comes by then.
+    def answer(self, assoc: Association, seconds: float) -> int | None:
+        """The status of a response, as of a C-MOVE: each instance that is stored is a Pending. None when nothing comes by then.
 
         Raises Retry("pacs.aborted"): the association has ended, or something else came than a C-STORE or a response;
         Refused("get.too-large"): it was we who could not take more.
@@ -87,10 +86,10 @@ class Storing:
         if isinstance(message, C_STORE) and context is not None:
             return self._stored(assoc, context, message)
         if isinstance(message, C_GET) and message.is_valid_response:
-            return _answer(message)
+            return message.Status if isinstance(message.Status, int) else -1  # what is no number is no success
         raise _why_ended(assoc)
 
-    def _stored(self, assoc: Association, context: int, request: C_STORE) -> MoveAnswer:
+    def _stored(self, assoc: Association, context: int, request: C_STORE) -> int:
         """Clean before acknowledged: answered once it is on stable storage, by the same path as at the receiver."""
         chosen = next((c for c in assoc.accepted_contexts if c.context_id == context), None)
         if chosen is None or not request.is_valid_request:
@@ -106,7 +105,7 @@ class Storing:
         response.AffectedSOPInstanceUID = request.AffectedSOPInstanceUID
         response.Status = status
         assoc.dimse.send_msg(response, context)
-        return MoveAnswer(0xFF00)
+        return 0xFF00
 
 
 def _why_ended(assoc: Association) -> GatewayError:
@@ -120,14 +119,6 @@ def is_image(sop_class: str) -> bool:
     """By its name in the standard; what is not in the standard may be one."""
     name = UID(sop_class).name
     return "Image Storage" in name or name == sop_class
-
-
-def _answer(response: C_GET) -> MoveAnswer:
-    """A status that is no number is no success."""
-    counts = (
-        getattr(response, f"NumberOf{kind}Suboperations") for kind in ("Completed", "Failed", "Warning", "Remaining")
-    )
-    return MoveAnswer(response.Status if isinstance(response.Status, int) else -1, *counts)
 
 
 def _has_message(assoc: Association, seconds: float) -> bool:

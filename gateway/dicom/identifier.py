@@ -120,13 +120,6 @@ def integer(row: Dataset, keyword: str) -> int | None:
     return int(found) if isinstance(found, float) and 0 <= found <= LARGEST and found == int(found) else None
 
 
-def uid_list(found: object) -> tuple[str, ...]:
-    """The UIDs of a value: one comes as a plain `str`, whose items would be characters (M5)."""
-    if not found:
-        return ()
-    return (str(found),) if isinstance(found, str) else tuple(str(uid) for uid in found)  # type: ignore[attr-defined]
-
-
 def _raw(row: Dataset, keyword: str) -> object:
     """The bytes as received, as long as nobody made pydicom convert them."""
     tag = tag_for_keyword(keyword)

@@ -1,6 +1,6 @@
-"""What a C-MOVE is allowed to ask, how it is watched, and what its final response says. Standard: PS3.4 C.4.2.
+"""What a C-MOVE or C-GET is allowed to ask, and how it is watched. Standard: PS3.4 C.4.2.
 
-Its parts are used by `association.Scu.move` alone.
+Of its responses the status is read, and not what they count or list: these decide nothing (M5, M7).
 """
 
 from __future__ import annotations
@@ -8,14 +8,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from pydicom.dataset import Dataset
 
-from gateway.dicom.answers import SUBOPERATIONS, Answer
-from gateway.dicom.identifier import text, uid_list
-from gateway.dicom.status import PENDING
 from gateway.errors import Refused, Retry
 
 ONE_UID: Final = re.compile(r"[^\s*?\\\x00-\x1f\x7f]{1,128}")
@@ -38,18 +35,6 @@ class MoveWatch:
     silence: float
     total: float
     ended: Callable[[], object]
-
-
-@dataclass(frozen=True)
-class MoveAnswer:
-    """The final response of a C-MOVE. The counters are what the PACS says: for logs, never for a decision (M7)."""
-
-    status: int
-    completed: int | None = None
-    failed: int | None = None
-    warning: int | None = None
-    remaining: int | None = None
-    failed_instances: tuple[str, ...] = field(default=(), repr=False)
 
 
 def refuse_unsafe(identifier: Dataset) -> None:
@@ -91,16 +76,3 @@ class Vigil:
             raise Retry("move.stalled", f"no response and no instance for {self._watch.silence:.0f} s")
         if now - self._begun > self._watch.total:
             raise Retry("move.too-long", f"not finished after {self._watch.total:.0f} s")
-
-
-def moved(answer: Answer, row: Callable[[Answer], Dataset]) -> MoveAnswer:
-    """Of a response as bytes; `row` decodes its data set."""
-    if answer.status in PENDING:
-        return MoveAnswer(answer.status)
-    counts = {name.lower(): answer.number(element) for name, element in SUBOPERATIONS.items()}
-    return MoveAnswer(answer.status, **counts, failed_instances=_failed(row(answer) if answer.data else None))
-
-
-def _failed(detail: Dataset | None) -> tuple[str, ...]:
-    listed = text(detail, "FailedSOPInstanceUIDList").split("\\") if detail else []
-    return uid_list([uid for uid in listed if uid])

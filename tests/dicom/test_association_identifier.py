@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode, encode
 
-from gateway.dicom.identifier import askable, identifier, integer, nested, text, uid_list, value
+from gateway.dicom.identifier import askable, identifier, integer, nested, text, value
 from gateway.dicom.quiet import silence
 
 
@@ -148,11 +148,3 @@ def test_values_that_pydicom_converted_already() -> None:
     assert value(row, "ModalitiesInStudy") == ["CT", "SR"]
     assert value(row, "Rows") == 512.0
     assert value(row, "SeriesNumber") == 3.0
-
-
-@pytest.mark.catalogue("M5")
-def test_one_uid_is_a_list_of_one() -> None:
-    """M5: it arrives as a str, whose items would be characters."""
-    assert uid_list("1.2.9") == ("1.2.9",)
-    assert uid_list(["1.2.9", "1.2.10"]) == ("1.2.9", "1.2.10")
-    assert uid_list(None) == uid_list("") == ()

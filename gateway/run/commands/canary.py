@@ -70,16 +70,16 @@ class Canary:
         keys = identifier("SERIES", scu.keys(NOBODY, StudyInstanceUID=study, SeriesInstanceUID=series))
         try:
             watch = MoveWatch(_nothing, SILENCE, TOTAL, bool)
-            answer = scu.get(keys, watch=watch) if self._by_get else scu.move(keys, self.calling_ae, watch=watch)
+            status = scu.get(keys, watch=watch) if self._by_get else scu.move(keys, self.calling_ae, watch=watch)
         except Retry as err:
             if err.reason in DROPPED:
                 raise self._stranger(f"it answers C-FIND, but drops the link at {self._verb}") from None
             raise Refused(err.reason, f"it answers C-FIND, but not {self._verb}: {err.detail}") from None
-        failure = move_failure(answer.status)
+        failure = move_failure(status)
         if failure.whose is Whose.CONFIG:
-            told = f"{self._verb} is answered 0x{answer.status:04X}"
+            told = f"{self._verb} is answered 0x{status:04X}"
             raise Refused(failure.reason, f"{told}: {self._why(failure.reason)}")
-        return answer.status
+        return status
 
     @property
     def _by_get(self) -> bool:
