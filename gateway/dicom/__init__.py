@@ -15,5 +15,6 @@ Fails how:  Retry(charge=False) when a peer does not answer or the association i
             carries: see `quiet`.
 Standard:   PS3.4 B (storage), C (query/retrieve), J (storage commitment); PS3.7; PS3.8; PS3.10 7.1; PS3.15 B.12 (TLS).
 
-What is borrowed from pynetdicom 3.0.4 beyond its public interface stands in `sockets`, `listener`, `waiting`, `reactor`, `lean`.
+What is leaned on in pynetdicom 3.0.4 beyond its public interface stands at the head of the module that does, with the test that
+holds it: `asking`, `commitment`, `lean`, `listener`, `reactor`, `sockets`, `storing`, `waiting`.
 """

@@ -19,13 +19,13 @@ from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
-from gateway.dicom.association import SYNTAXES, Deadlines
+from gateway.dicom.association import SYNTAXES, Address, Deadlines
 from gateway.dicom.commitment import PUSH_INSTANCE, PUSH_MODEL, RESOURCES, SUCCESS, Asked, Reference, information
 from gateway.dicom.identifier import text
 from gateway.dicom.incoming import asked as request_of
 from gateway.dicom.sockets import quicken
 from gateway.dicom.status import CONFIG_PAUSE
-from gateway.dicom.storing import Archive, opened
+from gateway.dicom.storing import opened
 from gateway.dicom.tls import acceptor
 from gateway.errors import Retry
 
@@ -86,7 +86,7 @@ class Asking:
 
 
 def commit(
-    archive: Archive, references: Sequence[Reference], asking: Asking, alive: Callable[[], None]
+    archive: Address, references: Sequence[Reference], asking: Asking, alive: Callable[[], None]
 ) -> Report | None:
     """What the archive reports; None when it says nothing in time. Raises Retry(charge=False).
 
@@ -140,7 +140,7 @@ def _ask(assoc: Association, transaction: str, references: Sequence[Reference]) 
 
 
 @contextmanager
-def _listening(archive: Archive, waiting: Waiting, asking: Asking) -> Iterator[None]:
+def _listening(archive: Address, waiting: Waiting, asking: Asking) -> Iterator[None]:
     """A port of ours on which the archive may report, as the SCP that it is (PS3.7 D.3.3.4)."""
     if asking.report_port is None:
         yield

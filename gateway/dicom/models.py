@@ -33,7 +33,7 @@ MODELS: Final[Mapping[str, Model]] = MappingProxyType({"study": STUDY_ROOT, "pat
 
 
 class Address(Protocol):
-    """Where a peer is (settings.Pacs)."""
+    """Where a peer is (settings.Pacs, settings.DicomSink)."""
 
     @property
     def ae_title(self) -> str: ...

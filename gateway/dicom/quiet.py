@@ -25,9 +25,8 @@ def silence() -> None:
     _config.LOG_HANDLER_LEVEL = "none"  # read when an AE or a server is made: so call this first
     _config.LOG_REQUEST_IDENTIFIERS = False
     _config.LOG_RESPONSE_IDENTIFIERS = False
-    config.settings.reading_validation_mode = (
-        config.IGNORE
-    )  # else each UID of a proposal is matched, for a warning that nobody sees
+    # else each UID of a proposal is matched, for a warning that nobody sees
+    config.settings.reading_validation_mode = config.IGNORE
     for name in LIBRARIES:
         _switch_off(name)
         warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")

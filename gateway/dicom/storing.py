@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -28,6 +28,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext, build_context
 
 from gateway.dicom.association import VERIFICATION, Deadlines
+from gateway.dicom.models import Address
 from gateway.dicom.quiet import silence
 from gateway.dicom.rejected import rejection
 from gateway.dicom.requesting import requesting
@@ -35,12 +36,10 @@ from gateway.dicom.sockets import hang_up, shut
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.dicom.tls import requestor
 from gateway.errors import Refused, Retry
-from gateway.settings import Tls
 
 MOST_KINDS: Final = 120  # of contexts: PS3.8 9.3.2.2 has room for 128
-STORED: Final = (
-    120.0  # seconds for an archive to answer a C-STORE, once all of it has left, and to take one more piece of it
-)
+STORED: Final = 120.0
+"""Seconds for an archive to answer a C-STORE, once all of it has left, and to take one more piece of it."""
 AHEAD: Final = 16  # pieces that may wait to leave: pynetdicom alone would queue the whole file
 LOOK: Final = 0.5  # seconds between signs of life meanwhile
 
@@ -55,19 +54,6 @@ UNREADABLE: Final = (
     struct.error,
 )
 """What pydicom raises on a torn file."""
-
-
-class Archive(Protocol):
-    """Where an archive is (settings.DicomSink)."""
-
-    @property
-    def ae_title(self) -> str: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def tls(self) -> Tls | None: ...
 
 
 @dataclass(frozen=True)
@@ -100,7 +86,7 @@ class StoreScu:
 
     def __init__(
         self,
-        peer: Archive,
+        peer: Address,
         calling_ae: str,
         *,
         deadlines: Deadlines | None = None,
@@ -215,7 +201,7 @@ def _has_room(leaving: Queue[Any]) -> bool:
 
 
 def opened(
-    peer: Archive,
+    peer: Address,
     calling_ae: str,
     contexts: Sequence[PresentationContext],
     *,

@@ -160,9 +160,9 @@ class Doorstep:
             if first is not None:
                 self._refused("plain")
                 _say_why(sock, first, deadline)
-        except TimeoutError:
-            self._refused("tls")
-        except OSError:  # SSLError too: no certificate, none of the authority's, an old version; or the peer has gone
+        except (
+            OSError
+        ):  # the deadline; SSLError: no certificate, none of the authority's, an old version; or the peer has gone
             self._refused("tls")
         return None
 

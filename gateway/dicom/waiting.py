@@ -107,9 +107,8 @@ def attend_asking(assoc: Association) -> None:
     bell = Bell()
     wrapper.bell, wrapper.patience = bell, PATIENCE
     queued = TellingQueue(bell.ring)
-    queued.queue.extend(
-        assoc.dul.to_provider_queue.queue
-    )  # this is the thread that takes from it; nobody adds before an answer
+    # this is the thread that takes from it; nobody adds before an answer
+    queued.queue.extend(assoc.dul.to_provider_queue.queue)
     assoc.dul.to_provider_queue = queued
     assoc.dul._run_loop_delay = 0.0  # noqa: SLF001
 
