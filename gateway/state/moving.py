@@ -29,9 +29,8 @@ def move(source: Database, target: Database, *, node: str, told: Callable[[str, 
     """
     tables = [t for t in metadata.sorted_tables if t.name not in STAYS]
     with target.long_write() as there, source.read() as here:
-        there.execute(
-            delete(cursor).where(cursor.c.project == plans.KEY_MARK)
-        )  # all that a look at a new one leaves there
+        # All that a look at a new one leaves there.
+        there.execute(delete(cursor).where(cursor.c.project == plans.KEY_MARK))
         taken = [t.name for t in tables if there.execute(select(text("1")).select_from(t).limit(1)).first()]
         if taken:
             full = f"the new database holds a state already ({', '.join(taken)}); nothing was changed"

@@ -81,9 +81,8 @@ class Outbox:
         return found
 
     def _lines(self, series: str) -> Iterator[LedgerLine]:
-        folder = (
-            f"{self._root}/{_checked(series)}"  # asked for again and again: the parts of a Path are interned each time
-        )
+        # No Path: it is asked for again and again, and the parts of a Path are interned each time.
+        folder = f"{self._root}/{_checked(series)}"
         found = list(ledger.lines(f"{folder}/{LEDGER}"))
         # Asking for each of them costs more than all else here.
         there = {entry.name for entry in _ending(folder, SUFFIX)}

@@ -241,9 +241,8 @@ class Progress:
                 if r.state == "retrieved":
                     settle.move(c, At(series, r.id, r.state), Step("delivered", now))
                 first = (progress.c.series_id == r.id, progress.c.sink == sinks[0])
-                c.execute(
-                    update(progress).where(*first).values(stage=Stage.DELIVERED)
-                )  # shown once more, and so settled
+                # Shown once more, and so settled.
+                c.execute(update(progress).where(*first).values(stage=Stage.DELIVERED))
             for sink in sinks:
                 standing.enrol(c, here, sink)
         return len(rows)

@@ -28,9 +28,8 @@ SUFFIX: Final = ".segment"
 NEW: Final = ".new"
 _MAGIC: Final = b"PGWJRNL1"
 _FIRST: Final = struct.Struct("<8sQ")  # magic, generation
-_HEAD: Final = struct.Struct(
-    "<8sQQQ?16sHH"
-)  # magic, generation, offset, size, live, checksum, lengths of series and name
+_HEAD: Final = struct.Struct("<8sQQQ?16sHH")
+"""Magic, generation, offset, size, live, checksum, lengths of series and name."""
 _DIGEST: Final = 16
 _ZEROS: Final = 1 << 20
 

@@ -229,7 +229,8 @@ class Views:
 
     def under_way(self) -> int:
         """Requests that are not over: new, planned, or empty and to be asked again."""
-        wanted = or_(request.c.state.in_(("new", "planned")), _asked_again())
+        asked_again = and_(request.c.state == "empty", request.c.not_before.is_not(None))
+        wanted = or_(request.c.state.in_(("new", "planned")), asked_again)
         with self._db.read() as c:
             return c.execute(select(func.count()).select_from(request).where(wanted)).scalar() or 0
 
@@ -237,10 +238,6 @@ class Views:
 def _hundreds(keys: Sequence[T]) -> Iterator[Sequence[T]]:
     """A statement takes only so many values."""
     return (keys[at : at + 500] for at in range(0, len(keys), 500))
-
-
-def _asked_again() -> Any:
-    return and_(request.c.state == "empty", request.c.not_before.is_not(None))
 
 
 def _by_state(c: Connection, subject: str) -> dict[tuple[str, str], int]:
