@@ -23,7 +23,8 @@ ACTIONS: Final = {
     "reidentified": READ,
     "verified": READ,
     **dict.fromkeys(KEYS, EXECUTE),
-}  # anything else takes something away
+}
+"""By event; anything else takes something away."""
 SUCCESS, MINOR_FAILURE = "0", "4"
 IDS: Final = {"verified": "Audit Log Used", **dict.fromkeys(KEYS, "Security Alert")}  # all others are about a patient
 FAILED: Final = frozenset({("listed", ""), ("verified", "failed"), ("reidentified", "unknown")})
@@ -46,12 +47,10 @@ def message(line: Mapping[str, Any]) -> bytes:
     _who(root, line)
     source = SubElement(root, "AuditSourceIdentification", AuditSourceID=str(line.get("node", "")))
     SubElement(source, "AuditSourceTypeCode", {"csd-code": "4"})
-    if event in IDS:
-        _resource(
-            root,
-            line,
-            *(("key_file", "Pseudonymisation key") if event in KEYS else ("audit.jsonl", "Security Audit Log")),
-        )
+    if event in KEYS:
+        _resource(root, line, "key_file", "Pseudonymisation key")
+    elif event in IDS:
+        _resource(root, line, "audit.jsonl", "Security Audit Log")
     else:
         _patient(root, line)
     return tostring(root)

@@ -155,9 +155,8 @@ def _listen_unix(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _clear_stale(path)
-        os.fchmod(
-            listener.fileno(), 0o660
-        )  # before bind: the file is at no moment open to more (unix(7), less the umask)
+        # Before bind: the file is at no moment open to more (unix(7), less the umask).
+        os.fchmod(listener.fileno(), 0o660)
         listener.bind(str(path))
         path.chmod(0o660)
         listener.listen(BACKLOG)
