@@ -71,9 +71,10 @@ class Desk:
         """Whose it is. The line in the trail is there whether anybody is found or not."""
         found = self.broker.look_up(project, pseudonym)
         patients = {one.patient for one in found} | self.names[project].behind(pseudonym)
-        word = (
-            {"pseudonym": pseudonym} if self.knows(project, pseudonym) else {"patient": self._mark(project, pseudonym)}
-        )
+        if self.knows(project, pseudonym):
+            word = {"pseudonym": pseudonym}
+        else:  # it may be anything that somebody typed
+            word = {"patient": self.broker.patient_mark(project, pseudonym)}
         self.note("reidentified", user=user, project=project, outcome="found" if patients else "unknown", **word)
         return found or [Known(0, pseudonym, patient) for patient in sorted(patients)]
 
@@ -81,10 +82,6 @@ class Desk:
         """Whether it is one: of the crosswalk, or at least as the project makes them. A name that somebody typed is none."""
         names = self.names[project]
         return names.is_one(pseudonym) or bool(self.broker.look_up(project, pseudonym))
-
-    def _mark(self, project: str, word: str) -> str:
-        """In place of what may be anything."""
-        return self.broker.patient_mark(project, word)
 
     def order(self, project: str, *, patients: frozenset[str], pseudonyms: frozenset[str], reason: str) -> Order:
         names = self.names[project]

@@ -89,17 +89,15 @@ def decide(state: State, keys: Sequence[str], decision: Decision) -> list[Decide
     """`keys`: of held instances (H-...), or of series (S-...): all that is held of it; of studies that may be an examination
     (C-...), or of requests (R-...): all its studies that nobody decided about. What is unknown is told as such."""
     studies = [key for key in dict.fromkeys(keys) if key.startswith(STUDIES)]
-    return _decide_files(state, [k for k in keys if k not in studies], decision) + _decide_studies(
-        state, studies, decision
-    )
+    files = [key for key in keys if key not in studies]
+    return _decide_files(state, files, decision) + _decide_studies(state, studies, decision)
 
 
 def _decide_studies(state: State, keys: Sequence[str], decision: Decision) -> list[Decided]:
     told = evidence.Decision(SAID[decision.word], decision.told)
     done = state.store.decide(keys, told, now=time.time())
-    return [Decided(one) for key in keys for one in done.get(key, ())] + [
-        Decided(k, UNKNOWN) for k in keys if k not in done
-    ]
+    decided = [Decided(one) for key in keys for one in done.get(key, ())]
+    return decided + [Decided(key, UNKNOWN) for key in keys if key not in done]
 
 
 def _decide_files(state: State, keys: Sequence[str], decision: Decision) -> list[Decided]:
