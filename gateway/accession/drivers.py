@@ -85,7 +85,7 @@ def named(error: BaseException, query: str) -> str:
     """The words of our own query that the message quotes as missing: `patient_id`. Never a word from elsewhere."""
     first = _said(error).split("\n")[0]
     quoted = {word.lower() for group in re.findall(_QUOTED, first) for word in re.findall(r"\w+", "".join(group))}
-    ours = dict.fromkeys(word for word in re.findall(r"\w+", re.sub(r"'[^']*'", "", query).lower()))
+    ours = dict.fromkeys(re.findall(r"\w+", re.sub(r"'[^']*'", "", query).lower()))
     return ", ".join(word for word in ours if word in quoted and word not in _CLAUSES)
 
 

@@ -53,9 +53,8 @@ def found(store: Store, ledgers: Ledgers, asked: Asked) -> Found:
     hashes = {reference: store.instance_hash(reference.SOPInstanceUID) for reference in asked.references}
     lines = ledgers.say(frozenset(hashes.values()))
     committed = store.committed(hashes.values())
-    waiting = {h for h, outcomes in lines.items() if outcomes & ON_ITS_WAY}
     verdicts = {reference: _verdict(h, committed, lines) for reference, h in hashes.items()}
-    return Found(verdicts, waits=bool(waiting))
+    return Found(verdicts, waits=any(outcomes & ON_ITS_WAY for outcomes in lines.values()))
 
 
 class Ledgers:

@@ -106,9 +106,8 @@ class SettleStep:
             settled = self.store.settle_retrieved(row, counts, now=self.clock())
         else:
             settled = self.store.settle_row(row, "excluded", reason=verdict.reason, now=self.clock())
-        empty = not counts.kept + counts.held and not self.outbox.files(
-            row.key
-        )  # what has come since is taken up again
+        # What has come since is taken up again.
+        empty = not counts.kept + counts.held and not self.outbox.files(row.key)
         if settled and (not verdict.keep or counts.refused or empty):  # failed or excluded: nothing is delivered
             self.outbox.clear(row.key)
         log = structlog.get_logger()

@@ -23,7 +23,8 @@ MAX_PART: Final = 255  # bytes, NAME_MAX of Linux file systems
 MAX_PATH: Final = 1024  # bytes below the root; PATH_MAX is 4096
 TEXT: Final = frozenset(
     {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
-)  # VRs, PS3.5 6.2
+)
+"""VRs, PS3.5 6.2."""
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._+@=-]")
 
 

@@ -151,8 +151,7 @@ def _parse(name: str, text: str) -> File | Mistake:
     except (
         ValueError,
         RecursionError,
-    ):
-        # tomllib's own, on numbers of thousands of digits and on hundreds of nested lists.
+    ):  # tomllib's own, on numbers of thousands of digits and on hundreds of nested lists
         return Mistake(name, 0, "TOML", "a number or nesting beyond all measure", VALID)
 
 
