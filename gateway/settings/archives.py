@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.settings.certificates import certificate_faults
+from gateway.settings.certificates import certificate_faults, missing
 from gateway.settings.finding import Finding, Place, Raw, entries, shown, texts
 from gateway.settings.schema import Settings
 from gateway.settings.secret import password_fault, private_fault
@@ -29,7 +29,7 @@ def bad_archives(raw: Raw) -> Iterator[Finding]:
 
 
 def bad_archive_files(raw: Raw) -> Iterator[Finding]:
-    """A finding for each secret and certificate that cannot be used."""
+    """A finding for each secret, and each authority of HTTPS, that cannot be used. For `tls`: `certificates`."""
     for name, fault_of in (
         ("token_file", password_fault),
         ("password_file", password_fault),
@@ -41,9 +41,6 @@ def bad_archive_files(raw: Raw) -> Iterator[Finding]:
                 yield Finding(place, *fault)
     for place, path in texts(raw, f"{EVERY}.ca"):
         yield from (Finding(place, *fault) for _, fault in certificate_faults({"ca": path}))
-    for place, tls in entries(raw, f"{EVERY}.tls"):
-        if isinstance(tls, Mapping) and all(isinstance(value, str) for value in tls.values()):
-            yield from (Finding((*place, name), *fault) for name, fault in certificate_faults(tls))
 
 
 def _credentials(place: Place, archive: Mapping[str, object]) -> Iterator[Finding]:
@@ -73,9 +70,7 @@ def _half_tls(place: Place, archive: Mapping[str, object]) -> Iterator[Finding]:
         return
     wanted = ["ca"] if archive.get("type") == "dicom" else []
     wanted += ["certificate", "key"] if "certificate" in tls or "key" in tls else []
-    for name in wanted:
-        if name not in tls:
-            yield Finding((*place, "tls", name), "missing", f"{', '.join(wanted)}: each an absolute path")
+    yield from missing((*place, "tls"), tls, wanted)
 
 
 def _in_vain(place: Place, archive: Mapping[str, object]) -> Iterator[Finding]:

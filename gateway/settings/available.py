@@ -23,9 +23,4 @@ def not_available(raw: Raw) -> Iterator[Finding]:
     for pattern, works in WORKS.items():
         for place, value in entries(raw, pattern):
             if value not in works:
-                yield Finding(place, "not available in this version", _instead(works))
-
-
-def _instead(works: tuple[object, ...]) -> str:
-    plain = ["[" + ", ".join(map(shown, v)) + "]" if isinstance(v, tuple) else shown(v) for v in works if v]
-    return "allowed now: " + ", ".join(plain) if plain else "leave it out"
+                yield Finding(place, "not available in this version", "allowed now: " + ", ".join(map(shown, works)))

@@ -6,7 +6,7 @@ Nothing of a private key is repeated, its path neither: people put the key itsel
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from gateway.settings.secret import Fault, private_fault, secret, secret_path
 
 MAX_BUNDLE: Final = 16 * 2**20  # bytes of a file of authorities
 PEM: Final = "a PEM file that begins with -----BEGIN CERTIFICATE-----"
-PLACES: Final = ("receiver.tls", "pacs.*.tls", "audit.tls")
+PLACES: Final = ("receiver.tls", "pacs.*.tls", "audit.tls", "project.*.deliver.*.tls")
 
 
 def half_certificates(raw: Raw) -> Iterator[Finding]:
@@ -30,17 +30,17 @@ def half_certificates(raw: Raw) -> Iterator[Finding]:
     An audit record repository may be known by the authorities of this machine.
     """
     for place, tls in entries(raw, "receiver.tls"):
-        yield from _missing(place, tls, ("certificate", "key", "ca"))
+        yield from missing(place, tls, ("certificate", "key", "ca"))
     for place, tls in entries(raw, "pacs.*.tls"):
         ours = isinstance(tls, Mapping) and ("certificate" in tls or "key" in tls)
-        yield from _missing(place, tls, ("certificate", "key", "ca") if ours else ("ca",))
-
+        yield from missing(place, tls, ("certificate", "key", "ca") if ours else ("ca",))
     for place, tls in entries(raw, "audit.tls"):
         if isinstance(tls, Mapping) and ("certificate" in tls or "key" in tls):
-            yield from _missing(place, tls, ("certificate", "key"))
+            yield from missing(place, tls, ("certificate", "key"))
 
 
-def _missing(place: Place, tls: object, wanted: tuple[str, ...]) -> Iterator[Finding]:
+def missing(place: Place, tls: object, wanted: Sequence[str]) -> Iterator[Finding]:
+    """A finding for each of `wanted` that this table has not."""
     if isinstance(tls, Mapping):
         for name in wanted:
             if name not in tls:

@@ -60,6 +60,19 @@ def _faultless(fault: Callable[[str], str | None]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _readable(read: Callable[[str], object]) -> AfterValidator:
+    """`read` raises ValueError, whose message is what is allowed."""
+
+    def fault(text: str) -> str | None:
+        try:
+            read(text)
+        except ValueError as err:
+            return str(err)
+        return None
+
+    return _faultless(fault)
+
+
 def _measured(read: Callable[[str], float], allowed: str) -> BeforeValidator:
     def convert(value: object, info: ValidationInfo) -> object:
         if info.context is None and not isinstance(value, str):
@@ -84,11 +97,6 @@ def _between(low: int, high: int) -> AfterValidator:
 def _positive(number: float) -> float:
     if not number > 0:
         raise wrong("", "more than nothing")
-    return number
-
-
-def _something(number: int) -> int:
-    _positive(number)
     return number
 
 
@@ -160,22 +168,6 @@ def _database_fits(text: str) -> bool:
     return text == "sqlite" or re.fullmatch(r"postgresql\+psycopg://\S+", text) is not None
 
 
-def _schedule_fault(text: str) -> str | None:
-    try:
-        read_schedule(text)
-    except ValueError as err:
-        return str(err)
-    return None
-
-
-def _window_fault(text: str) -> str | None:
-    try:
-        read_window(text)
-    except ValueError as err:
-        return str(err)
-    return None
-
-
 def _zone_fits(text: str) -> bool:
     try:
         ZoneInfo(text)
@@ -224,7 +216,7 @@ Duration: TypeAlias = Annotated[float, _measured(units.duration, units.DURATION)
 Wait: TypeAlias = Annotated[float, _measured(units.duration, units.DURATION), AfterValidator(_positive)]
 Lease: TypeAlias = Annotated[Wait, AfterValidator(_long_enough)]
 Size: TypeAlias = Annotated[int, _measured(units.size, units.SIZE)]
-Room: TypeAlias = Annotated[int, _measured(units.size, units.SIZE), AfterValidator(_something)]
+Room: TypeAlias = Annotated[int, _measured(units.size, units.SIZE), AfterValidator(_positive)]
 Rate: TypeAlias = Annotated[float, _measured(units.rate, units.RATE)]
 AnyPath: TypeAlias = Annotated[Path, BeforeValidator(_path)]
 AbsolutePath: TypeAlias = Annotated[Path, BeforeValidator(_path), AfterValidator(_absolute)]
@@ -236,8 +228,8 @@ SqlUrl: TypeAlias = Annotated[Url, _that(_URL.fullmatch, "a URL such as postgres
 WebUrl: TypeAlias = Annotated[Url, _that(_web_fits, "a URL such as https://archive.example/dicomweb")]
 BucketUrl: TypeAlias = Annotated[Url, _that(_BUCKET.fullmatch, "a URL such as s3://bucket/prefix")]
 Database: TypeAlias = Annotated[Url, _that(_database_fits, '"sqlite", or postgresql+psycopg://host/db')]
-Schedule: TypeAlias = Annotated[str, _faultless(_schedule_fault)]
-Window: TypeAlias = Annotated[str, _faultless(_window_fault)]
+Schedule: TypeAlias = Annotated[str, _readable(read_schedule)]
+Window: TypeAlias = Annotated[str, _readable(read_window)]
 Zone: TypeAlias = Annotated[str, _that(_zone_fits, "a time zone such as Europe/Berlin")]
 Query: TypeAlias = Annotated[str, _faultless(query_fault)]
 Layout: TypeAlias = Annotated[str, _faultless(layout_fault)]
