@@ -64,7 +64,6 @@ class Left:
     reason: str
     verdict: str = "hold"
     parts: tuple[Buffer, ...] = field(default=(), repr=False)
-    masked: int = 0
 
 
 @dataclass

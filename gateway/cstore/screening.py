@@ -39,7 +39,7 @@ DEAD: Final = frozenset({"failed", "excluded", "withdrawn"})
 
 
 class Screened(Protocol):
-    """`verdict`: "release" or "hold"; `parts`: the file to release; `reason`: why it is held; `masked`: areas blanked."""
+    """`verdict`: "release" or "hold"; `parts`: the file to release; `reason`: why it is held."""
 
     @property
     def parts(self) -> Sequence[Buffer]: ...
@@ -47,8 +47,6 @@ class Screened(Protocol):
     def verdict(self) -> str: ...
     @property
     def reason(self) -> str: ...
-    @property
-    def masked(self) -> int: ...
 
 
 class Screener(Protocol):

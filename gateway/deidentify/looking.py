@@ -8,7 +8,6 @@ looked at. What is found in one frame is blanked in all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -38,16 +37,8 @@ MOSTLY: Final = 0.7
 """Of a box: what lies so much within rectangles that are known is nothing new."""
 
 
-@dataclass(frozen=True)
-class Seen:
-    """`rectangles`: what is to be blanked; `ruled`: how many of them rules and regions ask for."""
-
-    rectangles: tuple[Rectangle, ...]
-    ruled: int
-
-
-def look(reader: Reader, recogniser: Recogniser, tick: Tick) -> Seen:
-    """Raises Unscreenable: `pixels.low-confidence`, `pixels.mostly-text`, and what decoding raises."""
+def look(reader: Reader, recogniser: Recogniser, tick: Tick) -> tuple[Rectangle, ...]:
+    """What is to be blanked. Raises Unscreenable: `pixels.low-confidence`, `pixels.mostly-text`, and what decoding raises."""
     picture = reader.picture
     ruled = [*by_device(picture), *outside_regions(picture)]
     found: list[Box] = []
@@ -56,7 +47,7 @@ def look(reader: Reader, recogniser: Recogniser, tick: Tick) -> Seen:
         more = recogniser.find(without(view, known), tick)
         found += [box for box in more if not _inside(box, known, (picture.shape.rows, picture.shape.columns))]
     _judge(picture, ruled, found)
-    return Seen((*ruled, *(Rectangle(*box[:4]) for box in found)), len(ruled))
+    return (*ruled, *(Rectangle(*box[:4]) for box in found))
 
 
 def without(view: Pixels, known: Sequence[Rectangle]) -> Pixels:

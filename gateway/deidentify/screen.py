@@ -22,12 +22,11 @@ from gateway.model import Buffer
 
 @dataclass(frozen=True)
 class Screened:
-    """`verdict`: "release" or "hold". `masked`: rectangles that are blanked in every frame."""
+    """`verdict`: "release" or "hold"; `parts`: the file to release; `reason`: why it is held."""
 
     verdict: str
     parts: tuple[Buffer, ...] = field(default=(), repr=False)
     reason: str = ""
-    masked: int = 0
 
 
 class PixelCleaner:
@@ -45,7 +44,6 @@ class PixelCleaner:
 
         try:
             reader = Reader(open_picture(file))
-            seen = look(reader, self._recogniser, tick)
-            return Screened("release", release(reader, seen.rectangles, scratch), masked=len(seen.rectangles))
+            return Screened("release", release(reader, look(reader, self._recogniser, tick), scratch))
         except Unscreenable as err:
             return Screened("hold", reason=err.reason)

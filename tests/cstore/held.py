@@ -24,7 +24,6 @@ class Screened:
     verdict: str = "release"
     parts: Sequence[Buffer] = (b"masked",)
     reason: str = ""
-    masked: int = 0
 
 
 class Scripted:

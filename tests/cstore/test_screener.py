@@ -48,7 +48,7 @@ def test_projects_that_do_not_ask() -> None:
     screener = make_screener(Deidentify(options=("clean-descriptors",)), Cleaner)
     assert isinstance(screener, NotAsked)
     screened = screener.screen((b"x",))
-    assert (screened.verdict, screened.reason, screened.masked, screened.parts) == ("hold", "pixels.not-asked", 0, ())
+    assert (screened.verdict, screened.reason, screened.parts) == ("hold", "pixels.not-asked", ())
 
 
 def test_a_deadline_for_each_file() -> None:
