@@ -19,6 +19,7 @@ from gateway.model import SetAside, Wanted
 from gateway.ops.health import Board
 from gateway.settings import Ris, Source
 from gateway.state.rows import Added
+from tests.accession import listing
 from tests.support.peers import PASSWORD, DatabasePeer, MariaDb, Postgres
 
 QUERY = """select accession_number, patient_id, study_date, modality, changed_at
@@ -204,3 +205,10 @@ def begin(store: MemoryStore, counts: Counts, board: Board) -> Begin:
         )
 
     return make
+
+
+@pytest.fixture
+def ris(sqlite: Hospital, tmp_path: Path) -> Iterator[listing.Ris]:
+    made = listing.Ris(sqlite, tmp_path, NOW)
+    yield made
+    made.database.close()

@@ -3,74 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import Connection
 
-from gateway.accession.poll import Poll
-from gateway.accession.vanished import Vanished
 from gateway.errors import Retry
 from gateway.model import AccessionNumber, Plan, Wanted
-from gateway.ops.health import Board
 from gateway.state import listed
-from gateway.state.db import Database
-from gateway.state.listed import Listed
 from gateway.state.rows import Tally
-from gateway.state.store import Store
-from gateway.state.views import RequestView, Views
-from tests.accession.conftest import NOW, Hospital
-from tests.dicom.serving import Counts
+from tests.accession.listing import P, Ris, lines
 from tests.state.conftest import plan
 from tests.support.carried import claim_row
-
-KEY, P = bytes(32), "chest"
-
-
-class Ris:
-    """A real RIS on SQLite, polled into a real store."""
-
-    def __init__(self, hospital: Hospital, folder: Path) -> None:
-        self.hospital, self.now = hospital, NOW
-        self.database = Database(folder / "state.sqlite")
-        self.store, self.views = Store(self.database, KEY, node="gw1"), Views(self.database, KEY)
-        self.listed = Listed(self.database, KEY)
-        hospital.build()
-
-    def made(self) -> Poll:
-        return Poll(
-            project=P, ris="ris", source=self.hospital.source(), cursor="changed_at", overlap=7200.0, store=self.store,
-            count=Counts(), board=Board(), clock=lambda: self.now, listed=self.listed,
-        )  # fmt: skip
-
-    def poll(self) -> None:
-        self.made().run()
-        self.now += 1
-
-    def reconcile(self, stop: threading.Event | None = None) -> int:
-        self.now += 1
-        return Vanished(P, self.hospital.source(), self.listed, lambda: self.now, stop or threading.Event()).run()
-
-    def forget(self, *accessions: str) -> None:
-        for accession in accessions:
-            self.hospital.do(f"delete from exam where accession_number = '{accession}'")
-
-    def request(self, accession: str) -> RequestView:
-        (found,) = self.views.by_accession(accession)
-        return found
-
-    def events(self, accession: str) -> list[tuple[str, str]]:
-        return [(e.event, e.reason) for e in self.views.history(self.request(accession).key)]
-
-
-@pytest.fixture
-def ris(sqlite: Hospital, tmp_path: Path) -> Iterator[Ris]:
-    made = Ris(sqlite, tmp_path)
-    yield made
-    made.database.close()
 
 
 @pytest.mark.catalogue("R4")
@@ -189,10 +134,6 @@ def test_what_is_over_is_left_alone(ris: Ris) -> None:
     ris.hospital.do("update exam set patient_id = 'SYN-PID-9'")
     assert ris.reconcile() == 0
     assert ris.request("A").state == "done"
-
-
-def lines(*accessions: str, patient: str = "", day: str = "") -> list[Wanted]:
-    return [Wanted(P, AccessionNumber(a), patient_id=patient, study_date=day) for a in accessions]
 
 
 def test_a_file_tells_a_request_what_it_lacks_and_takes_nothing_away(ris: Ris) -> None:

@@ -9,7 +9,7 @@ from gateway.model import AccessionNumber, Wanted
 from gateway.state.broker import Broker
 from gateway.state.db import request
 from gateway.state.withdrawn import Order
-from tests.accession.test_listed import KEY, P, Ris, ris  # noqa: F401  the fixture
+from tests.accession.listing import KEY, P, Ris, lines
 from tests.state.conftest import plan
 
 

@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.accession.test_listed import P, Ris, ris
-
-__all__ = ["ris"]
+from tests.accession.listing import P, Ris
 
 
 @pytest.mark.catalogue("R4", "R6")
