@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -29,6 +29,7 @@ DATE_FORMS: Final = (
 DATES: Final = "20260503, 2026-05-03, 2026/05/03, 3.5.2026"
 """One of each form, for people: the order of 05/03/2026 is not guessed."""
 FACTS: Final = ("patient_id", "study_date", "modality")
+BETWEEN: Final = "\0"
 FIRST_YEAR: Final = 1900
 MODALITY: Final = re.compile(r"[A-Z0-9_]{1,16}", re.ASCII)
 
@@ -85,7 +86,7 @@ class Seen:
     """What a poll has read so far. `before`: numbers whose rows differed in the poll before; they are told at the end."""
 
     before: frozenset[str] = frozenset()
-    facts: dict[str, Sequence[str]] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
     differ: dict[str, set[str]] = field(default_factory=dict)
     later: list[Wanted] = field(default_factory=list)
 
@@ -94,7 +95,8 @@ class Seen:
         if mark not in self.facts:
             self.facts[mark] = facts
             return True
-        odd = {fact for fact, a, b in zip(FACTS, self.facts[mark], facts, strict=False) if a and b and a != b}
+        both = zip(FACTS, self.facts[mark].split(BETWEEN), facts.split(BETWEEN), strict=False)
+        odd = {fact for fact, a, b in both if a and b and a != b}
         if odd:
             self.differ.setdefault(mark, set()).update(odd)
         return False
@@ -123,8 +125,9 @@ def _mark(one: Wanted | SetAside) -> str:
     return f"+{one.accession.value}\\{one.issuer}" if isinstance(one, Wanted) else f"-{one.reason} {one.text}"
 
 
-def _facts(one: Wanted | SetAside) -> Sequence[str]:
-    return (one.patient_id, one.study_date, one.modality) if isinstance(one, Wanted) else ()
+def _facts(one: Wanted | SetAside) -> str:
+    """As one text: a first poll may have a million rows."""
+    return BETWEEN.join((one.patient_id, one.study_date, one.modality)) if isinstance(one, Wanted) else ""
 
 
 def _not_text(value: object, text: str) -> str:
