@@ -127,9 +127,9 @@ SETTLED: Final = frozenset({"held", "retrieved", "delivered", "confirmed"})
 
 
 def why_not_kept(
-    claim: Claim, arrived: Callable[[str], LedgerLine | None], confirmed: Callable[[], bool]
+    claim: Claim, arrived: Callable[[str], LedgerLine | None], confirmed: Callable[[str], bool]
 ) -> Dropped | None:
-    """None: clean it and keep it. `arrived(series key)`: the ledger's line for this instance. `confirmed()`: there is a receipt.
+    """None: clean it and keep it. Of a series key, `arrived`: the ledger's line for this instance, `confirmed`: there is a receipt.
 
     An instance that comes late, after its series was settled, is kept like any other unless it came before: the ledger tells, or,
     when the archives have all of the series and the ledger is gone, a receipt. Either is asked only when it matters.
@@ -140,6 +140,6 @@ def why_not_kept(
     if row.state == "planned":
         return None  # a second arrival shows when the file is there already
     if row.state in SETTLED:
-        came = arrived(row.key) is not None or (row.state == "confirmed" and confirmed())
+        came = arrived(row.key) is not None or (row.state == "confirmed" and confirmed(row.key))
         return Dropped(Outcome.DUPLICATE, "instance.duplicate") if came else None
     return Dropped(Outcome.EXCLUDED, f"series.{row.state}")

@@ -35,7 +35,7 @@ class Store(Protocol):
     def expected(self, StudyInstanceUID: str) -> Sequence[Row]: ...
     def instance_hash(self, SOPInstanceUID: str) -> str: ...
     def series_hash(self, SeriesInstanceUID: str) -> str: ...
-    def committed(self, instances: Sequence[str]) -> frozenset[str]: ...
+    def has_receipt(self, series_key: str, instance: str) -> bool: ...
 
 
 class Stored(Protocol):
@@ -163,7 +163,7 @@ class Receive:
         dropped = why_not_kept(
             claim,
             lambda key: self._ledger.get(key).get(arrival.instance),
-            lambda: bool(self._store.committed([arrival.instance])),
+            lambda key: self._store.has_receipt(key, arrival.instance),
         )
         if dropped is None and claim.row is not None:
             result = self._clean(claim.row, arrival)

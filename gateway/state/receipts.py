@@ -23,6 +23,15 @@ def note(c: Connection, series_id: int, instances: Iterable[str]) -> None:
         c.execute(insert_new(c, committed), rows)
 
 
+def has(c: Connection, series_key: str, instance: str) -> bool:
+    """Of this series, whatever other projects have yet to get of it."""
+    its = select(series.c.id).where(series.c.key == series_key).scalar_subquery()
+    there = select(committed.c.instance).where(
+        committed.c.series_id == its, committed.c.instance == bytes.fromhex(instance)
+    )
+    return c.execute(there).first() is not None
+
+
 def known(c: Connection, instances: Iterable[str]) -> frozenset[str]:
     """Those that every project has in its archives, if it was to have them, and that nobody has withdrawn since."""
     wanted = [bytes.fromhex(i) for i in dict.fromkeys(instances)]

@@ -206,6 +206,11 @@ class Store:
         with self._db.read() as c:
             return receipts.known(c, instances)
 
+    def has_receipt(self, series_key: str, instance: str) -> bool:
+        """Whether its own archives confirmed that keyed hash."""
+        with self._db.read() as c:
+            return receipts.has(c, series_key, instance)
+
     def expected(self, StudyInstanceUID: str) -> tuple[Expected, ...]:
         """Every (project, series) of that study that a plan knows; () means that nobody asked for it."""
         with self._db.read() as c:

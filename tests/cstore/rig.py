@@ -38,7 +38,7 @@ class FakeStore:
 
     def __init__(self, rows: Sequence[Expects] = ()) -> None:
         self.rows: dict[str, Sequence[Expects]] = {STUDY: rows}
-        self.asked, self.receipts = 0, frozenset[str]()
+        self.asked, self.receipts = 0, frozenset[tuple[str, str]]()
         self.error: Exception | None = None
 
     def expected(self, StudyInstanceUID: str) -> Sequence[Expects]:
@@ -53,8 +53,8 @@ class FakeStore:
     def series_hash(self, SeriesInstanceUID: str) -> str:
         return f"hash of {SeriesInstanceUID}"
 
-    def committed(self, instances: Sequence[str]) -> frozenset[str]:
-        return self.receipts & frozenset(instances)
+    def has_receipt(self, series_key: str, instance: str) -> bool:
+        return (series_key, instance) in self.receipts
 
 
 class FakeCleaner:

@@ -127,7 +127,7 @@ def test_late_instances_are_kept_and_known_ones_are_not(tmp_path: Path, state: s
 def test_confirmed_has_left_its_ledger_behind(tmp_path: Path) -> None:
     """What is in the archives is told by the receipts."""
     rig = Rig(tmp_path, Expects(state="confirmed"))
-    rig.store.receipts = frozenset({rig.store.instance_hash("2.25.123456789")})
+    rig.store.receipts = frozenset({("S-1", rig.store.instance_hash("2.25.123456789"))})
     assert rig.send("2.25.123456789") == 0
     assert rig.results("duplicate") == 1 and not rig.outbox.series()
     assert rig.send("2.25.987654321") == 0 and len(rig.files()) == 1
