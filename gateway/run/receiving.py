@@ -50,14 +50,17 @@ class Reception:
 def make_room(settings: Settings, views: Views, outbox: Outbox, page: Page) -> Room:
     """What the daemon decides by whether anything may be taken."""
     bounds = Bounds(settings.receiver.min_free_disk, settings.receiver.max_outbox)
-    filled = Filled(outbox.size, partial(begun, views, outbox))
+    going = frozenset(p.name for p in settings.project if p.deliver)
+    filled = Filled(outbox.size, partial(begun, views, outbox, going))
     return Room(folder=settings.state_dir, bounds=bounds, filled=filled, page=page, clock=time.monotonic)
 
 
-def begun(views: Views, outbox: Outbox) -> frozenset[str]:
+def begun(views: Views, outbox: Outbox, going: Collection[str]) -> frozenset[str]:
     """Series of the outbox that a move has yet to complete; none while anything in it leaves by itself: to an archive, or, pushed,
-    once it is quiet. What waits for a person, and what the next sweep removes, frees nothing soon and stops nothing."""
-    found = views.series_of([key for key in outbox.series() if outbox.files(key)]).values()
+    once it is quiet. What waits for a person, or for its project to be one that is `going`, and what the next sweep removes, frees
+    nothing soon and stops nothing."""
+    series = views.series_of([key for key in outbox.series() if outbox.files(key)]).values()
+    found = [one for one in series if one.project in going]
     if any(one.state in LEAVING or (one.state == "planned" and not one.pacs) for one in found):
         return frozenset()
     return frozenset(one.key for one in found if one.state == "planned")

@@ -17,15 +17,33 @@ def test_what_moves_have_begun_is_named_while_nothing_leaves_by_itself(tmp_path:
     state.ask("AN1")
     state.plan("1.2.3.3", "1.2.3.4", "1.2.3.5")
     large, whole, _ = (_claimed(state) for _ in range(3))
-    assert begun(state.views, outbox) == frozenset()
+    assert begun(state.views, outbox, {PROJECT}) == frozenset()
     for row in (large, whole):
         stored = outbox.keep(row.key, "2.25.1", [bytes(1000)])
         outbox.note(row.key, LedgerLine("00" * 16, Outcome.KEPT, file=stored.path.name))
-    assert begun(state.views, outbox) == {large.key, whole.key}
+    assert begun(state.views, outbox, {PROJECT}) == {large.key, whole.key}
     assert state.store.settle_retrieved(whole, tally(outbox.ledger(whole.key)), now=201)
-    assert begun(state.views, outbox) == frozenset(), "one of them goes to the archive"
+    assert begun(state.views, outbox, {PROJECT}) == frozenset(), "one of them goes to the archive"
     outbox.remove(whole.key, outbox.files(whole.key))
-    assert begun(state.views, outbox) == {large.key}
+    assert begun(state.views, outbox, {PROJECT}) == {large.key}
+    state.database.close()
+
+
+def test_what_waits_for_its_project_to_be_configured_again_leaves_nothing_by_itself(tmp_path: Path) -> None:
+    """Its files stay: what moves had begun for the others would have been paused for ever."""
+    state, outbox = Opened(tmp_path), Outbox(tmp_path / "outbox")
+    for project in (PROJECT, "gone"):
+        state.ask("AN1", project=project)
+        state.plan("1.2.3.3" if project == PROJECT else "1.2.3.4", project=project)
+    mine, other = _claimed(state), state.store.claim_series(pacs="main", projects=["gone"], lease=60, now=200)
+    assert other is not None
+    for row in (mine, *other.rows):
+        stored = outbox.keep(row.key, "2.25.1", [bytes(1000)])
+        outbox.note(row.key, LedgerLine("00" * 16, Outcome.KEPT, file=stored.path.name))
+    assert begun(state.views, outbox, {PROJECT}) == {mine.key}
+    assert state.store.settle_retrieved(other.rows[0], tally(outbox.ledger(other.rows[0].key)), now=201)
+    assert begun(state.views, outbox, {PROJECT}) == {mine.key}
+    assert begun(state.views, outbox, {PROJECT, "gone"}) == frozenset()
     state.database.close()
 
 
