@@ -17,7 +17,7 @@ Settings:   [[ris]] name, url, password_file; [project.source] ris, schedule, qu
             opt_out, a query of patient IDs.
             `:since` in the query is the newest cursor value stored, less the overlap: a duration for times (also
             when written as ISO text, or as YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, text or number; as text with
-            fractions too), as many numbers for another number, nothing for other text. The first poll, and the first
+            fractions, and a zone, too), as many numbers for another number, nothing for other text. The first poll, and the first
             after a change of query or cursor, starts at the earliest value there is. Times without a zone are the RIS's
             own and are compared with one another; our clock has one say: a row dated ahead of it does not move the cursor.
 Metrics:    ris_polls_total{project,result=ok|failed}, ris_last_success_timestamp_seconds, ris_lag_seconds (a time

@@ -24,9 +24,9 @@ TEXT_TIMES: Final = (
 DIGITS: Final = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Times of digits alone, as text or as a number, by their length: what DICOM, HL7 and data warehouses write.
 
-A text may have fractions of a second behind its 14, with a point or without.
+A text may have fractions of a second behind its 14, with a point or without, and a zone (HL7's TS), taken for the RIS's own.
 """
-ALL_DIGITS: Final = re.compile(r"\d{8}|\d{12}|\d{14}(\.?\d{1,9})?", re.ASCII)
+ALL_DIGITS: Final = re.compile(r"\d{8}|\d{12}|\d{14}(\.?\d{1,9})?([+-]\d{4})?", re.ASCII)
 NO_DAY: Final = "0000-00-00"
 """What MySQL gives, as text, for a date or a time that is none."""
 YEARS: Final = range(1900, 3000)
