@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.model import LedgerLine, Outcome
 from gateway.state.outbox import OWN, Outbox
 from gateway.state.progress import Progress, Route, Stage
-from gateway.state.rows import Tally, tally
+from gateway.state.rows import tally
 from tests.state.conftest import PROJECT, Opened
 
 ROUTE = Route(PROJECT, "one", ("one",))
@@ -57,20 +57,25 @@ def test_what_arrives_while_it_is_read_back_is_not_committed_yet(state: Opened, 
     assert state.store.committed([late, "00" * 16]) == {"00" * 16}
 
 
-def test_what_one_project_has_is_known_while_another_one_waits_for_the_series(state: Opened) -> None:
+def test_what_one_project_has_is_known_while_another_one_waits_for_the_series(state: Opened, tmp_path: Path) -> None:
     """Else all of a series that was sent again for the other one, which had failed, was cleaned and delivered here once more."""
-    instance = state.store.instance_hash("1.2.3.1")
+    outbox, instance = Outbox(tmp_path / "outbox"), state.store.instance_hash("1.2.3.1")
+    store = Progress(state.database, state.store, outbox, node="gw1")
     for project in (PROJECT, "other"):
         state.ask("AN1", project=project)
         state.plan("1.2.3.3", project=project)
     claim = state.store.claim_series(pacs="main", projects=[PROJECT, "other"], lease=60, now=200)
     assert claim is not None and len(claim.rows) == 2
     here, other = claim.rows
-    assert state.store.settle_retrieved(here, Tally(1, 1, 0, 0, {}), now=201)
+    outbox.note(
+        here.key, LedgerLine(instance, Outcome.KEPT, file=outbox.keep(here.key, "2.25.1", [b"clean"]).path.name)
+    )
+    assert state.store.settle_retrieved(here, tally(outbox.ledger(here.key)), now=201)
     assert state.store.fail_series(other, reason="deliver.conflict", now=201)
-    for before, event in (("retrieved", "delivered"), ("delivered", "confirmed")):
-        row = state.store.claim_rows(before, projects=[PROJECT], lease=60, now=202)
-        assert row and state.store.settle_row(row, event, now=203, instances=[instance])
+    row = store.claim(Stage.WAITING, ROUTE, lease=60, now=202)
+    assert row is not None and store.delivered(row, ROUTE, now=203)
+    row = store.claim(Stage.DELIVERED, ROUTE, lease=60, now=204)
+    assert row is not None and store.confirmed(row, ROUTE, files=["2.25.1.dcm"], now=205) == "confirmed"
     assert state.store.committed([instance]) == frozenset(), "the other one has yet to get it"
     assert state.store.has_receipt(here.key, instance) and not state.store.has_receipt(other.key, instance)
     assert not state.store.has_receipt(here.key, "00" * 16)
