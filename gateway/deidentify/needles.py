@@ -86,7 +86,10 @@ class Form(NamedTuple):
 
 @lru_cache(128)
 def needles_of(own: Own, character_set: str) -> tuple[Needle, ...]:
-    """All needles for one value; `character_set` as declared (0008,0005)."""
+    """All needles for one value, always in the same order; `character_set` as declared (0008,0005).
+
+    Of many values not all are searched alike (`sought.MOST`): in no process may it be others.
+    """
     how = searched().get(own.tag, How.ID)
     if how is How.DATE:
         return tuple(_dates(own))
@@ -115,7 +118,7 @@ def _name(text: str) -> Iterator[Form]:
     for parts in components(text):
         alone = [word for part in parts for word in {*words(part), "".join(words(part))}]
         told = {spelt for word in alone for spelt in (*spellings(word), with_umlauts(word)) if _searchable(spelt)}
-        yield from map(_word, told)
+        yield from map(_word, sorted(told))
         if len(parts) > 1 and not any(_stands_alone(word) for word in alone):
             yield from _together(parts[0], parts[1], glued=bool(told))
 
@@ -176,7 +179,7 @@ def _identifier(text: str) -> Iterator[Form]:
         return
     if len(compact) < 4 or _ordinary(text) or (compact.isalpha() and compact in load_vocabulary()):
         return
-    for form in {text, compact}:
+    for form in sorted({text, compact}):
         yield Form(form, Match.ANYWHERE if len(form) >= SURE else Match.WORD)
     for run in re.findall(r"[0-9]{6,}", compact):
         if not re.fullmatch(r"(19|20)[0-9]{2}(0[1-9]|1[0-2])[0-3][0-9]", run):
@@ -207,13 +210,13 @@ def _place(text: str) -> Iterator[Form]:
     if len(text) >= 4:
         yield Form(text, Match.WORD if len(text) < 2 * SURE else Match.ANYWHERE)
     rare = [word for word in told if len(word) >= SURE and not any(c.isdigit() for c in word)]
-    yield from (Form(spelt, Match.WORD) for word in rare for spelt in spellings(word))
+    yield from (Form(spelt, Match.WORD) for word in rare for spelt in sorted(spellings(word)))
 
 
 def _encoded(form: Form, tag: int, character_set: str) -> Iterator[Needle]:
     """A word too short in bytes for its match is one that counts in text only."""
-    for spelt in {form.text, *(spellings(form.text) if not form.text.isascii() else ())}:
-        for text in encoded(spelt, character_set):
+    for spelt in sorted({form.text, *(spellings(form.text) if not form.text.isascii() else ())}):
+        for text in sorted(encoded(spelt, character_set)):
             if len(text) >= SHORTEST:
                 weak = form.weak or (form.match is Match.ANYWHERE and len(text) < SURE)
                 yield Needle(text, form.match, tag, weak)

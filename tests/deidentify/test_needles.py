@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from gateway.deidentify.verify import verify
@@ -178,3 +181,20 @@ def test_devices_and_departments_are_no_common_words() -> None:
     )
     text = [Element(0x00081030, "LO", b"Hospital radiology MR1 scanner 1234 nurse")]
     assert told(text, original(with_([e for e in base() if e.tag > 0x00080090], *places))) == ""
+
+
+def test_what_is_searched_is_the_same_in_every_process() -> None:
+    """Of hundreds of names not all are searched alike, and which ones must not be chance."""
+    script = (
+        "from gateway.deidentify.harvest import Own; from gateway.deidentify.sought import sought_for;"
+        "import tests.deidentify.seeking as s;"
+        "names = {Own(0x0040A123, f'Zw{n}übel-M{n}änn^P{n}ük'.encode()) for n in range(300)} | {Own(0x00100020, b'ABC-1234567')};"
+        "told = sought_for(s.NOTHING._replace(values=frozenset(names)), (), frozenset()); print(len(told.rest), told.plain)"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", script], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in "12"
+    ]
+    assert told[0] == told[1] and not told[0].startswith(b"0 ")
