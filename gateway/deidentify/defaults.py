@@ -1,7 +1,7 @@
 """What is done to an element that Table E.1-1 does not name. It fails closed:
 
-- private elements, unknown standard tags, retired elements, group lengths, whole overlay (60xx) and curve (50xx) groups, and
-  what has no place in a data set (groups below 0008) are removed; so are URIs and opaque bytes;
+- private elements, unknown standard tags, retired elements (but `RETIRED_NUMBERS`), group lengths, whole overlay (60xx) and
+  curve (50xx) groups, and what has no place in a data set (groups below 0008) are removed; so are URIs and opaque bytes;
 - of the patient group (0010) and of security screening (4010) nothing is kept but what `PATIENT_GROUP` lists; other elements
   that name a person, a department, a device or an issuer are removed (`REMOVED`), labels that are typed replaced (`TYPED`);
 - a person's name, a date or a time becomes empty; free text (ST, LT, UT, UC) becomes a dummy, or is cleaned where only
@@ -103,6 +103,15 @@ PATIENT_GROUP = frozenset(
     {0x00100028, 0x00100200, 0x00100201, 0x00101023, 0x00101024, 0x00102201, 0x00102202, 0x00102210, 0x00109431}
 )
 """What is kept of group 0010 without a row: position, quality control, dimensions, species, orientation."""
+
+RETIRED_NUMBERS = frozenset(
+    {0x00200030, 0x00200035, 0x00200050, 0x00185210, 0x00185212, 0x00181141, 0x00181146}  # position, orientation, angle
+    | {0x00180032, 0x00180033, 0x00189195, 0x00189196}  # energy windows, spectral limits
+    | {0x30060044, 0x30060045}  # thickness and offset of contours, which are elsewhere without it
+    | {0x300A0082, 0x300A008D, 0x300A008E, 0x300A008F}  # where a beam's dose was specified
+    | {0x00400300, 0x00400301, 0x00400307, 0x00189324}  # fluoroscopy: time, exposures, distance; dose saved
+)
+"""What is kept of retired elements: measurements of geometry, energy and dose, which older objects have in no other place."""
 
 _BY_VR = {
     b"PN": Action.EMPTY,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pydicom._dicom_dict import DicomDictionary
 
 from gateway.deidentify.actions import Action, Rule, resolve
-from gateway.deidentify.defaults import default_for
+from gateway.deidentify.defaults import RETIRED_NUMBERS, default_for
 from gateway.deidentify.encoding import DELIMITERS, PIXEL_TAGS
 from gateway.deidentify.options import MODIFIED_DATES, Options, allowed, cell_of
 from gateway.deidentify.table import Row, Table
@@ -92,7 +92,7 @@ def _by_option(row: Row, tag: int, vr: bytes, table: str, options: Options) -> R
 
 
 def _put_default(made: Standard, tag: int, vr: bytes, options: Options) -> None:
-    if DicomDictionary[tag][3]:
+    if DicomDictionary[tag][3] and tag not in RETIRED_NUMBERS:
         made.rules[tag] = Rule(Action.REMOVE, "default: retired")
         return
     rule = default_for(tag, vr, options)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pydicom
 import pytest
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.valuerep import validate_value
 
 from gateway.deidentify.actions import DUMMIES, NUMBER_VRS, TEXT_VRS, Action, resolve
 from gateway.deidentify.cleaner import Cleaner, make_cleaner
-from gateway.deidentify.defaults import default_for, mismatched, unnamed
+from gateway.deidentify.defaults import RETIRED_NUMBERS, default_for, mismatched, unnamed
 from gateway.deidentify.encoding import Codec, Malformed
 from gateway.deidentify.options import CODES, FULL_DATES, applied
 from gateway.deidentify.override import BadProfile
@@ -124,6 +125,19 @@ def test_rows_say_where_each_rule_comes_from() -> None:
     )
     assert rows["(0018,0050)"][2:] == ("K", "default: standard") and rows["private"].action == "X"
     assert rows["(0008,0010)"].rule == "default: retired" and rows["60xx3000"].keyword == "Overlay Data"
+
+
+def test_measurements_of_older_objects_stay_and_are_numbers(cleaner: Cleaner) -> None:
+    for tag in RETIRED_NUMBERS:
+        retired, vr = DicomDictionary[tag][3], DicomDictionary[tag][0]
+        assert retired and vr in ("DS", "FL", "FD", "US")
+    offset = Element(0x30060045, "DS", b"0\\0\\-12.5")
+    plan = Element(0x300A0082, "DS", b"239.5\\239.5\\-751.8")
+    contour = Element(0x30060039, "SQ", ((Element(0x30060040, "SQ", ((offset,),)),),))
+    result = cleaner.clean(write(with_(base(), contour, plan), "implicit"), SYNTAXES["implicit"], frozenset())
+    assert isinstance(result, Kept)
+    out = b"".join(result.parts)
+    assert b"0\\0\\-12.5" in out and b"239.5\\239.5\\-751.8" in out
 
 
 BY_TYPE = """
