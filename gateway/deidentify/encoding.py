@@ -94,11 +94,11 @@ class Codec:
         return self.short.pack(tag >> 16, tag & 0xFFFF, vr, length)
 
     def encode(self, tag: int, vr: bytes, value: bytes) -> bytes:
-        """A whole element; `value` is padded to even length (PS3.5 7.1.1). Raises Malformed when it is too long for the VR."""
+        """A whole element; `value` is padded to even length (PS3.5 7.1.1). As UN where it is too long for the VR (6.2.2)."""
         if len(value) & 1:
             value += b"\0" if vr in NUL_PADDED else b" "
         if self.explicit and vr not in LONG_VRS and len(value) > 0xFFFE:
-            raise Malformed
+            vr = b"UN"
         return self.encode_header(tag, vr, len(value)) + value
 
     def item(self, length: int) -> bytes:

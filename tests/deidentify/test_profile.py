@@ -14,7 +14,6 @@ from pydicom.valuerep import validate_value
 from gateway.deidentify.actions import DUMMIES, NUMBER_VRS, TEXT_VRS, Action, resolve
 from gateway.deidentify.cleaner import Cleaner, make_cleaner
 from gateway.deidentify.defaults import RETIRED_NUMBERS, default_for, mismatched, unnamed
-from gateway.deidentify.encoding import Codec, Malformed
 from gateway.deidentify.options import CODES, FULL_DATES, applied
 from gateway.deidentify.override import BadProfile
 from gateway.deidentify.profile import compile_profile
@@ -245,9 +244,17 @@ def test_typed_text_stays_empty_and_is_the_projects_to_keep() -> None:
     assert cleaned(Deidentify(), Element(0x00620005, "LO", b"")).SegmentLabel == ""
 
 
-def test_a_value_too_long_for_its_vr_is_malformed() -> None:
-    with pytest.raises(Malformed):
-        Codec(True, "<", {}).encode(0x00080104, b"LO", b"x" * 70000)
+@pytest.mark.parametrize("syntax", ["explicit", "implicit", "big"])
+def test_a_value_too_long_for_its_vr_stays_as_un(cleaner: Cleaner, syntax: str) -> None:
+    """A long contour in Explicit VR (PS3.5 6.2.2)."""
+    points = b"\\".join(b"%d.125" % (number % 400) for number in range(12000))
+    assert len(points) > 0xFFFF
+    contour = Element(0x30060040, "SQ", ((Element(0x30060050, "UN", points),),))
+    data = write(with_(base(), Element(0x30060039, "SQ", ((contour,),))), syntax)
+    result = cleaner.clean(data, SYNTAXES[syntax], frozenset())
+    assert isinstance(result, Kept)
+    out = b"".join(result.parts)
+    assert points in out and "ContourData" in pydicom.dcmread(io.BytesIO(out)).ROIContourSequence[0].ContourSequence[0]
 
 
 def test_instances_keep_apart_what_differs(cleaner: Cleaner) -> None:
