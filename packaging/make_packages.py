@@ -171,13 +171,18 @@ def _settle(home: Path, python: Path) -> None:
     command.chmod(0o755)
     lines = (home / "pyvenv.cfg").read_text().splitlines()
     (home / "pyvenv.cfg").write_text("".join(f"{line}\n" for line in lines if not line.startswith("command")))
-    for path in home.rglob("*"):
-        if not path.is_symlink() and "bin" not in path.relative_to(home).parts[:1]:
-            path.chmod(0o755 if path.is_dir() else 0o644)
+    _open_to_all(home / "lib")
     for record in home.rglob("*.dist-info/direct_url.json"):
         record.unlink()  # says where the wheel lay
     call([python, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", home.parents[2], "-p", "/",
           home / "lib"], home)  # fmt: skip
+
+
+def _open_to_all(folder: Path) -> None:
+    """Whatever the umask was when the sources were checked out; wheels have modes of their own, too."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _documents(share: Path, wanted: Wanted) -> None:
@@ -207,6 +212,7 @@ def _documents(share: Path, wanted: Wanted) -> None:
     }.items():
         (share / place).parent.mkdir(parents=True)
         (share / place).write_bytes(content)
+    _open_to_all(share)
 
 
 # ---- the packages
@@ -248,6 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--compression", default="xz", help="of the Debian package; zstd:fastest is that, lintian knows it not"
     )
     given = parser.parse_args(argv)
+    os.umask(0o022)  # what nobody but root could read would be no package: the daemon runs as a user of its own
     dist = given.dist.resolve()
     dist.mkdir(parents=True, exist_ok=True)
     wanted = Wanted(dist, given.python, given.version, given.revision, given.compression)

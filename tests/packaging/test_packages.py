@@ -72,6 +72,8 @@ def test_owners_modes_and_configuration(built: Built) -> None:
     assert all(line.split()[1] == "root/root" for line in listing)
     writable = [line for line in listing if line[0] != "l" and (line[5] == "w" or line[8] == "w" or "s" in line[:10])]
     assert writable == []
+    closed = [line for line in listing if line[0] != "l" and (line[7] != "r" or (line[0] == "d" and line[9] != "x"))]
+    assert [line.rsplit(" ", 1)[-1] for line in closed] == ["./etc/pacs-gateway/gateway.toml"]
     (example,) = [line for line in listing if line.endswith(" ./etc/pacs-gateway/gateway.toml")]
     assert example.startswith("-rw-r-----")
     assert ask("dpkg-deb", "--info", str(built.deb), "conffiles").split() == ["/etc/pacs-gateway/gateway.toml"]

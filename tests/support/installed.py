@@ -128,9 +128,9 @@ def build(factory: pytest.TempPathFactory) -> Built:
 
 
 def make(built: Built, *words: str) -> None:
-    """`words`: more options; a later one counts."""
+    """`words`: more options; a later one counts. By somebody whose umask lets nobody else read: no package may show it."""
     argv = [sys.executable, "packaging/make_packages.py", "--work", str(built.work), "--dist", str(built.dist), *words]
-    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False, umask=0o077)
     assert done.returncode == 0, done.stderr[-4000:]
 
 
