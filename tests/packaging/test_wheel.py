@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -84,3 +85,24 @@ def test_the_wheel_works_without_the_checkout(built: Built, tmp_path: Path) -> N
     assert "made" in said(command, "key", "init", str(key))
     profile = json.loads(said(command, "profile", "--project", "chest-ct", "--config", str(config), "--json"))
     assert len(profile) > 5 and "PatientName" in json.dumps(profile)
+
+
+def long_form(root: Path) -> str:
+    """The commands of docs/install.md, section "The wheel", below `root`; without pip's and systemd's."""
+    section = (REPOSITORY / "docs/install.md").read_text().split("\n## The wheel\n")[1]
+    found = re.search(r"```sh\n(.*?)```", section, flags=re.DOTALL)
+    assert found
+    here = re.sub(r"(?<= )/(?=usr|etc)", f"{root}/", found[1]).replace("-m venv", "-m venv --without-pip")
+    return "\n".join(line for line in here.splitlines() if "/bin/pip " not in line and not line.startswith("systemd-"))
+
+
+def test_the_long_form_can_be_repeated_and_minds_no_umask(tmp_path: Path) -> None:
+    """An upgrade keeps the configuration, and what root installs on a hardened machine is there for the daemon's account."""
+    script = long_form(tmp_path).removesuffix("systemctl daemon-reload")
+    config, home = tmp_path / "etc/pacs-gateway/gateway.toml", tmp_path / "usr/lib/pacs-gateway"
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    for _ in range(2):
+        subprocess.run(["bash", "-ec", script], cwd=REPOSITORY, check=True, timeout=60, umask=0o077)
+        config.write_text(config.read_text() + "# edited\n")
+    assert config.read_text().count("# edited") == 2
+    assert home.stat().st_mode & 0o777 == 0o755 and (home / "pyvenv.cfg").stat().st_mode & 0o777 == 0o644
