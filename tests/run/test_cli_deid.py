@@ -205,8 +205,8 @@ def test_the_archive_of_another_run_is_not_read_again(place: Place, study: Study
 def test_a_destination_that_cannot_be_made_is_a_sentence(place: Place, study: StudyFacts) -> None:
     (place.folder / "file").write_text("")
     told = place.say("deid", "--project", "chest", str(place.folder / "in"), str(place.folder / "file" / "out"))
-    assert told.code == 1
-    assert "Not a directory" in told.err
+    assert told.code == 2
+    assert "DEST: cannot be made, or not written (Not a directory)" in told.err
 
 
 def test_profile_as_table_and_json(place: Place) -> None:

@@ -77,9 +77,8 @@ def deid(project: str, places: tuple[Path, Path], explain: bool, config: Path, a
         cleaner = wiring.make_cleaner(settings, project)
     screener = wiring.make_screeners([p for p in wiring.screened_projects(settings) if p == found]).get(project)
     seldom_collect()
-    home.mkdir(parents=True, exist_ok=True)
     sink = DirectorySink(Place(path=home, layout=LAYOUT))
-    with tempfile.TemporaryDirectory(prefix=".deid-", dir=home) as scratch:
+    with _scratch(home) as scratch:
         report = _cleaned(source, Work(cleaner, screener, sink, Path(scratch), explain))
     _tell(report, as_json=as_json)
     return 0 if report.well else 1
@@ -95,6 +94,15 @@ def _places(source: Path, dest: Path) -> tuple[Path, Path]:
     if outer.is_relative_to(inner) or inner.is_relative_to(outer):
         raise click.UsageError("SOURCE and DEST lie in one another")
     return inner, outer
+
+
+def _scratch(home: Path) -> tempfile.TemporaryDirectory[str]:
+    """In DEST, which is made where there is none."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=".deid-", dir=home)
+    except OSError as err:
+        raise click.UsageError(f"DEST: cannot be made, or not written ({err.strerror})") from None
 
 
 def _files(source: Path, report: Report) -> list[Path]:
