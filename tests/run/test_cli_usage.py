@@ -106,6 +106,7 @@ def test_an_unknown_project_is_wrong_usage_and_the_known_ones_are_named(place: P
         ("requests", "retry", "R-1", "--all", "--state", "failed"), ("requests", "retry", "R-1", "--project", "chest"),
         ("requests", "retry", "--state", "failed"), ("requests", "cancel"), ("requests", "show"), ("key",),
         ("requests", "add", "--project", "chest", "/nowhere/file.csv"), ("requests", "add", "--project", "chest", "/etc"),
+        ("withdraw", "--project", "chest", "--patient-id", "SYNPID", "--reason", " "),
         ("find", "--project", "chest"), ("deid", "--project", "chest", "only-one"), ("check", "surplus"),
         ("find", "--project", "chest", ""), ("find", "--project", "chest", "*"), ("find", "--project", "chest", "A", "B?"),
         ("find", "--project", "chest", "A\\B"), ("find", "--project", "chest", "A" * 65), ("find", "--project", "chest", "A\nB"),

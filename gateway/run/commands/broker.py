@@ -69,6 +69,8 @@ def withdraw(  # noqa: PLR0913  the options of the interface
     # Such as bytes in another encoding than the terminal's: nobody is called so.
     if patient_id and not patient_id.isprintable():
         raise click.UsageError("--patient-id: not text that a patient ID may be")
+    if not reason.strip():
+        raise click.UsageError("--reason: it is kept for good, and is empty")
     settings = settings_for(config, project)
     with opened(settings, create=True) as here:
         deciding.only_owner(settings.state_dir)
