@@ -24,6 +24,9 @@ from gateway.ops.httpd import BACKLOG, PLAIN, Answer, Server
 
 JSON: Final = "application/json"
 KINDS: Final = {"pacs": "pacs", "sink": "sinks", "ris": "ris"}  # kind -> its word in the snapshot
+MEND: Final = (
+    "`socket` of [health] names a file of its own, in a folder that is there and open to this user; systemd makes one"
+)
 ACTIVITIES: Final = ("poll", "find", "move", "delivery")
 
 
@@ -162,7 +165,7 @@ def _listen_unix(path: Path) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as err:
         listener.close()
-        raise Fatal("health.socket", f"cannot listen on {path} ({err.strerror or err})") from None
+        raise Fatal("health.socket", f"cannot listen on {path} ({err.strerror or err}); {MEND}") from None
     except Fatal:
         listener.close()
         raise
@@ -176,7 +179,7 @@ def _clear_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(kind):
-        raise Fatal("health.socket", f"{path} is there already and is no socket")
+        raise Fatal("health.socket", f"{path} is there already and is no socket; {MEND}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
@@ -184,4 +187,4 @@ def _clear_stale(path: Path) -> None:
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
             return
-    raise Fatal("health.socket", f"another process listens on {path}")
+    raise Fatal("health.socket", f"another process listens on {path}; {MEND}")

@@ -48,7 +48,8 @@ def listen_tcp(bind: str, port: int) -> socket.socket:
             listener.close()
             raise
     except OSError as err:
-        raise Fatal("metrics.address", f"cannot listen on {bind}:{port} ({err.strerror})") from None
+        mend = "`bind` of [metrics] is an address of this machine, `port` one that nobody else listens on"
+        raise Fatal("metrics.address", f"cannot listen on {bind}:{port} ({err.strerror}); {mend}") from None
     return listener
 
 

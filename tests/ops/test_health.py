@@ -132,21 +132,21 @@ def test_a_stale_socket_is_replaced(path: Path) -> None:
 
 
 def test_a_living_one_is_not(opened: Path) -> None:
-    with pytest.raises(Fatal, match=r"^health\.socket: another process listens"):
+    with pytest.raises(Fatal, match=r"^health\.socket: another process listens .*`socket` of \[health\]"):
         HealthSocket(opened, TOLD)
     assert ask(opened, "/healthz")[0] == 200
 
 
 def test_a_file_in_the_way_is_kept(path: Path) -> None:
     path.write_text("precious")
-    with pytest.raises(Fatal, match=r"^health\.socket: .*is no socket"):
+    with pytest.raises(Fatal, match=r"^health\.socket: .*is no socket; `socket` of \[health\]"):
         HealthSocket(path, TOLD)
     assert path.read_text() == "precious"
 
 
 def test_an_impossible_path_is_said(path: Path) -> None:
     for bad in (path.parent / "absent" / "x.sock", path.parent / ("x" * 120)):
-        with pytest.raises(Fatal, match=r"^health\.socket: cannot listen"):
+        with pytest.raises(Fatal, match=r"^health\.socket: cannot listen .*`socket` of \[health\]"):
             HealthSocket(bad, TOLD)
 
 

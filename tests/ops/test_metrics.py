@@ -192,7 +192,7 @@ def test_it_is_served_on_exactly_the_address_given(port: int) -> None:
 
 
 def test_a_taken_address_is_said(metrics: Metrics, port: int) -> None:
-    with pytest.raises(Fatal, match=r"^metrics\.address: cannot listen on 127\.0\.0\.1"):
+    with pytest.raises(Fatal, match=r"^metrics\.address: cannot listen on 127\.0\.0\.1.*`port`"):
         metrics.serve("127.0.0.1", port)
     with pytest.raises(Fatal, match=r"^metrics\.address"):
         metrics.serve("192.0.2.1", 0)
