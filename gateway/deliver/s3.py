@@ -246,7 +246,7 @@ class S3Sink:
         if self._settings.credentials_file is None:
             return {}
         try:
-            read = read_credentials(secret(self._settings.credentials_file).decode())
+            read = read_credentials(secret(self._settings.credentials_file).decode("utf-8-sig"))
         except (Fatal, ValueError) as err:
             told = err.detail if isinstance(err, Fatal) else "credentials_file is no text"
             raise Retry("sink.secret", told, after=CONFIG_PAUSE, charge=False) from None

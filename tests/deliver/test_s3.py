@@ -145,8 +145,10 @@ def test_without_credentials_it_says_so(site: Site, tmp_path: Path) -> None:
     sink = sink_to(site.url, tmp_path)
     (tmp_path / "keys").write_text("[other]\n")
     assert trouble(sink, clean_file(tmp_path / "outbox")).reason == "sink.secret"
-    (tmp_path / "keys").write_text(KEYS)
-    assert sink.put(clean_file(tmp_path / "outbox")).new, "they are read again"
+    (tmp_path / "keys").write_text(KEYS, "utf-8-sig")
+    assert sink.put(clean_file(tmp_path / "outbox")).new, (
+        "they are read again, whatever mark an editor has put before them"
+    )
 
 
 # ---- a real server
