@@ -37,7 +37,7 @@ REMOVED, LISTED, LATER = "removed", "listed", "later"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one archive. `result`: removed (`files` instances), listed (a person must delete), later (`reason`)."""
+    """What became of an archive. `result`: removed (`files` instances), listed (a person must delete), later (and why)."""
 
     withdrawal: str
     project: str
@@ -45,6 +45,7 @@ class Outcome:
     result: str
     files: int = 0
     reason: str = ""
+    detail: str = ""
     pseudonyms: tuple[str, ...] = ()
 
 
@@ -144,7 +145,7 @@ class Desk:
         except Refused:  # it turns out that it cannot
             return self._told(Outcome(*told, LISTED, pseudonyms=one.pseudonyms))
         except Retry as err:
-            return Outcome(*told, LATER, reason=err.reason)
+            return Outcome(*told, LATER, reason=err.reason, detail=err.detail)
         finally:
             sink.close()
         return self._told(Outcome(*told, REMOVED, removed, pseudonyms=one.pseudonyms))
@@ -195,5 +196,6 @@ class Rounds:
         late = next((o for o in outcomes if o.result == LATER), None)
         if late is not None:
             self._rest_until = time.monotonic() + REST
-            raise Retry(late.reason, f"{late.sink} still has a withdrawn patient ({late.withdrawal})", charge=False)
+            told = f"{late.sink} still has a withdrawn patient ({late.withdrawal}): {late.detail}"
+            raise Retry(late.reason, told, charge=False)
         return bool(outcomes)

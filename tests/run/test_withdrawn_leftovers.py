@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.deliver.directory import DirectorySink
-from gateway.errors import Refused
+from gateway.errors import Refused, Retry
 from gateway.ops.log import FIELDS
 from gateway.run import broker, upkeep, wiring
 from gateway.state.outbox import Outbox
@@ -62,6 +62,20 @@ def test_an_archive_that_cannot_delete_is_told_in_the_log_where_no_command_shows
     assert f"a person must, by the patient IDs of {noted['withdrawal']} in audit.jsonl" in line["detail"]
     assert noted["pseudonym"] == pseudonym and pseudonym not in str(said)
     assert set(line) - {"log_level"} <= FIELDS
+
+
+def test_what_is_in_the_way_of_a_removal_is_told_with_the_mend(site: Site, anna: StudyFacts) -> None:
+    site.delivered(anna)
+    table = site.place.folder / "archive" / "manifests" / "series" / "2026-11-26" / "2.25.81.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("PatientID;Size\nCHEST-X;5\n")
+    told = site.place.say("withdraw", "--project", PROJECT, "--reason", "x", "--patient-id", ANNA)
+    mend = "a table in manifests/series/2026-11-26 was changed by hand: move it out of the archive"
+    assert told.code == 1 and mend in told.err
+    with pytest.raises(Retry, match=mend):
+        broker.Rounds(broker.make_desk(site.settings, site.state)).step()
+    table.unlink()
+    assert broker.Rounds(broker.make_desk(site.settings, site.state)).step() and site.archive() == []
 
 
 def test_what_is_cleared_is_not_cleared_again_and_again(

@@ -103,6 +103,9 @@ def _carried_on(desk: Desk, key: str) -> list[Outcome]:
 
 
 def _tell(order: Order, done: Withdrawal, outcomes: Sequence[Outcome], *, as_json: bool) -> None:
+    for one in outcomes:
+        if one.detail:
+            console.warn(f"{one.detail} ({one.reason})")
     if as_json:
         console.emit({
             "withdrawal": done.key, "pseudonyms": done.pseudonyms, "series": len(done.series), "requests": done.requests,
