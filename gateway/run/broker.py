@@ -30,6 +30,7 @@ TRAIL: Final = "audit.jsonl"
 LATE: Final = 3600.0  # seconds: what was on its way when its patient was withdrawn has come to nothing by then
 SETTLES: Final = 1.5  # seconds; receive processes look at the state again after one
 EVERY: Final = "5s"
+SELDOM: Final = "1h"
 REST: Final = 60.0  # seconds, when an archive is in trouble
 OPT_OUT: Final = "opt-out"
 REMOVED, LISTED, LATER = "removed", "listed", "later"
@@ -99,7 +100,7 @@ class Desk:
             self.note("withdraw-ordered", user=user, project=order.project, **word)
         done = self.broker.withdraw(order, now=time.time())
         self.clear()
-        upkeep.clear_unknown(self.state)
+        self.clear_unknown()
         counts = {"series": len(done.series), "requests": done.requests, "patients": max(len(order.patients), 1)}
         for known in [{"pseudonym": p} for p in done.pseudonyms] or [{}]:
             self.note("withdrawn", user=user, project=order.project, withdrawal=done.key, **counts, **known)
@@ -120,6 +121,24 @@ class Desk:
         there = set(self.state.outbox.series())  # clearing what is not there costs flushes, which receivers wait for
         for key in there.intersection(self.broker.lately_withdrawn(time.time() - LATE)):
             self.state.outbox.clear(key)
+
+    def clear_unknown(self) -> int:
+        """Whatever is of the withdrawn in series that the state does not know. What is of others stays: their series are found
+        again, and of what was pushed it is the only copy."""
+        theirs = [
+            key
+            for key in upkeep.unknown(self.state)
+            if any(map(self._is_withdrawn, upkeep.pseudonyms(self.state.outbox, key)))
+        ]
+        for key in theirs:
+            self.state.outbox.clear(key)
+        return len(theirs)
+
+    def _is_withdrawn(self, pseudonym: str) -> bool:
+        """In whichever project it is one. Two lists may have the same word for two patients: then from both."""
+        barred = {name for name in self.names if self.broker.withdrawn_at(name, pseudonym) is not None}
+        listed = {name for name, names in self.names.items() if names.crosswalk and names.is_one(pseudonym)}
+        return bool(barred) and listed <= barred
 
     def clear_what_was_coming(self) -> None:
         """Once more, when each receive process knows."""

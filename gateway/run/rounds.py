@@ -38,7 +38,8 @@ def jobs(settings: Settings, state: State, told: Told, stop: threading.Event, in
         ),
     ]
     turns = [(name, schedule, in_turn(name, job)) for name, schedule, job in shared]
-    return [*turns, ("withdrawn", broker.EVERY, desk.clear), *_told(settings, desk)]
+    own: list[Job] = [("withdrawn", broker.EVERY, desk.clear), ("unknown", broker.SELDOM, desk.clear_unknown)]
+    return [*turns, *own, *_told(settings, desk)]
 
 
 def _told(settings: Settings, desk: Desk) -> list[Job]:

@@ -9,7 +9,6 @@ import structlog
 from gateway.deliver import header
 from gateway.errors import Refused, Retry
 from gateway.run.wiring import State
-from gateway.state.broker import Broker
 from gateway.state.outbox import Outbox
 
 ASKED_AT_ONCE = 1000  # series; a statement takes a limited number of values
@@ -17,7 +16,7 @@ OVER = frozenset({"failed", "excluded", "withdrawn"})  # states of which nothing
 
 
 def clear_outbox(state: State) -> int:
-    """Clears the folders of series that failed or are excluded or withdrawn, and of the withdrawn. Returns how many.
+    """Clears the folders of series that failed or are excluded or withdrawn. Returns how many.
 
     Each is looked at once more: clearing many takes minutes, in which somebody may retry them, and they are retrieved anew.
     """
@@ -25,19 +24,12 @@ def clear_outbox(state: State) -> int:
     for key in over:
         if state.store.series_states([key]).get(key) in OVER:
             state.outbox.clear(key)
-    return len(over) + clear_unknown(state)
+    return len(over)
 
 
-def clear_unknown(state: State) -> int:
-    """Clears what is of the withdrawn in series that the state does not know: it was restored from before they came.
-
-    What is of others stays: their series are found again, and of what was pushed it is the only copy.
-    """
-    broker, unknown = Broker(state.database, state.keys), (key for key, found in _states(state).items() if not found)
-    theirs = [key for key in unknown if any(map(broker.is_withdrawn, pseudonyms(state.outbox, key)))]
-    for key in theirs:
-        state.outbox.clear(key)
-    return len(theirs)
+def unknown(state: State) -> list[str]:
+    """Series with a folder that the state does not know: it was restored from before they came."""
+    return sorted(key for key, found in _states(state).items() if not found)
 
 
 def pseudonyms(outbox: Outbox, series: str) -> Iterator[str]:
@@ -66,9 +58,9 @@ def resume_outbox(state: State, now: float, *, quiet: float = 0.0) -> int:
 
 def _tell_unknown(state: State, states: Mapping[str, str]) -> None:
     """An older database was restored beside this outbox: nobody knows whose these files are, until they are sent again."""
-    unknown = [key for key, found in states.items() if not found and state.outbox.files(key)]
-    if unknown:
-        structlog.get_logger().error("outbox.unknown", count=len(unknown), series=unknown[:10])
+    keys = [key for key, found in states.items() if not found and state.outbox.files(key)]
+    if keys:
+        structlog.get_logger().error("outbox.unknown", count=len(keys), series=keys[:10])
 
 
 def _states(state: State) -> dict[str, str]:

@@ -57,13 +57,6 @@ class Broker:
             at: float | None = c.execute(found.where(barred.c.project == project, barred.c.hash == mark)).scalar()
             return at
 
-    def is_withdrawn(self, pseudonym: str) -> bool:
-        """In whichever project it is one."""
-        with self._db.read() as c:
-            projects = c.execute(select(barred.c.project).distinct()).scalars()
-            marks = [persons.of_pseudonym(self._seal, project, pseudonym) for project in projects]
-            return c.execute(select(barred.c.hash).where(barred.c.hash.in_(marks))).first() is not None
-
     def opted_out(self, project: str, patients: Sequence[str], pseudonyms_of: PseudonymsOf) -> list[str]:
         """Those of these patient IDs, as text, that are not withdrawn yet, by the pseudonyms, too, that they have by now."""
         with self._db.read() as c:

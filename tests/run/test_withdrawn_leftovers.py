@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from structlog.testing import capture_logs
 from gateway.deliver.directory import DirectorySink
 from gateway.errors import Refused, Retry
 from gateway.ops.log import FIELDS
-from gateway.run import broker, upkeep, wiring
+from gateway.run import broker, wiring
 from gateway.state.outbox import Outbox
 from tests.run.broker_site import ANNA, BERT, PROJECT, SERIES, Site, study
 from tests.run.command_line import Place
@@ -116,5 +117,9 @@ def test_files_that_an_older_database_knows_nothing_of(site: Site, tmp_path: Pat
     assert withdraw(site) == 0
     assert len(site.state.outbox.series()) == 2 and list((here / "held").iterdir()) == []
     shutil.copytree(elsewhere, here, dirs_exist_ok=True)
-    assert upkeep.clear_outbox(site.state) == 3 and len(site.state.outbox.series()) == 2
+    desk = broker.make_desk(site.settings, site.state)
+    (pseudonym,) = desk.names[PROJECT].of(ANNA)
+    namesake = replace(desk.names[PROJECT], crosswalk={b"SOMEBODY": pseudonym.encode()})
+    assert replace(desk, names={**desk.names, "other": namesake}).clear_unknown() == 0
+    assert desk.clear_unknown() == 3 and len(site.state.outbox.series()) == 2
     assert site.traces(facts=shown) == []

@@ -14,7 +14,7 @@ from gateway.model import AccessionNumber, Plan
 from gateway.run import upkeep, wiring
 from gateway.state.outbox import Outbox
 from gateway.state.rows import Pushed, Tally
-from tests.state.conftest import KEY, PROJECT, Opened, plan
+from tests.state.conftest import PROJECT, Opened, plan
 from tests.support.carried import claim_row
 
 THREE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
@@ -132,8 +132,7 @@ def test_what_is_retried_while_the_outbox_is_swept_keeps_what_comes(
                 outbox.keep(one.key, "2.25.10", [b"acknowledged"])
 
     monkeypatch.setattr(outbox, "clear", slowly)
-    there = SimpleNamespace(store=state.store, outbox=outbox, database=state.database, keys=KEY)
-    upkeep.clear_outbox(cast(wiring.State, there))
+    upkeep.clear_outbox(cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox)))
     assert [s.state for s in state.views.series(key)] == ["planned", "planned"]
     assert all("2.25.10.dcm" in [f.name for f in outbox.files(s.key)] for s in state.views.series(key))
 
