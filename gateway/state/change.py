@@ -64,15 +64,15 @@ def cancel_one(c: Connection, r: Row[Any], step: Step) -> bool:
 def _only_mine(c: Connection, request_id: int) -> list[int]:
     """Planned series that no other live request asked for. Locked before the others are looked at: a plan may just add one."""
     mine = select(asked.c.series_id).where(asked.c.request_id == request_id)
-    locked = select(series.c.id).where(series.c.id.in_(mine)).order_by(series.c.id)
-    c.execute(locked.with_for_update(key_share=True)).all()
+    locked = select(series.c.id, series.c.state).where(series.c.id.in_(mine)).order_by(series.c.id)
+    planned = [r.id for r in c.execute(locked.with_for_update(key_share=True)).all() if r.state == "planned"]
     others = (
         select(asked.c.series_id)
         .join(request, request.c.id == asked.c.request_id)
-        .where(asked.c.request_id != request_id, request.c.state == "planned")
+        .where(asked.c.series_id.in_(planned), asked.c.request_id != request_id, request.c.state == "planned")
     )
-    wanted = and_(series.c.id.in_(mine), series.c.id.not_in(others), series.c.state == "planned")
-    return [r.id for r in c.execute(select(series.c.id).where(wanted))]
+    wanted = {r.series_id for r in c.execute(others)}
+    return [series_id for series_id in planned if series_id not in wanted]
 
 
 def late(c: Connection, series_key: str, now: float, *, quiet: float, node: str) -> bool:

@@ -85,6 +85,10 @@ def start(state: Opened) -> None:
     state.store.held_series()
 
 
+def cancel(state: Opened) -> None:
+    assert state.store.cancel(keys=[r.key for r in state.views.requests(state="planned")], now=100) == 1
+
+
 def clock(state: Opened) -> None:
     assert state.store.wait_anew(-1000)
 
@@ -120,7 +124,7 @@ def whole_tables(state: Opened, statement: str, parameters: Any) -> list[str]:
 
 @pytest.mark.parametrize(
     "step",
-    [poll, claim_requests, work, deliver, receive, status, explain, listing, start, clock],
+    [poll, claim_requests, work, deliver, receive, status, explain, listing, start, clock, cancel],
     ids=lambda f: f.__name__,
 )
 def test_no_large_table_is_read_from_end_to_end(state: Opened, step: Callable[[Opened], None]) -> None:
