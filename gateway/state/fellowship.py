@@ -17,6 +17,10 @@ class Fellowship:
 
     def join(self, now: float) -> None:
         """At start, before anything is claimed. Raises Fatal("node.taken")."""
+        inherited = 1
+        while inherited:
+            with self._db.write() as c:
+                inherited = nodes.inherit(c, self.me, now)
         with self._db.write() as c:
             nodes.join(c, self.me, now)
 

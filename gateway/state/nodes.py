@@ -34,11 +34,17 @@ class Node:
     lease: float
 
 
-def join(c: Connection, me: Node, now: float) -> None:
-    """At start. Raises Fatal("node.taken") while another state_dir lives under this name.
+def inherit(c: Connection, me: Node, now: float) -> int:
+    """Before `join`: under a name that another state_dir had, what that one had in its outbox is as good as gone.
 
-    Under a name that another state_dir had before, what that one had in its outbox is as good as gone.
+    Some of it is planned again; returns how many, 0: that was all. It may take minutes, and no transaction does.
     """
+    others = select(node).where(node.c.name == me.name, node.c.home != me.home, node.c.lease_until < now)
+    return plan_again(c, me.name, now) if c.execute(others).first() else 0
+
+
+def join(c: Connection, me: Node, now: float) -> None:
+    """At start. Raises Fatal("node.taken") while another state_dir lives under this name."""
     new = {"name": me.name, "home": me.home, "lease_until": now + me.lease, "since": now}
     if c.execute(insert_new(c, node).values(new).returning(node.c.name)).first():
         return
@@ -48,9 +54,6 @@ def join(c: Connection, me: Node, now: float) -> None:
             "node.taken",
             f"another machine runs as node {me.name!r}: give each its own `node`, or wait {me.lease:.0f} s",
         )
-    if found.home != me.home:
-        while plan_again(c, me.name, now):
-            pass
     since = min(found.since, now) if found.lease_until >= now else now
     c.execute(update(node).where(node.c.name == me.name).values({**new, "since": since}))
 
