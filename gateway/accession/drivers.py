@@ -18,9 +18,12 @@ def connect_arguments(driver: str, limits: Limits) -> dict[str, object]:
     table: Mapping[str, dict[str, object]] = {
         "psycopg": {"connect_timeout": connect, "application_name": "pacs-gateway"},
         "psycopg2": {"connect_timeout": connect, "application_name": "pacs-gateway"},
+        "pg8000": {"timeout": read, "application_name": "pacs-gateway"},
         "pymysql": {"connect_timeout": connect, "read_timeout": read, "write_timeout": read},
         "mysqldb": {"connect_timeout": connect, "read_timeout": round(read), "write_timeout": round(read)},
+        "mysqlconnector": {"connection_timeout": connect, "read_timeout": round(read), "write_timeout": round(read)},
         "pymssql": {"login_timeout": connect, "timeout": round(limits.answer), "appname": "pacs-gateway"},
+        "pyodbc": {"timeout": connect},
         "oracledb": {"tcp_connect_timeout": limits.connect},
         "pysqlite": {"timeout": limits.answer},
     }

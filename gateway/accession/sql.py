@@ -109,6 +109,10 @@ class SqlSource:
             raise self._retry("ris.slow", f"the poll took longer than {self._limits.total:g} s") from None
         except UnicodeDecodeError:
             raise self._retry("ris.schema", "a column holds text in another encoding than declared") from None
+        except ValueError:  # of a driver: a date that is none
+            raise self._retry(
+                "ris.schema", "a column holds what cannot be read: cast it to text in the query"
+            ) from None
 
     def _connect(self) -> Connection:
         try:
@@ -264,7 +268,7 @@ def _close_dead_cursor(context: sa.engine.ExceptionContext) -> None:
 def _fileno(connection: Connection) -> Any:
     """The socket of a driver that has no time-out of its own for reading (psycopg)."""
     driver = connection.connection.driver_connection
-    return driver.fileno if driver is not None and connection.dialect.name == "postgresql" else None
+    return getattr(driver, "fileno", None) if connection.dialect.name == "postgresql" else None
 
 
 def _earliest(dbapi: Any, code: object) -> CursorValue:
@@ -272,7 +276,7 @@ def _earliest(dbapi: Any, code: object) -> CursorValue:
     if code in (int, float, Decimal) or code == dbapi.NUMBER:
         return -(2**31)
     days = (getattr(dbapi, name, None) for name in ("DATETIME", "DATE", "TIMESTAMP"))
-    if code in (datetime, date) or any(day is not None and not callable(day) and day == code for day in days):
+    if code in (datetime, date) or (code is not None and any(day == code for day in days)):
         return EARLIEST_DAY
     return b"\0" if code == dbapi.BINARY else " "  # not "", which is NULL to Oracle
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import sqlalchemy as sa
 
+from gateway.accession import sql
 from gateway.accession.source import CursorValue
 from gateway.accession.sql import SqlSource
 from gateway.errors import Fatal, Retry
@@ -184,6 +187,48 @@ def test_what_cannot_work_is_said_at_once(url: str, query: str, cursor: str | No
     with pytest.raises(Fatal) as caught:
         SqlSource(Ris.model_construct(name="ris", url=url), Source.model_construct(query=query, cursor=cursor))
     assert caught.value.reason == reason
+
+
+# ---- other drivers of the same databases
+
+
+class Called:
+    """A type object of psycopg2, which can be called and compares with the number of a type."""
+
+    def __call__(self) -> None: ...
+
+    def __eq__(self, other: object) -> bool:
+        return other == 1114
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_the_earliest_time_where_type_objects_can_be_called() -> None:
+    dbapi = SimpleNamespace(NUMBER=23, BINARY=17, DATETIME=Called(), Timestamp=datetime)
+    assert sql._earliest(dbapi, 1114) == sql.EARLIEST_DAY
+    assert (sql._earliest(dbapi, 1043), sql._earliest(dbapi, None)) == (" ", " ")
+
+
+@pytest.mark.parametrize("driver", [SimpleNamespace(), None], ids=["pg8000", "lost"])
+def test_a_driver_that_shows_no_socket_is_not_cut(driver: object) -> None:
+    connection = SimpleNamespace(
+        connection=SimpleNamespace(driver_connection=driver), dialect=SimpleNamespace(name="postgresql")
+    )
+    assert sql._fileno(cast("sa.Connection", connection)) is None
+
+
+def test_what_a_driver_cannot_read_is_said(sqlite: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """psycopg2 on a date before Christ: a plain ValueError."""
+
+    def strict(_: bytes) -> str:
+        raise ValueError("year -43 is out of range")
+
+    sqlite.build()
+    sqlite.add("SYN1")
+    monkeypatch.setattr(sql, "_lenient", strict)
+    with pytest.raises(Retry, match="cast it to text") as caught:
+        read(sqlite.source())
+    assert caught.value.reason == "ris.schema" and "-43" not in caught.value.detail
 
 
 def test_an_absent_driver_is_named() -> None:
