@@ -214,3 +214,10 @@ def test_nothing_shown_identifies(waiting: Waiting) -> None:
     said += [waiting.say("release", waiting.keys[0]), waiting.say("discard", waiting.series)]
     places = [("said", "".join(t.out + t.err for t in said).encode())]
     assert leaks(waiting.study.identifiers, places) == []
+
+
+def test_of_a_project_that_was_removed_it_is_listed_and_discarded(waiting: Waiting) -> None:
+    waiting.place.change('name = "chest"', 'name = "thorax"')
+    assert len(waiting.say("list", "--project", "chest", "--json").json["held"]) == 3
+    assert waiting.say("discard", waiting.series).code == 0
+    assert (waiting.series_state, waiting.keys) == ("excluded", [])
