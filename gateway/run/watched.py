@@ -27,6 +27,8 @@ RESULTS: Final = {
     "instances_received_total": (*(outcome.value for outcome in Outcome), "deferred"),
 }
 REJECTED: Final = ("calling-ae", "called-ae", "limit", "connections", "plain", "tls", "disk", "outbox")
+NOBODYS: Final = ""
+"""The project of an instance whose study cannot be told, or that nobody asked for."""
 AGAIN: Final = 3600.0
 """Seconds after which a certificate's file is read again: one that was renewed is in use after a reload."""
 
@@ -56,6 +58,7 @@ def _labelled(settings: Settings, sinks: Iterable[str]) -> Iterator[tuple[str, s
         yield "instances_received_total", "project", project.name
         if project.source is not None:
             yield "ris_polls_total", "project", project.name
+    yield "instances_received_total", "project", NOBODYS
     yield from (("deliveries_total", "sink", name) for name in sinks)
 
 

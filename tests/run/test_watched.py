@@ -34,6 +34,7 @@ def test_every_counter_that_the_configuration_knows_begins_at_0(tmp_path: Path) 
         assert [read(PREFIX + name, {label: value, "result": result}) for result in results] == [0.0] * len(results), (
             name
         )
+    assert read(PREFIX + "instances_received_total", {"project": "", "result": "refused"}) == 0.0, "unreadable: whose?"
     assert read(PREFIX + "leaks_blocked_total", {"project": "chest"}) == 0.0
     assert read(PREFIX + "associations_rejected_total", {"reason": "called-ae"}) == 0.0
 
