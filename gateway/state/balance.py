@@ -133,7 +133,7 @@ def place(row: Mapping[str, Any]) -> tuple[str, str]:
 
 def why(state: str, reason: str, series_reasons: Mapping[str, str]) -> str:
     """The same of one request; its own reason where no series has one. `series_reasons`: one of those in each state."""
-    if state not in ("planned", "done", "failed"):
+    if state not in ("planned", "done", "failed") and not (state == "empty" and "failed" in series_reasons):
         return reason
     there = {one: one in series_reasons for one in machine.SERIES}
     named = {"lost": "failed", "rule": "excluded", "doubt": "held"}
@@ -143,10 +143,12 @@ def why(state: str, reason: str, series_reasons: Mapping[str, str]) -> str:
 
 def _ended(state: str, row: Mapping[str, Any]) -> tuple[str, str]:
     """Of a request that is over, or empty: nothing of it is under way or held."""
+    if row["failed"] and (
+        state == "empty" or not row["confirmed"]
+    ):  # a part is missing, and asking again has not brought it
+        return "failed", row["lost"]
     if row["confirmed"]:
         return "delivered", ""
-    if row["failed"]:
-        return "failed", row["lost"]
     if row["withdrawn"]:
         return "withdrawn", ""
     if state == "empty":

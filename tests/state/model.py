@@ -222,8 +222,10 @@ class Model:
             return {"new": "in progress"}.get(r.state, r.state)
         if r.state == "cancelled":
             return "withdrawn" if r.fate == "withdrawn" else "cancelled"
+        missing = {"failed"} if r.state == "empty" else set()
         for inside, part in (
-            ({"planned", "retrieved", "delivered"}, "in progress"), ({"held"}, "held"), ({"confirmed"}, "delivered"),
+            ({"planned", "retrieved", "delivered"}, "in progress"), ({"held"}, "held"), (missing, "failed"),
+            ({"confirmed"}, "delivered"),
             ({"failed"}, "failed"), ({"withdrawn"}, "withdrawn"),
         ):  # fmt: skip
             if states & inside:
