@@ -50,7 +50,7 @@ class Profile:
     """`rules`: every tag of table and dictionary, as in an unknown IOD. `special`: what a known one changes.
 
     `kept`: tags whose original value is let through on purpose, which `verify` must not take for a leak.
-    `sources`: digests of the data files that the profile reads; the version covers them.
+    `version`: a hash of all that decides, the data files that are read included.
     """
 
     version: str
@@ -63,7 +63,6 @@ class Profile:
     vrs: Mapping[int, bytes] = field(repr=False)
     groups: tuple[ProfileRow, ...] = field(repr=False)
     kept: frozenset[int] = frozenset()
-    sources: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def safe(self) -> bool:
@@ -100,9 +99,8 @@ def compile_profile(settings: Deidentify) -> Profile:
     standard = make_standard(table, options)
     _drop_dependent(standard)
     overridden = _override(standard, settings)
-    sources = digests(options)
     return Profile(
-        version=_version(settings, options, standard.rules, sources),
+        version=_version(settings, options, standard.rules, digests(options)),
         edition=table.edition,
         patient_id=settings.patient_id,
         options=options,
@@ -112,7 +110,6 @@ def compile_profile(settings: Deidentify) -> Profile:
         vrs=standard.vrs,
         groups=tuple(_group_rows(table, options)),
         kept=frozenset(tag for tag, rule in standard.rules.items() if rule.spared),
-        sources=sources,
     )
 
 
