@@ -13,8 +13,8 @@ Leaves:     requests, idempotent on (project, accession number); a row that cann
             once a day, where `vanished = "cancel"`: never more than half of them, nor any for an empty view.
             Who is on the opt-out list is withdrawn before the poll (`optout`); rows of the withdrawn are set aside:
             patient.withdrawn.
-Settings:   [[ris]] name, url, password_file; [project.source] ris, schedule, query, cursor, overlap, vanished.
-            opt_out, a query of patient IDs.
+Settings:   [[ris]] name, url, password_file; [project.source] ris, schedule, query, cursor, overlap, vanished,
+            opt_out (a query of patient IDs).
             `:since` in the query is the newest cursor value stored, less the overlap: a duration for times (also
             when written as ISO text, or as YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, text or number; as text with
             fractions, and a zone, too), as many numbers for another number, nothing for other text. The first poll, and the first

@@ -4,8 +4,8 @@ Takes:      claimed requests (state `new` or `empty` whose time has come), their
 Leaves:     a plan (every series with its verdict and the reason of each exclusion), `empty` with the time of the next
             question, `held` for a person, `failed`, or the request given back for later; with each of them the evidence:
             which of accession number, patient, day and modality of each study agree with the RIS row.
-Settings:   project.pacs, project.select, project.source.recheck, .fallback; pacs.name, .host, .port, .ae_title,
-            .accession_forms, .result_limit; receiver.ae_title.
+Settings:   project.pacs, project.select, project.source.recheck, .fallback, project.deidentify.aliases;
+            pacs.name, .host, .port, .ae_title, .tls, .query_model, .accession_forms, .result_limit; receiver.ae_title.
 Metrics:    find_seconds, find_total, associations.
 Fails how:  an item's failure (0xC0xx, too many rows, truncated) is charged to it alone: back-off from 30 s to 6 h,
             `failed` after 8 attempts. A PACS that does not answer costs no item an attempt: the claims go back, and

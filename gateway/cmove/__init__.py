@@ -3,8 +3,8 @@
 Takes:      a claimed series (state `planned`), one retrieval for every project that wants it.
 Leaves:     `retrieved`, `held` (pixels of some instance not proven clean), `excluded` (nothing kept), `failed`, or the series
             given back for later.
-Settings:   pacs.name, .host, .port, .ae_title, .max_moves, .windows, .time_zone, .response_timeout, .result_limit;
-            receiver.ae_title (the move's destination).
+Settings:   pacs.name, .host, .port, .ae_title, .tls, .query_model, .retrieve, .max_moves, .windows, .time_zone,
+            .response_timeout, .result_limit; project.share; receiver.ae_title (the move's destination).
 Metrics:    move_seconds, move_total, moves_running, moves_allowed, window_open, breaker_open, associations.
 Fails how:  incomplete or refused: charged to the series, back-off from 30 s to 6 h, `failed` after 8 attempts; one of which
             nothing came, as near-line archives do it, is tried again after 5 s, 15 min, 1 h, 6 h, then daily. A PACS that

@@ -3,7 +3,7 @@
 Takes       the bytes of a C-STORE data set, its transfer syntax, and the request's own values (`Cleaner.clean`).
 Leaves      `Kept` (the parts of a Part 10 file, pixel data as a view of the input); `Held` (the same, but its pixels may show a
             name and nobody has looked at them: `cstore.screening` does); or `Dropped` (excluded or refused).
-Settings    `[project.deidentify]` (options, patient_id, keep, remove, replace, crosswalk) and `[project.select] instance`.
+Settings    `[project.deidentify]` (options, patient_id, crosswalk, aliases, keep, remove, replace) and `[project.select] instance`.
 Metrics     none here; the receiver counts `instances_received_total` and `leaks_blocked_total` from the outcome.
 Fails how   never by an exception: data that is malformed, incomplete or not proven clean is `Dropped` with a slug:
             dataset.malformed, dataset.incomplete, dataset.transfer-syntax, crosswalk.no-such-patient, select.instance,

@@ -1,4 +1,4 @@
-"""Where the rooms meet: settings in, working parts out. The only module that joins rooms (law 1) and reads the settings."""
+"""Where the rooms meet: settings in, working parts out (moves: `moving`, archives: `delivering`, work by the clock: `rounds`)."""
 
 from __future__ import annotations
 

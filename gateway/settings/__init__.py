@@ -1,4 +1,4 @@
-"""The configuration file as typed, frozen facts: read once, in `run/wiring.py`; rooms get the part they need.
+"""The configuration file as typed, frozen facts: read once, in `run`; rooms get the part they need.
 
 Takes: gateway.toml and the `projects.d/*.toml` beside it. Leaves: `Settings`, whose durations are seconds (float), sizes bytes
 (int), rates bytes per second (float). Secrets are never in it: `*_file` fields name files or `credential:NAME`, read where they
