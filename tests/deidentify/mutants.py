@@ -23,9 +23,9 @@ from gateway.deidentify.defaults import (
 )
 from gateway.deidentify.options import FULL_DATES
 from gateway.deidentify.places import Special
-from gateway.deidentify.profile import Profile, compile_profile
+from gateway.deidentify.profile import compile_profile
 from gateway.deidentify.pseudonym import Pseudonyms
-from gateway.deidentify.route import make_route
+from gateway.deidentify.route import Route, make_route
 from gateway.deidentify.subject import Subject
 from gateway.deidentify.text import TextCleaner
 from gateway.deidentify.types import Types
@@ -136,7 +136,8 @@ class Bench:
         """The output for a data set with `tags` at the top and in a sequence. `rules`: in place of the profile's."""
         used = {tag: self.profile.rules[tag] for tag in (*tags, AROUND, INNER)} | dict(rules)
         special = Special(used, {}, self.profile.vrs, Types("", {}))
-        return walked(replace(self.profile, rules=used, special=special), self.subject, self.data(tags), sop_class)
+        route = make_route(replace(self.profile, rules=used, special=special), ())
+        return walked(route, self.subject, self.data(tags), sop_class)
 
     def data(self, tags: list[int]) -> bytes:
         vrs = self.profile.vrs
@@ -160,10 +161,10 @@ class Bench:
             yield Mutant(tag, self.options, right, disabled(right, vr), expected(tag, vr.decode(), self.options))
 
 
-def walked(profile: Profile, subject: Subject, data: bytes, sop_class: bytes) -> bytes:
-    forgetful = replace(subject, _repeats={})  # what is remembered of elements is one profile's
-    walker = Walker(make_route(profile, ()), Walk(forgetful, sop_class, b""))
-    return b"".join(walker.walk(data, profile.codecs.little_explicit, ()))
+def walked(route: Route, subject: Subject, data: bytes, sop_class: bytes) -> bytes:
+    """Nothing is remembered from one call to the next: what is kept of elements is one mutant's."""
+    walker = Walker(replace(route, made={}, strides={}), Walk(replace(subject, _repeats={}), sop_class, b""))
+    return b"".join(walker.walk(data, route.profile.codecs.little_explicit, ()))
 
 
 def survivors(bench: Bench, mutants: list[Mutant]) -> tuple[list[str], list[str]]:

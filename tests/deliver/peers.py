@@ -59,9 +59,12 @@ class Rest:
         """SOPInstanceUID -> Orthanc's own name."""
         return {i["MainDicomTags"]["SOPInstanceUID"]: i["ID"] for i in self.ask("/instances?expand")}
 
-    def file(self, uid: str) -> bytes:
-        found: bytes = self.ask(f"/instances/{self.instances()[uid]}/file")
+    def content(self, name: str) -> bytes:
+        found: bytes = self.ask(f"/instances/{name}/file")
         return found
+
+    def file(self, uid: str) -> bytes:
+        return self.content(self.instances()[uid])
 
     def delete(self, uid: str) -> None:
         self.ask(f"/instances/{self.instances()[uid]}", "DELETE")
@@ -98,7 +101,7 @@ def orthanc_archive(
     return Archive(
         reopen(),
         reopen,
-        lambda: {place(uid): form(rest.file(uid)) for uid in rest.instances()},
+        lambda: {place(uid): form(rest.content(name)) for uid, name in rest.instances().items()},
         lambda: 0,
         lambda where, content: rest.change(uid_of(where), content),
         lambda where: rest.delete(uid_of(where)),
