@@ -45,17 +45,18 @@ made = tuple.__new__
 
 @dataclass(frozen=True, eq=False)
 class Codec:
-    """One encoding. `order`: "<" or ">". `width` and `length_of`: what the walker's fast path reads by itself."""
+    """One encoding. `order`: "<" or ">". `vrs`: tag -> VR, for implicit.
+
+    What the walker's fast path reads by itself: `width`, and `length_of` (a short element's, `width` bytes on).
+    """
 
     explicit: bool
     order: str
-    vrs: Mapping[int, bytes] = field(repr=False)  # tag -> VR, for implicit
+    vrs: Mapping[int, bytes] = field(repr=False)
     long: struct.Struct = field(init=False, repr=False)
     short: struct.Struct = field(init=False, repr=False)
     count: struct.Struct = field(init=False, repr=False)
-    length_of: Callable[[bytes, int], tuple[int]] = field(
-        init=False, repr=False
-    )  # of a short element, `width` bytes on
+    length_of: Callable[[bytes, int], tuple[int]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "long", struct.Struct(self.order + "HHI"))

@@ -96,9 +96,8 @@ def image_size(seen: Mapping[int, bytes], length: int, codec: Codec) -> int:
     except (struct.error, ValueError):
         return 0
     size = (rows * columns * samples * bits * frames + 7) // 8
-    halved = size * 2 // 3  # two pixels share their colour (PS3.3 C.7.6.3.1.2); some senders write it out all the same
-    if b"422" in seen.get(PHOTOMETRIC, b"") and length < size:
-        size = halved
+    if b"422" in seen.get(PHOTOMETRIC, b"") and length < size:  # some senders write it out all the same
+        size = size * 2 // 3  # two pixels share their colour (PS3.3 C.7.6.3.1.2)
     size += size & 1
     return size if 0 < size <= length else 0
 

@@ -15,9 +15,8 @@ TOKEN = 8
 
 _RUN = b"n0n0n0n"
 _WIDE = re.compile(rb"(?:[\x09-\x0d\x20-\x7e\xa0-\xff]\0){3,}[\x09-\x0d\x20-\x7e\xa0-\xff]")
-_CLASSES = bytes(
-    0x30 if code == 0 else 0x6E if chr(code).isalnum() or code >= 0xC0 else 0x20 for code in range(256)
-)  # "0" for NUL, "n" for a letter or digit
+# "0" for NUL, "n" for a letter or digit
+_CLASSES = b"".join(b"n" if chr(code).isalnum() or code >= 0xC0 else b" " if code else b"0" for code in range(256))
 _TOKEN = re.compile(rb"[A-Za-z+/_-][A-Za-z0-9+/_-]{7,}(?:\r?\n[A-Za-z0-9+/]{4,})*")
 _ALPHABET = bytes(code if (chr(code).isalnum() and code < 0x80) or code in b"+/-_." else 0x20 for code in range(256))
 LARGE = 1 << 18

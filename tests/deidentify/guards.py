@@ -94,9 +94,8 @@ class Battery:
         assert isinstance(self.basic.clean(data, "1.2.3", frozenset()), Dropped)
         item = (Element(0x00180060, "DS", b"120 "), Element(0x00280010, "US", b"\7\0"))
         beyond = with_(base(), Element(0x00082218, "SQ", (item,)), Element(0x00084000, "LT", WORDS))
-        at = write(beyond, "explicit").index(
-            b"\x28\0\x10\0US\2"
-        )  # of the item: made to swallow the element behind the sequence
+        # the rows of the item: made to swallow the element behind the sequence
+        at = write(beyond, "explicit").index(b"\x28\0\x10\0US\2")
         longer = bytearray(write(beyond, "explicit"))
         longer[at + 6] += 8 + len(WORDS) + (len(WORDS) & 1)
         assert self.clean(bytes(longer)) == b""

@@ -42,9 +42,8 @@ def test_a_series_without_what_was_set_aside_is_not_whole(bench: Bench) -> None:
     assert bench.deliver.step()
     assert bench.events() == [("failed", "outbox.damaged")] and bench.archive.visible() == {}
     bench.keep(1)
-    lost.parent.rename(
-        bench.outbox.path("S-BBBB", lost.name).parent
-    )  # as a retry has it, for all that the courier sees
+    other = bench.outbox.path("S-BBBB", lost.name)
+    lost.parent.rename(other.parent)  # as a retry has it, for all that the courier sees
     bench.store.add("S-BBBB")
     assert bench.deliver.step() and len(bench.archive.visible()) == 2
 

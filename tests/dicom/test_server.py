@@ -123,10 +123,8 @@ def test_too_many_associations_are_put_off_and_room_comes_back() -> None:
         assert eventually(lambda: rig.associations() == 2)
         third = connect(rig)
         assert third.is_rejected and third.acceptor.primitive is not None
-        assert (third.acceptor.primitive.result, third.acceptor.primitive.diagnostic) == (
-            2,
-            2,
-        )  # transient, local limit
+        told = third.acceptor.primitive
+        assert (told.result, told.diagnostic) == (2, 2)  # transient, local limit
         first.release()
         assert eventually(lambda: rig.associations() == 1)
         fourth = connect(rig)

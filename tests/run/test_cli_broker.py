@@ -91,9 +91,8 @@ def test_in_the_middle_of_a_retrieval(site: Site, anna: StudyFacts) -> None:
     site.send(sent.files[:1])
     assert withdraw(site, "--patient-id", ANNA).code == 0
     assert not site.state.store.extend_series(claim, lease=60, now=1e9)  # which cancels the move
-    assert site.send(sent.files[1:], site.receiver()) == [0] * len(
-        sent.files[1:]
-    )  # one refusal would end some whole move
+    rest = sent.files[1:]
+    assert site.send(rest, site.receiver()) == [0] * len(rest)  # one refusal would end some whole move
     assert site.claim() is None
     no_trace(site, anna, "CHEST-")
 
