@@ -10,7 +10,7 @@ import click
 
 from gateway.run import console
 from gateway.run.commands.options import config_option, json_option, settings_for, some_project_option
-from gateway.run.commands.state import opened, same_project
+from gateway.run.commands.state import opened
 from gateway.state.balance import PARTS, Balance
 
 
@@ -20,9 +20,7 @@ from gateway.state.balance import PARTS, Balance
 @json_option
 def balance(project: str | None, config: Path, as_json: bool) -> int:
     """Show what was asked for, and what became of all of it, without identifiers. 1 when it does not add up."""
-    settings = settings_for(config)
-    with opened(settings) as here:
-        same_project(settings, here, project)
+    with opened(settings_for(config), project=project) as here:
         found = [sheet for sheet in here.views.balances() if project in (None, sheet.project)]
     if as_json:
         console.emit([document(sheet) for sheet in found])

@@ -15,7 +15,7 @@ from gateway.errors import GatewayError
 from gateway.run import console, deciding, wiring
 from gateway.run.commands.evidence import STUDY_COLUMNS, study, study_row
 from gateway.run.commands.options import config_option, json_option, settings_for, some_project_option
-from gateway.run.commands.state import opened, same_project
+from gateway.run.commands.state import opened
 from gateway.run.commands.status import size
 from gateway.run.deciding import Decided, Decision
 from gateway.settings import Settings
@@ -45,8 +45,7 @@ def held() -> None:
 def list_(project: str | None, config: Path, as_json: bool) -> int:
     """List what is held, by our own keys: nothing shown identifies a patient."""
     settings = settings_for(config)
-    with opened(settings) as here:
-        same_project(settings, here, project)
+    with opened(settings, project=project) as here:
         found = [_document(settings, *one) for one in deciding.listed(here, project)]
         waiting = [study(one) for one in here.views.undecided(project)]
     if as_json:

@@ -15,7 +15,7 @@ from gateway.model import BAD_DATE, CONTRADICTED, SetAside, Wanted
 from gateway.run import console
 from gateway.run.commands.explain import found_request, not_well, request_facts, show_request
 from gateway.run.commands.options import config_option, json_option, project_option, settings_for, some_project_option
-from gateway.run.commands.state import opened, same_project
+from gateway.run.commands.state import opened
 from gateway.run.wiring import State
 from gateway.state import machine
 from gateway.state.change import CANCELLABLE, RETRIABLE
@@ -40,9 +40,7 @@ def requests() -> None:
 @json_option
 def list_(state: str | None, project: str | None, limit: int, config: Path, as_json: bool) -> int:
     """List requests, the one that changed last first."""
-    settings = settings_for(config)
-    with opened(settings) as here:
-        same_project(settings, here, project)
+    with opened(settings_for(config), project=project) as here:
         found = here.views.requests(state=state, project=project, limit=limit)
     if as_json:
         console.emit([request_facts(request) for request in found])
@@ -102,8 +100,7 @@ def cancel(keys: tuple[str, ...], every: bool, state: str | None, project: str |
     if every == bool(keys) or every != bool(state) or (project and not every):
         raise click.UsageError(EITHER)
     settings, names = settings_for(config), _names(keys)
-    with opened(settings) as here:
-        same_project(settings, here, project)
+    with opened(settings, project=project) as here:
         cancelled = here.store.cancel(keys=names, now=time.time()) if names else _cancel_all(here, state, project)
     return _changed(cancelled, names, "cancelled", "new, empty, held or planned")
 

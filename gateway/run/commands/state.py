@@ -20,22 +20,24 @@ KEPT: Final = ("daemon.lock", "state.sqlite", "outbox", "held", "audit.jsonl")
 
 
 @contextmanager
-def opened(settings: Settings, *, create: bool = False) -> Iterator[State]:
-    """`create`: make it when there is none, else Fatal("state.missing"): a look must not leave an empty one behind."""
+def opened(settings: Settings, *, create: bool = False, project: str | None = None) -> Iterator[State]:
+    """`create`: make it when there is none, else Fatal("state.missing"): a look must not leave an empty one behind.
+
+    `project`: one that the command names. Raises BadConfiguration where neither the configuration nor the state knows it: what is
+    left of one that was removed is told, and can be called off.
+    """
     database = settings.state_dir / ("state.sqlite" if settings.database == SQLITE else "outbox")
     if not os.access(database, os.R_OK | os.W_OK):
+        if project is not None:
+            wiring.project(settings, project)
         _refuse(settings.state_dir, database, create=create)
     state = wiring.open_state(settings)
     try:
+        if project is not None and project not in state.views.projects():
+            wiring.project(settings, project)
         yield state
     finally:
         state.close()
-
-
-def same_project(settings: Settings, state: State, name: str | None) -> None:
-    """Raises BadConfiguration for a project in neither: what is left of one that was removed is told, and can be called off."""
-    if name is not None and name not in state.views.projects():
-        wiring.project(settings, name)
 
 
 def folder_fault(settings: Settings) -> str:

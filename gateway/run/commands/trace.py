@@ -15,7 +15,7 @@ from gateway.accession import csvfile
 from gateway.accession.csvfile import Numbered
 from gateway.run import console
 from gateway.run.commands.options import config_option, json_option, settings_for, some_project_option
-from gateway.run.commands.state import opened, same_project
+from gateway.run.commands.state import opened
 from gateway.state.views import Traced
 
 COLUMNS: Final = ("line", "project", "key", "state", "reason", "series")
@@ -42,8 +42,7 @@ def trace(project: str | None, file: IO[bytes], as_csv: bool, config: Path, as_j
         raise click.UsageError("either --csv or --json")
     settings = settings_for(config)
     numbers = csvfile.numbers(file)
-    with opened(settings) as here:
-        same_project(settings, here, project)
+    with opened(settings, project=project) as here:
         traced = here.views.traced([(one.text, one.issuer) for one in numbers], project=project)
     rows = [row for one, found in zip(numbers, traced, strict=True) for row in _rows(one, found)]
     if as_json:
