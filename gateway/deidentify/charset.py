@@ -16,7 +16,10 @@ from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 DEFAULT = "latin-1"
 """For data sets that declare nothing, or what nobody knows: every byte is some character, and ASCII is itself."""
 
-LATIN_1 = frozenset({DEFAULT, "latin_1"})
+SEVERAL_BYTES = frozenset({"shift_jis", "UTF8"})
+SINGLE_BYTE = frozenset(
+    codec for term, codec in python_encoding.items() if term.startswith("ISO_IR")
+) - SEVERAL_BYTES | {DEFAULT}
 """What UTF-8 is often sent as: there its letters fall apart, and what was one word (Piñera) would be two, one of them harmless."""
 
 ESCAPES = re.compile(
@@ -36,12 +39,7 @@ class Charset:
         """What cannot be decoded becomes U+FFFD."""
         if b"\x1b" in raw:
             return "".join(self._fragments(raw))
-        if raw.isascii():
-            return raw.decode("ascii")
-        if self.names[0] in LATIN_1:
-            with contextlib.suppress(UnicodeDecodeError):
-                return raw.decode("utf-8")
-        return raw.decode(self.names[0], "replace")
+        return raw.decode("ascii") if raw.isascii() else _read(raw, self.names[0])
 
     def encode(self, text: str) -> bytes:
         """In the first character set, so that no escape sequence is needed; what it does not have is left out."""
@@ -54,11 +52,18 @@ class Charset:
     def _fragments(self, raw: bytes) -> list[str]:
         """Each piece in the set that its escape sequence names; a backslash ends what was designated (PS3.5 6.1.2.5.3)."""
         first, *rest = ESCAPES.split(raw)
-        texts = [first.decode(self.names[0], "replace")]
+        texts = [_read(first, self.names[0])]
         for escape, piece in zip(rest[::2], rest[1::2], strict=True):
             codec = CODES_TO_ENCODINGS[escape]
-            texts.append((escape + piece if codec in STATEFUL else piece).decode(codec, "replace"))
+            texts.append(_read(escape + piece if codec in STATEFUL else piece, codec))
         return texts
+
+
+def _read(raw: bytes, codec: str) -> str:
+    if codec in SINGLE_BYTE:
+        with contextlib.suppress(UnicodeDecodeError):
+            return raw.decode("utf-8")
+    return raw.decode(codec, "replace")
 
 
 @lru_cache(256)

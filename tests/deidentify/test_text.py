@@ -142,6 +142,13 @@ def test_utf_8_that_is_sent_as_latin_1_is_read_as_what_it_is(declared: bytes) ->
     assert CLEANER.clean(b"LO", raw, read_charset(declared), NOBODY) == "CT Schädel 5 µm".encode("latin-1")
 
 
+@pytest.mark.parametrize("number", [101, 109, 110, 126, 127, 138, 144, 148, 166])
+def test_utf_8_that_is_sent_as_any_other_set_is_read_as_what_it_is(number: int) -> None:
+    for declared in (b"ISO_IR %d" % number, b"ISO 2022 IR %d" % number):
+        for raw in ("CT Piñera".encode(), "CT Piñera".encode() + b" \x1b(B"):
+            assert CLEANER.clean(b"LO", raw, read_charset(declared), NOBODY) == b"CT"
+
+
 def test_own_words_are_parts_and_spellings() -> None:
     words = own_words(["Müller-Weiß^Anna Maria^^Dr.^Jr=山城^太郎", "MRN-0077123-Q", "O'Brien^Søren"])
     assert {
