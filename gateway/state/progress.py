@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import and_, func, literal, or_, select, update
+from sqlalchemy import and_, literal, or_, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.errors import Retry
@@ -231,21 +231,15 @@ class Progress:
         What was `delivered` waits for an archive that is new.
         """
         here = and_(series.c.node == self._node, series.c.project == project, series.c.state.in_(machine.UNDER_WAY))
-        past = (
-            select(progress.c.series_id).where(progress.c.sink.in_(sinks), progress.c.stage != Stage.WAITING)
-            .group_by(progress.c.series_id).having(func.count() == len(set(sinks)))
-        )  # fmt: skip
+        total, last = 0, -1
+        while last:  # in pieces: there may be very many, and no transaction takes longer than a minute
+            with self._db.write() as c:
+                some, last = standing.show_again(c, here, sinks, after=last, now=now)
+            total += some
         with self._db.write() as c:
-            rows = c.execute(select(series.c.id, series.c.state).where(here, series.c.id.in_(past))).all()
-            for r in rows:
-                if r.state == "retrieved":
-                    settle.move(c, At(series, r.id, r.state), Step("delivered", now))
-                first = (progress.c.series_id == r.id, progress.c.sink == sinks[0])
-                # Shown once more, and so settled.
-                c.execute(update(progress).where(*first).values(stage=Stage.DELIVERED))
             for sink in sinks:
                 standing.enrol(c, here, sink)
-        return len(rows)
+        return total
 
     def _again(self, c: Connection, row: SeriesRow, stale: Sequence[str], now: float) -> str:
         these = and_(progress.c.series_id == row.id, progress.c.sink.in_(stale))

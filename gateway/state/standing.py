@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, literal, select, update
+from sqlalchemy import ColumnElement, Row, func, literal, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.state import machine, settle
 from gateway.state.claim import Lease
 from gateway.state.db import insert_new, progress, series
 from gateway.state.rows import SeriesRow
-from gateway.state.settle import FREE
+from gateway.state.settle import FREE, At, Step
+
+AT_ONCE: Final = 500
+"""Series in one transaction."""
 
 
 def of(row: SeriesRow, sink: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -29,6 +32,24 @@ def tried(c: Connection, series_ids: Sequence[int]) -> dict[int, Row[Any]]:
     """Of series that an archive did not take yet: reason, attempts and not_before of the one that is tried again last."""
     mine = (progress.c.series_id.in_(series_ids), progress.c.reason != "", progress.c.stage != "confirmed")
     return {r.series_id: r for r in c.execute(select(progress).where(*mine).order_by(progress.c.not_before)).all()}
+
+
+def show_again(
+    c: Connection, here: ColumnElement[bool], sinks: Sequence[str], *, after: int, now: float
+) -> tuple[int, int]:
+    """Some of those that have been put into each archive, by number, are `delivered`, to be shown by the first once more, and so
+    settled. (how many, the last that was looked at; 0: that was all)."""
+    past = select(progress.c.series_id).where(progress.c.sink.in_(sinks), progress.c.stage != "waiting")
+    past = past.where(progress.c.series_id > after).group_by(progress.c.series_id)
+    past = past.having(func.count() == len(set(sinks))).order_by(progress.c.series_id).limit(AT_ONCE)
+    ids = list(c.execute(past).scalars())
+    rows = c.execute(select(series.c.id, series.c.state).where(here, series.c.id.in_(ids))).all()
+    for r in rows:
+        if r.state == "retrieved":
+            settle.move(c, At(series, r.id, r.state), Step("delivered", now))
+    mine = (progress.c.series_id.in_([r.id for r in rows]), progress.c.sink == sinks[0])
+    c.execute(update(progress).where(*mine).values(stage="delivered"))
+    return len(rows), ids[-1] if ids else 0
 
 
 def take(c: Connection, series_id: int, sink: str, taken: Lease) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
 
+from gateway.errors import Retry
+from gateway.state import standing
 from gateway.state.broker import Broker
 from gateway.state.db import history, series
 from gateway.state.db import progress as table
@@ -188,3 +191,32 @@ def test_how_far_the_archives_were_of_what_is_withdrawn_is_forgotten(state: Open
     with state.database.read() as c:
         keys = c.execute(select(series.c.key).join(table, table.c.series_id == series.c.id)).scalars().all()
     assert keys == ["S-2"]
+
+
+def test_those_that_wait_for_none_of_the_archives_any_more_go_on_in_pieces(
+    state: Opened, progress: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive that was down for weeks is taken out of the configuration: 40,000 at once took longer than a transaction may."""
+    keys = [f"S-{n}" for n in range(3)]
+    add(state, *keys)
+    for _ in keys:
+        assert progress.delivered(claimed(progress, Stage.WAITING, ONE), ONE, now=101)
+    assert set(states(state).values()) == {"retrieved"}
+    monkeypatch.setattr(standing, "AT_ONCE", 1)
+    show_again = standing.show_again
+
+    def broken_off(*told: Any, after: int, now: float) -> tuple[int, int]:
+        if after == 2:
+            raise Retry("state.busy", charge=False)
+        return show_again(*told, after=after, now=now)
+
+    monkeypatch.setattr(standing, "show_again", broken_off)
+    with pytest.raises(Retry):
+        progress.reckon(PROJECT, ("one",), now=102)
+    assert list(states(state).values()) == ["delivered", "delivered", "retrieved"]
+    monkeypatch.setattr(standing, "show_again", show_again)
+    assert progress.reckon(PROJECT, ("one",), now=103) == 3
+    alone = Route(PROJECT, "one", ("one",))
+    for _ in keys:
+        row = claimed(progress, Stage.DELIVERED, alone, now=104)
+        assert progress.confirmed(row, alone, files=["a"], now=105) == "confirmed"
