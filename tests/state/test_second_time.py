@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.model import AccessionNumber, Plan
+from gateway.model import AccessionNumber, FoundSeries, Plan, PlannedSeries, Verdict, Wanted
 from gateway.run import upkeep, wiring
 from gateway.state.outbox import Outbox
 from gateway.state.rows import Pushed, Tally
@@ -169,3 +169,17 @@ def test_what_came_unasked_and_is_asked_for_names_the_patient_of_the_pacs(state:
     assert (move.PatientID, move.StudyInstanceUID, move.SeriesInstanceUID) == ("PID-A1", "1.2.3", "1.2.3.1")
     assert [e.patient for e in state.store.expected("1.2.3")] == ["PID-A1"]
     assert state.store.pushed([PROJECT]) == []
+
+
+@pytest.mark.catalogue("F5", "D6")
+@pytest.mark.parametrize(("told", "expected"), [("", "PID-A1"), ("PID-B2", "PID-B2")])
+def test_f5_d6_where_the_pacs_tells_no_patient_the_header_has_to_name_that_of_the_ris(
+    state: Opened, told: str, expected: str
+) -> None:
+    """Nothing spoke against the study: all the more has its header to agree with what was asked for."""
+    wanted = Wanted(PROJECT, AccessionNumber("A1"), "PID-A1")
+    state.store.add_requests([wanted], (), project=PROJECT, cursor=None, now=100)
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+    found = FoundSeries("1.2.3", "1.2.3.1", {"Modality": "CT"}, 3, PatientID=told)
+    assert state.store.settle_found(claim, Plan((PlannedSeries("main", found, Verdict(True)),), studies=1), now=100)
+    assert [e.patient for e in state.store.expected("1.2.3")] == [expected]
