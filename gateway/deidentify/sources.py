@@ -11,12 +11,8 @@ from importlib.resources.abc import Traversable
 from gateway.deidentify.options import Options
 
 DATA = (".csv", ".txt")
-NEEDED_BY: Mapping[str, tuple[str, ...]] = {
-    "safe_private": ("retain-safe-private",),
-    "regions": ("clean-pixel-data",),
-    "vocabulary": ("clean-descriptors", "clean-structured-content", "clean-graphics", "retain-patient-characteristics"),
-}
-"""File or folder, without ending -> the options that read it. What is not listed is read by every profile."""
+NEEDED_BY: Mapping[str, str] = {"safe_private.csv": "retain-safe-private"}
+"""File -> the option that reads it. What is not listed counts for every profile; `words` is read by every one."""
 
 
 @lru_cache(64)
@@ -28,8 +24,7 @@ def digests(options: Options) -> tuple[bytes, ...]:
 
 
 def _is_needed(name: str, options: Options) -> bool:
-    readers = NEEDED_BY.get(name.partition(".")[0])
-    return readers is None or not set(readers).isdisjoint(options.names)
+    return name not in NEEDED_BY or NEEDED_BY[name] in options.names
 
 
 def _files(entry: Traversable) -> Iterator[Traversable]:

@@ -18,6 +18,7 @@ from gateway.deidentify.options import CODES, FULL_DATES, applied
 from gateway.deidentify.override import BadProfile
 from gateway.deidentify.profile import compile_profile
 from gateway.deidentify.pseudonym import Pseudonyms
+from gateway.deidentify.sources import NEEDED_BY, digests
 from gateway.model import Kept
 from gateway.settings import Deidentify
 from tests.deidentify.conftest import KEY
@@ -110,6 +111,8 @@ def test_the_version_tells_profiles_apart() -> None:
 def test_the_version_covers_the_data_that_a_profile_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, safe = Deidentify(), Deidentify(options=("retain-safe-private",))
     before = compile_profile(plain).version, compile_profile(safe).version
+    used = [set(digests(compile_profile(each).options)) for each in (plain, safe)]
+    assert used[0] < used[1] and len(used[1] - used[0]) == len(NEEDED_BY)
     monkeypatch.setattr("gateway.deidentify.profile.digests", lambda _: (b"a file has changed",))
     assert compile_profile(plain).version != before[0] and compile_profile(safe).version != before[1]
 
