@@ -62,7 +62,7 @@ class Match(Enum):
 class Needle(NamedTuple):
     """`text`: lower-case bytes that are there if the value is; `tag`: of the element that it came from, 0 for the request.
 
-    `weak`: counts in text only. `years`: of a date, whose `text` is the year.
+    `weak`: counts in text only. `date`: of `date_forms`, where `text` is the year alone.
     """
 
     text: bytes

@@ -11,10 +11,10 @@ from gateway.deidentify.dates import bygone_at, over_89
 from gateway.deidentify.encoding import Codec
 from gateway.deidentify.harvest import DATES, NAMES, Harvest, Own
 from gateway.deidentify.output import Parts
-from gateway.deidentify.ownwords import squeezed
+from gateway.deidentify.ownwords import own_words, squeezed
 from gateway.deidentify.preview import BIRTH_DATE, PATIENT_AGE, PATIENT_ID, STUDY_DATE, STUDY_INSTANCE
 from gateway.deidentify.pseudonym import Pseudonyms
-from gateway.deidentify.text import TextCleaner, own_words
+from gateway.deidentify.text import TextCleaner
 from gateway.deidentify.vocabulary import load_vocabulary
 
 SUBJECTS, REPEATS = 16, 2048
@@ -83,10 +83,8 @@ def words_of(original: Harvest, own: frozenset[str], kept: frozenset[int]) -> fr
 @lru_cache(64)
 def _words(values: frozenset[Own], charset: Charset, own: frozenset[str], kept: frozenset[int]) -> frozenset[str]:
     told = [o for o in values if o.tag not in kept and o.tag not in DATES]
-    places = own_words(_text(o, charset) for o in told if o.tag in PLACES)
-    return (
-        own_words(own) | own_words(_text(o, charset) for o in told if o.tag not in PLACES) | places - load_vocabulary()
-    )
+    places = own_words(_text(o, charset) for o in told if o.tag in PLACES) - load_vocabulary()
+    return own_words(own) | own_words(_text(o, charset) for o in told if o.tag not in PLACES) | places
 
 
 def _text(own: Own, charset: Charset) -> str:

@@ -16,12 +16,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gateway.deidentify.charset import Charset
-from gateway.deidentify.ownwords import SURE, bare, own_words, squeezed
+from gateway.deidentify.ownwords import SURE, bare, squeezed
 from gateway.deidentify.textforms import HOLE, pierced
 from gateway.deidentify.textpersons import name_people
 from gateway.deidentify.wordlike import Kind, Words, kind_of, parts_of, sort_words
-
-__all__ = ["TextCleaner", "own_words"]
 
 LIMITS: dict[bytes, int] = {b"CS": 16, b"SH": 16, b"LO": 64, b"ST": 1024, b"LT": 10240, b"UC": 0, b"UT": 0}
 """Characters of one value (PS3.5 6.2); 0: any. Text of another VR goes as a whole."""

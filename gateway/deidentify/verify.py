@@ -265,10 +265,8 @@ def _stands(needle: Needle, text: bytes) -> bool:
 
 
 def _is_part_of_word(match: re.Match[bytes], text: bytes) -> bool:
-    before, after = (
-        _BEFORE.search(text[max(0, match.start() - LONGEST_WORD) : match.start()]),
-        _AFTER.match(text, match.end()),
-    )
+    before = _BEFORE.search(text[max(0, match.start() - LONGEST_WORD) : match.start()])
+    after = _AFTER.match(text, match.end())
     word = (before[0] if before else b"") + match[0] + (after[0] if after else b"")
     return word != match[0] and is_ordinary(word)
 

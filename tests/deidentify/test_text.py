@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.deidentify.charset import Charset, read_charset
-from gateway.deidentify.ownwords import squeezed
-from gateway.deidentify.text import LIMITS, TextCleaner, own_words
+from gateway.deidentify.ownwords import own_words, squeezed
+from gateway.deidentify.text import LIMITS, TextCleaner
 from gateway.deidentify.vocabulary import load_vocabulary
 
 UTF8 = Charset(("utf-8",))
