@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode, encode
 
 from gateway.dicom.models import STUDY_ROOT, Model, unique_keys
-from gateway.dicom.moving import MoveAnswer, MoveWatch, refuse_unsafe
+from gateway.dicom.moving import MoveWatch, refuse_unsafe
 from gateway.dicom.status import find_failure
 from gateway.errors import Retry
 from gateway.settings import Pacs
@@ -144,7 +144,7 @@ class StrangePacs:
 
     # ---- C-MOVE
 
-    def move(self, name: str, keys: Dataset, watch: MoveWatch) -> MoveAnswer:
+    def move(self, name: str, keys: Dataset, watch: MoveWatch) -> int:
         (series,) = [
             s
             for e in self.exams
@@ -165,7 +165,7 @@ class StrangePacs:
         if end == "stalled":
             self.site.pass_time(900.0)
             raise Retry("move.stalled")
-        return MoveAnswer(int(end or "0000", 16))
+        return int(end or "0000", 16)
 
     def _sent(self, how: str, whole: list[Message], rng: random.Random) -> list[Message]:
         first = whole[: (len(whole) + 1) // 2]
@@ -214,7 +214,7 @@ class StrangeScu:
     def find(self, identifier: Dataset, **_: object) -> list[Dataset]:
         return self.pacs.find(self.name, identifier)
 
-    def move(self, identifier: Dataset, _destination: str, *, watch: MoveWatch) -> MoveAnswer:
+    def move(self, identifier: Dataset, _destination: str, *, watch: MoveWatch) -> int:
         refuse_unsafe(identifier)
         return self.pacs.move(self.name, identifier, watch)
 
