@@ -11,7 +11,7 @@ Form = Callable[..., Any]
 
 # Possessive throughout: a value of 64 KB must not make a pattern try anything twice.
 _DECIMAL = rb" *+(?:[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[Ee][+-]?[0-9]++)?)? *+"
-_INTEGER = rb" *+(?:[+-]?[0-9]{1,12}+)? *+"
+_INTEGER = rb" *+(?:[+-]?[0-9]{1,12}+(?:\.[0-9]{0,12}+)?)? *+"  # an exposure of "120.5" is common, and no less a number
 _CODE = rb"[A-Z0-9 _]*+"
 _UID = rb"[0-9.]{0,64}+"
 _DAY = rb"(?:[0-9]{4}\.[0-9]{2}\.[0-9]{2}|[0-9]{8})? *+"

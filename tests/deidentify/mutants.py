@@ -19,6 +19,7 @@ from gateway.deidentify.defaults import (
     ICC_PROFILE,
     PATIENT_GROUP,
     REMOVED,
+    RETIRED_NUMBERS,
     TYPED,
 )
 from gateway.deidentify.options import FULL_DATES
@@ -87,7 +88,7 @@ def _by_row(row: Mapping[str, str], tag: int, vr: str, options: Options) -> str:
 def _by_default(tag: int, vr: str, options: Options) -> str:
     """As `defaults` says in words."""
     if (
-        DicomDictionary[tag][3]
+        (DicomDictionary[tag][3] and tag not in RETIRED_NUMBERS)
         or tag in REMOVED
         or tag >> 16 == 0x4010
         or (tag >> 16 == 0x10 and tag not in PATIENT_GROUP)

@@ -86,7 +86,7 @@ def test_bytes_between_the_elements_go() -> None:
     [
         (b"CS", b"ORIGINAL\\PRIMARY", True), (b"CS", b"Quasten", False), (b"CS", b"A B_9 ", True), (b"CS", b"A-B", False),
         (b"DS", b"1.5\\-2e-3\\ 7 ", True), (b"DS", b"1.5kg", False), (b"DS", b"1.2.3", False), (b"DS", b"", True),
-        (b"IS", b"12\\-7", True), (b"IS", b"1.5", False), (b"IS", b"1234567890123", False),
+        (b"IS", b"12\\-7", True), (b"IS", b"1.5", True), (b"IS", b"1.5.7", False), (b"IS", b"1234567890123", False),
         (b"AS", b"034Y", True), (b"AS", b"34Y", False), (b"US", b"\1\0", True), (b"US", b"\1\0\2", False),
         (b"UI", b"1.2.840.10008.1.2\0", True), (b"UI", b"Quasten", False), (b"UI", b"1." * 33, False),
         (b"DA", b"20240317", True), (b"DA", b"2024.03.17", True), (b"DA", b"17 March", False), (b"DA", b"", True),

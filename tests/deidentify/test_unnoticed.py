@@ -82,3 +82,12 @@ def test_a_private_element_is_distrusted_in_any_block() -> None:
 def test_text_in_the_place_of_a_uid_leaves_it_empty() -> None:
     _, found = cleaned(with_(base(), Element(0x00081167, "ST", b"abc")), "retain-uids")
     assert found["00081167"].value == b""
+
+
+@pytest.mark.parametrize(
+    ("value", "legal"),
+    [(b"120.5 ", True), (b"-3.", True), (b"12\\812.50", True), (b"04.05.1960", False), (b"12a", False), (b".5", False)],
+)
+def test_an_integer_with_a_fraction_is_a_number_too(value: bytes, legal: bool) -> None:
+    """ExposureTime 812.5, as some modalities write it, was emptied."""
+    assert is_legal(b"IS", value) is legal
