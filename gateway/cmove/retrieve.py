@@ -200,7 +200,7 @@ class MoveStep:
         return self._is_complete(claim, want, success=False)
 
     def _move(self, scu: Scu, claim: SeriesClaim, want: Wanted, missing: Sequence[str]) -> None:
-        """One retrieval, counted. However it ended, the ledger is looked at before it is called a failure."""
+        """One retrieval. However it ended, the ledger decides; one that brought all that is listed counts as complete (F7, M7)."""
         start, result, crowded, before = time.monotonic(), "failed", self._crowded(), self._settling.arrived(claim)
         try:
             with self._gate.moving():
@@ -212,8 +212,8 @@ class MoveStep:
             if not self._is_complete(claim, want, success=failure is None, news=news):
                 if self._crowded() != crowded and reported.reason not in OURS:
                     reported = Retry(CROWDED, "our receiver had no room", after=PEER_PAUSE, charge=False)
-                ours = reported.reason in OURS
-                result = "stopped" if ours else "incomplete" if reported.charge else "failed"
+                ours, listed = reported.reason in OURS, failure is None and self._is_complete(claim, want, success=True)
+                result = "stopped" if ours else "complete" if listed else "incomplete" if reported.charge else "failed"
                 raise reported
             result = "complete"
             self._gate.came(time.monotonic() - start)
