@@ -39,10 +39,16 @@ def test_the_daemon_closes_nothing_before_the_last_receive_process_had_its_time(
     assert Kind("receive", "module", 1).drain + 5 < DRAIN_SECONDS
 
 
-def test_systemd_lets_a_drain_end() -> None:
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("systemd/pacs-gateway.service", r"^TimeoutStopSec=(\d+)s$"),
+        ("packaging/Containerfile", r"--stop-timeout=(\d+) "),
+    ],
+)
+def test_who_starts_the_daemon_lets_a_drain_end(place: str, told: str) -> None:
     """Schedule, finds, moves, receive processes, screening, archives: it was killed in the midst of the last of them."""
-    unit = (REPOSITORY / "systemd" / "pacs-gateway.service").read_text()
-    (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)s$", unit, flags=re.MULTILINE)
+    (seconds,) = re.findall(told, (REPOSITORY / place).read_text(), flags=re.MULTILINE)
     assert int(seconds) > 6 * DRAIN_SECONDS
 
 
