@@ -137,11 +137,15 @@ class FoundStudy:
 
 @dataclass(frozen=True)
 class PlannedSeries:
-    """One series of a plan: retrieved when `verdict.keep`, else recorded as excluded with the reason."""
+    """One series of a plan: retrieved when `verdict.keep`, else recorded as excluded with the reason.
+
+    `named`: the patient of the RIS row. Where the PACS tells none, what comes has to be of that one (F5, D6).
+    """
 
     pacs: str
     found: FoundSeries
     verdict: Verdict
+    named: str = field(default="", repr=False)
 
 
 class Agreement(StrEnum):

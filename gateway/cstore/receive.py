@@ -224,7 +224,7 @@ class Receive:
         self._tell(row.project, Outcome.DUPLICATE, series=row.key, reason="instance.duplicate")
 
     def _of_its_patient(self, clean: Kept | Held, row: Row, arrival: Arrival) -> Kept | Held:
-        """Held where its header names another patient than C-FIND did (D6): whose it is, a person decides."""
+        """Held where its header names another patient than C-FIND did, or else the RIS (D6): whose it is, a person decides."""
         merged, told = self._aliases.get(row.project, {}), (row.patient, arrival.patient)
         one, other = (merged.get(patient, patient) for patient in told)
         if not row.patient or one == other or not all(text.isascii() for text in told):

@@ -24,7 +24,8 @@ def expected(c: Connection, seal: Seal, StudyInstanceUID: str) -> tuple[Expected
 
 
 def _patient(seal: Seal, r: Row[Any]) -> str:
-    return seal.open_up(r.sealed, owner=r.key).get("patient", "")
+    told = seal.open_up(r.sealed, owner=r.key)
+    return told.get("patient") or told.get("named", "")
 
 
 def is_open(row: Row[Any]) -> bool:

@@ -141,7 +141,7 @@ def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float
     evidence.write(c, seal, claim.id, plan.candidates, now)
     known = settle.series_states(c, claim.id)
     for planned in plan.series:
-        _plan_series(c, seal, claim, _named(planned, claim.patient_id), now)
+        _plan_series(c, seal, claim, replace(planned, named=claim.patient_id), now)
     states = settle.series_states(c, claim.id)
     grew = bool(known) and (len(states) > len(known) or states.count("confirmed") < known.count("confirmed"))
     again = plan.again or (now + LOOK_AGAIN if grew else None)
@@ -152,12 +152,6 @@ def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float
     if step.reason == settle.YOUNG:
         values["not_before"] = again
     return settle.claimed_request(c, claim, step, values)
-
-
-def _named(planned: PlannedSeries, patient_id: str) -> PlannedSeries:
-    """Where the PACS tells no patient, what comes has to be of whom the RIS names (F5, D6)."""
-    found = planned.found
-    return planned if found.PatientID else replace(planned, found=replace(found, PatientID=patient_id))
 
 
 def nothing_found(c: Connection, claim: RequestClaim, not_before: float | None, now: float) -> bool:
@@ -280,7 +274,7 @@ def _plan_pushed(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSerie
 def _uids(seal: Seal, key: str, planned: PlannedSeries) -> bytes:
     found = planned.found
     told = {"study": found.StudyInstanceUID, "series": found.SeriesInstanceUID, "patient": found.PatientID}
-    return seal.close_up(told, owner=key)
+    return seal.close_up({**told, "named": planned.named}, owner=key)
 
 
 def _modality(planned: PlannedSeries) -> str:

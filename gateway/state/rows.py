@@ -71,7 +71,7 @@ class SeriesClaim:
 class Expected:
     """One (project, series) of a study we asked for. `own`: values of the request that no output may hold.
 
-    `patient`: the PatientID that C-FIND told of it, as long as it is known.
+    `patient`: the PatientID that C-FIND told of it, or else the RIS, as long as it is known.
     `again`: it was pushed and nothing of it was kept, which the next instance may change.
     """
 

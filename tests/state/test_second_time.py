@@ -183,3 +183,7 @@ def test_f5_d6_where_the_pacs_tells_no_patient_the_header_has_to_name_that_of_th
     found = FoundSeries("1.2.3", "1.2.3.1", {"Modality": "CT"}, 3, PatientID=told)
     assert state.store.settle_found(claim, Plan((PlannedSeries("main", found, Verdict(True)),), studies=1), now=100)
     assert [e.patient for e in state.store.expected("1.2.3")] == [expected]
+    moved = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=100)
+    assert moved and moved.PatientID == told, (
+        "the PACS is asked by what it has told: the RIS may spell it in another way"
+    )
