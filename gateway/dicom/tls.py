@@ -160,9 +160,8 @@ class Doorstep:
             if first is not None:
                 self._refused("plain")
                 _say_why(sock, first, deadline)
-        except (
-            OSError
-        ):  # the deadline; SSLError: no certificate, none of the authority's, an old version; or the peer has gone
+        except OSError:
+            # The deadline; SSLError: no certificate, none of the authority's, an old version; or the peer has gone.
             self._refused("tls")
         return None
 

@@ -143,9 +143,8 @@ def why(state: str, reason: str, series_reasons: Mapping[str, str]) -> str:
 
 def _ended(state: str, row: Mapping[str, Any]) -> tuple[str, str]:
     """Of a request that is over, or empty: nothing of it is under way or held."""
-    if row["failed"] and (
-        state == "empty" or not row["confirmed"]
-    ):  # a part is missing, and asking again has not brought it
+    # Empty: a part is missing, and asking again has not brought it.
+    if row["failed"] and (state == "empty" or not row["confirmed"]):
         return "failed", row["lost"]
     if row["confirmed"]:
         return "delivered", ""
