@@ -23,8 +23,8 @@ packaging/reference/make_reference.py; a test compares. A commented example is [
 
 Durations are `"30s"`, `"5m"`, `"2h"`, `"1d"`, at most `"3650d"`; sizes `"5 GiB"`, `"100 MB"`; rates `"40 MiB/s"`. Secrets never
 stand in the file: settings that end in `_file`, and `key_file`, name a file of mode 0600, or `credential:NAME`, a systemd
-credential. Files in `projects.d/` beside gateway.toml each add one `[[project]]`. A setting that is not listed here is refused, with its
-line.
+credential. Files in `projects.d/` beside gateway.toml each add one `[[project]]`. A setting that is not listed here is refused,
+with its line.
 """
 KINDS: Final[Mapping[str, str]] = {
     "Name": "name", "Node": "name", "AeTitle": "AE title", "Host": "host name or address", "Address": "IP address",
