@@ -118,9 +118,9 @@ class Desk:
 
     def clear(self) -> None:
         """Whatever is in the outbox of a series withdrawn of late: an instance may have been on its way."""
-        there = set(self.state.outbox.series())  # clearing what is not there costs flushes, which receivers wait for
-        for key in there.intersection(self.broker.lately_withdrawn(time.time() - LATE)):
-            self.state.outbox.clear(key)
+        for key in self.broker.lately_withdrawn(time.time() - LATE):
+            if self.state.outbox.has(key):  # clearing what is not there costs flushes, which receivers wait for
+                self.state.outbox.clear(key)
 
     def clear_unknown(self) -> int:
         """Whatever is of the withdrawn in series that the state does not know. What is of others stays: their series are found

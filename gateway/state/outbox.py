@@ -178,6 +178,10 @@ class Outbox:
         here = {p.name for p in self._root.iterdir() if NAME.fullmatch(p.name) and p.is_dir()}
         return sorted(here if self.held is None else here.union(self.held.series()))
 
+    def has(self, series: str) -> bool:
+        """Whether that series is one of them: to list them all takes a quarter of a second where 40,000 wait."""
+        return self._folder(series).is_dir() or (self.held is not None and self.held.has(series))
+
     def sweep(self) -> int:
         """Only at start, before anything is received: removes what a crash left half-written, brings back what a power cut took.
 
