@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -64,6 +64,7 @@ class SettleStep:
     outbox: Outbox
     projects: Mapping[str, PushProject]
     clock: Callable[[], float]
+    ahead: dict[float, float] = field(default_factory=dict)  # times that are yet to come, and when they were first seen
 
     def step(self) -> bool:
         """Settles every study that is quiet. False: none is. Raises Retry when the state is busy."""
@@ -74,16 +75,25 @@ class SettleStep:
         return sum(self._settle(study) for study in quiet) > 0
 
     def _is_quiet(self, study: Sequence[WaitingSeries]) -> bool:
-        """By the distance: what came while the clock was ahead is not waited for until the clock is there again."""
         last = max(self._last(series) for series in study)
-        return abs(self.clock() - last) >= self.projects[study[0].project].quiet
+        return self.clock() - last >= self.projects[study[0].project].quiet
 
     def _last(self, series: WaitingSeries) -> float:
         """When something of it came."""
+        since = self._past(series.since)
         try:
-            return max(series.since, self.outbox.path(series.key, LEDGER).stat().st_mtime)
+            return max(since, self._past(self.outbox.path(series.key, LEDGER).stat().st_mtime))
         except FileNotFoundError:
-            return series.since
+            return since
+
+    def _past(self, at: float) -> float:
+        """What came while the clock was ahead may have come just now, and is not waited for until the clock is there again."""
+        now = self.clock()
+        if at <= now:
+            self.ahead.pop(at, None)
+            return at
+        self.ahead[at] = min(self.ahead.get(at, now), now)
+        return self.ahead[at]
 
     def _settle(self, study: Sequence[WaitingSeries]) -> bool:
         """Judged on all that came; whatever comes now is late, as it is for a retrieved series."""

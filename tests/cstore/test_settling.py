@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cstore.test_push import Site
+from tests.cstore.test_push import QUIET, Site
 
 
 @pytest.mark.catalogue("O3")
@@ -15,4 +15,24 @@ def test_what_came_while_the_clock_was_ahead_is_not_waited_for_until_it_is_there
     site.now += 86400
     assert site.send(1) == 0
     site.now -= 86400
+    assert not site.settle.step()
+    site.now += QUIET
     assert site.settle.step() and site.states() == [("retrieved", "")]
+
+
+@pytest.mark.catalogue("O3")
+def test_what_is_still_coming_while_the_clock_is_set_back_is_judged_when_all_of_it_has_come(tmp_path: Path) -> None:
+    """It was judged at once, on half of it: excluded, and what had been acknowledged was cleared."""
+    site = Site(tmp_path, series="NumberOfSeriesRelatedInstances >= 4")
+    assert [site.send(n) for n in (1, 2)] == [0, 0]
+    site.now -= 3600
+    assert not site.settle.step()
+    assert site.send(3) == 0
+    site.now += QUIET - 1
+    assert not site.settle.step()
+    assert site.send(4) == 0
+    site.now += QUIET - 1
+    assert not site.settle.step()
+    site.now += 1
+    assert site.settle.step() and site.states() == [("retrieved", "")]
+    assert len(site.outbox.files(*site.series())) == 4
