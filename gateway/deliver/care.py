@@ -29,6 +29,9 @@ from gateway.state.rows import SeriesRow
 
 LEASE: Final = 3600.0  # seconds; a restarted node frees its own at once, so this is for a node that is gone for good
 RENEWED: Final = 600.0  # seconds; a large series takes longer than a lease, and a withdrawal goes by who holds one
+SLOWEST: Final = (
+    1 << 14
+)  # bytes per second of a line: a large file has a lease that lasts for as long as it takes there
 MAX_ATTEMPTS: Final = 8  # charged ones
 DAMAGED: Final = "outbox.damaged"
 EMPTY: Final = "outbox.empty"
@@ -138,13 +141,13 @@ class Care:
         with _readable("the ledger of a series"):
             return self._way.outbox.checksums(row.key)
 
-    def go_on(self, row: SeriesRow) -> None:
-        """Between two calls of an archive. Raises Retry when the daemon stops."""
+    def go_on(self, row: SeriesRow, size: int = 0) -> None:
+        """Between two calls of an archive; the next one takes it so many bytes. Raises Retry when the daemon stops."""
         way = self._way
         go_on(way.clock, way.stop)
-        now = way.clock()
-        if now - self._held_since >= RENEWED:
-            way.store.hold(row, way.route, lease=LEASE, now=now)
+        now, longer = way.clock(), size / SLOWEST
+        if longer > LEASE / 2 or now - self._held_since >= RENEWED:
+            way.store.hold(row, way.route, lease=LEASE + longer, now=now)
             self._held_since = now
 
     def worked(self, row: SeriesRow) -> None:

@@ -55,6 +55,7 @@ class DeliverStep:
 
     def _put(self, row: SeriesRow, file: Path, checksums: set[str]) -> None:
         way, (kept, size) = self._way, _facts(file)
+        self._care.go_on(row, size)
         self._pace.sent(size, way.clock())
         try:
             if not _is_whole(file, checksums):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.deliver import care
 from gateway.deliver.breaker import FIRST_WAIT, LONGEST_WAIT, wait
 from gateway.deliver.care import MAX_ATTEMPTS
 from gateway.deliver.sink import Receipt
@@ -250,3 +251,19 @@ def test_a_series_that_takes_longer_than_a_lease_stays_the_courier_s(bench: Benc
     bench.sink.put = slow  # type: ignore[method-assign]
     assert bench.deliver.step() and bench.store.states[KEY] == "delivered"
     assert len(left) == 12 and min(left) > 0
+
+
+def test_nor_does_a_file_that_takes_longer_than_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gigabytes on a slow line: between its pieces nobody holds the claim anew."""
+    files = [bench.keep(number) for number in range(3)]
+    monkeypatch.setattr(care, "SLOWEST", files[0].stat().st_size / 7200)
+    bench.store.add()
+    put = bench.sink.put
+
+    def slow(file: Path) -> Receipt:
+        bench.now += 7200
+        assert min(bench.store._progress(progress.c.lease_until).values()) > bench.now
+        return put(file)
+
+    bench.sink.put = slow  # type: ignore[method-assign]
+    assert bench.deliver.step() and bench.store.states[KEY] == "delivered"
