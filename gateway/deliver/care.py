@@ -29,10 +29,9 @@ from gateway.state.rows import SeriesRow
 
 LEASE: Final = 3600.0  # seconds; a restarted node frees its own at once, so this is for a node that is gone for good
 RENEWED: Final = 600.0  # seconds; a large series takes longer than a lease, and a withdrawal goes by who holds one
-SLOWEST: Final = (
-    1 << 14
-)  # bytes per second of a line: a large file has a lease that lasts for as long as it takes there
+SLOWEST: Final = 1 << 14  # bytes per second of a line: the lease of a large file lasts as long as it takes there
 MAX_ATTEMPTS: Final = 8  # charged ones
+ALONE: Final = MAX_ATTEMPTS // 2  # of them, where nobody knows whether it is the file or the archive
 DAMAGED: Final = "outbox.damaged"
 EMPTY: Final = "outbox.empty"
 STOPPING: Final = "daemon.stopping"
@@ -207,11 +206,12 @@ class Care:
     def _later(self, row: SeriesRow, err: Retry) -> None:
         """Gives the row back. Raises a Retry for the worker when the archive is to blame, which rests then."""
         way, now = self._way, self._way.clock()
-        if err.charge and row.attempts + 1 >= MAX_ATTEMPTS and (err.reason != FAILED or self._overtaken):
+        charge = err.charge and (err.reason != FAILED or self._overtaken or row.attempts < ALONE)
+        if charge and row.attempts + 1 >= MAX_ATTEMPTS:
             self.fail(row, err.reason, told=row.attempts + 1 > MAX_ATTEMPTS and row.reason == err.reason)
             return
         until = now + wait(row.attempts + 1) if err.charge else now
-        way.store.release(row, way.route, reason=err.reason, not_before=until, charge=err.charge)
+        way.store.release(row, way.route, reason=err.reason, not_before=until, charge=charge)
         if not err.charge and err.reason != STOPPING:
             self._failed.add(row.id)
             self.breaker.failed(now, err.after)

@@ -127,6 +127,21 @@ def test_one_that_could_not_and_does_not_say_why_ends_no_series_while_it_takes_n
     assert set(bench.store.states.values()) == {"confirmed"} and bench.board.states("sink") == {"first": True}
 
 
+def test_nor_when_it_was_back_for_a_moment_and_is_down_again(tmp_path: Path) -> None:
+    """Its disk was full for hours, then cleared a little: all that had not been tried in that moment failed at the next one."""
+    bench = Poisoned(tmp_path)
+    bench.arrive(6)
+    bench.choking.error = Retry(FAILED, "first answered 0x0110")
+    for _ in range(2):
+        bench.go_on(24.0)
+        bench.choking.error = None
+        bench.arrive(1)
+        assert bench.deliver.step()
+        bench.choking.error = Retry(FAILED, "first answered 0x0110")
+    bench.go_on(24.0)
+    assert "failed" not in bench.store.states.values()
+
+
 def test_a_file_that_went_through_since_is_under_no_suspicion(tmp_path: Path) -> None:
     """Of an archive that comes and goes, the first file of a large series is the one that meets it gone, again and again."""
     bench = Poisoned(tmp_path)
