@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +89,31 @@ def test_a_clock_that_is_set_back_stops_no_job(monkeypatch: pytest.MonkeyPatch) 
         assert not beats.acquire(timeout=0.5), "once"
     finally:
         schedule.stop()
+
+
+HANGS = """
+import sys, threading, time
+from gateway.run import daemon, wiring
+from gateway.run.cli import main
+from gateway.run.schedule import Schedule
+
+def run(*_, **__):
+    began, schedule = threading.Event(), Schedule()
+    schedule.add("manifests", "1h", lambda: began.set() or time.sleep(60))
+    schedule.start()
+    began.wait()
+    threading.Thread(target=schedule.stop, daemon=True).start()
+    return 0
+
+daemon.run, wiring.load_settings = run, lambda _: None
+sys.exit(main(["run", "--config", sys.argv[1]]))
+"""
+
+
+def test_a_job_that_hangs_does_not_keep_the_process_once_the_drain_is_over(tmp_path: Path) -> None:
+    """In a folder whose server does not answer: systemd waited for the whole of TimeoutStopSec, and killed it."""
+    words = [sys.executable, "-W", "ignore", "-c", HANGS, str(tmp_path / "gateway.toml")]
+    began = time.monotonic()
+    done = subprocess.run(words, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 30
