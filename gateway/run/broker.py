@@ -137,8 +137,10 @@ class Desk:
     def _is_withdrawn(self, pseudonym: str) -> bool:
         """In whichever project it is one. Two lists may have the same word for two patients: then from both."""
         barred = {name for name in self.names if self.broker.withdrawn_at(name, pseudonym) is not None}
+        if not barred:
+            return False
         listed = {name for name, names in self.names.items() if names.crosswalk and names.is_one(pseudonym)}
-        return bool(barred) and listed <= barred
+        return listed <= barred
 
     def clear_what_was_coming(self) -> None:
         """Once more, when each receive process knows."""
@@ -155,18 +157,20 @@ class Desk:
         return self.broker.pending(list(self.sinks), now=float("inf"))
 
     def _take_out(self, one: Pending, name: str) -> Outcome:
-        sink = next((s for s in self.sinks[one.project] if s.name == name), None)
+        called = [s for s in self.sinks[one.project] if name in (s.name, _formerly(s.name))]
+        sinks = [s for s in called if isinstance(s, Removes)]
         told = (one.key, one.project, name)
-        if not isinstance(sink, Removes):
+        if not sinks:
             return self._told(Outcome(*told, LISTED, pseudonyms=one.pseudonyms))
         try:
-            removed = sum(sink.remove(pseudonym) for pseudonym in one.pseudonyms)
+            removed = sum(sink.remove(pseudonym) for sink in sinks for pseudonym in one.pseudonyms)
         except Refused:  # it turns out that it cannot
             return self._told(Outcome(*told, LISTED, pseudonyms=one.pseudonyms))
         except Retry as err:
             return Outcome(*told, LATER, reason=err.reason, detail=err.detail)
         finally:
-            sink.close()
+            for sink in called:
+                sink.close()
         return self._told(Outcome(*told, REMOVED, removed, pseudonyms=one.pseudonyms))
 
     def _told(self, outcome: Outcome) -> Outcome:
@@ -190,6 +194,11 @@ def make_desk(settings: Settings, state: State) -> Desk:
         {p.name: make_names(p, state.keys) for p in settings.project},
         {p.name: wiring.make_sinks(settings, p.name) for p in settings.project},
     )
+
+
+def _formerly(sink: str) -> str:
+    """What an archive was called by a version before, which left out the server of a bucket: a withdrawal may still name it so."""
+    return sink.partition("@")[0] if sink.startswith("s3://") else sink
 
 
 def _waiting(state: State, pseudonyms: frozenset[str]) -> Iterator[str]:

@@ -123,3 +123,27 @@ def test_files_that_an_older_database_knows_nothing_of(site: Site, tmp_path: Pat
     assert replace(desk, names={**desk.names, "other": namesake}).clear_unknown() == 0
     assert desk.clear_unknown() == 3 and len(site.state.outbox.series()) == 2
     assert site.traces(facts=shown) == []
+
+
+class Bucket(DirectorySink):
+    """`called`: its name."""
+
+    called = "s3://research/chest"
+
+    @property
+    def name(self) -> str:
+        return self.called
+
+
+def test_a_bucket_that_a_withdrawal_of_a_version_before_names_without_its_server_is_cleared(
+    site: Site, anna: StudyFacts
+) -> None:
+    """It was listed for a person, as an archive that cannot delete."""
+    site.delivered(anna)
+    bucket = Bucket(site.settings.project[0].deliver[0])  # type: ignore[arg-type]
+    desk = replace(broker.make_desk(site.settings, site.state), sinks={PROJECT: [bucket]})
+    assert desk.opted_out(PROJECT, [ANNA]) == 1
+    bucket.called += "@https://s3.example"
+    (outcome,) = desk.carry_on()
+    assert outcome.result == broker.REMOVED and site.archive() == []
+    assert desk.unfinished() == []
