@@ -40,8 +40,7 @@ from gateway.settings import Settings
 BEAT_LIMIT = 120.0
 """Seconds without a sign of life after which a role counts as stuck (and the watchdog is no longer fed)."""
 DRAIN_SECONDS = 55.0
-"""For each of the six parts of the drain, and a reload that is cut short, as the unit knows; more than receive processes may
-take, and their last counts."""
+"""For each of the seven parts that the unit knows of; more than receive processes may take, and their last counts."""
 SWEEP_QUIET = 600.0
 """Seconds since its confirmation before left-over files of a series are looked at."""
 TICK = 0.5
