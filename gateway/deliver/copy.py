@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -13,31 +13,36 @@ from typing import Final
 from gateway.errors import Retry
 
 CHUNK: Final = 1 << 20
+PIECE: Final = 1 << 26
+"""Bytes after which what is copied is synced, and the next begun: no call takes as long as all of a large file may."""
 NOT_HERE: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EBADF})
 
 
-def contents(file: Path, fd: int) -> None:
-    """All of `file` into `fd`. Raises OSError for the destination, Retry("outbox.unreadable") for the source."""
+def contents(file: Path, fd: int, alive: Callable[[], None]) -> None:
+    """All of `file` into `fd`. Raises OSError for the destination, Retry("outbox.unreadable") for the source.
+
+    `alive` is called in between, and may raise.
+    """
     try:
         source = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
     try:
         size = os.fstat(source).st_size
-        copied = _in_kernel(source, fd, size)
-        copied += _by_hand(source, fd)
+        copied = _in_kernel(source, fd, size, alive)
+        copied += _by_hand(source, fd, alive)
     finally:
         os.close(source)
     if copied != size:
         raise Retry("outbox.unreadable", "a clean file changed its length while it was copied")
 
 
-def _in_kernel(source: int, fd: int, size: int) -> int:
+def _in_kernel(source: int, fd: int, size: int, alive: Callable[[], None]) -> int:
     """Bytes copied by copy_file_range(2), which moves both offsets; fewer than `size` where it does not work."""
     copied = 0
     while copied < size:
         try:
-            some = os.copy_file_range(source, fd, size - copied)
+            some = os.copy_file_range(source, fd, min(PIECE, size - copied))
         except OSError as err:
             if err.errno not in NOT_HERE:
                 raise
@@ -45,10 +50,11 @@ def _in_kernel(source: int, fd: int, size: int) -> int:
         if not some:
             break
         copied += some
+        _step(fd, copied, some, alive)
     return copied
 
 
-def _by_hand(source: int, fd: int) -> int:
+def _by_hand(source: int, fd: int, alive: Callable[[], None]) -> int:
     """Bytes copied from where both offsets stand to the end."""
     copied = 0
     while chunk := os.read(source, CHUNK):
@@ -56,7 +62,14 @@ def _by_hand(source: int, fd: int) -> int:
         while rest:
             rest = rest[os.write(fd, rest) :]
         copied += len(chunk)
+        _step(fd, copied, len(chunk), alive)
     return copied
+
+
+def _step(fd: int, copied: int, some: int, alive: Callable[[], None]) -> None:
+    alive()
+    if copied // PIECE > (copied - some) // PIECE:
+        os.fdatasync(fd)
 
 
 @contextmanager

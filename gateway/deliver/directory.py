@@ -14,6 +14,7 @@ import hashlib
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -34,10 +35,13 @@ MAX_PREPARED: Final = 10_000  # folders remembered
 
 
 class DirectorySink:
-    """`path` must exist; it is never made, for it may be a volume that is not mounted. One thread puts, any confirm."""
+    """`path` must exist; it is never made, for it may be a volume that is not mounted. One thread puts, any confirm.
 
-    def __init__(self, settings: Settings) -> None:
-        self._name = f"directory:{settings.path}"
+    `alive` is called with each piece of what is copied or read, and may raise.
+    """
+
+    def __init__(self, settings: Settings, alive: Callable[[], None] = lambda: None) -> None:
+        self._name, self._alive = f"directory:{settings.path}", alive
         self._root = settings.path
         self._layout = Layout(settings.layout)
         self._manifests = Manifests(self._root, self._layout, encoders(settings.manifests))
@@ -97,7 +101,7 @@ class DirectorySink:
         part = _part_in(folder)
         try:
             with copy.locked(part) as fd:
-                copy.contents(file, fd)
+                copy.contents(file, fd, self._alive)
                 os.fsync(fd)
                 new = _publish(part, target)
         finally:
@@ -126,7 +130,7 @@ class DirectorySink:
         """Size, then checksum, of what the archive gives when it is opened afresh, past the page cache."""
         size = _size(file)
         try:
-            held = _held(target, size)
+            held = _held(target, size, self._alive)
         except OSError as err:
             if err.errno in (errno.ENOENT, *IN_THE_WAY):
                 return False
@@ -140,7 +144,7 @@ class DirectorySink:
         return Retry(reason, f"{self._name} cannot be written ({err.strerror})", charge=False)
 
 
-def _held(target: str, size: int) -> str | None:
+def _held(target: str, size: int, alive: Callable[[], None]) -> str | None:
     """SHA-256 of what stands there; None when it is no file of that size. O_NONBLOCK: it might be a pipe."""
     fd = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -148,8 +152,11 @@ def _held(target: str, size: int) -> str | None:
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             return None
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        with os.fdopen(fd, "rb", closefd=False) as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        held = hashlib.sha256()
+        while piece := os.read(fd, copy.CHUNK):
+            held.update(piece)
+            alive()
+        return held.hexdigest()
     finally:
         os.close(fd)
 

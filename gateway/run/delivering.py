@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.run.wiring import State, Told
 
 LONGEST: Final = 1800.0
-"""Seconds without a sign of life of one who delivers: a file in a folder of a slow server may take as long."""
+"""Seconds without a sign of life of one who delivers: a piece of a file, and what a server does on its own, may take as long."""
 Steps = list[tuple[str, DeliverStep | ConfirmStep]]
 
 
@@ -84,7 +84,7 @@ def _outbox(state: State, project: Project) -> Outbox:
 def _make_sink(settings: Settings, one: AnySink, alive: Callable[[], None] = lambda: None) -> Sink:
     """HTTP and object storage are loaded where they are used: they are extras."""
     if isinstance(one, Directory):
-        return DirectorySink(one)
+        return DirectorySink(one, alive)
     if isinstance(one, DicomSink):
         return StoreSink(one, settings.receiver.ae_title, alive)
     if isinstance(one, DicomWebSink):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import time
 from collections.abc import Callable
@@ -13,7 +15,8 @@ from typing import Final
 import pytest
 
 from gateway import settings
-from gateway.deliver import s3, web
+from gateway.deliver import copy, s3, web
+from gateway.deliver.directory import DirectorySink
 from gateway.deliver.s3 import S3Sink
 from gateway.deliver.sink import Sink
 from gateway.deliver.stowrs import StowSink
@@ -146,3 +149,34 @@ def test_who_stops_need_not_wait_for_the_end(
         with pytest.raises(Retry, match=r"^daemon\.stopping"):
             getattr(sink, doing)(file)
         sink.close()
+
+
+@pytest.mark.parametrize("in_kernel", [True, False])
+def test_so_has_a_file_in_a_folder_of_a_slow_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_kernel: bool
+) -> None:
+    """After 32 minutes of silence the watchdog ended the daemon, and the next one began anew."""
+
+    def elsewhere(*_: int) -> int:
+        raise OSError(errno.EXDEV, "")
+
+    def stopping() -> None:
+        raise Retry("daemon.stopping", "the rest is delivered by the next life", charge=False)
+
+    if not in_kernel:
+        monkeypatch.setattr(os, "copy_file_range", elsewhere)
+    monkeypatch.setattr(copy, "PIECE", LARGE // 8)
+    monkeypatch.setattr(copy, "CHUNK", LARGE // 16)
+    signs, synced = list[int](), list[int]()
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    archive, file = tmp_path / "archive", clean_file(tmp_path, pixels=LARGE)
+    archive.mkdir()
+    sink = DirectorySink(settings.DirectorySink(path=archive), lambda: signs.append(1))
+    assert sink.put(file).new
+    put = len(signs)
+    assert put >= 8 and len(synced) == 8
+    assert sink.confirm(file) and len(signs) - put >= 16
+    sink.remove("CHEST-ABC")
+    with pytest.raises(Retry, match=r"^daemon\.stopping"):
+        DirectorySink(settings.DirectorySink(path=archive), stopping).put(file)
+    assert [path for path in archive.rglob("*") if path.is_file()] == []
