@@ -36,7 +36,7 @@ def test_all_of_them_are_archives_of_one_project(tmp_path: Path) -> None:
     assert [sink.name for sink in sinks] == [
         "directory:/srv/research/chest-ct", "dicomweb:https://archive.example/dicom-web", "s3://research/chest-ct@https://s3.example",
     ]  # fmt: skip
-    names = ("chest-ct", "chest-ct-2", "chest-ct-3", "knee-mr")
+    names = ("chest-ct", "chest-ct/2", "chest-ct/3", "knee-mr")
     assert list(delivering.roles(found)) == [f"{step}-{name}" for name in names for step in ("deliver", "confirm")]
 
 
