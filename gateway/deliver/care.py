@@ -3,7 +3,8 @@
 An archive that is full or gone is not the item's fault: nothing is charged, and the archive rests, and with it every
 series that waits for it; other archives of the same project go on. The oldest series is tried first when it has rested, and when
 that did not help twice, each second time one that has not been tried since: one file may be all that the archive chokes on. A
-series whose file fails again after others went through is charged.
+series whose file fails again after others went through is charged, or, where the archive says that it has no room or no time, waits
+for an hour by itself.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.deliver.breaker import Breaker, wait
+from gateway.deliver.breaker import LONGEST_WAIT, Breaker, wait
 from gateway.deliver.sink import Sink
 from gateway.deliver.verdict import FAILED
 from gateway.dicom.patience import Suspicion
@@ -102,6 +103,7 @@ class Care:
     def claim(self, stage: Stage) -> SeriesRow | None:
         """The oldest series at that stage, or one in its place, unless the archive rests."""
         way, now = self._way, self._way.clock()
+        self._overtaken = False
         if self.breaker.rests(now):
             return None
         row = None
@@ -168,8 +170,8 @@ class Care:
         way = self._way
         if err.reason == STOPPING or (err.charge and err.reason != FAILED):
             return
-        self._overtaken = err.reason not in OF_ALL and self._suspicion.overtaken(_named(file))
-        err.charge = err.charge or self._overtaken
+        self._overtaken = self._suspicion.overtaken(_named(file))
+        err.charge = err.charge or (self._overtaken and err.reason not in OF_ALL)
         if self._overtaken:
             return
         if way.board.states("sink").get(way.sink.name) is not False:
@@ -210,9 +212,9 @@ class Care:
         if charge and row.attempts + 1 >= MAX_ATTEMPTS:
             self.fail(row, err.reason, told=row.attempts + 1 > MAX_ATTEMPTS and row.reason == err.reason)
             return
-        until = now + wait(row.attempts + 1) if err.charge else now
-        way.store.release(row, way.route, reason=err.reason, not_before=until, charge=charge)
-        if not err.charge and err.reason != STOPPING:
+        later = wait(row.attempts + 1) if err.charge else LONGEST_WAIT if self._overtaken else 0.0
+        way.store.release(row, way.route, reason=err.reason, not_before=now + later, charge=charge)
+        if not later and err.reason != STOPPING:
             self._failed.add(row.id)
             self.breaker.failed(now, err.after)
             way.sink.close()

@@ -95,6 +95,21 @@ def test_a_file_that_an_archive_chokes_on_holds_up_nobody_and_ends(
     assert list(bench.store.states.values()).count("confirmed") == bench.added - len(poison)
 
 
+@pytest.mark.parametrize("reason", ["sink.full", "sink.busy"])
+def test_a_file_that_an_archive_has_no_room_for_holds_up_nobody_and_waits(tmp_path: Path, reason: str) -> None:
+    """0xA700 to one large object, for ever: each other series was held up for a minute and a half."""
+    bench = Poisoned(tmp_path, "S-1")
+    bench.choking.reason = reason
+    bench.arrive(30)
+    bench.go_on(2.0)
+    assert list(bench.store.states.values()) == ["retrieved", *["confirmed"] * 29]
+    bench.go_on(48.0)
+    assert bench.store.states["S-1"] == "retrieved" and bench.board.states("sink")["first"] is not None
+    bench.choking.keys = frozenset()
+    bench.go_on(1.5)
+    assert bench.store.states["S-1"] == "confirmed"
+
+
 @pytest.mark.parametrize("status", [0xFF00, 0xC001, 0xFE00, 0x0110, 0xA700, 0xA900, 0x0124, 0x0212])
 def test_what_an_archive_cannot_list_may_be_of_one_series_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
