@@ -134,6 +134,7 @@ class Care:
         if damaged:
             raise Refused(DAMAGED, "a clean file was not what was received, and has not come again")
         if not files:
+            self.received(row)  # nothing is gone for good that is only closed to us
             raise Refused(EMPTY, "the clean files of a series are gone; retrieve it again")
         return files
 

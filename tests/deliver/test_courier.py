@@ -16,6 +16,7 @@ from gateway.deliver.sink import Receipt
 from gateway.errors import Retry
 from gateway.ops.declared import PREFIX
 from gateway.ops.metrics import Metrics
+from gateway.state import ledger
 from gateway.state.db import progress
 from tests.deliver.clean import clean_bytes, directory_archive
 from tests.deliver.conftest import KEY, Bench, Moody
@@ -218,6 +219,22 @@ def test_a_folder_that_cannot_be_read_is_charged(bench: Bench, monkeypatch: pyte
     step = bench.deliver if stage == "waiting" else bench.confirm
     assert step.step() and not bench.store.claims
     assert bench.store.attempts[KEY, "first"] == 1
+
+
+@pytest.mark.parametrize("pacs", ["main", ""])
+def test_a_folder_that_is_closed_to_us_is_not_empty(bench: Bench, monkeypatch: pytest.MonkeyPatch, pacs: str) -> None:
+    """Of another owner, as somebody restored it: what was pushed had failed for good, and was cleared once it was open again."""
+    file = bench.keep(1)
+
+    def closed(*_: object, **__: object) -> object:
+        raise PermissionError(13, "")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", closed)
+        patch.setattr(ledger, "open", closed, raising=False)
+        bench.store.add(pacs=pacs)
+        assert bench.deliver.step() and bench.store.states[KEY] == "retrieved"
+    assert bench.store.attempts[KEY, "first"] == 1 and file.exists()
 
 
 def test_a_lost_lease_settles_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
