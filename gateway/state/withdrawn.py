@@ -276,7 +276,10 @@ def pending(c: Connection, seal: Seal, projects: Sequence[str], now: float) -> l
 
 
 def settled(c: Connection, seal: Seal, key: str, sink: str, now: float) -> None:
-    """The patient is out of that archive, or a person has been told to see to it; nobody writes there any more (`pending`)."""
+    """The patient is out of that archive, or a person has been told to see to it.
+
+    How far it was is forgotten, but for what somebody still writes: of who was withdrawn since, `pending` must see that.
+    """
     row = c.execute(select(withdrawal).where(withdrawal.c.key == key).with_for_update()).one()
     told = seal.open_up(row.sealed, owner=key)
     left = [name for name in json.loads(told.get("sinks", "[]")) if name != sink]
@@ -286,4 +289,5 @@ def settled(c: Connection, seal: Seal, key: str, sink: str, now: float) -> None:
         update(withdrawal).where(withdrawal.c.id == row.id).values(sealed=seal.close_up(told, owner=key), done=done)
     )
     gone = select(series.c.id).where(series.c.project == row.project, series.c.state == "withdrawn")
-    c.execute(delete(progress).where(progress.c.sink == sink, progress.c.series_id.in_(gone)))
+    idle = or_(progress.c.claimed_by.is_(None), progress.c.lease_until < now)
+    c.execute(delete(progress).where(progress.c.sink == sink, idle, progress.c.series_id.in_(gone)))

@@ -220,3 +220,25 @@ def test_those_that_wait_for_none_of_the_archives_any_more_go_on_in_pieces(
     for _ in keys:
         row = claimed(progress, Stage.DELIVERED, alone, now=104)
         assert progress.confirmed(row, alone, files=["a"], now=105) == "confirmed"
+
+
+def test_who_still_writes_of_another_patient_is_not_forgotten_with_the_first(state: Opened, progress: Progress) -> None:
+    """Taking one out of an archive takes minutes, in which a second may be withdrawn while the courier puts his files there."""
+    add(state, "S-1", "S-2")
+    broker, keys = Broker(state.database, KEY), list[str]()
+    orders = (
+        Order(PROJECT, frozenset(), frozenset({s}), "", SINKS, lambda _: (), frozenset({s})) for s in ("S-1", "S-2")
+    )
+    keys.append(broker.withdraw(next(orders), now=100).key)
+    assert [one.key for one in broker.pending([PROJECT], now=101)] == keys, "and it is carried on"
+    row = claimed(progress, Stage.WAITING, ONE, now=102)
+    keys.append(broker.withdraw(next(orders), now=103).key)
+    broker.settled(keys[0], "one", now=104)
+    assert broker.pending([PROJECT], now=105) == []
+    assert not progress.delivered(row, ONE, now=106)
+    assert [one.key for one in broker.pending([PROJECT], now=107)] == keys
+    for key in keys:
+        for sink in SINKS:
+            broker.settled(key, sink, now=108)
+    with state.database.read() as c:
+        assert c.execute(select(table)).all() == []
