@@ -109,17 +109,19 @@ def asked_while(state: Opened, step: Callable[[Opened], None]) -> list[tuple[str
     return [(s, p) for s, p in seen if re.match(r"(SELECT|UPDATE|DELETE)\b", s)]
 
 
-def whole_tables(state: Opened, statement: str, parameters: Any) -> list[str]:
-    """The tables that it reads from end to end. PostgreSQL with few rows would, and is told that it costs too much."""
+def plan_of(state: Opened, statement: str, parameters: Any) -> str:
+    """PostgreSQL with few rows would read whole tables, and is told that it costs too much."""
     with state.database.read() as c:
         if c.dialect.name == "sqlite":
-            plan = "\n".join(r[-1] for r in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters))
-            return [t for t in re.findall(r"SCAN (\w+)", plan) if t in LARGE]
+            return "\n".join(r[-1] for r in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters))
         c.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        plan = "\n".join(
-            r[0] for r in c.exec_driver_sql(f"EXPLAIN {re.sub(' FOR NO KEY.*', '', statement)}", parameters)
-        )
-        return [t for t in re.findall(r"Seq Scan on (\w+)", plan) if t in LARGE]
+        asked = f"EXPLAIN {re.sub(' FOR NO KEY.*', '', statement)}"
+        return "\n".join(r[0] for r in c.exec_driver_sql(asked, parameters))
+
+
+def whole_tables(state: Opened, statement: str, parameters: Any) -> list[str]:
+    """The tables that it reads from end to end."""
+    return [t for t in re.findall(r"(?:SCAN|Seq Scan on) (\w+)", plan_of(state, statement, parameters)) if t in LARGE]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +147,15 @@ def test_nothing_is_sorted_before_the_first_is_taken(state: Opened, step: Callab
         if c.dialect.name == "sqlite":
             plans = {s: [r[-1] for r in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", p)] for s, p in said}
             assert {s for s, plan in plans.items() if "USE TEMP B-TREE FOR ORDER BY" in plan and "LIMIT" in s} == set()
+
+
+def test_status_looks_up_one_request_not_all_that_is_confirmed(state: Opened) -> None:
+    """SQLite did for each request that is new, PostgreSQL once, to have them all in a table: at each scrape."""
+    state.ask(*(f"A{n}" for n in range(10)))
+    state.plan("1.2.3.1", "1.2.3.2")
+    plans = [plan_of(state, s, p) for s, p in asked_while(state, status)]
+    assert any("asked" in plan for plan in plans)
+    assert [plan for plan in plans if "(state=?)" in plan or "hashed SubPlan" in plan] == []
 
 
 def test_one_that_does_is_seen(state: Opened) -> None:
