@@ -41,9 +41,12 @@ class Listed:
         self._seal = Seal(ring.keys_of(database, key))
 
     def note(self, wanted: Sequence[Wanted], *, now: float) -> int:
-        """Rows as they are now, of requests that there are. Returns how many say something else than before."""
-        with self._db.write() as c:
-            return sum(self._note(c, list(some), now) for some in _some(wanted))
+        """Rows as they are now, of requests that there are; in pieces. Returns how many say something else than before."""
+        changed = 0
+        for some in _some(wanted):
+            with self._db.write() as c:
+                changed += self._note(c, list(some), now)
+        return changed
 
     def amend(self, wanted: Sequence[Wanted], *, now: float) -> int:
         """Lines of a file, of requests that there are. Returns how many say something else than before.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.engine import Connection
 
+from gateway.state import listed
 from tests.accession.listing import P, Ris
 
 
@@ -52,3 +55,25 @@ def test_r7_a_number_that_is_cast_to_text_in_the_end_is_no_longer_set_aside(ris:
         (sheet,) = ris.views.balances()
         assert dict(sheet.set_aside) == aside
     assert sheet.asked == 1 and ris.views.set_aside("1234") == []
+
+
+def test_many_that_differ_are_told_in_pieces(ris: Ris, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are told together at the end of the poll: one transaction for 40,000 that changed took half a minute."""
+    for modality in ("PT", "CT"):
+        for name in "ABCDE":
+            ris.hospital.do(
+                f"insert into exam values ('{name}', 'SYN-PID-1', '2026-05-03', '{modality}', '2026-05-04 11:00:00')"
+            )
+    poll = ris.made()
+    poll.run()
+    monkeypatch.setattr(listed, "AT_ONCE", 2)
+    begun: list[int] = []
+    write = ris.database.write
+
+    def counted() -> AbstractContextManager[Connection]:
+        begun.append(1)
+        return write()
+
+    monkeypatch.setattr(ris.database, "write", counted)
+    poll.run()
+    assert len(begun) == 1 + 3, "one for what is new"
