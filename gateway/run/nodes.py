@@ -71,6 +71,7 @@ class Nodes:
         self._fellowship = self._store.fellowship(home=home(self._settings.state_dir), lease=self._settings.node_lease)
         if self._fellowship:
             _same_time(self._fellowship.clock(), time.time())
+            self._fellowship.inherit(self._fellowship.clock())
             self._fellowship.join(self._fellowship.clock())
         return self._store.free_node()
 

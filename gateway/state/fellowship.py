@@ -15,12 +15,15 @@ class Fellowship:
     def __init__(self, database: Database, me: Node) -> None:
         self._db, self.me = database, me
 
-    def join(self, now: float) -> None:
-        """At start, before anything is claimed. Raises Fatal("node.taken")."""
+    def inherit(self, now: float) -> None:
+        """Before `join`, which wants a time of its own: this may take minutes."""
         inherited = 1
         while inherited:
             with self._db.write() as c:
                 inherited = nodes.inherit(c, self.me, now)
+
+    def join(self, now: float) -> None:
+        """At start, before anything is claimed. Raises Fatal("node.taken")."""
         with self._db.write() as c:
             nodes.join(c, self.me, now)
 

@@ -37,10 +37,11 @@ class Node:
 def inherit(c: Connection, me: Node, now: float) -> int:
     """Before `join`: under a name that another state_dir had, what that one had in its outbox is as good as gone.
 
-    Some of it is planned again; returns how many, 0: that was all. It may take minutes, and no transaction does.
+    Some of it is planned again; returns how many, 0: that was all. It may take minutes, and no transaction does. While one goes
+    on, nobody joins under that name, nor comes back: what they retrieve is not gone.
     """
     others = select(node).where(node.c.name == me.name, node.c.home != me.home, node.c.lease_until < now)
-    return plan_again(c, me.name, now) if c.execute(others).first() else 0
+    return plan_again(c, me.name, now) if c.execute(others.with_for_update()).first() else 0
 
 
 def join(c: Connection, me: Node, now: float) -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.errors import Fatal
 from gateway.run import nodes
 from gateway.run.nodes import Nodes
 from gateway.settings import Settings
+from gateway.state import db
+from gateway.state.fellowship import Fellowship
 from gateway.state.rows import Tally
 from gateway.state.store import Store
 from tests.state.conftest import KEY, PROJECT, Opened, emptied
@@ -62,6 +65,18 @@ def test_no_two_state_directories_have_the_same_name_also_after_a_disk_was_full(
 
 def full_disk() -> str:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.real
+def test_who_inherits_for_longer_than_a_lease_is_not_dead_when_it_joins(
+    shared: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    times = iter((now, now, now + 10 * LEASE))
+    monkeypatch.setattr(Fellowship, "clock", lambda _: next(times))
+    node(shared, "gw1", tmp_path)[0].begin()
+    with shared.database.read() as c:
+        assert c.execute(sa.select(db.node.c.lease_until)).scalar_one() == now + 11 * LEASE
 
 
 @pytest.mark.real

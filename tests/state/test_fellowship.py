@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from gateway.errors import Retry
+from gateway.errors import Fatal, Retry
 from gateway.state import nodes
 from gateway.state.fellowship import Fellowship
 from gateway.state.nodes import Node
@@ -34,8 +36,30 @@ def test_what_it_inherits_is_planned_again_in_pieces(state: Opened, monkeypatch:
     new = Fellowship(state.database, Node("gw1", "new", 60))
     monkeypatch.setattr(nodes, "plan_again", broken_off)
     with pytest.raises(Retry):
-        new.join(now=1000)
+        new.inherit(now=1000)
     assert sorted(s.state for s in state.views.series(request)) == ["planned", "planned", "retrieved"]
     monkeypatch.setattr(nodes, "plan_again", plan_again)
-    new.join(now=1000)
+    new.inherit(now=1000)
     assert [s.state for s in state.views.series(request)] == ["planned"] * 3
+
+
+def test_two_new_machines_at_once_take_nothing_from_each_other(state: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first has retrieved since it joined is in its outbox; the second found the name free the moment before."""
+    Fellowship(state.database, Node("gw1", "old", 60)).join(now=100)
+    first, second = (Fellowship(state.database, Node("gw1", home, 60)) for home in ("first", "second"))
+    joining, joined = threading.Thread(target=first.join, args=[1000]), list[bool]()
+
+    def meanwhile(*_: object) -> int:
+        joining.start()
+        joining.join(1)
+        joined.append(not joining.is_alive())
+        return 0
+
+    monkeypatch.setattr(nodes, "plan_again", meanwhile)
+    second.inherit(now=1000)
+    joining.join(10)
+    assert joined == [False], "it waits"
+    second.inherit(now=1000)
+    assert joined == [False], "nothing is inherited from who lives"
+    with pytest.raises(Fatal, match=r"node\.taken"):
+        second.join(now=1000)
