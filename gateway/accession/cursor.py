@@ -24,9 +24,10 @@ TEXT_TIMES: Final = (
 DIGITS: Final = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Times of digits alone, as text or as a number, by their length: what DICOM, HL7 and data warehouses write.
 
-A text may have fractions of a second behind its 14, with a point or without, and a zone (HL7's TS), taken for the RIS's own.
+A text may have fractions of a second behind its 14, with a point or without, and a zone behind 12 or 14 (HL7's TS), taken for the
+RIS's own.
 """
-ALL_DIGITS: Final = re.compile(r"\d{8}|\d{12}|\d{14}(\.?\d{1,9})?([+-]\d{4})?", re.ASCII)
+ALL_DIGITS: Final = re.compile(r"\d{8}|(\d{12}|\d{14}(\.?\d{1,9})?)([+-]\d{4})?", re.ASCII)
 NO_DAY: Final = "0000-00-00"
 """What MySQL gives, as text, for a date or a time that is none."""
 YEARS: Final = range(1900, 3000)
@@ -149,7 +150,7 @@ def _time_of_digits(value: CursorValue | None) -> tuple[datetime, str] | None:
         text = f"{value:.0f}" if 1e7 <= value < 1e14 else ""
     else:
         text = value.strip() if isinstance(value, str) else ""  # CHAR columns are padded
-        text = text[:14] if ALL_DIGITS.fullmatch(text) else ""
+        text = re.split("[+-]", text)[0][:14] if ALL_DIGITS.fullmatch(text) else ""
     form = DIGITS.get(len(text))
     if form is None or int(text[:4]) not in YEARS:
         return None
