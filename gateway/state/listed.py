@@ -141,7 +141,8 @@ class Listed:
         """Its patient is one who was withdrawn, as the RIS says now: it cannot be asked for again, nor can one that is over."""
         barred = r.state in CANCELLABLE and change.cancel_one(c, r, Step("cancelled", now, withdrawn.REASON))
         if barred or r.sealed is not None:
-            c.execute(update(request).where(request.c.id == r.id).values(sealed=None, not_before=None))
+            over = (request.c.id == r.id, request.c.state.not_in(CANCELLABLE))  # not what was planned since it was read
+            c.execute(update(request).where(*over).values(sealed=None, not_before=None))
         return barred
 
     def _take(self, c: Connection, r: Row[Any], w: Wanted, now: float, *, why: str = CHANGED) -> bool:

@@ -65,6 +65,22 @@ def test_what_was_withdrawn_since_the_row_was_read_stays_forgotten(ris: Ris) -> 
         assert c.execute(select(request.c.sealed, request.c.state)).one() == (None, "cancelled")
 
 
+def test_what_was_planned_since_the_row_was_read_is_called_off_the_next_time(ris: Ris) -> None:
+    """Without its number, and never to be asked again, it would be under way for good."""
+    ris.hospital.add("A")
+    ris.poll()
+    with ris.database.read() as c:
+        before = c.execute(select(request)).one()
+    (a,) = ris.store.claim_requests(projects=[P], limit=1, lease=60, now=ris.now)
+    assert ris.store.settle_found(a, plan("1.1"), now=ris.now)
+    with ris.database.write() as c:
+        assert not ris.listed._bar(c, before, ris.now)
+        planned = c.execute(select(request)).one()
+        assert planned.sealed is not None and planned.not_before is not None
+        assert ris.listed._bar(c, planned, ris.now)
+        assert c.execute(select(request.c.sealed, request.c.state)).one() == (None, "cancelled")
+
+
 @pytest.mark.catalogue("R12")
 def test_r12_a_file_that_names_somebody_withdrawn_cancels_what_is_known(ris: Ris) -> None:
     ris.store.add_requests(lines("A"), (), project=P, cursor=None, now=ris.now)
