@@ -29,7 +29,7 @@ def enrol(c: Connection, here: ColumnElement[bool], sink: str) -> None:
 
 
 def tried(c: Connection, series_ids: Sequence[int]) -> dict[int, Row[Any]]:
-    """Of series that an archive did not take yet: reason, attempts and not_before of the one that is tried again last."""
+    """Of series under way that an archive did not take yet: reason, attempts and not_before of the one that is tried again last."""
     mine = (progress.c.series_id.in_(series_ids), progress.c.reason != "", progress.c.stage != "confirmed")
     return {r.series_id: r for r in c.execute(select(progress).where(*mine).order_by(progress.c.not_before)).all()}
 

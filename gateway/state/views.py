@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.keys import Keys
 from gateway.model import strip_invisible
-from gateway.state import balance, evidence, ring, settle, standing
+from gateway.state import balance, evidence, machine, ring, settle, standing
 from gateway.state.db import PENDING, Database, aside, asked, history, population, request, series
 from gateway.state.evidence import CandidateView
 from gateway.state.sealed import Seal
@@ -196,7 +196,7 @@ class Views:
                 .where(request.c.key == request_key)
                 .order_by(series.c.id)
             ).all()
-            tried = standing.tried(c, [r.id for r in rows])
+            tried = standing.tried(c, [r.id for r in rows if r.state in machine.UNDER_WAY])
             return [_series(r, tried.get(r.id)) for r in rows]
 
     def series_of(self, keys: Sequence[str]) -> dict[str, SeriesView]:

@@ -98,6 +98,13 @@ def test_what_an_archive_does_not_take_says_so(state: Opened, progress: Progress
     progress.delivered(claimed(progress, Stage.WAITING, ONE, now=194), ONE, now=195)
     (seen,) = state.views.series(key)
     assert (seen.reason, seen.next_attempt) == ("", None)
+    progress.release(
+        claimed(progress, Stage.WAITING, TWO, now=196), TWO, reason="deliver.failed", not_before=226, charge=True
+    )
+    order = Order(PROJECT, frozenset({"PID-A1"}), frozenset(), "", SINKS, lambda _: ())
+    Broker(state.database, KEY).withdraw(order, now=197)
+    (seen,) = state.views.series(key)
+    assert (seen.state, seen.reason, seen.next_attempt) == ("withdrawn", "patient.withdrawn", None)
 
 
 def test_a_failure_ends_the_series_and_its_rows(state: Opened, progress: Progress) -> None:
