@@ -28,7 +28,8 @@ DATE_FORMS: Final = (
 )
 DATES: Final = "20260503, 2026-05-03, 2026/05/03, 3.5.2026"
 """One of each form, for people: the order of 05/03/2026 is not guessed."""
-FACTS: Final = ("patient_id", "study_date", "modality")
+FACTS: Final = ("study_date", "modality", "patient_id")
+"""The one that may hold whatever a RIS has is the last."""
 BETWEEN: Final = "\0"
 FIRST_YEAR: Final = 1900
 MODALITY: Final = re.compile(r"[A-Z0-9_]{1,16}", re.ASCII)
@@ -95,7 +96,7 @@ class Seen:
         if mark not in self.facts:
             self.facts[mark] = facts
             return True
-        both = zip(FACTS, self.facts[mark].split(BETWEEN), facts.split(BETWEEN), strict=False)
+        both = zip(FACTS, *(said.split(BETWEEN, len(FACTS) - 1) for said in (self.facts[mark], facts)), strict=False)
         odd = {fact for fact, a, b in both if a and b and a != b}
         if odd:
             self.differ.setdefault(mark, set()).update(odd)
@@ -127,7 +128,7 @@ def _mark(one: Wanted | SetAside) -> str:
 
 def _facts(one: Wanted | SetAside) -> str:
     """As one text: a first poll may have a million rows."""
-    return BETWEEN.join((one.patient_id, one.study_date, one.modality)) if isinstance(one, Wanted) else ""
+    return BETWEEN.join(getattr(one, fact) for fact in FACTS) if isinstance(one, Wanted) else ""
 
 
 def _not_text(value: object, text: str) -> str:

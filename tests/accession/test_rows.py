@@ -191,6 +191,13 @@ def test_a_study_uid_of_the_ris_is_not_believed() -> None:
     assert admit("chest", {**row, "study_instance_uid": "1.2.3.4", "StudyInstanceUID": 7}) == admit("chest", row)
 
 
+def test_a_nul_within_a_patient_id_hides_nothing_that_differs() -> None:
+    """A column of bytes that was filled with structures may have some."""
+    rows = [{"accession_number": "A1", "patient_id": "P\0X", "modality": modality} for modality in ("CT", "PT")]
+    (told,) = sort_out((admit("p", row) for row in rows), Seen()).told
+    assert (told.patient_id, told.modality) == ("P\0X", "")
+
+
 @pytest.mark.catalogue("R5")
 def test_r5_the_issuer_tells_two_sites_apart() -> None:
     rows = [{"accession_number": "4711", "accession_issuer": issuer} for issuer in (" NORTH ", "SOUTH", None, "NORTH")]
