@@ -121,6 +121,8 @@ class SqlSource:
             cause = err.orig or err
             mend = "refuses the log-in" if drivers.is_login(cause) else "cannot be reached"
             raise self._retry("ris.down", f"it {mend} ({type(cause).__name__})") from None
+        except (AttributeError, TypeError):  # of a driver that does not know one of our arguments
+            raise self._retry("ris.driver", "its driver is too old to have deadlines: install a newer one") from None
 
     def _explain(self, err: SQLAlchemyError, patience: Patience) -> Retry:
         cause = err.orig if isinstance(err, DBAPIError) and err.orig is not None else err

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 import sqlalchemy as sa
 
-from gateway.accession import sql
+from gateway.accession import drivers, sql
 from gateway.accession.source import CursorValue
 from gateway.accession.sql import SqlSource
 from gateway.errors import Fatal, Retry
@@ -229,6 +229,15 @@ def test_what_a_driver_cannot_read_is_said(sqlite: Hospital, monkeypatch: pytest
     with pytest.raises(Retry, match="cast it to text") as caught:
         read(sqlite.source())
     assert caught.value.reason == "ris.schema" and "-43" not in caught.value.detail
+
+
+def test_a_driver_without_deadlines_is_told(sqlite: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MySQL's connector before 9.2: Unsupported argument 'read_timeout'. Each poll ended in worker.bug."""
+    sqlite.build()
+    monkeypatch.setattr(drivers, "connect_arguments", lambda *_: {"read_timeout": 1.0})
+    with pytest.raises(Retry, match="newer") as caught:
+        read(sqlite.source())
+    assert caught.value.reason == "ris.driver"
 
 
 def test_an_absent_driver_is_named() -> None:
