@@ -217,8 +217,8 @@ def test_a_new_machine_of_an_old_name_has_none_of_its_files(state: Opened, two: 
     state.ask("A1")
     request = state.plan("1.2.3.1")
     two[0].retrieve(now=101)
-    new = Fellowship(two[1].database, Node("gw1", "another-home", LEASE))
-    new.inherit(now=1000), new.join(now=1000)
+    for step in (Fellowship.inherit, Fellowship.join):
+        step(Fellowship(two[1].database, Node("gw1", "another-home", LEASE)), now=1000)
     assert states(state, request) == ["planned"]
     assert not two[0].node.beat(now=1001), "the old one is told, and ends"
 
