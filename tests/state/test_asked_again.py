@@ -63,6 +63,16 @@ def test_a_request_of_which_nothing_was_kept(state: Opened) -> None:
     assert state_of(state, key) == ("planned", {"planned": 1})
 
 
+def test_it_has_not_waited_since_it_was_asked_for_first(state: Opened) -> None:
+    """QueueAgeing would be raised at once by each list of a year ago."""
+    state.ask("A1")
+    state.plan("1.1", keep=False)
+    assert again(state, "A1", now=200) == 1
+    assert state.views.counts().oldest_pending == {PROJECT: 200}
+    state.plan("1.1", now=201)
+    assert state.views.counts().oldest_pending == {PROJECT: 200}
+
+
 def test_rules_that_keep_less_take_nothing_back(state: Opened) -> None:
     state.ask("A1")
     key = state.plan("1.1")
