@@ -14,6 +14,7 @@ from gateway.state.rows import Tally
 from tests.state.conftest import PROJECT, Opened
 
 WHOLE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
+YEAR = 365 * 86400.0
 
 
 def test_what_it_inherits_is_planned_again_in_pieces(state: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,3 +64,26 @@ def test_two_new_machines_at_once_take_nothing_from_each_other(state: Opened, mo
     assert joined == [False], "nothing is inherited from who lives"
     with pytest.raises(Fatal, match=r"node\.taken"):
         second.join(now=1000)
+
+
+def test_who_died_while_the_clock_was_a_year_ahead_is_dead(state: Opened) -> None:
+    """Its series and its turns are the others', and its name is free, within a lease: not in a year. Nobody who lives is dead."""
+    dead, one, other = (Fellowship(state.database, Node(f"gw{n}", f"home-{n}", 60)) for n in (1, 2, 3))
+    for fellow in (dead, one, other):
+        fellow.join(now=0)
+    state.ask("A1", now=0)
+    request = state.plan("1.2.3.1", now=0)
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=0)
+    assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=0)
+    for fellow in (dead, one, other):
+        assert fellow.beat(YEAR)
+    assert dead.has_turn("poll", YEAR) and not one.has_turn("poll", YEAR)
+    assert one.beat(100) and one.take_over(100) == 0, "the other has not been heard since"
+    assert other.beat(120)
+    assert one.take_over(140) == 0 and one.beat(140)
+    assert one.take_over(161) == 1
+    assert [s.state for s in state.views.series(request)] == ["planned"]
+    assert one.has_turn("poll", 180) and not other.has_turn("poll", 181)
+    Fellowship(state.database, Node("gw1", "new", 60)).join(now=182)
+    with pytest.raises(Fatal):
+        Fellowship(state.database, Node("gw2", "new", 60)).join(now=182)
