@@ -20,6 +20,7 @@ Each is searched in the declared character set, UTF-8, Latin-1, GB18030, UTF-16,
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import lru_cache
@@ -94,10 +95,18 @@ def needles_of(own: Own, character_set: str) -> tuple[Needle, ...]:
     if how is How.DATE:
         return tuple(_dates(own))
     text = decoded(own.text, character_set).strip().lower()
-    made = {needle.text: needle for form in _forms(how, text) for needle in _encoded(form, own.tag, character_set)}
+    found = [needle for form in _forms(how, text) for needle in _encoded(form, own.tag, character_set)]
+    made: dict[bytes, Needle] = {}
+    for needle in sorted(found, key=_laxity):
+        made.setdefault(needle.text, needle)
     if how is How.NAME and not own.text.isascii():
         made |= {raw: Needle(raw, Match.ANYWHERE, own.tag) for raw in _raw(own.text) if raw not in made}
     return tuple(made.values())
+
+
+def _laxity(needle: Needle) -> tuple[bool, bool]:
+    """The same bytes may be a long word, and another spelling of a short one: found anywhere as Boehme, by itself as Böhme."""
+    return needle.match is not Match.ANYWHERE, needle.weak
 
 
 def _forms(how: How, text: str) -> Iterable[Form]:
@@ -138,7 +147,7 @@ def _together(family: str, given: str, *, glued: bool) -> Iterator[Form]:
 def _word(word: str) -> Form:
     weak = len(word) < SURE and word in load_vocabulary()
     if is_ideographic(word):
-        return Form(word, Match.ANYWHERE, weak=len(word) < SHORTEST)
+        return Form(word, Match.ANYWHERE, weak=_syllables(word) < SHORTEST)
     if word.isdigit():
         return Form(word, Match.NUMBER, weak=len(word) < SURE)
     return Form(word, Match.ANYWHERE if len(word) >= SURE else Match.WORD, weak)
@@ -148,7 +157,12 @@ def _searchable(word: str) -> bool:
     """Whether a word of a name is searched at all."""
     if word.isdigit():
         return len(word) >= 4
-    return len(word) >= (2 if is_ideographic(word) else SHORTEST) and not _ordinary(word)
+    return (_syllables(word) > 1 if is_ideographic(word) else len(word) >= SHORTEST) and not _ordinary(word)
+
+
+def _syllables(word: str) -> int:
+    """A voiced kana of half width is two characters."""
+    return len(unicodedata.normalize("NFKC", word))
 
 
 def _stands_alone(word: str) -> bool:

@@ -121,7 +121,7 @@ def _tried(text: str, codec: str) -> bytes:
 
 def is_ideographic(word: str) -> bool:
     """Whether a word is of a script whose single characters are syllables or words: Han, Kana, Hangul."""
-    return any("⺀" <= c <= "鿿" or "가" <= c <= "힣" for c in word)
+    return any("⺀" <= c <= "鿿" or "가" <= c <= "힣" or "ｦ" <= c <= "ﾟ" for c in word)
 
 
 def date_forms(year: str, month: str, day: str) -> str:

@@ -65,6 +65,22 @@ def test_names_of_other_languages_are_found(charset: bytes, codec: str, name: st
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Böhme^Jörg", "xboehme2"),
+        ("Jäger^Zoë", "AnnaJaeger"),
+        ("ヤマダ^タロウ", "ヤマダ様"),
+        ("ヤマダ^タロウ", "ﾔﾏﾀﾞｻﾏ"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "やまださま"),
+        ("ﾔﾏﾀﾞ^ﾀﾛｳ", "ヤマダ様"),
+    ],
+)
+def test_a_spelling_that_is_found_anywhere_is_so_beside_a_shorter_one(name: str, text: str) -> None:
+    own = original(with_(base(), Element(0x00080005, "CS", b"ISO_IR 192"), Element(0x00100010, "PN", name.encode())))
+    assert told([Element(0x0040A160, "UT", text.encode())], own) == "verify.PatientName@0040A160"
+
+
+@pytest.mark.parametrize(
     ("charset", "name"),
     [
         (b"\\ISO 2022 IR 149", b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7"),
@@ -181,6 +197,13 @@ def test_devices_and_departments_are_no_common_words() -> None:
     )
     text = [Element(0x00081030, "LO", b"Hospital radiology MR1 scanner 1234 nurse")]
     assert told(text, original(with_([e for e in base() if e.tag > 0x00080090], *places))) == ""
+
+
+def test_one_voiced_syllable_is_no_word_in_half_width_either() -> None:
+    name = Element(0x00100010, "PN", "ド ゴール^ルイ".encode())
+    own = original(with_(base(), Element(0x00080005, "CS", b"ISO_IR 192"), name))
+    assert told([Element(0x0040A160, "UT", "ベッドサイド".encode())], own) == ""
+    assert told([Element(0x0040A160, "UT", "ゴール様".encode())], own) == "verify.PatientName@0040A160"
 
 
 def test_what_is_searched_is_the_same_in_every_process() -> None:
