@@ -159,6 +159,8 @@ def test_numbers_of_somebody_go(text: str, left: str) -> None:
         "KM 120. o. B.",
         "HR 120/m",
         "female 110/70",
+        "chest 120 w/o contrast",
+        "chest 100 w/ contrast",
         "1,93 m",
         "5. 10. 12 mm",
         "10 – 12 – 14 mm",
