@@ -110,6 +110,7 @@ def test_in_the_end_it_is_as_if_nothing_had_gone_wrong(tmp_path: Path, seed: int
     with structlog.testing.capture_logs() as logs:
         whole = quiet_site(tmp_path / "quiet", wanted)
         end = lived(tmp_path / "run", wanted, seed)
+    assert len(whole) == sum(len(study.files) for e in wanted if e.kind not in ENDS for study in e.studies)
     digests = {pixel_digest(file): e for e in wanted for study in e.studies for file in study.files}
     pixels = {path: digests[pixel_digest(tmp_path / "quiet" / "archive" / path)] for path in whole}
     assert list(wrong(end, whole, pixels)) == [], end.site.trace
