@@ -233,10 +233,13 @@ def _values(data: bytes, codec: Codec, tags: Search) -> Iterator[tuple[int, int,
 
 
 def uids_in(data: bytes) -> frozenset[bytes]:
-    """Every UID, whole."""
-    homes: dict[bytes, tuple[bytes, ...]] = {}
-    _note_uids(data, homes)
-    return frozenset(homes)
+    """Every UID that stands there, alone or behind a word and a dot (CT.1.2.840), and what only looks like one."""
+    found: set[bytes] = set()
+    for match in UID.finditer(data):
+        begin, end = match.span()
+        told = (data[start:end].partition(b"..")[0].rstrip(b".") for start in (max(0, begin - 1), begin + 1))
+        found.update(told)
+    return frozenset(found)
 
 
 def _note_uids(data: bytes, homes: dict[bytes, tuple[bytes, ...]], begin: int = 0, stop: int = 1 << 62) -> None:

@@ -267,6 +267,16 @@ def test_thousands_of_uids_made_of_uuids_are_looked_up() -> None:
     assert told([Element(0x0040A160, "UT", b"see " + data[-1])], own) == "verify.uid@0040A160"
 
 
+@pytest.mark.parametrize("text", ["{}", "CT.{}.dcm", "..{}", "{}...5", "({})", "from {}."])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_of_many_uids_one_is_found_however_it_stands(encoding: str, text: str) -> None:
+    data = [*(b"2.25.%d" % (half << 64) for half in range(10**15, 10**16, 10**14)), ROOT + b"2.1"]
+    own = harvest([b"\0".join(data)], CODECS.little_explicit, tag_search(CODECS.little_explicit))
+    for uid in data[-2:]:
+        value = ENCODINGS[encoding](text.format(uid.decode()))
+        assert told([Element(0x0040A160, "UT", value)], own) == "verify.uid@0040A160"
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_the_cleaner_understands_what_is_said(place: str) -> None:
     """`troubled` in the cleaner takes the tag from the reason; a private one without its block."""
