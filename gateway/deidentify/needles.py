@@ -51,6 +51,8 @@ ALNUM = rb"[0-9a-z\x80-\xff]"
 NO_NUMBER_BEFORE = rb"(?<![0-9])(?<![0-9]\.)"
 """A dot is a decimal point or a UID's only between digits: that of "No.20261234" or "MRN 7654321." is none."""
 NO_NUMBER_AFTER = rb"(?!\.?[0-9])"
+NO_FRACTION_AFTER = rb"(?![0-9])(?!\.[0.]*+[1-9])"
+"""7654321.0 is the number itself."""
 
 
 class Match(Enum):
@@ -265,7 +267,7 @@ def pattern_of(needle: Needle) -> re.Pattern[bytes]:
     if needle.match is Match.NUMBER:
         if needle.weak:
             return re.compile(rb"(?<!" + ALNUM + rb")(?<![0-9]\.)0*" + text + rb"(?!" + ALNUM + rb")" + NO_NUMBER_AFTER)
-        return re.compile(NO_NUMBER_BEFORE + rb"0*" + text + NO_NUMBER_AFTER)
+        return re.compile(NO_NUMBER_BEFORE + rb"0*" + text + NO_FRACTION_AFTER)
     if needle.match is Match.ANYWHERE:
         return re.compile(text)
     edge = ALNUM if len(needle.text) < 5 else LETTER

@@ -160,6 +160,15 @@ def test_numbers_are_found_where_they_stand_alone(patient: bytes, text: bytes) -
         assert told([Element(0x00080104, "LO", text)], own, syntax) == "verify.PatientID@00080104"
 
 
+@pytest.mark.parametrize("vr", ["DS", "IS"])
+def test_a_number_is_not_hidden_by_a_fraction_of_nothing(vr: str) -> None:
+    own = original(base(patient=b"7654321"))
+    for text in (b"7654321", b"7654321.", b"7654321.0", b"1\\7654321.000"):
+        assert told([Element(0x00180088, vr, text)], own) == "verify.PatientID@00180088"
+    for text in (b"7654321.05", b"7654321.5", b"76543210", b"0.7654321"):
+        assert told([Element(0x00180088, vr, text)], own) == ""
+
+
 @pytest.mark.parametrize(
     "patient", [b"1", b"12", b"256", b"12345", b"774411", b"CT", b"F", b"MR1", b"Abdomen", b"00000", b"TEST"]
 )
