@@ -26,10 +26,10 @@ def wait_anew(c: Connection, now: float) -> int:
         for mine in _places(c, table.name):
             due = (waiting, *mine, table.c.not_before > now + APART, table.c.updated > now + APART)
             some = select(table.c.id).where(*due).order_by(table.c.not_before).limit(AT_ONCE)
-            later = table.c.not_before - table.c.updated + now
-            total += c.execute(
-                update(table).where(table.c.id.in_(some), *due).values(not_before=later, updated=now)
-            ).rowcount
+            ids = c.execute(some).scalars().all()  # not in one: PostgreSQL may look for them anew for each row
+            later = {"not_before": table.c.not_before - table.c.updated + now, "updated": now}
+            still = (table.c.id.in_(ids), table.c.updated > now + APART)
+            total += c.execute(update(table).where(*still).values(later)).rowcount
     return total
 
 

@@ -158,6 +158,13 @@ def test_status_looks_up_one_request_not_all_that_is_confirmed(state: Opened) ->
     assert [plan for plan in plans if "(state=?)" in plan or "hashed SubPlan" in plan] == []
 
 
+def test_what_waits_anew_is_looked_for_once_not_for_each_row(state: Opened) -> None:
+    """PostgreSQL did, where it had not counted yet what was written while the clock was ahead: half a minute for 2,000."""
+    state.ask("A1")
+    changed = [(s, p) for s, p in asked_while(state, clock) if s.startswith("UPDATE")]
+    assert changed and [s for s, p in changed if "Limit" in plan_of(state, s, p) or "LIMIT" in s] == []
+
+
 def test_one_that_does_is_seen(state: Opened) -> None:
     state.ask("A1")
     assert whole_tables(state, "SELECT id FROM request WHERE reason = ''", ()) == ["request"]
