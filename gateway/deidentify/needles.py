@@ -99,14 +99,14 @@ def needles_of(own: Own, character_set: str) -> tuple[Needle, ...]:
     text = decoded(own.text, character_set).strip().lower()
     found = [needle for form in _forms(how, text) for needle in _encoded(form, own.tag, character_set)]
     made: dict[bytes, Needle] = {}
-    for needle in sorted(found, key=_laxity):
+    for needle in sorted(found, key=laxity):
         made.setdefault(needle.text, needle)
     if how is How.NAME and not own.text.isascii():
         made |= {raw: Needle(raw, Match.ANYWHERE, own.tag) for raw in _raw(own.text) if raw not in made}
     return tuple(made.values())
 
 
-def _laxity(needle: Needle) -> tuple[bool, bool]:
+def laxity(needle: Needle) -> tuple[bool, bool]:
     """The same bytes may be a long word, and another spelling of a short one: found anywhere as Boehme, by itself as Böhme."""
     return needle.match is not Match.ANYWHERE, needle.weak
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.deidentify.harvest import Harvest, Own
-from gateway.deidentify.needles import Match, Needle, needles_of, pattern_of
+from gateway.deidentify.needles import Match, Needle, laxity, needles_of, pattern_of
 from gateway.deidentify.searched import BIRTH_DATES
 
 MOST = 400
@@ -43,7 +43,10 @@ def _sought(
     for each in owns:
         for needle in needles_of(each, character_set):
             if _personal(each.tag) or needle.text not in spared:
-                needles.setdefault((needle.text, needle.date), needle)
+                known = needles.setdefault((needle.text, needle.date), needle)
+                # Who is called as the house is called is looked for as a name.
+                if known is not needle and laxity(needle) < laxity(known):
+                    needles[needle.text, needle.date] = needle
     dates = [needle for needle in needles.values() if needle.match is Match.DATE]
     plain = list(_least([needle for needle in needles.values() if needle.match is not Match.DATE]))
     return Sought(

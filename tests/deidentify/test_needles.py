@@ -208,6 +208,12 @@ def test_devices_and_departments_are_no_common_words() -> None:
     assert told(text, original(with_([e for e in base() if e.tag > 0x00080090], *places))) == ""
 
 
+def test_who_is_called_as_the_house_is_called_is_found_as_a_name() -> None:
+    house, staff = Element(0x00080080, "LO", b"Hohenfels"), Element(0x00080090, "PN", b"Hohenfels^Karl")
+    own = original(with_(base(), house, staff))
+    assert told([Element(0x0040A160, "UT", b"drhohenfels2")], own) == "verify.ReferringPhysicianName@0040A160"
+
+
 def test_one_voiced_syllable_is_no_word_in_half_width_either() -> None:
     name = Element(0x00100010, "PN", "ド ゴール^ルイ".encode())
     own = original(with_(base(), Element(0x00080005, "CS", b"ISO_IR 192"), name))
