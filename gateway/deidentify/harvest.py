@@ -28,8 +28,9 @@ from gateway.model import Buffer
 CHARACTER_SET = 0x00080005
 LONGEST = 1024
 """Bytes; what claims to be longer is a chance find, or text that is not searched as a whole."""
-MANY = 4096
-"""Values that one harvest holds; more are no patient's. UIDs are not counted."""
+MANY, MOST = 4096, 8192
+"""Values that one harvest holds, chance finds in waveforms among them, and text besides; of what has more nothing can be proven
+clean. UIDs are not counted."""
 
 COPIED = 1 << 24
 """Bytes that are looked at at a time: a copy, as bytes are faster than a view."""
@@ -46,6 +47,7 @@ Place = tuple[int, bytes]
 
 UID = re.compile(rb"\.(?:25\.[0-9]{20,39}(?![0-9])|[0-9]++\.[0-9]++\.[0-9]++\.[0-9.]++)")
 """From the first dot on, which makes the search fast: five components, as every registered root has, or one made of a UUID."""
+NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 TRAILING_BACKSLASH = frozenset(("gb18030", "gbk", "gb2312", "shift_jis", "big5", "euc_kr"))
 """Codecs with characters whose second byte may be a backslash's."""
 _SHORT = frozenset(vr.encode() for vr in EXPLICIT_VR_LENGTH_16)
@@ -63,7 +65,7 @@ class Harvest(NamedTuple):
     """`uids`: every UID of the original that names something of the patient's. `character_set`: as declared, all its values.
 
     `values`: of `KINDS`. `others`: of the other tags that are searched: devices, departments, dates. `homes`: UID -> the
-    bytes of the tags that it follows, in the order of the encoding.
+    bytes of the tags that it follows, in the order of the encoding. `full`: there may be more than it holds.
     """
 
     values: frozenset[Own]
@@ -71,6 +73,7 @@ class Harvest(NamedTuple):
     character_set: str
     others: frozenset[Own] = frozenset()
     homes: Mapping[bytes, tuple[bytes, ...]] = MappingProxyType({})
+    full: bool = False
 
 
 class Search(NamedTuple):
@@ -92,7 +95,7 @@ def harvest(segments: Iterable[Buffer], codec: Codec, tags: Search) -> Harvest:
             _note_values(data, codec, tags, found)
             _note_uids(data, homes)
     values, others, character_set = _sorted(frozenset(found), next((v for t, v in found if t == CHARACTER_SET), b""))
-    return Harvest(values, _secret(homes, codec), character_set, others, homes)
+    return Harvest(values, _secret(homes, codec), character_set, others, homes, len(found) == MOST)
 
 
 def footprint(data: bytes, codec: Codec, tags: Search) -> Iterator[tuple[int, int]]:
@@ -209,8 +212,9 @@ def _keys(order: str) -> Mapping[bytes, int]:
 def _note_values(data: bytes, codec: Codec, tags: Search, found: dict[Place, None]) -> None:
     """Tag and value of each place that looks like an element, explicit or implicit (as inside UN)."""
     for tag, _, start, end in _values(data, codec, tags):
-        if start < end and len(found) < MANY:
-            found[tag, data[start:end]] = None
+        value = data[start:end]
+        if value and (len(found) < MANY or (len(found) < MOST and not NO_TEXT.search(value.rstrip(b"\0")))):
+            found[tag, value] = None
 
 
 def _values(data: bytes, codec: Codec, tags: Search) -> Iterator[tuple[int, int, int, int]]:

@@ -62,6 +62,8 @@ def verify(parts: Sequence[Buffer], codec: Codec, original: Harvest, own: Iterab
     segments = _segments(parts, codec)
     if segments is None:
         return "verify.pixels"
+    if original.full:
+        return "verify.too-many"
     sought, uids = sought_for(original, own, kept), _secret(original, kept)
     for segment in filter(None, segments):
         hunt = _hunt(segment, sought, uids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
 import tracemalloc
@@ -240,3 +241,23 @@ def test_nothing_of_the_input_shows_in_a_repr(cleaner: Cleaner) -> None:
     result = cleaner.clean(write(base(), "explicit"), EXPLICIT, frozenset())
     assert "Quast" not in repr(result) and ROOT.decode() not in repr(result)
     assert sys.getrecursionlimit() / 8 > walker_module.MAX_DEPTH and ITEM_END == 0xFFFEE00D
+
+
+@pytest.mark.parametrize(("persons", "outcome"), [(4000, Kept), (6000, Kept), (9000, Dropped)])
+def test_of_thousands_of_names_the_patients_own_is_looked_for(cleaner: Cleaner, persons: int, outcome: type) -> None:
+    """What was beyond the first thousands was looked for by nobody, and others' may come first."""
+    others = tuple((Element(0x00100010, "PN", b"Zq%dzx^Pv%dy" % (n, n)),) for n in range(persons))
+    label = Element(0x00080102, "SH", b"Quastenberg")
+    data = write(with_(base(), Element(0x00081140, "SQ", others), label), "explicit")
+    result = cleaner.clean(data, EXPLICIT, frozenset())
+    assert isinstance(result, outcome) and getattr(result, "reason", "verify.too-many") == "verify.too-many"
+    assert b"Quastenberg" not in b"".join(getattr(result, "parts", ()))
+
+
+def test_numbers_that_look_like_thousands_of_names_are_none(cleaner: Cleaner) -> None:
+    """A waveform of small numbers, which spell tags and lengths."""
+    numbers = b"".join(struct.pack("<8H", 16, 16, 8, 0, n % 256, 7, n // 256, 9) for n in range(9000))
+    wave = Element(0x54000100, "SQ", ((Element(0x54001010, "OW", numbers),),))
+    data = write(with_(base(), wave), "explicit")
+    result = cleaner.clean(data, EXPLICIT, frozenset())
+    assert isinstance(result, Kept) and numbers in b"".join(result.parts)
