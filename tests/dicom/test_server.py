@@ -14,11 +14,12 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from gateway.dicom.part10 import read_file
 from gateway.dicom.quiet import silence
+from gateway.dicom.reactor import steady
 from gateway.dicom.server import Incoming, Limits
 from gateway.errors import Retry
 from tests.dicom.serving import Serving, associate_pdu, convert, dcmtk, eventually, serving
@@ -49,7 +50,9 @@ def connect(rig: Serving, *wanted: tuple[str, list[str]], calling: str = "MODALI
     ae.acse_timeout = ae.dimse_timeout = 10
     for sop_class, syntaxes in wanted or (("1.2.840.10008.1.1", ["1.2.840.10008.1.2"]),):
         ae.add_requested_context(sop_class, syntaxes)
-    return ae.associate(HOST, rig.port, ae_title="RESEARCH")
+    # Else an answer is lost now and then on a busy machine.
+    held: list[evt.EventHandlerType] = [(evt.EVT_CONN_OPEN, lambda event: steady(event.assoc))]
+    return ae.associate(HOST, rig.port, ae_title="RESEARCH", evt_handlers=held)
 
 
 def test_echo() -> None:
