@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +60,10 @@ class _Hurried(urllib3.connection.HTTPConnection):
         timer.start()
         try:
             response = super().getresponse()
+        except (OSError, HTTPException):
+            if self.late:  # before its first line was whole
+                raise TimeoutError from None
+            raise
         finally:
             timer.cancel()
         if self.late:  # half of the headers are taken for all

@@ -50,3 +50,16 @@ def test_a_token_that_no_header_can_hold_is_told(tmp_path: Path, token: str) -> 
         assert "SYN-TOKEN" not in str(caught.value) and not caught.value.charge and caught.value.after
         file.write_text("SYN-TOKEN\n")
         assert web.call("GET", "/studies", headers=JSON).status == 204
+
+
+@pytest.mark.parametrize("trickle", [0.001, 0.2])
+def test_headers_that_trickle_are_late_also_before_the_first_line_is_whole(
+    trickle: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told as unreachable then, and whoever is asked looks at the network."""
+    monkeypatch.setattr("gateway.deliver.web.HEAD", 0.5)
+    with scripted(lambda _: Said(head=True, trickle=trickle)) as site:
+        web = Web(settings.DicomWebSink(url=site.url), "archive")
+        with pytest.raises(Retry, match=r"^sink\.timeout"):
+            web.call("GET", "/studies", headers=JSON)
+        web.close()
