@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from gateway.ops.metrics import Metrics
 from gateway.run import delivering, wiring
 from gateway.run.keeping import without_withdrawn
 from gateway.state.rows import Added, RequestClaim, SeriesClaim, tally
-from tests.run.command_line import Place
+from tests.run.command_line import Place, Told
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
 from tests.support.leaks import files_below, leaks
 
@@ -125,6 +126,16 @@ class Site:
         """Where in archive, outbox, held files, state, audit trail or output one of these is to be found."""
         values = {*words, *(v for v in (facts.identifiers if facts else ()) if len(v) > 4)}
         return leaks(values, files_below(self.place.folder / "archive", self.place.folder / "state"))
+
+
+def withdraw(site: Site, *words: str) -> Told:
+    return site.place.say(
+        "withdraw", "--project", PROJECT, "--reason", "asked us to, Testperson^Synthia", *words, "--json"
+    )
+
+
+def audit(site: Site) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (site.place.folder / "state" / "audit.jsonl").read_text().splitlines()]
 
 
 def incoming(path: Path) -> Incoming:

@@ -12,13 +12,34 @@ from pathlib import Path
 import pytest
 import structlog
 
+from gateway.run import broker
+from tests.run.broker_site import BERT, Site, study
 from tests.run.command_line import Place, furnish
+from tests.support.dicomfiles import StudyFacts
 
 
 @pytest.fixture
 def place(tmp_path: Path, capsys: pytest.CaptureFixture[str], own_process: None) -> Place:
     furnish(tmp_path)
     return Place(tmp_path, capsys)
+
+
+@pytest.fixture
+def site(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(broker, "SETTLES", 0.0)
+    made = Site(place)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def anna(tmp_path: Path) -> StudyFacts:
+    return study(tmp_path)
+
+
+@pytest.fixture
+def bert(tmp_path: Path) -> StudyFacts:
+    return study(tmp_path, BERT, 2)
 
 
 @pytest.fixture

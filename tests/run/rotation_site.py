@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pydicom
@@ -10,7 +9,7 @@ import pydicom
 from gateway.dicom.part10 import read_file
 from gateway.model import Kept
 from gateway.run import wiring
-from tests.run.broker_site import PROJECT, Site
+from tests.run.broker_site import PROJECT, Site, audit
 from tests.support.dicomfiles import StudyFacts
 
 
@@ -24,9 +23,7 @@ def again(site: Site) -> Site:
 
 
 def events(site: Site) -> list[str]:
-    return [
-        json.loads(line)["event"] for line in (site.place.folder / "state" / "audit.jsonl").read_text().splitlines()
-    ]
+    return [str(line["event"]) for line in audit(site)]
 
 
 def made_of(site: Site, facts: StudyFacts) -> list[str]:

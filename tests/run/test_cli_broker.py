@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,35 +14,11 @@ from gateway.ops.health import Board
 from gateway.run import broker, wiring
 from gateway.run.rounds import jobs
 from tests.deliver.peers import orthanc
-from tests.run.broker_site import ANNA, BERT, PROJECT, Site, study
-from tests.run.command_line import Place, Told
+from tests.run.broker_site import ANNA, BERT, PROJECT, Site, audit, study, withdraw
 from tests.support.dicomfiles import SeriesSpec, StudyFacts
 from tests.support.leaks import leaks
 
 OPT_OUT = 'select accession_number, patient_id from research_view"\nopt_out = "select patient_id from opt_out"'
-
-
-@pytest.fixture
-def site(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(broker, "SETTLES", 0.0)
-    made = Site(place)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def anna(tmp_path: Path) -> StudyFacts:
-    return study(tmp_path)
-
-
-def withdraw(site: Site, *words: str) -> Told:
-    return site.place.say(
-        "withdraw", "--project", PROJECT, "--reason", "asked us to, Testperson^Synthia", *words, "--json"
-    )
-
-
-def audit(site: Site) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (site.place.folder / "state" / "audit.jsonl").read_text().splitlines()]
 
 
 def no_trace(site: Site, facts: StudyFacts, pseudonym: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -43,16 +42,6 @@ def local(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     made = Site(place)
     yield made
     made.close()
-
-
-@pytest.fixture
-def anna(tmp_path: Path) -> StudyFacts:
-    return study(tmp_path)
-
-
-@pytest.fixture
-def bert(tmp_path: Path) -> StudyFacts:
-    return study(tmp_path, BERT, 2)
 
 
 def test_everything_goes_on_under_the_new_key(site: Site, anna: StudyFacts, bert: StudyFacts) -> None:

@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from gateway.run import broker, deciding
-from tests.run.broker_site import ANNA, PROJECT, Site, study
-from tests.run.command_line import Place, Told
+from gateway.run import deciding
+from tests.run.broker_site import ANNA, PROJECT, Site, audit, study, withdraw
 from tests.support.dicomfiles import StudyFacts
-
-
-@pytest.fixture
-def site(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(broker, "SETTLES", 0.0)
-    made = Site(place)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def anna(tmp_path: Path) -> StudyFacts:
-    return study(tmp_path)
-
-
-def withdraw(site: Site, *words: str) -> Told:
-    return site.place.say(
-        "withdraw", "--project", PROJECT, "--reason", "asked us to, Testperson^Synthia", *words, "--json"
-    )
-
-
-def audit(site: Site) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (site.place.folder / "state" / "audit.jsonl").read_text().splitlines()]
 
 
 def test_reidentify(site: Site, anna: StudyFacts) -> None:

@@ -14,7 +14,7 @@ import pytest
 from gateway.run import keyfile, rotating
 from gateway.run.cli import main
 from gateway.state import rotation
-from tests.run.broker_site import Site, study
+from tests.run.broker_site import Site
 from tests.run.command_line import Place
 from tests.run.rotation_site import events, key, made_of
 from tests.run.test_migrate import pointed
@@ -35,11 +35,6 @@ KILLED = {
 def peer() -> Iterator[Postgres]:
     with Postgres() as started:
         yield started
-
-
-@pytest.fixture
-def anna(tmp_path: Path) -> StudyFacts:
-    return study(tmp_path)
 
 
 @pytest.mark.parametrize("moment", KILLED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 
 import pydicom
 import pytest
@@ -14,17 +13,12 @@ from gateway.dicom.part10 import read_file
 from gateway.errors import Fatal
 from gateway.model import Kept
 from gateway.run import wiring
-from tests.run.broker_site import Site, study
+from tests.run.broker_site import Site
 from tests.run.command_line import Place
 from tests.support.dicomfiles import StudyFacts
 
 SHIFTED = '[project.deidentify]\noptions = ["retain-longitudinal-modified-dates"]\n'
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
-
-
-@pytest.fixture
-def anna(tmp_path: Path) -> StudyFacts:
-    return study(tmp_path)
 
 
 def cleaned(place: Place, facts: StudyFacts, project: str = "chest") -> Mapping[str, str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,28 +16,10 @@ from gateway.errors import Refused, Retry
 from gateway.ops.log import FIELDS
 from gateway.run import broker, wiring
 from gateway.state.outbox import Outbox
-from tests.run.broker_site import ANNA, BERT, PROJECT, SERIES, Site, study
-from tests.run.command_line import Place
+from tests.run.broker_site import ANNA, BERT, PROJECT, SERIES, Site, audit, study, withdraw
 from tests.support.dicomfiles import SeriesSpec, StudyFacts
 
 FILE = "state/state.sqlite"
-
-
-@pytest.fixture
-def site(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(broker, "SETTLES", 0.0)
-    made = Site(place)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def anna(tmp_path: Path) -> StudyFacts:
-    return study(tmp_path)
-
-
-def withdraw(site: Site) -> int:
-    return site.place.say("withdraw", "--project", PROJECT, "--reason", "x", "--patient-id", ANNA).code
 
 
 def test_an_archive_that_cannot_delete_is_told_in_the_log_where_no_command_shows_it(
@@ -57,8 +37,7 @@ def test_an_archive_that_cannot_delete_is_told_in_the_log_where_no_command_shows
     with capture_logs() as said:
         assert desk.opted_out(PROJECT, [ANNA]) == 1 and broker.Rounds(desk).step()
     (line,) = [line for line in said if line["event"] == "withdrawal.listed"]
-    trail = map(json.loads, (site.place.folder / "state" / "audit.jsonl").read_text().splitlines())
-    (noted,) = [line for line in trail if line["event"] == "listed"]
+    (noted,) = [line for line in audit(site) if line["event"] == "listed"]
     assert (line["log_level"], line["project"], line["sink"]) == ("warning", PROJECT, noted["sink"])
     assert f"a person must, by the patient IDs of {noted['withdrawal']} in audit.jsonl" in line["detail"]
     assert noted["pseudonym"] == pseudonym and pseudonym not in str(said)
@@ -84,7 +63,7 @@ def test_what_is_cleared_is_not_cleared_again_and_again(
 ) -> None:
     """A list of thousands, read for the first time: for an hour each of their series would cost flushes every few seconds."""
     site.retrieved(anna)
-    withdraw(site)
+    withdraw(site, "--patient-id", ANNA)
     cleared: list[str] = []
     monkeypatch.setattr(Outbox, "clear", lambda _, key: cleared.append(key))
     desk = broker.make_desk(site.settings, site.state)
@@ -114,7 +93,7 @@ def test_files_that_an_older_database_knows_nothing_of(site: Site, tmp_path: Pat
     here, elsewhere = site.place.folder / "state", tmp_path / "another node"
     for name in ("outbox", "held"):
         shutil.copytree(here / name, elsewhere / name)
-    assert withdraw(site) == 0
+    assert withdraw(site, "--patient-id", ANNA).code == 0
     assert len(site.state.outbox.series()) == 2 and list((here / "held").iterdir()) == []
     shutil.copytree(elsewhere, here, dirs_exist_ok=True)
     desk = broker.make_desk(site.settings, site.state)
