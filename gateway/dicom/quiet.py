@@ -30,7 +30,8 @@ def silence() -> None:
     for name in LIBRARIES:
         _switch_off(name)
         warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")
-    threading.excepthook = _tell
+    if threading.excepthook is threading.__excepthook__:  # the log's own tells the role as well
+        threading.excepthook = _tell
 
 
 def _switch_off(name: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import structlog
 
+from gateway.dicom.quiet import silence
 from gateway.errors import Retry
 from gateway.ops import log
 
@@ -232,6 +233,7 @@ def test_what_nobody_caught(
     stream: io.StringIO, capsys: pytest.CaptureFixture[str], crash: Callable[[], None], event: str
 ) -> None:
     log.install_hooks()
+    silence()  # as whoever opens an association does
     crash()
     told = only(stream)
     assert (told["event"], told["error"]) == (event, "ValueError")
