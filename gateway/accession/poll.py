@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -73,6 +74,12 @@ class Poll:
         self.count.add("ris_polls_total", project=self.project, result="failed")
         if err.reason.startswith("ris."):
             self.board.down("ris", self.ris, err.reason, now=self.clock())
+
+    def idle(self) -> None:
+        """Another node polls by now: what this one saw last of the RIS is old, and raises no alert."""
+        for name in ("ris_last_success_timestamp_seconds", "ris_lag_seconds"):
+            self.count.set(name, math.nan, project=self.project)
+        self.board.unknown("ris", self.ris)
 
     def _read_all(self) -> tuple[Added, CursorValue | None]:
         mark = self.source.fingerprint

@@ -37,7 +37,9 @@ _MOVE = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 TABLE: Final[Mapping[str, Declared]] = {
     "build_info": Declared("gauge", "Always 1; the version is in the label.", ("version",)),
     "ris_polls_total": Declared("counter", "Polls of the RIS, by result (ok, failed).", ("project", "result")),
-    "ris_last_success_timestamp_seconds": Declared("gauge", "When the RIS was last polled with success.", ("project",)),
+    "ris_last_success_timestamp_seconds": Declared(
+        "gauge", "When the RIS was last polled with success; NaN: by others.", ("project",)
+    ),
     "ris_lag_seconds": Declared("gauge", "Age of the newest RIS row when it was read.", ("project",)),
     "requests": Declared("scraped", "Requests, by project and state.", ("project", "state")),
     "series": Declared("scraped", "Series, by project and state.", ("project", "state")),

@@ -54,6 +54,11 @@ class Board:
         """`error`: a reason slug such as `find.timeout`."""
         self._put(kind, name, up=False, error=error, now=now)
 
+    def unknown(self, kind: str, name: str) -> None:
+        """As before the first try: somebody else asks it now."""
+        with self._lock:
+            self._standing[_peer(kind, name)] = Standing()
+
     def success(self, what: str, *, now: float) -> None:
         """`what`: poll, find, move or delivery."""
         if what not in ACTIVITIES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import time
@@ -30,6 +31,8 @@ IN_TURN: Final = ("poll-", "vanished-", "opt-out")
 """Jobs that ask the RIS. The others are about this node's own outbox, or may be done twice."""
 SQLITE: Final = "sqlite"
 FILE: Final = "state.sqlite"
+IDLE: Final = 3600.0
+"""Seconds after which what a node found when it last had a turn is old. Turns may go to and fro from one to the next."""
 Job = Callable[[], object]
 
 
@@ -93,12 +96,25 @@ class Nodes:
             structlog.get_logger().warning("clock.set-back", count=total)
         return total
 
-    def in_turn(self, name: str, job: Job) -> Job:
-        """`job`; of what one node at a time does (`IN_TURN`) only while it is this one's turn."""
+    def in_turn(self, name: str, job: Job, idle: Job | None = None) -> Job:
+        """`job`; of what one node at a time does (`IN_TURN`) only while it is this one's turn. `idle`: once it was long ago."""
         fellowship = self._fellowship
         if fellowship is None or not name.startswith(IN_TURN):
             return job
-        return lambda: job() if fellowship.has_turn(name, fellowship.clock()) else None
+        last = math.inf
+
+        def run() -> object:
+            nonlocal last
+            now = fellowship.clock()
+            if fellowship.has_turn(name, now):
+                last = now
+                return job()
+            if idle and now - last >= IDLE:
+                last = math.inf
+                idle()
+            return None
+
+        return run
 
     def leave(self) -> None:
         with contextlib.suppress(Retry):  # then the others wait until the lease ends

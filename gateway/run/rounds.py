@@ -19,7 +19,7 @@ from gateway.state.listed import Listed
 
 Job: TypeAlias = tuple[str, str, Callable[[], object]]
 """Name, schedule, what is done."""
-InTurn: TypeAlias = Callable[[str, Callable[[], object]], Callable[[], object]]
+InTurn: TypeAlias = Callable[[str, Callable[[], object], Callable[[], object] | None], Callable[[], object]]
 
 
 def jobs(settings: Settings, state: State, told: Told, stop: threading.Event, in_turn: InTurn) -> list[Job]:
@@ -37,7 +37,8 @@ def jobs(settings: Settings, state: State, told: Told, stop: threading.Event, in
             if (days := manifesting.make_days(p))
         ),
     ]
-    turns = [(name, schedule, in_turn(name, job)) for name, schedule, job in shared]
+    idle = {f"poll-{name}": poll.idle for name, _, poll in polls}
+    turns = [(name, schedule, in_turn(name, job, idle.get(name))) for name, schedule, job in shared]
     own: list[Job] = [("withdrawn", broker.EVERY, desk.clear), ("unknown", broker.SELDOM, desk.clear_unknown)]
     return [*turns, *own, *_told(settings, desk)]
 

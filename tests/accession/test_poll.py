@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -125,6 +126,16 @@ def test_metrics_and_board(hospital: Hospital, begin: Begin, counts: Counts, boa
     }
     assert standing(board)["up"] is True
     assert standing(board)["last"] is not None
+
+
+def test_while_another_node_polls_nothing_is_told(sqlite: Hospital, begin: Begin, counts: Counts, board: Board) -> None:
+    sqlite.build()
+    sqlite.add("SYN1", at=NOON)
+    poll = begin(sqlite.source())
+    poll.run()
+    poll.idle()
+    assert all(map(math.isnan, (value for (name, *_), value in counts.seen.items() if name != "ris_polls_total")))
+    assert board.states("ris") == {} and board.names("ris") == ["ris"]
 
 
 def test_every_metric_is_declared(sqlite: Hospital, begin: Begin) -> None:

@@ -189,7 +189,7 @@ def test_the_opt_out_list_withdraws_before_the_poll(site: Site, anna: StudyFacts
     site.settings = wiring.load_settings(site.place.config)
     told = wiring.Told(site.counts, Board())
     poll, rounds, *_ = (
-        job for _, _, job in jobs(site.settings, site.state, told, threading.Event(), lambda _, job: job)
+        job for _, _, job in jobs(site.settings, site.state, told, threading.Event(), lambda _, job, idle: job)
     )
     ris.execute("delete from research_view")
     for patient in (ANNA, BERT):

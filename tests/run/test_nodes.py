@@ -103,3 +103,21 @@ def test_o3_a_clock_that_jumps_takes_nobody_for_dead(
     monkeypatch.setattr(nodes, "time", SimpleNamespace(time=lambda: start + 3600))
     assert other.in_turn("poll-p", lambda: "mine")() is None
     assert [other.in_turn(job, lambda: "its")() for job in ("vanished-p", "opt-out-p", "sweep")] == [None, None, "its"]
+
+
+@pytest.mark.real
+def test_what_the_ris_said_to_a_node_that_has_lost_its_turn_raises_no_alert(
+    shared: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was cut off with the RIS, say: another one polls since then, and it would be told as down, and not polled, for ever."""
+    now, told = time.time(), []
+    monkeypatch.setattr(Fellowship, "clock", lambda _: now)
+    (was, _), (polls, _) = node(shared, "gw1", tmp_path), node(shared, "gw2", tmp_path)
+    was.begin(), polls.begin()
+    first, then = (n.in_turn("poll-p", lambda: True, lambda: told.append("idle")) for n in (was, polls))
+    assert first() and not then()
+    now += 2 * LEASE
+    assert then() and not first() and told == [], "turns may go to and fro"
+    now += 3600.0
+    assert then() and not first() and told == ["idle"]
+    assert not first() and told == ["idle"], "once"
