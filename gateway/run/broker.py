@@ -18,8 +18,9 @@ from gateway.deliver.remove import Removes
 from gateway.deliver.sink import Sink
 from gateway.errors import Refused, Retry
 from gateway.ops.audit import Head, Trail
-from gateway.run import upkeep, wiring
+from gateway.run import upkeep
 from gateway.run.crosswalk import Names, make_names
+from gateway.run.delivering import make_sinks
 from gateway.run.wiring import State
 from gateway.settings import Settings
 from gateway.state.broker import Broker
@@ -192,7 +193,7 @@ def make_desk(settings: Settings, state: State) -> Desk:
         Broker(state.database, state.keys),
         Trail(settings.state_dir / TRAIL, state.keys),
         {p.name: make_names(p, state.keys) for p in settings.project},
-        {p.name: wiring.make_sinks(settings, p.name) for p in settings.project},
+        {p.name: make_sinks(settings, p) for p in settings.project},
     )
 
 

@@ -43,9 +43,8 @@ class Current:
 
     def _check_later(self, new: Settings) -> None:
         """What is made only when the life before has ended could be made now. Raises Fatal."""
-        for project in new.project:
-            if project.source is not None:
-                wiring.make_sql_source(new, project.name)
+        for _, source in wiring.sourced(new):
+            wiring.make_sql_source(new, source)
         old = self.settings
         if new.metrics != old.metrics:
             own = new.metrics.port == old.metrics.port  # free by then

@@ -12,7 +12,8 @@ from gateway.errors import GatewayError
 from gateway.ops.health import HealthSocket, Told, iso
 from gateway.ops.httpd import Server
 from gateway.ops.scrape import Watched
-from gateway.run import deciding, moving, wiring
+from gateway.run import deciding, moving
+from gateway.run.delivering import make_sinks
 from gateway.run.watched import Bounds, begin_at_zero
 from gateway.settings import Settings
 
@@ -26,7 +27,7 @@ UNFINISHED = ("planned", "retrieved", "delivered")
 
 def peers(settings: Settings) -> list[tuple[str, str]]:
     """Kind and name of each that `status` tells about."""
-    sinks = [("sink", s.name) for p in settings.project for s in wiring.make_sinks(settings, p.name)]
+    sinks = [("sink", s.name) for p in settings.project for s in make_sinks(settings, p)]
     return [("pacs", p.name) for p in settings.pacs] + [("ris", r.name) for r in settings.ris] + sinks
 
 

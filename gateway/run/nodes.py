@@ -27,8 +27,6 @@ BEATS: Final = 6
 """Signs of life in one lease: a few may be lost."""
 MAX_SKEW: Final = 30.0
 """Seconds between this node's clock and the database's: claims are leased by each node's own, nodes by the database's."""
-IN_TURN: Final = ("poll-", "vanished-", "opt-out")
-"""Jobs that ask the RIS. The others are about this node's own outbox, or may be done twice."""
 SQLITE: Final = "sqlite"
 FILE: Final = "state.sqlite"
 IDLE: Final = 3600.0
@@ -97,9 +95,9 @@ class Nodes:
         return total
 
     def in_turn(self, name: str, job: Job, idle: Job | None = None) -> Job:
-        """`job`; of what one node at a time does (`IN_TURN`) only while it is this one's turn. `idle`: once it was long ago."""
+        """`job`, of which there is one at a time, only while it is this node's turn. `idle`: once that was long ago."""
         fellowship = self._fellowship
-        if fellowship is None or not name.startswith(IN_TURN):
+        if fellowship is None:
             return job
         last = math.inf
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from gateway.accession import vanished
 from gateway.accession.optout import COLUMN, OptOut
 from gateway.accession.poll import Poll
-from gateway.accession.sql import SqlSource
 from gateway.run import broker, manifesting, telling, wiring
 from gateway.run.broker import Desk
 from gateway.run.wiring import State, Told
-from gateway.settings import Settings
+from gateway.settings import Settings, Source
 from gateway.state.listed import Listed
 
 Job: TypeAlias = tuple[str, str, Callable[[], object]]
@@ -23,24 +23,21 @@ InTurn: TypeAlias = Callable[[str, Callable[[], object], Callable[[], object] | 
 
 
 def jobs(settings: Settings, state: State, told: Told, stop: threading.Event, in_turn: InTurn) -> list[Job]:
-    """`stop`: a long poll ends after the batch in hand. `in_turn`: for what one node does for all; each has its own outbox."""
+    """`stop`: a long poll ends after the batch in hand. `in_turn`: for what one node does for all, which is to ask the RIS; the
+    rest is about this node's own outbox, or may be done twice."""
     desk = broker.make_desk(settings, state)
-    polls = wiring.make_polls(settings, state, told, stop)
-    gone = [(f"vanished-{p.project}", vanished.EVERY, p.run) for p in _vanished(settings, state, stop)]
-    shared: list[Job] = [
-        *gone,
-        *((f"poll-{name}", schedule, _opt_out_first(settings, name, desk, poll)) for name, schedule, poll in polls),
+    return [
+        *Polls(settings, state, told, stop, desk, in_turn).jobs(),
         ("broker", broker.EVERY, broker.Rounds(desk).step),
         *(
             (f"manifests-{p.name}", manifesting.EVERY, days.step)
             for p in settings.project
             if (days := manifesting.make_days(p))
         ),
+        ("withdrawn", broker.EVERY, desk.clear),
+        ("unknown", broker.SELDOM, desk.clear_unknown),
+        *_told(settings, desk),
     ]
-    idle = {f"poll-{name}": poll.idle for name, _, poll in polls}
-    turns = [(name, schedule, in_turn(name, job, idle.get(name))) for name, schedule, job in shared]
-    own: list[Job] = [("withdrawn", broker.EVERY, desk.clear), ("unknown", broker.SELDOM, desk.clear_unknown)]
-    return [*turns, *own, *_told(settings, desk)]
 
 
 def _told(settings: Settings, desk: Desk) -> list[Job]:
@@ -51,20 +48,37 @@ def _told(settings: Settings, desk: Desk) -> list[Job]:
     return [("audit", telling.EVERY, told.step)]
 
 
-def _vanished(settings: Settings, state: State, stop: threading.Event) -> list[vanished.Vanished]:
-    listed = Listed(state.database, state.keys)
-    return [
-        vanished.Vanished(p.name, wiring.make_sql_source(settings, p.name), listed, time.time, stop)
-        for p in settings.project
-        if p.source is not None and p.source.vanished == "cancel"
-    ]
+@dataclass(frozen=True)
+class Polls:
+    """Of the RIS, for each project that has a source. Raises Fatal for a query that makes no sense."""
 
+    settings: Settings
+    state: State
+    told: Told
+    stop: threading.Event
+    desk: Desk
+    in_turn: InTurn
 
-def _opt_out_first(settings: Settings, name: str, desk: Desk, poll: Poll) -> Callable[[], object]:
-    """A poll that knows first who is not to be asked for. Raises Fatal for a query that makes no sense."""
-    source = wiring.project(settings, name).source
-    if source is None or source.opt_out is None:
-        return poll.run
-    ris = next(r for r in settings.ris if r.name == source.ris)
-    listed = source.model_copy(update={"query": source.opt_out, "cursor": None})
-    return OptOut(name, SqlSource(ris, listed, column=COLUMN), desk, poll.run, poll.failed).run
+    def jobs(self) -> Iterator[Job]:
+        listed = Listed(self.state.database, self.state.keys)
+        for project, source in wiring.sourced(self.settings):
+            if source.vanished == "cancel":
+                rows = wiring.make_sql_source(self.settings, source)
+                gone = vanished.Vanished(project.name, rows, listed, time.time, self.stop)
+                name = f"vanished-{project.name}"
+                yield name, vanished.EVERY, self.in_turn(name, gone.run, None)
+            poll = Poll(
+                project=project.name, ris=source.ris, source=wiring.make_sql_source(self.settings, source),
+                cursor=source.cursor, overlap=source.overlap, store=self.state.store, listed=listed,
+                count=self.told.count, board=self.told.board, clock=self.told.clock, stop=self.stop,
+            )  # fmt: skip
+            name = f"poll-{project.name}"
+            yield name, source.schedule, self.in_turn(name, self._opt_out_first(source, poll), poll.idle)
+
+    def _opt_out_first(self, source: Source, poll: Poll) -> Callable[[], object]:
+        """A poll that knows first who is not to be asked for."""
+        if source.opt_out is None:
+            return poll.run
+        listed = source.model_copy(update={"query": source.opt_out, "cursor": None})
+        patients = wiring.make_sql_source(self.settings, listed, column=COLUMN)
+        return OptOut(poll.project, patients, self.desk, poll.run, poll.failed).run

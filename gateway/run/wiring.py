@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gateway import settings as configuration
-from gateway.accession.poll import Poll
+from gateway.accession.rows import COLUMN as ACCESSION
 from gateway.accession.sql import SqlSource
 from gateway.cfind.findscu import Finder
 from gateway.cfind.plan import FindProject, FindStep
@@ -26,22 +26,19 @@ from gateway.cstore.screening import Screener, ScreenStep
 from gateway.cstore.space import WhileRoom
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deidentify.cleaner import make_cleaner as build_cleaner
-from gateway.deliver.sink import Sink
 from gateway.dicom.server import Incoming, StorageServer
 from gateway.errors import BadConfiguration, Fatal, Mistake
 from gateway.keys import Keys
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
 from gateway.rules import compiled
-from gateway.run import delivering
 from gateway.run.crosswalk import anchored, checked, load_aliases, load_crosswalk
 from gateway.run.keeping import without_withdrawn
 from gateway.run.locking import Use, use_state
-from gateway.run.nodes import kept_keys, open_database
+from gateway.run.nodes import open_database
 from gateway.run.receiving import Reception, make_commitments, make_push, share
-from gateway.settings import Project, Select, Settings
+from gateway.settings import Project, Select, Settings, Source
 from gateway.state.db import Database
-from gateway.state.listed import Listed
 from gateway.state.outbox import OWN, Outbox
 from gateway.state.store import Store
 from gateway.state.views import Views
@@ -114,38 +111,14 @@ def open_state(settings: Settings) -> State:
 # ---- accession
 
 
-def make_sql_source(settings: Settings, project_name: str) -> SqlSource:
-    found = project(settings, project_name)
-    if found.source is None:
-        raise Fatal("project.source", f"project {project_name!r} has no [project.source]")
-    ris = next(r for r in settings.ris if r.name == found.source.ris)
-    return SqlSource(ris, found.source)
+def sourced(settings: Settings) -> list[tuple[Project, Source]]:
+    """The projects that ask a RIS."""
+    return [(p, p.source) for p in settings.project if p.source is not None]
 
 
-def make_polls(settings: Settings, state: State, told: Told, stop: threading.Event) -> list[tuple[str, str, Poll]]:
-    """(project, schedule, poll) of every project with a source. `stop`: a long poll ends after the batch in hand."""
-    return [
-        (p.name, p.source.schedule, _make_poll(settings, p, state, told, stop))
-        for p in settings.project
-        if p.source is not None
-    ]
-
-
-def _make_poll(settings: Settings, found: Project, state: State, told: Told, stop: threading.Event) -> Poll:
-    assert found.source is not None  # make_polls asks only for these
-    return Poll(
-        stop=stop,
-        project=found.name,
-        ris=found.source.ris,
-        source=make_sql_source(settings, found.name),
-        cursor=found.source.cursor,
-        overlap=found.source.overlap,
-        store=state.store,
-        count=told.count,
-        board=told.board,
-        clock=told.clock,
-        listed=Listed(state.database, state.keys),
-    )
+def make_sql_source(settings: Settings, source: Source, *, column: str = ACCESSION) -> SqlSource:
+    """`column`: that its query has to have. Raises Fatal: "ris.url", "ris.driver", "ris.query", "password.file"."""
+    return SqlSource(next(r for r in settings.ris if r.name == source.ris), source, column=column)
 
 
 # ---- cfind
@@ -155,10 +128,10 @@ def make_select(select: Select) -> CompiledSelect:
     return CompiledSelect(study=compiled("study", select.study), series=compiled("series", select.series))
 
 
-def make_finder(settings: Settings, pacs_name: str, project_names: Sequence[str], count: Count) -> Finder:
+def make_finder(settings: Settings, pacs_name: str, projects: Iterable[Project], count: Count) -> Finder:
     """Asks that PACS for everything the rules of these projects look at."""
     pacs = next(p for p in settings.pacs if p.name == pacs_name)
-    rules_of = [make_select(project(settings, n).select) for n in project_names]
+    rules_of = [make_select(p.select) for p in projects]
     keywords = frozenset(k for s in rules_of for r in (s.study, s.series) if r for k in r.keywords)
     return Finder(pacs, settings.receiver.ae_title, count, keywords=keywords)
 
@@ -171,11 +144,10 @@ def make_find_steps(settings: Settings, state: State, told: Callable[[str], Told
 
 def _make_find_step(settings: Settings, state: State, pacs_name: str, told: Told) -> FindStep:
     mine = [p for p in settings.project if p.pacs[0] == pacs_name]
-    names = [p.name for p in mine]
     asked = {name for p in mine for name in p.pacs}
     return FindStep(
         store=state.store,
-        finders={name: make_finder(settings, name, names, told.count) for name in asked},
+        finders={name: make_finder(settings, name, mine, told.count) for name in asked},
         projects=[
             FindProject(
                 p.name,
@@ -195,16 +167,15 @@ def _make_find_step(settings: Settings, state: State, pacs_name: str, told: Told
 # ---- cstore
 
 
-def make_cleaner(settings: Settings, project_name: str, keys: Keys | None = None) -> Cleaner:
-    """`keys`: of the opened state; None: it is looked for, as it may have keys that the key file has not. Raises Fatal."""
-    found = project(settings, project_name)
+def make_cleaner(project: Project, keys: Keys) -> Cleaner:
+    """`keys`: of the opened state, or `nodes.kept_keys`: the key file has not all of them. Raises BadConfiguration, BadProfile."""
     return build_cleaner(
-        project=found.name,
-        deidentify=found.deidentify,
-        instance_rule=compiled("instance", found.select.instance),
-        key=keys or kept_keys(settings),
-        crosswalk=load_crosswalk(found.deidentify.crosswalk),
-        aliases=load_aliases(found.deidentify.aliases),
+        project=project.name,
+        deidentify=project.deidentify,
+        instance_rule=compiled("instance", project.select.instance),
+        key=keys,
+        crosswalk=load_crosswalk(project.deidentify.crosswalk),
+        aliases=load_aliases(project.deidentify.aliases),
     )
 
 
@@ -251,7 +222,7 @@ class Intake:
 
 def make_intake(settings: Settings, state: State, count: Count, page: Page, stop: threading.Event) -> Intake:
     """The one way in, by C-STORE and by C-GET. `page`: as the daemon made it, one number for each [[pacs]]."""
-    made = {p.name: make_cleaner(settings, p.name, state.keys) for p in settings.project}
+    made = {p.name: make_cleaner(p, state.keys) for p in settings.project}
     cleaners = without_withdrawn(settings, made, database=state.database, keys=state.keys)
     receive = Receive(
         store=state.store, outbox=state.outbox, cleaners=cleaners, count=count, clock=time.time,
@@ -285,10 +256,3 @@ def make_server(
         commitments=make_commitments(settings, state.store, state.outbox),
     )
     return Reception(server, state.outbox, state.close)
-
-
-# ---- deliver
-
-
-def make_sinks(settings: Settings, project_name: str) -> tuple[Sink, ...]:
-    return delivering.make_sinks(settings, project(settings, project_name))

@@ -17,6 +17,7 @@ from gateway.cstore.page import Page
 from gateway.dicom.quiet import silence
 from gateway.ops import log
 from gateway.run import wiring
+from gateway.run.nodes import kept_keys
 from gateway.settings import Settings
 from tests.bench.receiver import Uncounted
 
@@ -26,7 +27,7 @@ def main() -> None:
     silence()
     log.configure("error", sys.stderr)
     for project in settings.project:
-        wiring.make_cleaner(settings, project.name)  # what it remembers for all is loaded before the first fork
+        wiring.make_cleaner(project, kept_keys(settings))  # what it remembers for all is loaded before the first fork
     sys.stdout.write("warm\n")
     sys.stdout.flush()
     for line in sys.stdin:

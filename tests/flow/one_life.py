@@ -11,10 +11,11 @@ from gateway.cmove.ends import Patience
 from gateway.cmove.gate import Gate
 from gateway.cmove.retrieve import MoveStep
 from gateway.cstore.page import Page
+from gateway.keys import Keys
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.run import broker, delivering, moving, upkeep, wiring
-from gateway.settings import Settings
+from gateway.settings import Project, Settings
 
 PROJECT: Final = "chest-ct"
 KEY: Final = bytes(range(1, 33))
@@ -38,11 +39,11 @@ MAKE_CLEANER: Final = wiring.make_cleaner
 MADE: Final[dict[str, Any]] = {}
 
 
-def cleaner(settings: Settings, project: str, _keys: object = None) -> Any:
+def cleaner(project: Project, keys: Keys) -> Any:
     """One for all lives: it takes half a second to make, and keeps nothing."""
-    if project not in MADE:
-        MADE[project] = MAKE_CLEANER(settings, project)
-    return MADE[project]
+    if project.name not in MADE:
+        MADE[project.name] = MAKE_CLEANER(project, keys)
+    return MADE[project.name]
 
 
 class Place(Protocol):

@@ -53,7 +53,7 @@ class Site:
 
     def receiver(self) -> Receive:
         """As each receive process makes it."""
-        cleaners = {p.name: wiring.make_cleaner(self.settings, p.name, self.state.keys) for p in self.settings.project}
+        cleaners = {p.name: wiring.make_cleaner(p, self.state.keys) for p in self.settings.project}
         guarded = without_withdrawn(self.settings, cleaners, database=self.state.database, keys=self.state.keys)
         return Receive(
             store=self.state.store, outbox=self.state.outbox, cleaners=guarded, count=self.counts, clock=time.time

@@ -9,6 +9,7 @@ import pydicom
 from gateway.dicom.part10 import read_file
 from gateway.model import Kept
 from gateway.run import wiring
+from gateway.run.nodes import kept_keys
 from tests.run.broker_site import PROJECT, Site, audit
 from tests.support.dicomfiles import StudyFacts
 
@@ -28,7 +29,8 @@ def events(site: Site) -> list[str]:
 
 def made_of(site: Site, facts: StudyFacts) -> list[str]:
     """What an offline run makes of a file: pseudonym and UIDs."""
-    made = wiring.make_cleaner(site.settings, PROJECT).clean(*read_file(facts.files[0]), frozenset())
+    cleaner = wiring.make_cleaner(wiring.project(site.settings, PROJECT), kept_keys(site.settings))
+    made = cleaner.clean(*read_file(facts.files[0]), frozenset())
     assert isinstance(made, Kept)
     file = site.place.folder / "made.dcm"
     file.write_bytes(b"".join(made.parts))

@@ -48,8 +48,7 @@ class Waiting:
         return claim.key
 
     def _arrive(self) -> None:
-        settings = wiring.load_settings(self.place.config)
-        cleaner = wiring.make_cleaner(settings, "chest")
+        cleaner = wiring.make_cleaner(wiring.load_settings(self.place.config).project[0], self.state.keys)
         assert self.state.outbox.held is not None
         for n, path in enumerate(self.study.files):
             made = cleaner.clean(*read_file(path), frozenset())
@@ -136,7 +135,8 @@ def test_released_one_by_one_the_last_one_sends_the_series(waiting: Waiting) -> 
 
 def test_the_history_tells_who_why_and_by_which_profile(waiting: Waiting) -> None:
     first, second, third = waiting.keys
-    profile = wiring.make_cleaner(wiring.load_settings(waiting.place.config), "chest").profile.version
+    project = wiring.load_settings(waiting.place.config).project[0]
+    profile = wiring.make_cleaner(project, waiting.state.keys).profile.version
     waiting.say("release", first, "--by", "anna", "--reason", "looked-at")
     waiting.say("discard", second, third)
     lines = waiting.history()

@@ -13,6 +13,7 @@ from gateway.dicom.part10 import read_file
 from gateway.errors import Fatal
 from gateway.model import Kept
 from gateway.run import wiring
+from gateway.run.nodes import kept_keys
 from tests.run.broker_site import Site
 from tests.run.command_line import Place
 from tests.support.dicomfiles import StudyFacts
@@ -23,9 +24,9 @@ UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfRefer
 
 def cleaned(place: Place, facts: StudyFacts, project: str = "chest") -> Mapping[str, str]:
     """What the project makes of the first file."""
-    made = wiring.make_cleaner(wiring.load_settings(place.config), project).clean(
-        *read_file(facts.files[0]), frozenset()
-    )
+    settings = wiring.load_settings(place.config)
+    cleaner = wiring.make_cleaner(wiring.project(settings, project), kept_keys(settings))
+    made = cleaner.clean(*read_file(facts.files[0]), frozenset())
     assert isinstance(made, Kept)
     file = place.folder / "made.dcm"
     file.write_bytes(b"".join(made.parts))

@@ -10,13 +10,13 @@ import click
 
 from gateway.errors import Fatal
 from gateway.keys import Keys
-from gateway.run import console, wiring
+from gateway.run import console, delivering, wiring
 from gateway.run.commands.exits import NOT_WELL, UNREACHABLE
 from gateway.run.commands.mends import MENDS
 from gateway.run.commands.options import config_option, json_option
 from gateway.run.commands.probes import Probed, probes
 from gateway.run.commands.profile import told_of
-from gateway.settings import Project, Settings, read_key
+from gateway.settings import Project, Settings, Source, read_key
 
 
 @click.command()
@@ -54,21 +54,21 @@ def _summary(settings: Settings, config: Path) -> dict[str, Any]:
 def _project(settings: Settings, project: Project, config: Path) -> dict[str, Any]:
     """What can be made is made: a driver that is missing or a profile that cannot be is a mistake, not a surprise."""
     with told_of(config, project.name):
-        cleaner = wiring.make_cleaner(settings, project.name, Keys(read_key(settings)))
+        cleaner = wiring.make_cleaner(project, Keys(read_key(settings)))
     wiring.make_screeners([p for p in wiring.screened_projects(settings) if p == project])
     if project.source is not None:
-        _ask_for_driver(settings, project.name)
+        _ask_for_driver(settings, project.source)
     return {
         "pacs": list(project.pacs), "ris": project.source.ris if project.source else None,
         "schedule": project.source.schedule if project.source else None, "profile": cleaner.profile.version,
-        "archives": [sink.name for sink in wiring.make_sinks(settings, project.name)],
+        "archives": [sink.name for sink in delivering.make_sinks(settings, project)],
     }  # fmt: skip
 
 
-def _ask_for_driver(settings: Settings, project: str) -> None:
+def _ask_for_driver(settings: Settings, source: Source) -> None:
     """A driver that is missing is told with its mend: most often another one is there, and `url` has to name it."""
     try:
-        wiring.make_sql_source(settings, project)
+        wiring.make_sql_source(settings, source)
     except Fatal as err:
         raise Fatal(err.reason, f"{err.detail}; {MENDS[err.reason]}" if err.reason in MENDS else err.detail) from None
 

@@ -29,6 +29,7 @@ from gateway.ops.core import seldom_collect
 from gateway.run import console, wiring
 from gateway.run.commands.options import config_option, json_option, project_option, settings_for
 from gateway.run.commands.profile import told_of
+from gateway.run.nodes import kept_keys
 from gateway.settings import DirectorySink as Place
 
 LAYOUT: Final = "{PatientID}/{SOPInstanceUID}.dcm"
@@ -74,7 +75,7 @@ def deid(project: str, places: tuple[Path, Path], explain: bool, config: Path, a
     found = wiring.project(settings, project)
     source, home = _places(*places)
     with told_of(config, project):
-        cleaner = wiring.make_cleaner(settings, project)
+        cleaner = wiring.make_cleaner(found, kept_keys(settings))
     screener = wiring.make_screeners([p for p in wiring.screened_projects(settings) if p == found]).get(project)
     seldom_collect()
     sink = DirectorySink(Place(path=home, layout=LAYOUT))

@@ -16,7 +16,7 @@ from gateway.errors import Refused, Retry
 from gateway.model import AccessionNumber, Plan, known_modality
 from gateway.run import console, wiring
 from gateway.run.commands.options import config_option, json_option, project_option, sensitive, settings_for
-from gateway.settings import Settings
+from gateway.settings import Project, Settings
 
 COLUMNS: Final = ("Accession", "PACS", "Study", "Series", "Modality", "Instances", "Verdict", "Reason")
 
@@ -55,10 +55,10 @@ def find(project: str, accessions: tuple[str, ...], config: Path, as_json: bool)
     1 when a question could not be answered; 3 when a PACS cannot be reached. Each ACCESSION may be -: a line of standard input.
     """
     settings = settings_for(config)
-    names = wiring.project(settings, project).pacs
+    asked = wiring.project(settings, project)
     numbers = [_number(i, text) for i, text in enumerate(accessions, start=1)]
     with ExitStack() as stack:
-        asking = _asking(settings, project, names, stack)
+        asking = _asking(settings, asked, stack)
         answers = [_answer(text, number, asking) for text, number in zip(accessions, numbers, strict=True)]
     if as_json:
         console.emit({"project": project, "answers": answers})
@@ -74,11 +74,11 @@ def _number(ordinal: int, text: str) -> AccessionNumber:
         raise click.UsageError(f"ACCESSION {ordinal} cannot be asked for: {err.reason}") from None
 
 
-def _asking(settings: Settings, project: str, names: Sequence[str], stack: ExitStack) -> Asking:
-    finders = [(name, wiring.make_finder(settings, name, [project], Uncounted())) for name in names]
+def _asking(settings: Settings, project: Project, stack: ExitStack) -> Asking:
+    finders = [(name, wiring.make_finder(settings, name, [project], Uncounted())) for name in project.pacs]
     for _, finder in finders:
         stack.callback(finder.close)
-    return Asking(finders, wiring.make_select(wiring.project(settings, project).select))
+    return Asking(finders, wiring.make_select(project.select))
 
 
 def _answer(text: str, number: AccessionNumber, asking: Asking) -> Document:

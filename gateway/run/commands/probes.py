@@ -15,7 +15,7 @@ from gateway.accession.sql import NO_ROWS, NULL
 from gateway.cstore.space import free_bytes
 from gateway.deliver.sink import Sink
 from gateway.errors import Fatal, GatewayError, Refused, Retry
-from gateway.run import wiring
+from gateway.run import delivering, wiring
 from gateway.run.commands.canary import Canary
 from gateway.run.commands.clock import SET, clock_fault, told
 from gateway.run.commands.exits import UNREACHABLE, exit_code
@@ -24,7 +24,7 @@ from gateway.run.commands.mends import STATE, mend
 from gateway.run.commands.state import existing, folder_fault
 from gateway.run.commands.status import ask, size
 from gateway.run.receivers import listen
-from gateway.settings import Pacs, Settings
+from gateway.settings import Pacs, Settings, Source
 
 KNOCK_SECONDS: Final = 5.0
 PATIENT: Final = "patient_id"
@@ -50,8 +50,8 @@ def probes(settings: Settings) -> Iterator[Callable[[], Probed]]:
         yield partial(_tried, "pacs", pacs.name, partial(_sing, pacs, settings.receiver.ae_title))
     for project in settings.project:
         if project.source is not None:
-            yield partial(_tried, "query", project.name, partial(_columns, settings, project.name))
-        for sink in wiring.make_sinks(settings, project.name):
+            yield partial(_tried, "query", project.name, partial(_columns, settings, project.source))
+        for sink in delivering.make_sinks(settings, project):
             yield partial(_tried, "archive", sink.name, partial(_probe, sink))
     yield partial(_port, settings)
     yield partial(_key, settings)
@@ -89,9 +89,9 @@ def _listens(pacs: Pacs) -> bool:
     return True
 
 
-def _columns(settings: Settings, project: str) -> str:
+def _columns(settings: Settings, source: Source) -> str:
     """Names and types of the query's columns, as one row shows them. Raises Refused where such rows can become no requests."""
-    kinds = dict(wiring.make_sql_source(settings, project).columns())
+    kinds = dict(wiring.make_sql_source(settings, source).columns())
     if kinds[COLUMN] not in (str.__name__, NULL, NO_ROWS):
         raise Refused("accession.not-text", f"{COLUMN} is no text ({kinds[COLUMN]}): such rows are set aside")
     zeros = f" ({ZEROS})" if kinds.get(PATIENT) in NUMBERS else ""
