@@ -10,7 +10,7 @@ import os
 import pwd
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -139,8 +139,3 @@ def listed(state: State, project: str | None = None) -> Iterator[tuple[Holding, 
 def count(state: State) -> Counter[str]:
     """Held instances by project."""
     return Counter(project for _, project, _ in listed(state))
-
-
-def waits_for(screened: Callable[[str], bool], holding: Holding, project: str) -> str:
-    """`screened`: whether a project's pixels are screened."""
-    return "a person" if holding.judged or not screened(project) else "the screening"

@@ -38,7 +38,7 @@ OOM_SCORE: Final = "500"
 
 def screen_kind(settings: Settings) -> Kind:
     """One process, none when no project has its pixels cleaned."""
-    number = int(bool(wiring.screened_projects(settings)))
+    number = int(any(map(wiring.is_screened, settings.project)))
     return Kind("screen", "gateway.run.screen", number, drain=10.0, longest_pause=LONGEST_PAUSE)
 
 

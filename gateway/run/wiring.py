@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,15 +179,17 @@ def make_cleaner(project: Project, keys: Keys) -> Cleaner:
     )
 
 
-def screened_projects(settings: Settings) -> list[Project]:
-    """Those whose held instances are screened; what is held of the others waits for a person."""
-    return [p for p in settings.project if SCREENED in p.deidentify.options]
+def is_screened(project: Project) -> bool:
+    """Whether its held instances are screened, or wait for a person."""
+    return SCREENED in project.deidentify.options
 
 
-def make_screeners(projects: Sequence[Project]) -> dict[str, Screener]:
-    """By project; one pixel cleaner for all, opened at once: what cannot be loaded is told before any file pays for it."""
-    cleaner = _open_pixel_cleaner() if projects else None
-    return {p.name: make_screener(p.deidentify, lambda: cleaner) for p in projects if cleaner}
+def make_screeners(projects: Iterable[Project]) -> dict[str, Screener]:
+    """By project, of those that are screened. One pixel cleaner for all, opened at once: what cannot be loaded is told before any
+    file pays for it."""
+    screened = [p for p in projects if is_screened(p)]
+    cleaner = _open_pixel_cleaner() if screened else None
+    return {p.name: make_screener(p.deidentify, lambda: cleaner) for p in screened if cleaner}
 
 
 def _open_pixel_cleaner() -> PixelCleaner:
@@ -206,7 +208,7 @@ def make_screen_step(settings: Settings, state: State, count: Count) -> ScreenSt
         store=state.store,
         views=state.views,
         outbox=state.outbox,
-        screeners=make_screeners(screened_projects(settings)),
+        screeners=make_screeners(settings.project),
         count=count,
         clock=time.time,
     )

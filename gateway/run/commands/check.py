@@ -55,7 +55,7 @@ def _project(settings: Settings, project: Project, config: Path) -> dict[str, An
     """What can be made is made: a driver that is missing or a profile that cannot be is a mistake, not a surprise."""
     with told_of(config, project.name):
         cleaner = wiring.make_cleaner(project, Keys(read_key(settings)))
-    wiring.make_screeners([p for p in wiring.screened_projects(settings) if p == project])
+    wiring.make_screeners([project])
     if project.source is not None:
         _ask_for_driver(settings, project.source)
     return {

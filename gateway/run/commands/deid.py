@@ -76,7 +76,7 @@ def deid(project: str, places: tuple[Path, Path], explain: bool, config: Path, a
     source, home = _places(*places)
     with told_of(config, project):
         cleaner = wiring.make_cleaner(found, kept_keys(settings))
-    screener = wiring.make_screeners([p for p in wiring.screened_projects(settings) if p == found]).get(project)
+    screener = wiring.make_screeners([found]).get(project)
     seldom_collect()
     sink = DirectorySink(Place(path=home, layout=LAYOUT))
     with _scratch(home) as scratch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,15 +159,11 @@ def _key(text: str) -> str:
 
 
 def _document(settings: Settings, holding: Holding, project: str, modality: str) -> Document:
-    waits_for = deciding.waits_for(_screened(settings), holding, project)
+    screened = any(p.name == project and wiring.is_screened(p) for p in settings.project)
+    waits_for = "the screening" if screened and not holding.judged else "a person"
     since = console.when(holding.since)
     about = (holding.key, project, holding.series, modality, _class(holding.path), holding.reason, waits_for, since)
     return dict(zip(LISTED, (*about, holding.size), strict=True))
-
-
-def _screened(settings: Settings) -> Callable[[str], bool]:
-    names = {p.name for p in wiring.screened_projects(settings)}
-    return names.__contains__
 
 
 def _row(one: Document) -> tuple[object, ...]:
