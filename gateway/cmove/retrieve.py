@@ -37,7 +37,7 @@ class MoveStep:
     """One slot of one PACS. `stop`: the daemon ends; a move under way is cancelled and given back.
 
     `gate`: shared by all slots of the PACS; when its window ends a move under way is cancelled and given back, too.
-    `paused`: the receiver takes nothing for a while; a move under way is ended and given back, uncharged.
+    `paused`: the receiver takes nothing for a while: no move is begun, and one under way is ended and given back, uncharged.
     `only`: keys of the series that alone may be retrieved now, None: any.
     `crowded`: how many associations our receiver has refused for want of room, so far.
     `take`: what becomes of an instance that comes by C-GET, as at the receiver; without it C-MOVE is used.
@@ -81,7 +81,7 @@ class MoveStep:
         Raises Retry(charge=False). A series that the PACS refuses as such (F18) ends the batch only when it refuses all of them.
         """
         self._recover()
-        leave = self._gate.enter(self._clock())
+        leave = None if self._paused() else self._gate.enter(self._clock())
         if leave is None:
             return False
         try:

@@ -148,7 +148,7 @@ class Life:
             self._begin(name, find.step, self._asking, BEAT_LIMIT)
         around = moving.Around(self.gates, self._moving, self.room, self.metrics, self.meter, self.page)
         for name, move in moving.make_move_steps(self.settings, self.state, self._told, around):
-            self._begin(name, self._while_room(move.step), self._moving, slowest + BEAT_LIMIT)
+            self._begin(name, move.step, self._moving, slowest + BEAT_LIMIT)
         for name, step in delivering.make_steps(self.settings, self.state, self._told, self._delivering):
             self._begin(name, step.step, self._delivering, delivering.LONGEST + BEAT_LIMIT)
 
@@ -176,16 +176,10 @@ class Life:
         resumed = upkeep.resume_outbox(self.state, time.time(), quiet=SWEEP_QUIET)
         return upkeep.clear_outbox(self.state) + resumed
 
-    def _while_room(self, step: Callable[[], bool]) -> Callable[[], bool]:
-        """Moves pause while there is no room: what the receiver must defer would cost the series its attempts."""
-        return lambda: self._has_room() and step()
-
-    def _has_room(self) -> bool:
-        return self.room.look(self.metrics)
-
     def _guarded(self, name: str, job: Callable[[], object]) -> Callable[[], object]:
-        role = Role(name, lambda: bool(job()), lambda: None)
-        return lambda: attempt(role, self._watching())
+        role, watch = Role(name, lambda: bool(job()), lambda: None), self._watching()
+        watch.begins(role)
+        return lambda: attempt(role, watch)
 
     def _told(self, role: str) -> wiring.Told:
         def clock() -> float:
@@ -218,7 +212,7 @@ class Life:
         while not self.signals.stop.wait(TICK) and not self._renewed():
             self.receivers.replace_dead()
             self.screening.replace_dead()
-            self._has_room()
+            self.room.look(self.metrics)
             self.schedule.look()
             stuck = self.watchdog.tick()
             if stuck != told:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -45,13 +45,6 @@ def make_steps(settings: Settings, state: State, told: Callable[[str], Told], st
 def role(step: str, project: Project, number: int) -> str:
     """`deliver-chest-ct`, and `deliver-chest-ct/2` for the second archive: no project has a slash in its name."""
     return f"{step}-{project.name}" + (f"/{number + 1}" if number else "")
-
-
-def roles(settings: Settings) -> Iterator[str]:
-    """Names of all of them."""
-    for project in settings.project:
-        for number in range(len(project.deliver)):
-            yield from (role("deliver", project, number), role("confirm", project, number))
 
 
 Shared = tuple[Progress, "Callable[[str], Told]", threading.Event]

@@ -45,8 +45,6 @@ def begin_at_zero(count: Count, settings: Settings, sinks: Iterable[str]) -> Non
             count.add("screened_total", 0, project=project.name, result=result)
     for pacs in settings.pacs:
         count.add("rate_delay_seconds_total", 0, pacs=pacs.name)
-    for role in _roles(settings):
-        count.add("worker_errors_total", 0, role=role)
     for reason in REJECTED:
         count.add("associations_rejected_total", 0, reason=reason)
 
@@ -60,15 +58,6 @@ def _labelled(settings: Settings, sinks: Iterable[str]) -> Iterator[tuple[str, s
             yield "ris_polls_total", "project", project.name
     yield "instances_received_total", "project", NOBODYS
     yield from (("deliveries_total", "sink", name) for name in sinks)
-
-
-def _roles(settings: Settings) -> Iterator[str]:
-    """Names as the daemon gives them."""
-    yield from ("sweep", "room", *delivering.roles(settings))
-    yield from (f"poll-{p.name}" for p in settings.project if p.source is not None)
-    for pacs in settings.pacs:
-        yield f"find-{pacs.name}"
-        yield from (f"move-{pacs.name}-{slot + 1}" for slot in range(pacs.max_moves))
 
 
 class Bounds:

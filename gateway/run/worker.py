@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -15,7 +16,8 @@ from gateway.errors import Fatal, GatewayError, Retry
 from gateway.ops.log import described
 from gateway.ops.metrics import Count
 
-LONGEST_PAUSE = 300.0
+ERRORS: Final = "worker_errors_total"
+LONGEST_PAUSE: Final = 300.0
 """Seconds. A peer that is down is asked again at least this often."""
 
 
@@ -36,9 +38,14 @@ class Watch:
     count: Count
     fatal: Callable[[Fatal], None]
 
+    def begins(self, role: Role) -> None:
+        """Its errors are counted from 0: a counter that is born with 1 has not risen, for Prometheus."""
+        self.count.add(ERRORS, 0, role=role.name)
+
 
 def work(role: Role, stop: threading.Event, watch: Watch) -> None:
     """Runs `role` until `stop` is set."""
+    watch.begins(role)
     failures = 0
     while not stop.is_set():
         role.beat()
@@ -61,18 +68,18 @@ def attempt(role: Role, watch: Watch, failures: int = 0) -> float | None:
         return 0.0 if role.step() else role.idle
     except Retry as err:
         log.warning("worker.retry", role=role.name, reason=err.reason, detail=err.detail, attempt=failures + 1)
-        watch.count.add("worker_errors_total", role=role.name)
+        watch.count.add(ERRORS, role=role.name)
         return err.after
     except Fatal as err:
         log.error("worker.fatal", role=role.name, reason=err.reason, detail=err.detail)
         watch.fatal(err)
     except GatewayError as err:
         log.error("worker.error", role=role.name, reason=err.reason, detail=err.detail)
-        watch.count.add("worker_errors_total", role=role.name)
+        watch.count.add(ERRORS, role=role.name)
     except Exception as err:  # noqa: BLE001 - the one broad except: a mistake of ours must not end the role
         told = described(err)
         log.error("worker.bug", role=role.name, error=told["error"], where=told["where"])
-        watch.count.add("worker_errors_total", role=role.name)
+        watch.count.add(ERRORS, role=role.name)
     return None
 
 

@@ -47,6 +47,13 @@ def test_what_no_room_ended_is_given_back_uncharged_and_no_other_is_begun(rig: R
     assert [claim.attempts if claim else None for claim in claims] == [0, 0], "both are due at once"
 
 
+def test_while_there_is_no_room_nothing_is_asked(rig: Rig) -> None:
+    rig.plan(*SERIES)
+    with ScriptedPacs(find=LIST, move=script.finals(0xB000)) as peer:
+        assert not step_of(rig, peer, [True]).step()
+        assert peer.asked == []
+
+
 def test_with_room_it_is_the_series_fault(rig: Rig) -> None:
     rig.plan(SERIES[0])
     with ScriptedPacs(find=LIST, move=script.finals(0xB000)) as peer:

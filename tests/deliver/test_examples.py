@@ -37,7 +37,9 @@ def test_all_of_them_are_archives_of_one_project(tmp_path: Path) -> None:
         "directory:/srv/research/chest-ct", "dicomweb:https://archive.example/dicom-web", "s3://research/chest-ct@https://s3.example",
     ]  # fmt: skip
     names = ("chest-ct", "chest-ct/2", "chest-ct/3", "knee-mr")
-    assert list(delivering.roles(found)) == [f"{step}-{name}" for name in names for step in ("deliver", "confirm")]
+    assert [delivering.role("deliver", p, n) for p in found.project for n in range(len(p.deliver))] == [
+        f"deliver-{n}" for n in names
+    ]
 
 
 def test_a_bucket_of_the_same_name_at_another_server_is_another_archive(tmp_path: Path) -> None:

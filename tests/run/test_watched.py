@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
 from gateway.ops.declared import PREFIX
 from gateway.ops.metrics import Metrics
 from gateway.run.watched import RESULTS, begin_at_zero, certified, expiries
+from gateway.run.worker import Role, Watch, work
 from gateway.settings import Settings, load
 from tests.run.command_line import furnish
 from tests.support.certificates import DAY, Authority
@@ -37,6 +39,13 @@ def test_every_counter_that_the_configuration_knows_begins_at_0(tmp_path: Path) 
     assert read(PREFIX + "instances_received_total", {"project": "", "result": "refused"}) == 0.0, "unreadable: whose?"
     assert read(PREFIX + "leaks_blocked_total", {"project": "chest"}) == 0.0
     assert read(PREFIX + "associations_rejected_total", {"reason": "called-ae"}) == 0.0
+
+
+def test_the_errors_of_each_role_begin_at_0() -> None:
+    metrics, over = Metrics(), threading.Event()
+    over.set()
+    work(Role("broker", bool, lambda: None), over, Watch(metrics, lambda _: None))
+    assert metrics.registry.get_sample_value(PREFIX + "worker_errors_total", {"role": "broker"}) == 0.0
 
 
 def test_certificates_of_ours_tell_when_they_expire(tmp_path: Path) -> None:
