@@ -6,25 +6,17 @@ and is taken again by the same words.
 
 from __future__ import annotations
 
-import os
-import pwd
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from gateway.cstore.screening import DEAD, mapped, settle
-from gateway.errors import Fatal
 from gateway.run.wiring import State
 from gateway.state import evidence
 from gateway.state import holding as held
 from gateway.state.holding import Holding
-
-LOGIN: Final = Path("/proc/self/loginuid")
-NOBODY: Final = 0xFFFFFFFF
-"""What the kernel says for a process that no login began (audit)."""
 
 STUDIES: Final = ("C-", "R-")
 SAID: Final = {"release": "accepted", "discard": "rejected"}
@@ -60,29 +52,6 @@ class Decided:
 
     key: str
     why: str = ""
-
-
-def user() -> str:
-    """The operating-system user behind this process: who logged in, before `sudo` and `su`, as far as the kernel knows."""
-    try:
-        login = int(LOGIN.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        login = NOBODY
-    return name_of(os.getuid() if login == NOBODY else login)
-
-
-def name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user-{uid}"
-
-
-def only_owner(folder: Path) -> None:
-    """Raises Fatal("state.owner") for anybody but the state's owner, root too: the daemon could not read what is written here."""
-    owner = folder.stat().st_uid
-    if owner != os.geteuid():
-        raise Fatal("state.owner", f"{folder} belongs to {name_of(owner)}: run this command as that user")
 
 
 def decide(state: State, keys: Sequence[str], decision: Decision) -> list[Decided]:

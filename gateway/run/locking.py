@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-from pathlib import Path
 from typing import IO
 
 from gateway.errors import Fatal
+from gateway.run.caller import not_as_root
 from gateway.settings import Settings
-from gateway.settings.secret import account
 
 
 def lock_state(settings: Settings) -> IO[bytes]:
-    """One daemon per state directory: what `Store.free_node` relies on. Raises Fatal: "state.locked", "state.owner"."""
+    """One daemon per state directory: what `Store.free_node` relies on. Raises Fatal: "state.folder", ".locked", ".owner"."""
     try:
         settings.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
-        _not_as_root(settings.state_dir)
+        not_as_root(settings.state_dir)
         lock = (settings.state_dir / "daemon.lock").open("ab")
     except OSError as err:
         raise Fatal("state.folder", f"{settings.state_dir}: {err.strerror}; it must be writable") from None
@@ -26,13 +25,6 @@ def lock_state(settings: Settings) -> IO[bytes]:
         lock.close()
         raise Fatal("state.locked", f"another pacs-gateway runs on {settings.state_dir}; stop it first") from None
     return lock
-
-
-def _not_as_root(folder: Path) -> None:
-    """Root may write anywhere, and the daemon's own account would then be refused by what root has left there."""
-    owner = folder.stat().st_uid
-    if os.geteuid() == 0 and owner != 0:
-        raise Fatal("state.owner", f"{folder} belongs to {account(owner)}: run this command as that user")
 
 
 class Use:

@@ -18,7 +18,7 @@ from pathlib import Path
 from gateway.errors import Fatal
 from gateway.keys import KEY_BYTES
 from gateway.ops.audit import Head, Trail
-from gateway.run import broker, deciding
+from gateway.run import broker, caller
 from gateway.run.keyfile import make_key, switch
 from gateway.run.locking import lock_state, use_alone
 from gateway.run.nodes import FILE, SQLITE, open_database
@@ -154,7 +154,7 @@ def _as_owner(folder: Path) -> Iterator[None]:
     """Root works on the state as its owner does, so that what is written there is the daemon's."""
     owner = folder.stat()
     if os.geteuid() != 0 or owner.st_uid == 0:
-        deciding.only_owner(folder)
+        caller.only_owner(folder)
         yield
         return
     os.setegid(owner.st_gid)

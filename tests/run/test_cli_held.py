@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from gateway.dicom.part10 import read_file
 from gateway.model import AccessionNumber, FoundSeries, Held, LedgerLine, Outcome, Plan, PlannedSeries, Verdict, Wanted
-from gateway.run import deciding, wiring
+from gateway.run import caller, wiring
 from gateway.run.wiring import State
 from gateway.state import holding
 from gateway.state.db import series as series_table
@@ -193,14 +193,14 @@ def test_only_the_owner_of_the_state_decides(waiting: Waiting, monkeypatch: pyte
 
 def test_who_logged_in_is_who_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     login = tmp_path / "loginuid"
-    monkeypatch.setattr(deciding, "LOGIN", login)
-    assert deciding.user() == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setattr(caller, "LOGIN", login)
+    assert caller.user() == pwd.getpwuid(os.getuid()).pw_name
     login.write_text("4294967295")
-    assert deciding.user() == pwd.getpwuid(os.getuid()).pw_name
+    assert caller.user() == pwd.getpwuid(os.getuid()).pw_name
     login.write_text("1")
-    assert deciding.user() == pwd.getpwuid(1).pw_name
+    assert caller.user() == pwd.getpwuid(1).pw_name
     login.write_text("54321")
-    assert deciding.user() == "user-54321"
+    assert caller.user() == "user-54321"
 
 
 @pytest.mark.parametrize("words", [("list",), ("release", "H-X"), ("show", "H-X")])

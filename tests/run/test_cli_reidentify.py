@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.run import deciding
+from gateway.run import caller
 from tests.run.broker_site import ANNA, PROJECT, Site, audit, study, withdraw
 from tests.support.dicomfiles import StudyFacts
 
@@ -23,7 +23,7 @@ def test_reidentify(site: Site, anna: StudyFacts) -> None:
     line = audit(site)[0]
     told_of = {k: line[k] for k in ("event", "user", "project", "pseudonym", "outcome", "node")}
     assert told_of == {
-        "event": "reidentified", "user": deciding.user(), "project": PROJECT, "pseudonym": pseudonym, "outcome": "found",
+        "event": "reidentified", "user": caller.user(), "project": PROJECT, "pseudonym": pseudonym, "outcome": "found",
         "node": "gw1",
     }  # fmt: skip
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway.run import broker, console, deciding
+from gateway.run import broker, caller, console
 from gateway.run.commands.options import config_option, json_option, settings_for
 from gateway.run.commands.state import opened
 
@@ -23,10 +23,10 @@ def verify(config: Path, as_json: bool) -> int:
     """Whether a line was changed, removed or put elsewhere. 1 when one was; that somebody looked is a line, too."""
     settings = settings_for(config)
     with opened(settings) as here:
-        deciding.only_owner(settings.state_dir)
+        caller.only_owner(settings.state_dir)
         desk = broker.make_desk(settings, here)
         lines, faults = desk.trail.verify(desk.head())
-        desk.note("verified", user=deciding.user(), lines=lines, outcome="failed" if faults else "well")
+        desk.note("verified", user=caller.user(), lines=lines, outcome="failed" if faults else "well")
     if as_json:
         console.emit({"lines": lines, "faults": [vars(fault) for fault in faults]})
     elif faults:

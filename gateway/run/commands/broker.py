@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from gateway.errors import Fatal
-from gateway.run import broker, console, deciding
+from gateway.run import broker, caller, console
 from gateway.run.broker import LATER, LISTED, REMOVED, Desk, Outcome
 from gateway.run.commands.options import config_option, json_option, project_option, sensitive, settings_for
 from gateway.run.commands.state import opened
@@ -36,9 +36,9 @@ def reidentify(project: str, pseudonym: str, config: Path, as_json: bool) -> int
     """Whose PSEUDONYM it is: the patient ID, and the original UIDs of what was kept. 1 when nobody is known by it."""
     settings = settings_for(config, project)
     with opened(settings) as here:
-        deciding.only_owner(settings.state_dir)
+        caller.only_owner(settings.state_dir)
         desk = broker.make_desk(settings, here)
-        found = desk.look_up(project, pseudonym, user=deciding.user())
+        found = desk.look_up(project, pseudonym, user=caller.user())
         withdrawn = desk.broker.withdrawn_at(project, pseudonym)
     if as_json:
         console.emit({"found": [_document(one) for one in found], "withdrawn": withdrawn and console.when(withdrawn)})
@@ -73,10 +73,10 @@ def withdraw(  # noqa: PLR0913  the options of the interface
         raise click.UsageError("--reason: it is kept for good, and is empty")
     settings = settings_for(config, project)
     with opened(settings, create=True) as here:
-        deciding.only_owner(settings.state_dir)
+        caller.only_owner(settings.state_dir)
         desk = broker.make_desk(settings, here)
         order = _order(desk, project, patient_id, pseudonym, reason)
-        done = desk.withdraw(order, user=deciding.user())
+        done = desk.withdraw(order, user=caller.user())
         outcomes = _carried_on(desk, done.key)
     _tell(order, done, outcomes, as_json=as_json)
     return int(any(o.result != REMOVED for o in outcomes))

@@ -12,9 +12,9 @@ from pydicom.uid import UID
 
 from gateway.deliver import header
 from gateway.errors import GatewayError
-from gateway.run import console, deciding, wiring
+from gateway.run import caller, console, deciding, wiring
 from gateway.run.commands.evidence import STUDY_COLUMNS, study, study_row
-from gateway.run.commands.options import config_option, json_option, settings_for, some_project_option
+from gateway.run.commands.options import config_option, json_option, our_key, settings_for, some_project_option
 from gateway.run.commands.state import opened
 from gateway.run.commands.status import size
 from gateway.run.deciding import Decided, Decision
@@ -58,7 +58,7 @@ def list_(project: str | None, config: Path, as_json: bool) -> int:
 
 
 @held.command()
-@click.argument("key")
+@click.argument("key", type=our_key)
 @config_option
 @json_option
 def show(key: str, config: Path, as_json: bool) -> int:
@@ -66,18 +66,18 @@ def show(key: str, config: Path, as_json: bool) -> int:
 
     1 when there is none of that KEY.
     """
-    settings, wanted = settings_for(config), _key(key)
+    settings = settings_for(config)
     with opened(settings) as here:
-        found = [one for one in deciding.listed(here) if one[0].key == wanted]
+        found = [one for one in deciding.listed(here) if one[0].key == key]
         told = [{**_document(settings, *one), **_details(one[0])} for one in found]
-        told += [study(one) for one in here.views.undecided() if one.key == wanted]
+        told += [study(one) for one in here.views.undecided() if one.key == key]
     if not told:
         console.warn("nothing held has this key")
         return 1
     if as_json:
         console.emit(told[0])
     else:
-        console.facts(wanted, {name.replace("_", " "): value for name, value in told[0].items() if name != "key"})
+        console.facts(key, {name.replace("_", " "): value for name, value in told[0].items() if name != "key"})
     return 0
 
 
@@ -88,7 +88,7 @@ def _word(_context: click.Context, _parameter: click.Parameter, value: str | Non
     return value
 
 
-keys_argument = click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+keys_argument = click.argument("keys", nargs=-1, required=True, type=our_key, metavar="KEY...")
 by_option = click.option("--by", metavar="NAME", callback=_word, help="Who decided.  [default: the user logged in]")
 reason_option = click.option("--reason", metavar="WORD", callback=_word, help="Why, for the history.")
 
@@ -106,7 +106,7 @@ def release(keys: tuple[str, ...], by: str | None, reason: str | None, config: P
 
     Who decided, and why, is written to the history. 1 when one of the KEYs could not be released.
     """
-    return _decide(keys, Decision("release", by or deciding.user(), reason or ""), config, as_json=as_json)
+    return _decide(keys, Decision("release", by or caller.user(), reason or ""), config, as_json=as_json)
 
 
 @held.command()
@@ -122,14 +122,14 @@ def discard(keys: tuple[str, ...], by: str | None, reason: str | None, config: P
 
     Who decided, and why, is written to the history. 1 when one of the KEYs could not be discarded.
     """
-    return _decide(keys, Decision("discard", by or deciding.user(), reason or ""), config, as_json=as_json)
+    return _decide(keys, Decision("discard", by or caller.user(), reason or ""), config, as_json=as_json)
 
 
 def _decide(keys: Sequence[str], decision: Decision, config: Path, *, as_json: bool) -> int:
     settings = settings_for(config)
     with opened(settings) as here:
-        deciding.only_owner(settings.state_dir)
-        results = deciding.decide(here, [_key(key) for key in keys], decision)
+        caller.only_owner(settings.state_dir)
+        results = deciding.decide(here, keys, decision)
     done = [r.key for r in results if not r.why]
     left = [r for r in results if r.why]
     word = "released" if decision.word == "release" else "discarded"
@@ -152,10 +152,6 @@ def _say(word: str, done: Sequence[str], left: Sequence[Decided]) -> None:
     console.say(f"{len(done)} {word}")
     for one in left:
         console.warn(f"{one.key}: {WHY[one.why]} ({one.why})")
-
-
-def _key(text: str) -> str:
-    return console.plain(text).upper()
 
 
 def _document(settings: Settings, holding: Holding, project: str, modality: str) -> Document:

@@ -10,7 +10,7 @@ import click
 
 from gateway.errors import Fatal
 from gateway.keys import KEY_BYTES
-from gateway.run import console, deciding, rotating, wiring
+from gateway.run import caller, console, rotating, wiring
 from gateway.run.commands.options import config_option, settings_for
 from gateway.run.keyfile import make_key
 from gateway.run.rotating import Rotated
@@ -58,12 +58,12 @@ def rotate(project: str | None, key_file: Path | None, yes: bool, config: Path) 
     settings = settings_for(config)
     file = key_file or _configured(settings)
     if project is None:
-        _tell(rotating.rotate(settings, file, user=deciding.user()))
+        _tell(rotating.rotate(settings, file, user=caller.user()))
         return 0
     wiring.project(settings, project)
     if not yes:
         raise click.UsageError(UNLINKED.format(project=project))
-    rotating.renew(settings, file, project=project, user=deciding.user())
+    rotating.renew(settings, file, project=project, user=caller.user())
     console.say(f"{project}: has a new key; what was delivered before keeps its pseudonyms, and can still be looked up")
     return 0
 

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from gateway import settings as configuration
-from gateway.run import wiring
+from gateway.run import console, wiring
 from gateway.run.crosswalk import anchored
 from gateway.settings import Settings
 
@@ -41,6 +41,11 @@ def one_sensitive(value: str) -> str:
     if value == "-" and not sys.stdin.isatty() and sys.stdin.buffer.read().strip():  # who types ends with the line
         raise click.UsageError("-: standard input has more than one line; run the command once for each")
     return found
+
+
+def our_key(text: str) -> str:
+    """As our keys are written. What no key holds (bytes that are no UTF-8, for one) must not reach the database driver."""
+    return console.plain(text).upper()
 
 
 def settings_for(config: Path, project: str | None = None) -> Settings:
