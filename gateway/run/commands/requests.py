@@ -14,7 +14,14 @@ from gateway.accession.rows import DATES
 from gateway.model import BAD_DATE, CONTRADICTED, SetAside, Wanted
 from gateway.run import console
 from gateway.run.commands.explain import found_request, not_well, request_facts, show_request
-from gateway.run.commands.options import config_option, json_option, project_option, settings_for, some_project_option
+from gateway.run.commands.options import (
+    config_option,
+    json_option,
+    our_key,
+    project_option,
+    settings_for,
+    some_project_option,
+)
 from gateway.run.commands.state import opened
 from gateway.run.wiring import State
 from gateway.state import machine
@@ -23,7 +30,6 @@ from gateway.state.listed import Listed
 from gateway.state.views import RequestView
 
 BATCH: Final = 500  # requests in one transaction: the daemon waits no longer for it
-EITHER: Final = "either KEY..., or --all --state S [--project P]"
 COLUMNS: Final = ("Key", "Project", "State", "Reason", "Attempts", "Asked again", "Series", "Changed")
 
 
@@ -52,13 +58,13 @@ def list_(state: str | None, project: str | None, limit: int, config: Path, as_j
 
 
 @requests.command()
-@click.argument("key")
+@click.argument("key", type=our_key)
 @config_option
 @json_option
 def show(key: str, config: Path, as_json: bool) -> int:
     """Show one request: its series, and everything that happened. 1 when it is unknown or failed."""
     with opened(settings_for(config)) as here:
-        request = here.views.request(_key(key))
+        request = here.views.request(key)
         if request is None:
             console.warn("no request has this key")
             return 1
@@ -71,7 +77,7 @@ def show(key: str, config: Path, as_json: bool) -> int:
 
 
 @requests.command()
-@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.argument("keys", nargs=-1, type=our_key, metavar="[KEY]...")
 @click.option("--all", "every", is_flag=True, help="Every one in the given --state.")
 @click.option("--state", type=click.Choice(list(RETRIABLE)), help="With --all: in this state.")
 @click.option("--project", metavar="P", help="With --all: of this project only.")
@@ -81,26 +87,22 @@ def retry(keys: tuple[str, ...], every: bool, state: str | None, project: str | 
 
     1 when one of the KEYs is in no such state, or unknown.
     """
-    if every == bool(keys) or every != bool(state) or (project and not every):
-        raise click.UsageError(EITHER)
-    settings, names = settings_for(config, project), _names(keys)
+    names, settings = _chosen(keys, state, project, every=every), settings_for(config, project)
     with opened(settings) as here:
         changed = here.store.retry(keys=names, state=state, project=project, now=time.time())
     return _changed(changed, names, "asked for again", "failed, empty, held or cancelled")
 
 
 @requests.command()
-@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.argument("keys", nargs=-1, type=our_key, metavar="[KEY]...")
 @click.option("--all", "every", is_flag=True, help="Every one in the given --state.")
 @click.option("--state", type=click.Choice(list(CANCELLABLE)), help="With --all: in this state.")
 @click.option("--project", metavar="P", help="With --all: of this project only.")
 @config_option
 def cancel(keys: tuple[str, ...], every: bool, state: str | None, project: str | None, config: Path) -> int:
     """Cancel requests that are not over. 1 when one of the KEYs is over, or unknown."""
-    if every == bool(keys) or every != bool(state) or (project and not every):
-        raise click.UsageError(EITHER)
-    settings, names = settings_for(config), _names(keys)
-    with opened(settings, project=project) as here:
+    names = _chosen(keys, state, project, every=every)
+    with opened(settings_for(config), project=project) as here:
         cancelled = here.store.cancel(keys=names, now=time.time()) if names else _cancel_all(here, state, project)
     return _changed(cancelled, names, "cancelled", "new, empty, held or planned")
 
@@ -200,13 +202,11 @@ def _batches(listed: csvfile.Listed) -> Iterator[tuple[Sequence[Wanted], Sequenc
         yield (), listed.aside[at : at + BATCH]
 
 
-def _names(keys: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(_key, keys)))
-
-
-def _key(text: str) -> str:
-    """As keys are written. What no key holds (bytes that are no UTF-8, for one) must not reach the database driver."""
-    return console.plain(text).upper()
+def _chosen(keys: Sequence[str], state: str | None, project: str | None, *, every: bool) -> tuple[str, ...]:
+    """The keys, each once. Raises UsageError unless there are some, or else `every` one of a state."""
+    if every == bool(keys) or every != bool(state) or (project and not every):
+        raise click.UsageError("either KEY..., or --all --state S [--project P]")
+    return tuple(dict.fromkeys(keys))
 
 
 def _changed(changed: int, names: Sequence[str], done: str, needed: str) -> int:
