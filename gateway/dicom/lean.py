@@ -26,11 +26,11 @@ import structlog
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 
+from gateway.dicom.bell import Bell
 from gateway.dicom.dimse import Context, Messages, Request, Stored, response
 from gateway.dicom.gather import Gatherer
 from gateway.dicom.pdu import Stream, Violation, p_data
 from gateway.dicom.sockets import QuickSocket, acknowledge_at_once, read_some
-from gateway.dicom.waiting import Bell
 
 BUFFER: Final = 1 << 18
 """Bytes read at once, and held by each association."""
@@ -243,18 +243,15 @@ class Conversation:
     def _tell_dul(self, event: str) -> None:
         """The socket stays taken: nothing in it is worth reading."""
         self._assoc.dul.event_queue.put(event)
-        self._ring()
+        wrapper = self._assoc.dul.socket
+        if isinstance(wrapper, QuickSocket):
+            wrapper.ring()
 
     def _give_back(self, rest: bytes) -> None:
         self._assoc.dul._idle_timer.restart()  # noqa: SLF001
         wrapper = self._assoc.dul.socket
         if isinstance(wrapper, QuickSocket):
             wrapper.give_back(rest)
-
-    def _ring(self) -> None:
-        wrapper = self._assoc.dul.socket
-        if isinstance(wrapper, QuickSocket) and isinstance(wrapper.bell, Bell):
-            wrapper.bell.ring()
 
 
 def _accepted(assoc: Association) -> dict[int, Context]:

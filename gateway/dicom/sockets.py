@@ -18,12 +18,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.transport import AssociationSocket
 
+from gateway.dicom.bell import Bell
 from gateway.dicom.negotiating import plain
 
 MAX_PDU = 1 << 20
@@ -101,15 +101,6 @@ def shut(assoc: Association) -> None:
         sock.close()  # left open by it when the peer was faster
 
 
-class Bell(Protocol):
-    """What another thread can end a wait with."""
-
-    def fileno(self) -> int: ...
-    def ring(self) -> None: ...
-    def silence(self) -> None: ...
-    def close(self) -> None: ...
-
-
 class QuickSocket(AssociationSocket):
     """An AssociationSocket that reads all there is, within the socket's time-out, and acknowledges at once."""
 
@@ -131,7 +122,7 @@ class QuickSocket(AssociationSocket):
         """From now on nobody reads but whoever asked for this. False: something is there already that is the DUL's to read."""
         dul, until = self.assoc.dul, time.monotonic() + seconds
         self.aside, self.taken = threading.Event(), True
-        self._ring()
+        self.ring()
         while not self.aside.wait(ASIDE_LOOK):
             gone = not dul.is_alive() or dul.state_machine.current_state != "Sta6"
             if gone or time.monotonic() > until:
@@ -141,9 +132,10 @@ class QuickSocket(AssociationSocket):
     def give_back(self, rest: bytes) -> None:
         """The DUL reads again, this first."""
         self.returned, self.taken = rest, False
-        self._ring()
+        self.ring()
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """Ends the wait of the DUL's thread."""
         if self.bell is not None:
             self.bell.ring()
 

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.dicom.waiting import Bell
+from gateway.dicom.bell import Bell
 
 ASSOCIATE_RQ: Final = 1
 LONGEST: Final = 1 << 18  # bytes of a request that are waited for before it is answered

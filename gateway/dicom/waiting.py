@@ -10,49 +10,16 @@ and `dimse.msg_queue` without blocking, between looks at `socket.ready`; the DUL
 
 from __future__ import annotations
 
-import os
 import queue
-import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 from pynetdicom.association import Association
 
+from gateway.dicom.bell import Bell
 from gateway.dicom.sockets import QuickSocket
 
 PATIENCE: Final = 0.2  # seconds
-
-
-class Bell:
-    """An eventfd(2) that any thread may ring; after `close` ringing does nothing (its number may be another file's)."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def ring(self) -> None:
-        with self._lock:
-            if self._fd >= 0:
-                os.eventfd_write(self._fd, 1)
-
-    def silence(self) -> None:
-        with self._lock:
-            if self._fd >= 0:
-                try:
-                    os.eventfd_read(self._fd)
-                except BlockingIOError:
-                    return  # it did not ring
-
-    def close(self) -> None:
-        with self._lock:
-            fd, self._fd = self._fd, -1
-            if fd >= 0:
-                os.close(fd)
-
-    __del__ = close
 
 
 class TellingQueue(queue.Queue[Any]):
