@@ -14,8 +14,8 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.dicom.association import Address
 from gateway.dicom.commitment import NO_SUCH_INSTANCE, PROCESSING_FAILURE, Asked, Line, Verdicts, dial
+from gateway.dicom.models import Address
 from gateway.errors import Retry
 from gateway.model import LedgerLine, Outcome
 from gateway.state.ledger import LEDGER

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.presentation import PresentationContext
@@ -38,13 +38,12 @@ from gateway.dicom.dimse import (
     command,
 )
 from gateway.dicom.identifier import UNREADABLE
+from gateway.dicom.models import SYNTAXES
 from gateway.dicom.pdu import Stream, Violation, p_data
 from gateway.dicom.sockets import MAX_PDU, QuickSocket, acknowledge_at_once, read_some, shut
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import Refused, Retry
 
-SYNTAXES: Final = frozenset({ExplicitVRLittleEndian, ImplicitVRLittleEndian})
-"""Those that are proposed."""
 LOW: Final = 2  # priority: the hospital's own users come first
 DATA_SET: Final = 0x0001
 BUFFER: Final = 1 << 16
@@ -182,7 +181,7 @@ def question(assoc: Association, model: str, kind: int, *, pdu: float, stale: in
     """On an association that has accepted `model`. `pdu`, `stale`: see `Question`. After a failure it is the caller's to abort."""
     wrapper = assoc.dul.socket
     context = next(cx for cx in assoc.accepted_contexts if cx.abstract_syntax == model)
-    if not SYNTAXES.issuperset(context.transfer_syntax):
+    if not {*context.transfer_syntax} <= {*SYNTAXES}:
         raise Retry(
             "pacs.context-refused", "accepted with a syntax that was not proposed", after=CONFIG_PAUSE, charge=False
         )

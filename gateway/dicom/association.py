@@ -16,15 +16,14 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID
 from pynetdicom import AE
 from pynetdicom.association import Association
 
 from gateway.dicom.answers import C_FIND, C_MOVE, Answer
 from gateway.dicom.asking import LOW, Question, question
 from gateway.dicom.getting import Storing
-from gateway.dicom.models import STUDY_ROOT, Model, unique_keys
-from gateway.dicom.models import Address as Address
+from gateway.dicom.models import STUDY_ROOT, SYNTAXES, Address, Model, unique_keys
 from gateway.dicom.moving import MoveWatch, Vigil, refuse_unsafe
 from gateway.dicom.quiet import silence
 from gateway.dicom.rejected import on_a_live_link, sent, why_closed
@@ -34,9 +33,7 @@ from gateway.dicom.status import CONFIG_PAUSE, PENDING, SUCCESS, find_failure
 from gateway.dicom.tls import requestor
 from gateway.errors import Retry
 
-FIND, MOVE = STUDY_ROOT.find, STUDY_ROOT.move
 VERIFICATION: Final = UID("1.2.840.10008.1.1")
-SYNTAXES: Final = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]  # explicit first: some PACS take the first (A10)
 LOOK: Final = 0.25  # seconds between looks at the stop event while a move is silent
 LAST_ID: Final = 0xFFFF
 

@@ -28,9 +28,10 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 
-from gateway.dicom.association import SYNTAXES, Address, Deadlines
+from gateway.dicom.association import Deadlines
 from gateway.dicom.identifier import text
 from gateway.dicom.incoming import asked as request_of
+from gateway.dicom.models import SYNTAXES, Address
 from gateway.dicom.quiet import silence
 from gateway.dicom.sockets import quicken
 from gateway.dicom.tls import requestor

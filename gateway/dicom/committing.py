@@ -19,10 +19,11 @@ from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
-from gateway.dicom.association import SYNTAXES, Address, Deadlines
+from gateway.dicom.association import Deadlines
 from gateway.dicom.commitment import PUSH_INSTANCE, PUSH_MODEL, RESOURCES, SUCCESS, Asked, Reference, information
 from gateway.dicom.identifier import text
 from gateway.dicom.incoming import asked as request_of
+from gateway.dicom.models import SYNTAXES, Address
 from gateway.dicom.sockets import quicken
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.dicom.storing import opened

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from pydicom.uid import UID
 from pynetdicom import build_role
@@ -19,6 +19,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 
 from gateway.dicom.asking import ended
 from gateway.dicom.incoming import Incoming
+from gateway.dicom.models import Address
 from gateway.dicom.sockets import MAX_STORE, QuickSocket
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.errors import GatewayError, Refused, Retry
@@ -35,13 +36,6 @@ COMPRESSED: Final = (
 """PS3.5 A.4, those of images, the most frequent first."""
 
 Context = tuple[str, tuple[str, ...]]
-
-
-class Address(Protocol):
-    @property
-    def ae_title(self) -> str: ...
-    @property
-    def host(self) -> str: ...
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""The two information models of Query/Retrieve (PS3.4 C.6), and what a question at one level must name of the levels above."""
+"""A peer's address, and how it is asked: the two information models of Query/Retrieve (PS3.4 C.6), and what a question at one level
+must name of the levels above."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from gateway.settings import Tls
 
@@ -30,6 +31,8 @@ PATIENT_ROOT: Final = Model(
 )
 MODELS: Final[Mapping[str, Model]] = MappingProxyType({"study": STUDY_ROOT, "patient": PATIENT_ROOT})
 """By `pacs.query_model`."""
+SYNTAXES: Final = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+"""Those that we propose, explicit first: some PACS take the first (A10)."""
 
 
 class Address(Protocol):

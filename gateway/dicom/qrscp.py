@@ -20,8 +20,9 @@ from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import ThreadedAssociationServer
 
-from gateway.dicom.association import FIND, MOVE, SYNTAXES, VERIFICATION
+from gateway.dicom.association import VERIFICATION
 from gateway.dicom.identifier import text
+from gateway.dicom.models import STUDY_ROOT, SYNTAXES
 from gateway.dicom.quiet import silence
 from gateway.dicom.sockets import quicken
 
@@ -62,7 +63,7 @@ class EmbeddedPacs:
         """Listens on `port`, 0 = any free one. Returns the port. Raises OSError when it is taken."""
         silence()
         ae = AE(ae_title=self.ae_title)
-        for model in (FIND, MOVE, VERIFICATION):
+        for model in (STUDY_ROOT.find, STUDY_ROOT.move, VERIFICATION):
             ae.add_supported_context(model, SYNTAXES)
         ae.maximum_associations = 32
         handlers: list[EventHandlerType] = [

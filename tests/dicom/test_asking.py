@@ -18,9 +18,10 @@ from pynetdicom.dimse_messages import C_CANCEL_RQ, C_FIND_RQ, C_MOVE_RQ
 
 from gateway.dicom import answers, asking
 from gateway.dicom.answers import C_FIND, C_MOVE, Arriving
-from gateway.dicom.association import FIND, MOVE, Scu
+from gateway.dicom.association import Scu
 from gateway.dicom.dimse import elements
 from gateway.dicom.identifier import identifier, text
+from gateway.dicom.models import STUDY_ROOT
 from gateway.dicom.moving import MoveWatch
 from gateway.dicom.pdu import Fragment, Violation
 from gateway.dicom.sockets import QuickSocket
@@ -53,7 +54,7 @@ def test_a_c_find_is_the_one_that_pynetdicom_sends() -> None:
     with RawPacs(lambda asked: asked.says(0x0000)) as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
         scu.find(QUESTION, row_cap=9)
     primitive = dimse_primitives.C_FIND()
-    primitive.MessageID, primitive.AffectedSOPClassUID, primitive.Priority = 1, FIND, 2
+    primitive.MessageID, primitive.AffectedSOPClassUID, primitive.Priority = 1, STUDY_ROOT.find, 2
     primitive.Identifier = BytesIO(b"xx")
     assert dict(pacs.asked[0].command) == theirs(primitive, C_FIND_RQ())
 
@@ -63,7 +64,7 @@ def test_a_c_move_is_the_one_that_pynetdicom_sends(destination: str) -> None:
     with RawPacs(lambda asked: asked.says(0x0000)) as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
         scu.move(identifier("SERIES", KEYS), destination, watch=no_deadline())
     primitive = dimse_primitives.C_MOVE()
-    primitive.MessageID, primitive.AffectedSOPClassUID, primitive.Priority = 1, MOVE, 2
+    primitive.MessageID, primitive.AffectedSOPClassUID, primitive.Priority = 1, STUDY_ROOT.move, 2
     primitive.MoveDestination, primitive.Identifier = destination, BytesIO(b"xx")
     assert dict(pacs.asked[0].command) == theirs(primitive, C_MOVE_RQ())
 
