@@ -6,6 +6,7 @@ another transaction, or from another AE, is not taken.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import structlog
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, build_context, evt
@@ -23,15 +25,18 @@ from gateway.dicom.association import Deadlines
 from gateway.dicom.commitment import PUSH_INSTANCE, PUSH_MODEL, RESOURCES, SUCCESS, Asked, Reference, information
 from gateway.dicom.identifier import text
 from gateway.dicom.incoming import asked as request_of
+from gateway.dicom.listener import Listener
 from gateway.dicom.models import SYNTAXES, Address
 from gateway.dicom.sockets import quicken
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.dicom.storing import opened
-from gateway.dicom.tls import acceptor
-from gateway.errors import Retry
+from gateway.dicom.tls import Doorstep, acceptor
+from gateway.errors import Fatal, Retry
+from gateway.settings import Tls
 
 NOT_OURS: Final = 0x0110  # processing failure, PS3.7 annex C
 CLOSING: Final = 4.0  # seconds for the end of what is under way
+SILENT: Final = 8.0  # seconds that who dials us may say nothing
 LOOK: Final = 0.25  # seconds between signs of life while we wait
 
 
@@ -142,29 +147,58 @@ def _ask(assoc: Association, transaction: str, references: Sequence[Reference]) 
 
 @contextmanager
 def _listening(archive: Address, waiting: Waiting, asking: Asking) -> Iterator[None]:
-    """A port of ours on which the archive may report, as the SCP that it is (PS3.7 D.3.3.4)."""
+    """A port of ours on which the archive may report, as the SCP that it is (PS3.7 D.3.3.4). Raises Retry: sink.port, .tls."""
     if asking.report_port is None:
         yield
         return
-    ae = AE(asking.calling_ae)
-    ae.add_supported_context(PUSH_MODEL, SYNTAXES, scu_role=True, scp_role=True)
-    ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = 8.0, 30.0, 60.0
-    secured = archive.tls is not None and archive.tls.certificate is not None
+    doorstep = _doorstep(archive.tls)
     try:
-        server = ae.start_server(
-            ("", asking.report_port), block=False, evt_handlers=waiting.handlers(asking.deadlines),
-            ssl_context=acceptor(archive.tls) if secured and archive.tls else None,
-        )  # fmt: skip
+        listener = socket.create_server(("", asking.report_port))
     except OSError:
         raise Retry("sink.port", "the port for reports is taken", charge=False) from None
+    server = Listener(
+        _entity(asking.calling_ae), listener, handlers=waiting.handlers(asking.deadlines), welcome=lambda _: None,
+        busy=lambda: 0, report=structlog.get_logger().warning, doorstep=doorstep,
+    )  # fmt: skip
+    over = threading.Event()
+    accepting = threading.Thread(target=_accept, args=(server, over), name="reports", daemon=True)
     try:
+        accepting.start()
         yield
     finally:
         until = time.monotonic() + CLOSING
-        for assoc in server.active_associations if server is not None else ():
+        for assoc in server.active_associations:
             assoc.join(max(0.0, until - time.monotonic()))  # the archive ends what it began
-        if server is not None:
-            server.shutdown()
+        over.set()
+        if accepting.ident is not None:
+            accepting.join()
+        server.server_close()
+        if doorstep:
+            doorstep.close()
+
+
+def _entity(calling_ae: str) -> AE:
+    ae = AE(calling_ae)
+    ae.add_supported_context(PUSH_MODEL, SYNTAXES, scu_role=True, scp_role=True)
+    ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = SILENT, 30.0, 60.0
+    return ae
+
+
+def _doorstep(tls: Tls | None) -> Doorstep | None:
+    """Who shows no certificate in time, or says nothing, is in nobody's way."""
+    if tls is None or tls.certificate is None:
+        return None
+    log = structlog.get_logger()
+    try:
+        context = acceptor(tls)
+    except Fatal as err:  # a certificate that will not do may be in the midst of being renewed
+        raise Retry("sink.tls", err.detail, after=CONFIG_PAUSE, charge=False) from None
+    return Doorstep(context, seconds=SILENT, refused=lambda reason: log.warning("association.rejected", reason=reason))
+
+
+def _accept(server: Listener, over: threading.Event) -> None:
+    while not over.is_set():
+        server.handle_request()
 
 
 def _hurry(deadlines: Deadlines) -> Callable[[evt.Event], None]:

@@ -58,7 +58,7 @@ class Listener(AssociationServer):
         self._listener, self._welcome, self._busy, self._report = listener, welcome, busy, report
         self._doorstep, self._turnstiles = doorstep, turnstiles
         self._never = threading.Event()
-        super().__init__(ae, listener.getsockname(), ae.ae_title, [], evt_handlers=handlers)
+        super().__init__(ae, listener.getsockname(), ae.ae_title, ae.supported_contexts, evt_handlers=handlers)
         self.timeout = POLL
 
     def server_bind(self) -> None:

@@ -1,0 +1,58 @@
+"""The port on which archives report: over TLS, beside who says nothing there, and while a certificate is being renewed."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.dicom.association import Deadlines
+from gateway.dicom.commitment import Asked, Reference, dial
+from gateway.dicom.committing import Asking, Waiting, _listening
+from gateway.errors import Retry
+from gateway.settings import Pacs, Tls
+from tests.support.certificates import Authority
+from tests.support.process import HOST, free_port
+
+TRANSACTION = "2.25.4711"
+REFERENCE = Reference("1.2.840.10008.5.1.4.1.1.2", "2.25.1")
+
+
+def peer(port: int, tls: Tls) -> Pacs:
+    return Pacs(name="peer", ae_title="RESEARCH", host=HOST, port=port, tls=tls)
+
+
+def test_who_says_nothing_on_the_port_for_reports_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.dicom.committing.SILENT", 1.0)
+    tls, port = Authority(tmp_path).issue("both").tls, free_port()
+    waiting = Waiting(TRANSACTION, "ARCHIVE")
+
+    def take() -> None:
+        with _listening(peer(1, tls), waiting, Asking("RESEARCH", port, 5.0, Deadlines())):
+            began.set()
+            told.wait(20)
+
+    began, told = threading.Event(), threading.Event()
+    taking = threading.Thread(target=take, daemon=True)
+    taking.start()
+    assert began.wait(5)
+    with socket.create_connection((HOST, port)):
+        time.sleep(0.3)
+        dial(peer(port, tls), "ARCHIVE", Asked("", HOST, TRANSACTION, (REFERENCE,)), {REFERENCE: 0})
+        assert waiting.report is not None and waiting.report.committed == {"2.25.1"}
+        told.set()
+        taking.join(10)
+        assert not taking.is_alive()
+
+
+def test_a_certificate_in_the_midst_of_being_renewed_is_waited_for(tmp_path: Path) -> None:
+    ours, other = Authority(tmp_path / "ours").issue("ours"), Authority(tmp_path / "other").issue("other")
+    torn = Tls(certificate=ours.certificate, key=other.key, ca=ours.ca)
+    asking = Asking("RESEARCH", free_port(), 1.0)
+    with pytest.raises(Retry, match=r"^sink\.tls"), _listening(peer(1, torn), Waiting(TRANSACTION, "ARCHIVE"), asking):
+        pytest.fail("it listened")
