@@ -192,9 +192,12 @@ def _wait(sock: socket.socket, event: int, deadline: float) -> None:
 
 
 def _first_byte(sock: socket.socket, deadline: float) -> int | None:
-    """Left where it is. None: the peer has hung up without a word."""
+    """Left where it is. None: the peer has hung up without a word, by FIN or, as many load balancers do, by RST."""
     _wait(sock, select.POLLIN, deadline)
-    first = sock.recv(1, socket.MSG_PEEK)
+    try:
+        first = sock.recv(1, socket.MSG_PEEK)
+    except ConnectionResetError:
+        return None
     return first[0] if first else None
 
 

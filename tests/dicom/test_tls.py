@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -210,6 +211,20 @@ def test_silent_and_slow_clients_are_in_nobodys_way_and_end_by_deadline(ours: Id
         for _ in range(30):  # a load balancer's look: more of them than there is room for at once
             socket.create_connection((HOST, rig.port)).close()
         assert eventually(lambda: bool(talks(rig.port, client(theirs, theirs.ca))))
+
+
+@pytest.mark.catalogue("O6")
+@pytest.mark.parametrize("linger", [(0, 0), (1, 0)], ids=["FIN", "RST"])
+def test_a_load_balancer_that_looks_whether_the_port_is_open_is_no_failed_handshake(
+    ours: Identity, theirs: Identity, linger: tuple[int, int]
+) -> None:
+    with secured(ours.tls) as rig:
+        for _ in range(10):
+            with socket.create_connection((HOST, rig.port)) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", *linger))
+                time.sleep(0.02)
+        assert talks(rig.port, client(theirs, theirs.ca))
+        assert rig.rejected("tls") == 0
 
 
 def test_too_many_handshakes_at_once_are_bounded(ours: Identity, theirs: Identity) -> None:
