@@ -117,8 +117,7 @@ class StorageServer:
         self._lean = self._lean_path(limits)
         if self._tls:
             self._doorstep = Doorstep(self._tls, seconds=limits.acse, refused=self._rejected)
-        answers = () if self._tls else (LIMIT_EXCEEDED, CALLING_AE_UNKNOWN)
-        turnstiles = {answer: Turnstile(rejection_pdu(answer), seconds=limits.acse) for answer in answers}
+        turnstiles = self._turnstiles(limits.acse)
         server = Listener(
             self._entity(limits),
             self._listener,
@@ -140,6 +139,16 @@ class StorageServer:
         if self._commitment:
             self._commitment.close()
         self._drain(limits.drain)
+
+    def _turnstiles(self, seconds: float) -> dict[Rejection, Turnstile]:
+        """A stranger is counted once it says something: the empty connections of a load balancer or a port scan are none.
+
+        Over TLS there is no word for either: strangers are hung up on when they speak, those who are too many at once.
+        """
+        word = b"" if self._tls else rejection_pdu(CALLING_AE_UNKNOWN)
+        strangers = Turnstile(word, seconds=seconds, spoke=lambda: self._rejected("calling-ae"))
+        crowd = {} if self._tls else {LIMIT_EXCEEDED: Turnstile(rejection_pdu(LIMIT_EXCEEDED), seconds=seconds)}
+        return {CALLING_AE_UNKNOWN: strangers, **crowd}
 
     def _lean_path(self, limits: Limits) -> lean.Lean | None:
         if not lean.available():
@@ -180,7 +189,6 @@ class StorageServer:
     def _welcome(self, address: str) -> Rejection | None:
         """None: one more. TCP connections may exceed associations (silent ones, those being refused), but not without bound."""
         if self._is_stranger(address):
-            self._rejected("calling-ae")
             return CALLING_AE_UNKNOWN
         with self._lock:
             self._connected = [a for a in self._connected if lives(a)]

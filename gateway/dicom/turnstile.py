@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,10 +38,10 @@ class Guest:
 
 
 class Turnstile:
-    """`answer`: the PDU that each gets. `seconds`: to make a request."""
+    """`answer`: the PDU that each gets. `seconds`: to make a request. `spoke()`: one says something, or is hung up on unheard."""
 
-    def __init__(self, answer: bytes, *, seconds: float, most: int = MOST) -> None:
-        self._answer, self._most, self._seconds = answer, most, seconds
+    def __init__(self, answer: bytes, *, seconds: float, most: int = MOST, spoke: Callable[[], object] = tuple) -> None:
+        self._answer, self._most, self._seconds, self._spoke = answer, most, seconds, spoke
         self._lock, self._bell, self._closed = threading.Lock(), Bell(), threading.Event()
         self._guests: dict[int, Guest] = {}
         self._thread = threading.Thread(target=self._run, name="turnstile", daemon=True)
@@ -56,6 +57,7 @@ class Turnstile:
                 self._guests[sock.fileno()] = Guest(sock, time.monotonic() + self._seconds)
         if not welcome:
             sock.close()
+            self._spoke()
             return
         self._bell.ring()
 
@@ -95,6 +97,8 @@ class Turnstile:
         """False: it has hung up, or is no DICOM peer."""
         try:
             some = guest.sock.recv(1 << 16)
+            if some and not guest.said:
+                self._spoke()
             if some and not guest.answered:
                 guest.head = (guest.head + some[: HEAD.size])[: HEAD.size]
                 guest.said += len(some)

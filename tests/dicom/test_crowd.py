@@ -128,3 +128,16 @@ def test_who_calls_from_nowhere_near_a_peer_is_told_at_once_and_takes_no_room() 
         whole.sendall(wire.associate_rq())
         assert answer(whole) == (3, b"\0\1\1\3")
         assert dcmtk("echoscu", rig.port).returncode == 0
+
+
+@pytest.mark.catalogue("O6")
+def test_a_load_balancer_that_looks_whether_the_port_is_open_is_nobody_who_was_rejected() -> None:
+    with serving(strangers=frozenset({"127.0.0.2"})) as rig:
+        for _ in range(20):
+            socket.create_connection((HOST, rig.port), 20, ("127.0.0.2", 0)).close()
+        with socket.create_connection((HOST, rig.port), 20, ("127.0.0.2", 0)) as sock:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert sock.recv(1) == b""
+        assert eventually(lambda: rig.rejected("calling-ae") == 1)
+        assert dcmtk("echoscu", rig.port).returncode == 0
+        assert rig.rejected("calling-ae") == 1
