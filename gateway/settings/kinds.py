@@ -30,7 +30,8 @@ SOCKET_PATH: Final = 107  # bytes, sun_path of Linux without its NUL
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _AE: Final = re.compile(r"[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?")
-_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+_HOST: Final = re.compile(r"(?=[A-Za-z0-9].{0,252}$)[\w-]{1,63}(\.[\w-]{1,63})*(?<=[A-Za-z0-9])", re.ASCII)
+"""No empty part and none of more than 63: Python would not even ask for it."""
 _URL: Final = re.compile(r"[A-Za-z][\w+.-]*://[^\x00-\x1f]*", re.ASCII)
 _WEB: Final = re.compile(r"https?://[^/\s]\S*")
 _BUCKET: Final = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/(?!\.\.?(/|$))[^/\s?#%]+)*/?")

@@ -56,6 +56,8 @@ TABLE = [
     ('ae_title = "RESEARCH"', 'ae_title = "A\\\\B"', "receiver.ae_title", "no backslash"),
     ('ae_title = "RESEARCH"', 'ae_title = ""', "receiver.ae_title", 'found ""; an AE title'),
     ('host = "10.1.2.3"', 'host = "10.1.2.3:104"', 'pacs "main": host', "without scheme and port"),
+    ('host = "10.1.2.3"', 'host = "pacs..example"', 'pacs "main": host', "without scheme and port"),
+    ('host = "10.1.2.3"', f'host = "{"p" * 64}.example"', 'pacs "main": host', "without scheme and port"),
     ('"10.1.2.0/24"', '"10.1.2.9/24"', "receiver.peers[0].address", "the first address of the network: 10.1.2.0/24"),
     ('"10.1.2.0/24"', '"pacs.example"', "receiver.peers[0].address", "an IP address or network"),
     ("port = 104", 'response_timeout = "5 min"', 'pacs "main": response_timeout', 'found "5 min"; a duration in quotes'),
