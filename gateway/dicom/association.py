@@ -36,6 +36,7 @@ from gateway.errors import Retry
 VERIFICATION: Final = UID("1.2.840.10008.1.1")
 LOOK: Final = 0.25  # seconds between looks at the stop event while a move is silent
 LAST_ID: Final = 0xFFFF
+MOST_ANSWERED: Final = 1 << 27  # bytes of all rows of one question: they are in memory together
 
 
 class Gauge(Protocol):
@@ -156,14 +157,16 @@ class Scu:
 
     def _find(self, identifier: Dataset, row_cap: int) -> list[Dataset]:
         until = time.monotonic() + self._deadlines.question
-        rows: list[Dataset] = []
+        rows, size = list[Dataset](), 0
         with self._asking(self._model.find, C_FIND) as asked:
             asked.ask(self._next_id(), identifier)
             answer = self._answer(asked, until)
             while answer.status in PENDING:
                 rows.append(asked.row(answer))
-                if len(rows) > row_cap:
-                    raise Retry("find.too-many", f"more than {row_cap} rows: the PACS may ignore a matching key")
+                size += len(answer.data)
+                if len(rows) > row_cap or size > MOST_ANSWERED:
+                    much = f"{row_cap} rows" if len(rows) > row_cap else f"{MOST_ANSWERED >> 20} MiB"
+                    raise Retry("find.too-many", f"more than {much}: the PACS may ignore a matching key")
                 answer = self._answer(asked, until, begun=True)
         if answer.status != SUCCESS:
             raise find_failure(answer.status).error(f"status 0x{answer.status:04X}")

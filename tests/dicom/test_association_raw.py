@@ -145,6 +145,21 @@ def test_f15_rows_and_no_final() -> None:
         assert why_no_answer(pacs, move=False) == "find.timeout"
 
 
+@pytest.mark.catalogue("F1")
+def test_rows_that_are_too_large_all_together_end_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PACS that tells more than it was asked for: pictures, the whole header."""
+    monkeypatch.setattr("gateway.dicom.association.MOST_ANSWERED", 1 << 20, raising=False)
+    raw = struct.pack("<HH2sxxI", 0x0088, 0x0200, b"UN", 300_000) + bytes(300_000)
+
+    def answer(asked: Asked) -> bytes:
+        return (asked.says(0xFF00, e0800=word(1)) + asked.data(raw)) * 5 + asked.says(0x0000)
+
+    with RawPacs(answer) as pacs, Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
+        with pytest.raises(Retry, match=r"^find\.too-many") as caught:
+            scu.find(QUESTION, row_cap=9)
+        assert caught.value.charge and not scu.is_open
+
+
 @pytest.mark.catalogue("F12", "F8")
 def test_f12_a_row_that_cannot_be_decoded_spoils_no_other() -> None:
     def answer(asked: Asked) -> bytes:
