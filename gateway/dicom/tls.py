@@ -20,6 +20,7 @@ from gateway.errors import Fatal, Retry
 from gateway.settings import Tls, check_certificates, secret_path
 
 SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+ALERT: Final = "_ALERT_"  # in OpenSSL's reasons, what the peer says of us (RFC 8446 6.2)
 HANDSHAKE: Final = 0x16  # the first byte of TLS (RFC 8446 5.1)
 ASSOCIATE_RQ: Final = 0x01  # the first byte of a peer without TLS (PS3.8 9.3.2)
 PLAIN_REFUSED: Final = b"\x03\x00\x00\x00\x00\x04\x00\x01\x01\x01"
@@ -35,16 +36,27 @@ class Recording(ssl.SSLContext):
 
 
 class Dialled(ssl.SSLSocket):
-    """Our end of a connection that we asked for."""
+    """Our end of a connection that we asked for. TLS 1.3 tells only behind the handshake that our certificate is not taken."""
 
     def do_handshake(self, block: bool = False) -> None:
         try:
             super().do_handshake(block)
         except OSError as err:
-            if isinstance(self.context, Recording) and isinstance(err, ssl.SSLError):
-                self.context.fault = why(err)
+            self._note(err)
             self.close()  # pynetdicom leaves it open
             raise
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except ssl.SSLError as err:
+            if ALERT in (err.reason or ""):
+                self._note(err)
+            raise
+
+    def _note(self, err: OSError) -> None:
+        if isinstance(self.context, Recording) and isinstance(err, ssl.SSLError):
+            self.context.fault = why(err)
 
     def shutdown(self, how: int) -> None:
         try:

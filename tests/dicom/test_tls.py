@@ -280,12 +280,21 @@ def test_a_pacs_with_a_foreign_certificate_is_not_talked_to(ours: Identity, tmp_
             scu.echo()
 
 
-def test_a_pacs_that_does_not_know_our_certificate_does_not_answer(theirs: Identity, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("shown", ["foreign", "none"])
+def test_a_pacs_that_does_not_take_our_certificate_is_told_from_one_that_says_nothing(
+    theirs: Identity, tmp_path: Path, version: ssl.TLSVersion, shown: str
+) -> None:
     strange = Authority(tmp_path / "foreign").issue("gateway")
-    with archive(theirs, theirs.ca) as port:
-        tls = Tls(certificate=strange.certificate, key=strange.key, ca=theirs.ca)
-        with Scu(pacs(port, tls), OURS, deadlines=QUICK) as scu, failing(Retry, "pacs.no-answer"):
-            scu.echo()
+    tls = (
+        Tls(certificate=strange.certificate, key=strange.key, ca=theirs.ca) if shown == "foreign" else Tls(ca=theirs.ca)
+    )
+    with (
+        archive(theirs, theirs.ca, lambda c: setattr(c, "maximum_version", version)) as port,
+        Scu(pacs(port, tls), OURS, deadlines=QUICK) as scu,
+        pytest.raises(Retry, match=r"^pacs\.tls: .*alert-"),
+    ):
+        scu.echo()
 
 
 def test_a_pacs_without_tls_is_told_from_one_that_is_down(ours: Identity) -> None:
