@@ -78,11 +78,16 @@ class Listener(AssociationServer):
         self._listener.close()
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Raises BlockingIOError when another process was faster."""
+        """Raises BlockingIOError when another process was faster, OSError when no descriptor is left for it, but not at once."""
         self._never.wait(DEFER * min(self._busy(), MOST_DEFERRED))
         self._listener.settimeout(0)
         try:
             return super().get_request()
+        except BlockingIOError:
+            raise
+        except OSError:
+            self._never.wait(POLL)  # who waits is still there, and to look on and on helps nobody to end
+            raise
         finally:
             self._listener.settimeout(POLL)
 

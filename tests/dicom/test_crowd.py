@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
+import time
 from collections import Counter
 
 import pytest
@@ -141,3 +143,19 @@ def test_a_load_balancer_that_looks_whether_the_port_is_open_is_nobody_who_was_r
         assert eventually(lambda: rig.rejected("calling-ae") == 1)
         assert dcmtk("echoscu", rig.port).returncode == 0
         assert rig.rejected("calling-ae") == 1
+
+
+def test_without_a_descriptor_left_the_one_who_accepts_does_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[float] = []
+
+    def none_left(_: object) -> None:
+        tries.append(time.monotonic())
+        raise OSError(errno.EMFILE, "none left")
+
+    with serving() as rig:
+        with monkeypatch.context() as change:
+            change.setattr("pynetdicom.transport.AssociationServer.get_request", none_left)
+            with socket.create_connection((HOST, rig.port)):
+                assert eventually(lambda: len(tries) > 1)
+                assert tries[1] - tries[0] > 0.1
+        assert dcmtk("echoscu", rig.port).returncode == 0
