@@ -9,6 +9,8 @@ import threading
 class Bell:
     """An eventfd(2) that any thread may ring; after `close` ringing does nothing (its number may be another file's)."""
 
+    _fd = -1  # where no descriptor was left for it
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)

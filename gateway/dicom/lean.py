@@ -85,30 +85,41 @@ class Lean:
 
     def _converse(self, assoc: Association, wrapper: QuickSocket, plain: Callable[[], None]) -> None:
         """In the association's thread: its whole life, ending in pynetdicom's own loop."""
-        sock = wrapper.socket
-        if sock is not None:
-            slab = self._gather.association()
-            messages = Messages(_accepted(assoc), slab)
-            try:
-                conversation = Conversation(assoc, sock, Stream(self._longest), messages, self._deadlines)
-            except ValueError:  # closed already
-                slab.close()
-                plain()
-                return
-            with self._lock:
-                self._running.add(conversation)
-                if self._stopping:
-                    conversation.stop()
-            wrapper.hang_up = conversation.hang_up
-            try:
+        with contextlib.ExitStack() as until_its_end:
+            conversation = self._begun(assoc, wrapper, until_its_end)
+            if conversation is None:
+                wrapper.give_back(b"")
+            else:
                 conversation.converse(self._answer)
-            finally:
-                with self._lock:
-                    self._running.discard(conversation)
-                wrapper.hang_up = None
-                conversation.close()
-                slab.close()
         plain()
+
+    def _begun(
+        self, assoc: Association, wrapper: QuickSocket, until_its_end: contextlib.ExitStack
+    ) -> Conversation | None:
+        """None: it is closed already, or neither descriptor nor memory is left for it: pynetdicom serves it."""
+        sock = wrapper.socket
+        if sock is None:
+            return None
+        try:
+            slab = self._gather.association()
+            until_its_end.callback(slab.close)
+            messages = Messages(_accepted(assoc), slab)
+            conversation = Conversation(assoc, sock, Stream(self._longest), messages, self._deadlines)
+        except (ValueError, OSError, MemoryError):
+            return None
+        until_its_end.callback(self._ended, conversation, wrapper)
+        with self._lock:
+            self._running.add(conversation)
+            if self._stopping:
+                conversation.stop()
+        wrapper.hang_up = conversation.hang_up
+        return conversation
+
+    def _ended(self, conversation: Conversation, wrapper: QuickSocket) -> None:
+        with self._lock:
+            self._running.discard(conversation)
+        wrapper.hang_up = None
+        conversation.close()
 
 
 class Conversation:
@@ -119,6 +130,7 @@ class Conversation:
     ) -> None:
         self._assoc, self._socket, self._stream, self._messages = assoc, sock, stream, messages
         self._deadlines = deadlines
+        self._buffer = memoryview(bytearray(BUFFER))
         self._bell = Bell()
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
@@ -142,7 +154,7 @@ class Conversation:
     def converse(self, answer: Callable[[Association, Stored], int]) -> None:
         """Serves until the association is pynetdicom's again: a request that is not ours, another PDU, or an ending."""
         self._wait_for_acceptance()
-        buffer = memoryview(bytearray(BUFFER))
+        buffer = self._buffer
         try:
             while size := self._receive(buffer):
                 for fragment in self._stream.feed(buffer[:size]):
