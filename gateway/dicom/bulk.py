@@ -1,7 +1,7 @@
 """Where Pixel Data begins in a data set that is still arriving, and where it ends (PS3.5 7.1, 8.2, A.4).
 
 Pure. Found by structure alone, so that nothing else is ever taken for pixels: top level, elements in order, in the encoding of the
-transfer syntax or, as some senders have it, in the other VR encoding (compare `part10.peek`).
+transfer syntax or, as some senders have it, in the other VR encoding (`part10.readings`).
 """
 
 from __future__ import annotations
@@ -10,16 +10,7 @@ import struct
 from typing import Final
 
 from gateway.dicom import part10
-from gateway.dicom.part10 import (
-    DEFLATED,
-    EXPLICIT_BE,
-    IMPLICIT_LE,
-    ITEM,
-    MAX_DEPTH,
-    UNDEFINED,
-    ReadHeader,
-    Unreadable,
-)
+from gateway.dicom.part10 import DEFLATED, ITEM, MAX_DEPTH, UNDEFINED, ReadHeader, Unreadable
 
 PIXEL_DATA: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 PIXEL_VRS: Final = frozenset((b"OB", b"OW", b"OF", b"OD", b"OV", b""))
@@ -64,9 +55,8 @@ def find_pixels(view: memoryview, transfer_syntax: str) -> tuple[int, Run] | Non
     """Where the value of the top level's Pixel Data begins in the beginning of a data set; None: not here."""
     if transfer_syntax in DEFLATED:
         return None
-    endian = ">" if transfer_syntax == EXPLICIT_BE else "<"
-    encodings = (part10.implicit, part10.explicit)
-    for header in encodings if transfer_syntax == IMPLICIT_LE else reversed(encodings):
+    encodings, endian = part10.readings(transfer_syntax)
+    for header in encodings:
         try:
             return _search(view, header, endian)
         except (Unreadable, struct.error):

@@ -12,19 +12,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from gateway.dicom.part10 import (
-    DEFLATED,
-    EXPLICIT_BE,
-    IMPLICIT_LE,
-    Found,
-    Ids,
-    Unreadable,
-    explicit,
-    find_ids,
-    ids_of,
-    implicit,
-    peek,
-)
+from gateway.dicom.part10 import DEFLATED, Found, Ids, Unreadable, find_ids, ids_of, peek, readings
 from gateway.model import Buffer
 
 MOST: Final = 1 << 13
@@ -62,8 +50,8 @@ class Layouts:
                         self._first(layout, transfer_syntax, known)
                     return ids_of(view, layout.places)
             if transfer_syntax not in DEFLATED:
-                header = implicit if transfer_syntax == IMPLICIT_LE else explicit
-                found = find_ids(view, header, ">" if transfer_syntax == EXPLICIT_BE else "<")
+                (header, _), endian = readings(transfer_syntax)
+                found = find_ids(view, header, endian)
                 ids = ids_of(view, found.places)
                 if found.end <= min(MOST, len(view)):
                     self._first(_layout(view, found), transfer_syntax, known)

@@ -74,17 +74,12 @@ class Unreadable(Exception):
 
 
 def peek(data: Buffer, transfer_syntax: str) -> Ids:
-    """The UIDs, by a scan of the top level that stops at (0020,000E).
-
-    A data set that is not encoded as its transfer syntax says is tried in the other VR encoding as well: such senders
-    exist, and only an instance whose study is known can be accounted for. Raises Refused("dataset.unreadable").
-    """
-    first, second = (implicit, explicit) if transfer_syntax == IMPLICIT_LE else (explicit, implicit)
-    endian = ">" if transfer_syntax == EXPLICIT_BE else "<"
+    """The UIDs, by a scan of the top level that stops at (0020,000E). Raises Refused("dataset.unreadable")."""
+    encodings, endian = readings(transfer_syntax)
     size = FIRST_INFLATED
     while True:
         view, more = _inflated(data, size) if transfer_syntax in DEFLATED else (memoryview(data).cast("B"), False)
-        for header in (first, second):
+        for header in encodings:
             try:
                 return ids_of(view, find_ids(view, header, endian).places)
             except (Unreadable, struct.error):
@@ -204,6 +199,16 @@ def ids_of(view: memoryview, places: Mapping[int, tuple[int, int]]) -> Ids:
     if not all(texts[:-1]):
         raise Unreadable
     return Ids(*texts)
+
+
+def readings(transfer_syntax: str) -> tuple[tuple[ReadHeader, ReadHeader], str]:
+    """How to read elements: in the VR encoding of the syntax, then in the other one; and in which byte order.
+
+    Some senders do not encode as their transfer syntax says, and only an instance whose study is known can be accounted for.
+    """
+    if transfer_syntax == IMPLICIT_LE:
+        return (implicit, explicit), "<"
+    return (explicit, implicit), ">" if transfer_syntax == EXPLICIT_BE else "<"
 
 
 def explicit(view: memoryview, at: int, endian: str) -> Header:

@@ -16,15 +16,13 @@ from pydicom.tag import Tag
 
 from gateway.dicom.part10 import (
     DEFLATED,
-    EXPLICIT_BE,
-    IMPLICIT_LE,
     MAX_DEPTH,
     UNDEFINED,
     ReadHeader,
     Unreadable,
     after_items,
-    explicit,
     implicit,
+    readings,
 )
 from gateway.model import Buffer
 
@@ -36,8 +34,7 @@ _WIDTH: Final = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "UV": 8, "SV": 8, 
 def top_level(data: Buffer, transfer_syntax: str, tags: frozenset[int]) -> Dataset:
     """Those of `tags` that are there, raw, up to where the data set stops making sense."""
     view = _view(data, transfer_syntax)
-    first, second = (implicit, explicit) if transfer_syntax == IMPLICIT_LE else (explicit, implicit)
-    endian = ">" if transfer_syntax == EXPLICIT_BE else "<"
+    (first, second), endian = readings(transfer_syntax)
     found = _values(view, first, endian, tags) or _values(view, second, endian, tags)
     row = Dataset()
     for tag, value in found.items():
