@@ -7,14 +7,14 @@ studies of other hospitals are assigned anew (F5), so that nobody but a person c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
 from gateway.cfind.accession_forms import alike
+from gateway.cfind.day import read_day, written
 from gateway.cfind.question import ISSUER
 from gateway.model import Agreement, Candidate, Evidence, FoundStudy, Wanted
 
@@ -115,11 +115,11 @@ def compare(study: FoundStudy, ris: Wanted | None, form: str, aliases: Aliases =
 
 def days(study_date: str, window: int = WINDOW) -> tuple[str, str] | None:
     """The first and the last day (DA) that count as that day; None when it is no day."""
-    day = _day(study_date)
+    day = read_day(study_date)
     if day is None:
         return None
     about = timedelta(days=window)
-    return _da(day - about), _da(day + about)
+    return written(day - about), written(day + about)
 
 
 def judge(seen: Sequence[Seen], decided: Decided = undecided) -> Judged:
@@ -216,10 +216,10 @@ def names_of(patient_id: str, aliases: Aliases) -> list[str]:
 
 def _near(told: object, wanted: str) -> Agreement:
     window = days(wanted)
-    day = _day(told)
+    day = read_day(told)
     if window is None or day is None:
         return UNKNOWN
-    return AGREES if window[0] <= _da(day) <= window[1] else DIFFERS
+    return AGREES if window[0] <= written(day) <= window[1] else DIFFERS
 
 
 def _among(told: frozenset[str], wanted: str) -> Agreement:
@@ -233,16 +233,3 @@ def _modalities(study: FoundStudy) -> frozenset[str]:
     told = study.attributes.get("ModalitiesInStudy")
     listed = [str(m) for m in told] if isinstance(told, list) else []
     return frozenset(listed) | {str(m) for s in study.series if (m := s.attributes.get("Modality"))}
-
-
-def _da(day: date) -> str:
-    return day.isoformat().replace("-", "")
-
-
-def _day(text: object) -> date | None:
-    if not isinstance(text, str) or re.fullmatch(r"[0-9]{8}", text) is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None

@@ -7,8 +7,10 @@ of old studies costs no question more.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from gateway.cfind.day import read_day
 
 YOUNG: Final = 1
 """Days around today (UTC): a study of today or of the day before, wherever on earth it was made."""
@@ -17,9 +19,5 @@ LOOK_AGAIN: Final = 86400.0
 
 def look_again(study_date: str, now: float) -> float | None:
     """Epoch second of the next look; None when the study (DA, "" unknown) is too old to grow."""
-    try:
-        day = date(int(study_date[:4]), int(study_date[4:6]), int(study_date[6:8]))
-    except ValueError:
-        return None
-    today = datetime.fromtimestamp(now, UTC).date()
-    return now + LOOK_AGAIN if abs(day - today) <= timedelta(days=YOUNG) else None
+    day, today = read_day(study_date), datetime.fromtimestamp(now, UTC).date()
+    return now + LOOK_AGAIN if day is not None and abs(day - today) <= timedelta(days=YOUNG) else None

@@ -13,6 +13,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
+from gateway.cfind.day import written
 from gateway.dicom.identifier import narrowed, text
 from gateway.errors import Retry
 from gateway.model import FoundStudy
@@ -107,7 +108,7 @@ def _days(keys: Dataset) -> tuple[date, date]:
 
 def _between(ask: Ask, keys: Dataset, first: date, last: date) -> list[Dataset]:
     """Both days included."""
-    begin, end = _da(first), _da(last)
+    begin, end = written(first), written(last)
     part = ask(narrowed(keys, StudyDate=f"{begin}-{end}"))
     if not all(begin <= text(row, "StudyDate") <= end for row in part.rows):
         raise Retry(CUT, "the PACS does not match StudyDate, so that its answers cannot be split")
@@ -131,10 +132,6 @@ def _in_day(ask: Ask, keys: Dataset, *spans: tuple[int, int]) -> list[Dataset]:
         middle = (first + last) // 2
         found += _in_day(ask, keys, (first, middle), (middle + 1, last)) if part.cut else part.rows
     return found
-
-
-def _da(day: date) -> str:
-    return day.isoformat().replace("-", "")
 
 
 def _tm(seconds: int) -> str:
