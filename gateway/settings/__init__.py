@@ -17,7 +17,6 @@ from gateway.settings.cron import Cron, read_schedule
 from gateway.settings.loading import load
 from gateway.settings.schema import (
     Audit,
-    Bytes,
     Deidentify,
     DicomSink,
     DicomWebSink,
@@ -31,18 +30,16 @@ from gateway.settings.schema import (
     Receiver,
     Ris,
     S3Sink,
-    Seconds,
     Select,
     Settings,
     Source,
     Tls,
 )
 from gateway.settings.secret import read_key, read_password, secret, secret_path
-from gateway.settings.window import Window, read_window
+from gateway.settings.window import read_window
 
 __all__ = [
     "Audit",
-    "Bytes",
     "Cron",
     "Deidentify",
     "DicomSink",
@@ -57,12 +54,10 @@ __all__ = [
     "Receiver",
     "Ris",
     "S3Sink",
-    "Seconds",
     "Select",
     "Settings",
     "Source",
     "Tls",
-    "Window",
     "check_certificates",
     "load",
     "read_key",

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway.settings.finding import Finding, Raw, entries, shown
-from gateway.settings.schema import OPTIONS
+from gateway.settings.kinds import OPTIONS
 
 WORKS: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType({
     "project.*.deidentify.options.*": tuple(o for o in OPTIONS if o != "clean-recognizable-visual-features"),

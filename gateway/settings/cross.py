@@ -24,9 +24,8 @@ MODIFIED_DATES: Final = "retain-longitudinal-modified-dates"
 def contradictions(raw: Raw) -> Iterator[Finding]:
     """Every finding about settings that do not fit together."""
     checks: tuple[Callable[[Raw], Iterator[Finding]], ...] = (
-        _names_twice, _unknown_pacs, _unknown_ris, _cursors, _opt_outs, _rechecks, _dates, _kept_dates, _crosswalks,
-        _elements, _plain_audit,
-        _replacements, _no_delivery, _delivery_paths, _same_port, _no_server,
+        _names_twice, _unknown_names, _cursors, _opt_outs, _plain_audit, _rechecks, _dates, _kept_dates, _crosswalks, _elements,
+        _replacements, _no_delivery, _delivery_paths, _no_server, _same_port,
     )  # fmt: skip
     for check in checks:
         yield from check(raw)
@@ -47,11 +46,8 @@ def _twice(named: Iterator[tuple[Place, str]], allowed: str) -> Iterator[Finding
         seen.add(name)
 
 
-def _unknown_pacs(raw: Raw) -> Iterator[Finding]:
+def _unknown_names(raw: Raw) -> Iterator[Finding]:
     yield from _unknown(raw, "project.*.pacs.*", "pacs")
-
-
-def _unknown_ris(raw: Raw) -> Iterator[Finding]:
     yield from _unknown(raw, "project.*.source.ris", "ris")
 
 

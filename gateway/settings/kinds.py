@@ -19,10 +19,18 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from gateway.settings import units
 from gateway.settings.cron import read_schedule
-from gateway.settings.finding import wrong
+from gateway.settings.element import element_fault
+from gateway.settings.finding import nearest, wrong
 from gateway.settings.query import query_fault
 from gateway.settings.template import accession_form_fault, layout_fault, patient_id_fault
 from gateway.settings.window import read_window
+
+OPTIONS: Final = (
+    "retain-longitudinal-full-dates", "retain-longitudinal-modified-dates", "retain-patient-characteristics",
+    "retain-device-identity", "retain-institution-identity", "retain-uids", "retain-safe-private", "clean-descriptors",
+    "clean-structured-content", "clean-graphics", "clean-pixel-data", "clean-recognizable-visual-features",
+)  # fmt: skip
+"""The options of PS3.15 Table E.1-1 by the names of the interface."""
 
 FROM_FILE: Final = {"from": "file"}
 NO_PASSWORD: Final = "the URL without the secret; put that in a file of mode 0600 and name it with password_file"
@@ -189,6 +197,13 @@ def _address_fits(text: str) -> bool:
     return True
 
 
+def _option_fault(name: str) -> str | None:
+    meant = nearest(name, OPTIONS)
+    return (
+        None if name in OPTIONS else (f"did you mean {meant!r}? " if meant else "") + "Allowed: " + ", ".join(OPTIONS)
+    )
+
+
 def _network_fault(text: str) -> str | None:
     try:
         network = ipaddress.ip_network(text, strict=False)
@@ -236,3 +251,5 @@ Query: TypeAlias = Annotated[str, _faultless(query_fault)]
 Layout: TypeAlias = Annotated[str, _faultless(layout_fault)]
 PatientId: TypeAlias = Annotated[str, _faultless(patient_id_fault)]
 AccessionForm: TypeAlias = Annotated[str, _faultless(accession_form_fault)]
+Option: TypeAlias = Annotated[str, _faultless(_option_fault)]
+Element: TypeAlias = Annotated[str, _faultless(element_fault)]

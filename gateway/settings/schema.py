@@ -11,41 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.settings import kinds
-from gateway.settings.element import element_fault
-from gateway.settings.finding import nearest, wrong
 from gateway.settings.rule import rule_of
 
-Seconds = float
-Bytes = int
-
-OPTIONS: Final = (
-    "retain-longitudinal-full-dates", "retain-longitudinal-modified-dates", "retain-patient-characteristics",
-    "retain-device-identity", "retain-institution-identity", "retain-uids", "retain-safe-private", "clean-descriptors",
-    "clean-structured-content", "clean-graphics", "clean-pixel-data", "clean-recognizable-visual-features",
-)  # fmt: skip
-"""The options of PS3.15 Table E.1-1 by the names of the interface."""
-
 LAYOUT: Final = "{PatientID}/{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
-
-
-def _option(name: str) -> str:
-    if name not in OPTIONS:
-        meant = nearest(name, OPTIONS)
-        raise wrong("", (f"did you mean {meant!r}? " if meant else "") + "Allowed: " + ", ".join(OPTIONS))
-    return name
-
-
-def _element(name: str) -> str:
-    allowed = element_fault(name)
-    if allowed:
-        raise wrong("", allowed)
-    return name
-
-
-Element: TypeAlias = Annotated[str, AfterValidator(_element)]
 
 
 class Part(BaseModel):
@@ -140,12 +111,12 @@ class Select(Part):
 
 
 class Deidentify(Part):
-    options: tuple[Annotated[str, AfterValidator(_option)], ...] = ()
+    options: tuple[kinds.Option, ...] = ()
     patient_id: kinds.PatientId = "{pseudonym}"
     crosswalk: kinds.AnyPath | None = None
     aliases: kinds.AnyPath | None = None  # merged patients
-    keep: tuple[Element, ...] = ()
-    remove: tuple[Element, ...] = ()
+    keep: tuple[kinds.Element, ...] = ()
+    remove: tuple[kinds.Element, ...] = ()
     replace: dict[str, str] = Field(default_factory=dict)
 
 

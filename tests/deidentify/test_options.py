@@ -21,7 +21,7 @@ from gateway.deidentify.sources import digests
 from gateway.deidentify.table import Row, load_table
 from gateway.model import Kept
 from gateway.settings import Deidentify
-from gateway.settings.schema import OPTIONS
+from gateway.settings.kinds import OPTIONS
 from tests.deidentify.conftest import KEY
 from tests.deidentify.writer import SYNTAXES, base, write
 

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.model import Buffer
 from gateway.run import wiring
-from gateway.settings.schema import OPTIONS
+from gateway.settings.kinds import OPTIONS
 from tests.run.command_line import Place
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
 from tests.support.leaks import files_below, leaks
