@@ -6,18 +6,24 @@ character sets. Here a value that cannot be used is None. Standard: PS3.4 C.2.2,
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pydicom import config
-from pydicom.charset import python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 
 UTF8: Final = "ISO_IR 192"
+LATIN: Final = "latin_1"
+READ_ANYTHING: Final = frozenset({"", "iso8859", LATIN})
+ESCAPES: Final = re.compile(b"(" + b"|".join(map(re.escape, CODES_TO_ENCODINGS)) + b")")
+STATEFUL: Final = frozenset({"iso2022_jp", "iso2022_jp_2"})
+"""Codecs that want to see the escape sequence themselves."""
 LARGEST: Final = 2**31 - 1
 """What an IS may be at most (PS3.5 6.2); the state has no room for more."""
 UNREADABLE: Final = (
@@ -136,20 +142,36 @@ def _joined(found: object) -> str:
 
 
 def _charsets(row: Dataset) -> list[str]:
+    """Python's names of them; "" for one that is left out or unknown."""
     raw = _raw(row, "SpecificCharacterSet")
     terms = raw.decode("latin-1") if isinstance(raw, bytes) else _joined(raw or "")
-    known = [python_encoding[t] for t in (t.strip("\0 ") for t in terms.split("\\")) if t and t in python_encoding]
-    return sorted(known, key=lambda encoding: encoding in ("iso8859", "latin_1"))  # these read anything: they come last
+    return [python_encoding.get(term, "") if term else "" for term in (t.strip("\0 ") for t in terms.split("\\"))]
 
 
-def _decoded(raw: bytes, encodings: list[str]) -> str:
-    """By the row's own character sets, else UTF-8, else Latin-1, which reads anything."""
-    for encoding in [*encodings, "utf-8"]:
+def _decoded(raw: bytes, charsets: list[str]) -> str:
+    """By the row's own character sets, else UTF-8, else Latin-1, which reads anything: also UTF-8 that is called so."""
+    if b"\x1b" in raw:
+        return _extended(raw, charsets[0] or LATIN)
+    for encoding in [*(c for c in charsets if c not in READ_ANYTHING), "utf-8"]:
         try:
             return raw.decode(encoding)
         except (UnicodeDecodeError, LookupError):
             continue
-    return raw.decode("latin-1")
+    return raw.decode(LATIN)
+
+
+def _extended(raw: bytes, first: str) -> str:
+    """Code extensions: each piece by the escape sequence before it, up to a backslash (PS3.5 6.1.2.5.3)."""
+    head, *rest = ESCAPES.split(raw)
+    text = head.decode(first, "replace")
+    for escape, piece in zip(rest[::2], rest[1::2], strict=True):
+        codec = CODES_TO_ENCODINGS[escape]
+        if codec in STATEFUL:
+            text += (escape + piece).decode(codec, "replace")
+        else:
+            mine, backslash, others = piece.partition(b"\\")
+            text += mine.decode(codec, "replace") + (backslash + others).decode(first, "replace")
+    return text
 
 
 def _number(text: str) -> float | None:

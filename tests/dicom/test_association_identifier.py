@@ -61,10 +61,16 @@ def test_unknown_keyword_is_a_mistake_of_ours() -> None:
         (b"ISO_IR 100", "Schädel".encode("latin-1"), "Schädel"),
         (b"ISO_IR 192", "Schädel".encode(), "Schädel"),
         (b"", "Schädel".encode(), "Schädel"),
+        (b"ISO_IR 100", "Schädel".encode(), "Schädel"),
         (b"", "Schädel".encode("latin-1"), "Schädel"),
         (b"ISO_IR 99", "Schädel".encode("latin-1"), "Schädel"),
         (b"\\ISO 2022 IR 87", "頭部".encode("iso2022_jp"), "頭部"),
         (b"ISO_IR 144", "Голова".encode("iso8859_5"), "Голова"),
+        (b"ISO 2022 IR 13\\ISO 2022 IR 87", b"\x1b$BF,It\x1b(J CT", "頭部 CT"),
+        (b"ISO 2022 IR 100\\ISO 2022 IR 87", b"Sch\xe4del \x1b$BF,It\x1b(B", "Schädel 頭部"),
+        (b"\\ISO 2022 IR 149", b"\x1b$)C\xb5\xce\xba\xce CT", "두부 CT"),
+        (b"\\ISO 2022 IR 58", b"\x1b$)A\xcd\xb7\xb2\xbf CT", "头部 CT"),
+        (b"", b"\x1b$)C\xb5\xce\xba\xce CT", "두부 CT"),
     ],
 )
 def test_text_in_any_character_set(charset: bytes, raw: bytes, expected: str) -> None:
