@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway.model import AccessionNumber, LedgerLine, Outcome
+
+DECIDING: Final = (Outcome.REFUSED, Outcome.HELD, Outcome.EXCLUDED)
+"""The first of these that there is decides what becomes of a series, and gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class WaitingSeries:
 
 @dataclass(frozen=True)
 class Tally:
-    """What arrived of a series, counted from its ledger. `reasons`: reason -> instances, for those not kept.
+    """What arrived of a series, counted from its ledger. `reasons`: reason -> instances, for those not kept; as they decide.
 
     `profiles`: version hashes of the de-identification profiles that made what is kept or held.
     """
@@ -125,6 +129,11 @@ class Tally:
     held: int = 0
     profiles: frozenset[str] = frozenset()
 
+    @property
+    def reason(self) -> str:
+        """Of what decides; "" when all was kept."""
+        return next(iter(self.reasons), "")
+
 
 def tally(ledger: Mapping[str, LedgerLine], *, expected: int = 0) -> Tally:
     """The balance of a ledger. `expected`: how many there should be, where that is more than came."""
@@ -135,7 +144,16 @@ def tally(ledger: Mapping[str, LedgerLine], *, expected: int = 0) -> Tally:
         kept=outcomes[Outcome.KEPT],
         excluded=outcomes[Outcome.EXCLUDED],
         refused=outcomes[Outcome.REFUSED],
-        reasons=dict(Counter(line.reason for line in lines if line.outcome is not Outcome.KEPT and line.reason)),
+        reasons=_reasons(lines),
         held=outcomes[Outcome.HELD],
         profiles=frozenset(line.profile for line in lines if line.profile),
     )
+
+
+def _reasons(lines: Collection[LedgerLine]) -> dict[str, int]:
+    """In the order of `DECIDING`, and then the commonest first."""
+    counted: Counter[str] = Counter()
+    for outcome in DECIDING:
+        found = Counter(line.reason for line in lines if line.outcome is outcome and line.reason)
+        counted.update(dict(sorted(found.items(), key=lambda one: (-one[1], one[0]))))
+    return dict(counted)

@@ -111,16 +111,12 @@ def release(c: Connection, at: At, step: Step, *, until: float, charge: bool) ->
 def arrived(tally: Tally) -> tuple[str, str]:
     """The event and reason that a series' own count decides: refused, then held, before excluded; nothing unsaid."""
     if tally.refused:
-        return "failed", foremost(tally) or "instances.refused"
+        return "failed", tally.reason or "instances.refused"
     if tally.held:
-        return "held", foremost(tally) or "instances.held"
+        return "held", tally.reason or "instances.held"
     if tally.kept:
         return "retrieved", ""
-    return "excluded", foremost(tally) or "series.no-instances"
-
-
-def foremost(tally: Tally) -> str:
-    return max(sorted(tally.reasons), key=lambda r: tally.reasons[r], default="")
+    return "excluded", tally.reason or "series.no-instances"
 
 
 def tally_values(tally: Tally) -> dict[str, Any]:

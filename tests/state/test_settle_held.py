@@ -39,6 +39,36 @@ def held(state: Opened) -> tuple[Opened, str, str]:
     return state, request, claim.rows[0].key
 
 
+LEFT_OUT = "select.instance"
+
+
+@pytest.mark.parametrize(
+    ("arrived", "ends"),
+    [
+        ({Outcome.REFUSED: "verify.PatientName", Outcome.EXCLUDED: LEFT_OUT}, ("failed", "verify.PatientName")),
+        ({Outcome.HELD: "pixels.at-risk", Outcome.EXCLUDED: LEFT_OUT}, ("held", "pixels.at-risk")),
+        ({Outcome.REFUSED: "verify.PatientName", Outcome.HELD: "pixels.at-risk"}, ("failed", "verify.PatientName")),
+    ],
+)
+def test_its_reason_is_of_what_decides_and_not_of_what_there_is_more_of(
+    state: Opened, arrived: dict[Outcome, str], ends: tuple[str, str]
+) -> None:
+    """A series of which a rule left out more than could not be cleaned was `failed`, `select.instance`."""
+    state.ask("A1")
+    request = state.plan("1.1")
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101)
+    assert claim is not None
+    ledger = [
+        LedgerLine(f"{outcome}{n}", outcome, reason)
+        for times, (outcome, reason) in enumerate(arrived.items(), start=1)
+        for n in range(times)
+    ]
+    assert state.store.settle_retrieved(claim.rows[0], tally({line.instance: line for line in ledger}), now=102)
+    (view,) = state.views.series(request)
+    assert (view.state, view.reason) == ends
+    assert view.reasons == {reason: times for times, reason in enumerate(arrived.values(), start=1)}
+
+
 def lines(state: Opened, request: str, series: str) -> list[tuple[str, str, str]]:
     return [(e.event, e.after, e.reason) for e in state.views.history(request) if e.subject == series]
 
