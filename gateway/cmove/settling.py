@@ -9,7 +9,7 @@ import structlog
 
 from gateway.cmove.limits import Wanted, tally
 from gateway.cmove.parts import Ledgers, Planned
-from gateway.state.rows import SeriesClaim
+from gateway.state.rows import SeriesClaim, SeriesRow, Tally
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,13 @@ class Settling:
 
     def settle(self, claim: SeriesClaim, want: Wanted) -> None:
         """Each project's series by its own ledger, which is complete."""
-        log = structlog.get_logger()
         for row in claim.rows:
             counted = tally(want, self.outbox.ledger(row.key))
             settled = self.store.settle_retrieved(row, counted, now=self.clock())
             # Failed or excluded: nothing is delivered.
             if settled and (counted.refused or not counted.kept + counted.held):
                 self.outbox.clear(row.key)
-            log.info(
-                "series.retrieved", series=row.key, instances=counted.expected, kept=counted.kept,
-                excluded=counted.excluded, refused=counted.refused, held=counted.held,
-            )  # fmt: skip
+            _tell(row, counted)
 
     def release(self, claim: SeriesClaim, reason: str, *, after: float, charge: bool) -> None:
         """Back for later: due in `after` seconds."""
@@ -52,3 +48,14 @@ class Settling:
             if self.store.fail_series(row, reason=reason, now=self.clock()):
                 self.outbox.clear(row.key)
             structlog.get_logger().error("series.failed", series=row.key, reason=reason)
+
+
+def _tell(row: SeriesRow, counted: Tally) -> None:
+    log = structlog.get_logger().bind(
+        series=row.key, instances=counted.expected, kept=counted.kept, excluded=counted.excluded,
+        refused=counted.refused, held=counted.held,
+    )  # fmt: skip
+    if counted.refused:
+        log.error("series.failed", reason=counted.reason)
+    else:
+        log.info("series.retrieved")

@@ -120,8 +120,11 @@ class SettleStep:
         empty = not counts.kept + counts.held and not self.outbox.files(row.key)
         if settled and (not verdict.keep or counts.refused or empty):  # failed or excluded: nothing is delivered
             self.outbox.clear(row.key)
-        log = structlog.get_logger()
-        log.info("series.pushed", series=row.key, instances=counts.expected, kept=counts.kept, reason=verdict.reason)
+        log = structlog.get_logger().bind(series=row.key, instances=counts.expected, kept=counts.kept)
+        if verdict.keep and counts.refused:
+            log.error("series.failed", reason=counts.reason)
+        else:
+            log.info("series.pushed", reason=verdict.reason)
 
 
 def counted(arrived: Arrived, study: Sequence[Arrived]) -> dict[str, object]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from gateway.model import Dropped, Outcome
 from tests.cstore.test_push import QUIET, Site
 
 
@@ -36,3 +38,15 @@ def test_what_is_still_coming_while_the_clock_is_set_back_is_judged_when_all_of_
     site.now += 1
     assert site.settle.step() and site.states() == [("retrieved", "")]
     assert len(site.outbox.files(*site.series())) == 4
+
+
+def test_what_could_not_be_cleaned_is_in_the_log_with_its_reason(tmp_path: Path) -> None:
+    """The runbook of the alert PacsGatewayLeakBlocked looks for it there."""
+    site = Site(tmp_path)
+    site.cleaner.dropped = Dropped(Outcome.REFUSED, "verify.name@00081030")
+    assert site.send(1) == 0
+    site.now += QUIET
+    with capture_logs() as logs:
+        assert site.settle.step()
+    told = [(entry["event"], entry["log_level"], entry["reason"]) for entry in logs]
+    assert told == [("series.failed", "error", "verify.name@00081030")]
