@@ -67,6 +67,22 @@ def test_stopped_and_restored_it_is_as_it_was(site: Place) -> None:
     assert site.say("explain", "SYNACC1").code == 0
 
 
+def test_a_backup_is_looked_at_by_the_commands_that_the_page_names(site: Place) -> None:
+    """It named `status`, which asks the daemon that runs, and nothing of the folder."""
+    run(site, BLOCKS[0])
+    shutil.unpack_archive(site.folder / "pacs-gateway-state.tar.gz", site.folder / "unpacked")
+    copy = site.folder / "copy.toml"
+    copy.write_text(site.config.read_text().replace(f"{site.folder}/lib/", f"{site.folder}/unpacked/"))
+    before = (site.folder / "lib" / "pacs-gateway" / "state.sqlite").read_bytes()
+    (sentence,) = re.findall(r"^To see that a back-up is one:.*?\.\s", PAGE, flags=re.MULTILINE | re.DOTALL)
+    named = re.findall(r"`pacs-gateway ([^`]*)`", sentence.replace("`gateway.toml`", ""))
+    assert named
+    for words in named:
+        assert site.raw(*words.split(), "--config", str(copy)).code == 0, words
+    state = site.folder / "lib" / "pacs-gateway"
+    assert (state / "state.sqlite").read_bytes() == before and not (state / "audit.jsonl").exists()
+
+
 def test_a_copy_of_the_database_made_while_it_runs_is_enough(site: Place) -> None:
     before = requests(site)
     run(site, BLOCKS[1])
