@@ -22,9 +22,9 @@ Made from [gateway/settings](../../gateway/settings/schema.py) by
 packaging/reference/make_reference.py; a test compares. A commented example is [etc/gateway.toml](../../etc/gateway.toml).
 
 Durations are `"30s"`, `"5m"`, `"2h"`, `"1d"`, at most `"3650d"`; sizes `"5 GiB"`, `"100 MB"`; rates `"40 MiB/s"`. Secrets never
-stand in the file: settings that end in `_file`, and `key_file`, name a file of mode 0600, or `credential:NAME`, a systemd
-credential. Files in `projects.d/` beside gateway.toml each add one `[[project]]`. A setting that is not listed here is refused,
-with its line.
+stand in the file: settings that end in `_file`, and `key` of a `tls`, name a file that others cannot read (`key_file` of mode 0600,
+the rest of 0640 or stricter), or `credential:NAME`, a systemd credential. Files in `projects.d/` beside gateway.toml each add one
+`[[project]]`. A setting that is not listed here is refused, with its line.
 """
 KINDS: Final[Mapping[str, str]] = {
     "Name": "name", "Node": "name", "AeTitle": "AE title", "Host": "host name or address", "Address": "IP address",

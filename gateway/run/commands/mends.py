@@ -34,7 +34,7 @@ MENDS: Final[Mapping[str, str]] = MappingProxyType({
     "sink.unauthorised": "it knows us and does not let us: token, password or credentials, and their rights",
     "sink.unreachable": "nobody answers there: is it up, are host, port or url right, does a firewall let this machine through?",
     "sink.tls": "TLS with it fails: does the machine know its certificate's authority? else mend the file that is named",
-    "sink.secret": "the file of the token, password or credentials must exist, be of mode 0600, and readable for this user",
+    "sink.secret": "the file of the token, password or credentials must exist, be of mode 0640 or 0600, readable for this user",
 })  # fmt: skip
 """By reason; where one reason has several causes, by reason and the codes in its detail."""
 
@@ -43,6 +43,8 @@ STATE: Final = (
     "none), and run commands as that account; on another volume the systemd unit needs ReadWritePaths= for it"
 )
 """For `state_dir`."""
+KEY: Final = "one file of 32 bytes, mode 0600, owned by the daemon's account; `pacs-gateway key init` makes it"
+DISK: Final = "make room: below that nothing is received; never delete in the outbox, it is the only copy"
 
 ELSE: Final[Mapping[str, str]] = MappingProxyType({
     "pacs": "is it up; are host, port and both AE titles right, and is ours known there?",

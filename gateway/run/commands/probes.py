@@ -20,7 +20,7 @@ from gateway.run.commands.canary import Canary
 from gateway.run.commands.clock import SET, clock_fault, told
 from gateway.run.commands.exits import UNREACHABLE, exit_code
 from gateway.run.commands.key import fault_of
-from gateway.run.commands.mends import STATE, mend
+from gateway.run.commands.mends import DISK, KEY, STATE, mend
 from gateway.run.commands.state import existing, folder_fault
 from gateway.run.commands.status import ask, size
 from gateway.run.receivers import listen
@@ -124,12 +124,8 @@ def _daemon_has_it(settings: Settings) -> bool:
 
 def _key(settings: Settings) -> Probed:
     fault = fault_of(settings)
-    mends = (
-        "one file of 32 bytes, mode 0600, owned by the daemon's account; `pacs-gateway key init` makes it"
-        if fault
-        else ""
-    )
-    return Probed("key", "key_file", ok=not fault, detail=fault or "right length, mode and owner", mend=mends)
+    told = fault or "right length, mode and owner"
+    return Probed("key", "key_file", ok=not fault, detail=told, mend=KEY if fault else "")
 
 
 def _state(settings: Settings) -> Probed:
@@ -144,12 +140,7 @@ def _disk(settings: Settings) -> Probed:
     folder = existing(settings.state_dir)
     free, wanted = free_bytes(folder), settings.receiver.min_free_disk
     found = f"{size(free)} free, {size(wanted)} wanted (receiver.min_free_disk)"
-    mends = (
-        ""
-        if free >= wanted
-        else "make room: below that nothing is received; never delete in the outbox, it is the only copy"
-    )
-    return Probed("disk", str(folder), ok=free >= wanted, detail=found, mend=mends)
+    return Probed("disk", str(folder), ok=free >= wanted, detail=found, mend=DISK if free < wanted else "")
 
 
 def _clock(settings: Settings) -> Probed:
