@@ -22,7 +22,7 @@ from gateway.deliver import copy, header
 from gateway.deliver.layout import Layout
 from gateway.deliver.manifest import Manifests, encoders
 from gateway.deliver.remove import remove_files
-from gateway.deliver.sink import Receipt, digest
+from gateway.deliver.sink import WRITABLE, Receipt, digest
 from gateway.errors import Refused, Retry
 from gateway.settings import DirectorySink as Settings
 from gateway.state.writing import sync_folder
@@ -78,7 +78,7 @@ class DirectorySink:
     def close(self) -> None:
         """Nothing stays open."""
 
-    def probe(self) -> None:
+    def probe(self) -> str:
         """Raises Retry sink.full or sink.unwritable."""
         part = _part_in(str(self._root))
         try:
@@ -90,6 +90,7 @@ class DirectorySink:
             raise self._trouble(err) from None
         finally:
             _drop(part)
+        return WRITABLE
 
     def remove(self, PatientID: str) -> int:
         """As `remove.Removes` says. Raises Retry("sink.unwritable", uncharged)."""

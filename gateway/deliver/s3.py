@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.deliver import header
 from gateway.deliver.credentials import read_credentials
 from gateway.deliver.layout import Layout
-from gateway.deliver.sink import Receipt, digest
+from gateway.deliver.sink import WRITABLE, Receipt, digest
 from gateway.deliver.verdict import CONFIG_PAUSE
 from gateway.errors import Fatal, Refused, Retry
 from gateway.settings import S3Sink as Settings
@@ -103,7 +103,7 @@ class S3Sink:
         """Raises Retry sink.* (uncharged)."""
         return all(self._same(file, self._place(file)) for file in files)
 
-    def probe(self) -> None:
+    def probe(self) -> str:
         """Writes and removes an object of its own; writing it anew must be refused. Raises Retry sink.*"""
         key = f"{self._own}/probe"
         with self._told() as store:
@@ -113,6 +113,7 @@ class S3Sink:
         if not self._tried:
             told = f"{self._name}: the server ignores If-None-Match, so that objects could be overwritten"
             raise Retry("sink.unsafe", told, after=CONFIG_PAUSE, charge=False)
+        return WRITABLE
 
     def remove(self, PatientID: str) -> int:
         """As `remove.Removes`, also what a killed put left behind. Raises Retry sink.*; a bucket with versions keeps those."""

@@ -9,9 +9,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.errors import Retry
+
+WRITABLE: Final = "can be written"
+UNTRIED: Final = "only a delivery shows whether it takes files"
+"""What a probe says of an archive that nothing can be written to and removed from again."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class Sink(Protocol):
         """True when the archive, read afresh, holds exactly these; False when they must be put (again)."""
         ...
 
-    def probe(self) -> None:
-        """Writes and removes something that nobody sees, where there is such a thing, for `check --connect`."""
+    def probe(self) -> str:
+        """Writes and removes something that nobody sees, where there is such a thing. What that shows, for `check --connect`."""
         ...
 
     def close(self) -> None:

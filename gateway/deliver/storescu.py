@@ -19,7 +19,7 @@ from typing import Final, Literal
 import structlog
 
 from gateway.deliver import header
-from gateway.deliver.sink import Receipt
+from gateway.deliver.sink import UNTRIED, Receipt
 from gateway.deliver.verdict import DUPLICATE, failure, stored
 from gateway.dicom.association import Scu
 from gateway.dicom.commitment import Reference
@@ -92,10 +92,11 @@ class StoreSink:
             log.warning("sink.no-report", sink=self._name, files=len(files))
         return all(self._found(uids) for uids in map(_uids, files))
 
-    def probe(self) -> None:
+    def probe(self) -> str:
         """C-ECHO: DICOM has nothing that could be written and removed."""
         with self._told(), Scu(_Asked.of(self._settings), self._calling_ae) as scu:
             scu.echo()
+        return f"answers C-ECHO: {UNTRIED}"
 
     def close(self) -> None:
         self._scu.close()

@@ -17,7 +17,7 @@ from typing import Final
 
 from gateway.deliver import header
 from gateway.deliver.multipart import Envelope, boundary_of, same_data_set
-from gateway.deliver.sink import Receipt
+from gateway.deliver.sink import UNTRIED, Receipt
 from gateway.deliver.unstow import Unstow
 from gateway.deliver.verdict import DUPLICATE, failure
 from gateway.deliver.web import Web, rows_of, unexpected
@@ -77,11 +77,12 @@ class StowSink:
         """Raises Retry sink.* (uncharged)."""
         return all(self._has(_place(file), file) for file in files)
 
-    def probe(self) -> None:
+    def probe(self) -> str:
         """One question: DICOMweb has nothing that could be written and removed."""
         answer = self._web.call("GET", "/studies?limit=1", headers=JSON)
         if answer.status not in (200, 204):
             raise unexpected(answer.status, self._name)
+        return f"answers QIDO-RS: {UNTRIED}"
 
     def remove(self, PatientID: str) -> int:
         """As `remove.Removes`. Raises Refused("sink.no-delete") where it cannot."""

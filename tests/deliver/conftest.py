@@ -119,8 +119,8 @@ class Moody:
     def close(self) -> None:
         self.real.close()
 
-    def probe(self) -> None:
-        self.real.probe()
+    def probe(self) -> str:
+        return self.real.probe()
 
 
 class Steps:

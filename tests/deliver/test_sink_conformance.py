@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
+from gateway.deliver.sink import UNTRIED, WRITABLE
+from gateway.deliver.storescu import StoreSink
+from gateway.deliver.stowrs import StowSink
 from gateway.errors import Refused
 from tests.deliver.clean import Archive, Putting, clean_bytes, clean_file, directory_archive
 from tests.deliver.peers import dicom_archive, dicomweb_archive, s3_archive
@@ -120,8 +123,10 @@ def test_what_is_no_dicom_file_is_refused(archive: Archive, tmp_path: Path) -> N
     assert archive.visible() == {}
 
 
-def test_probe_leaves_nothing(archive: Archive) -> None:
-    archive.sink.probe()
+def test_probe_leaves_nothing_and_claims_no_more_than_it_tried(archive: Archive) -> None:
+    """`check --connect` said "can be written" of an archive that had answered a question."""
+    told = archive.sink.probe()
+    assert told.endswith(UNTRIED if isinstance(archive.sink, StoreSink | StowSink) else WRITABLE)
     assert archive.visible() == {}
     assert archive.hidden() == 0
 

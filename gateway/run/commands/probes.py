@@ -13,7 +13,6 @@ from typing import Final
 from gateway.accession.rows import COLUMN
 from gateway.accession.sql import NO_ROWS, NULL
 from gateway.cstore.space import free_bytes
-from gateway.deliver.sink import Sink
 from gateway.errors import Fatal, GatewayError, Refused, Retry
 from gateway.run import delivering, wiring
 from gateway.run.commands.canary import Canary
@@ -52,7 +51,7 @@ def probes(settings: Settings) -> Iterator[Callable[[], Probed]]:
         if project.source is not None:
             yield partial(_tried, "query", project.name, partial(_columns, settings, project.source))
         for sink in delivering.make_sinks(settings, project):
-            yield partial(_tried, "archive", sink.name, partial(_probe, sink))
+            yield partial(_tried, "archive", sink.name, sink.probe)
     yield partial(_port, settings)
     yield partial(_key, settings)
     yield partial(_state, settings)
@@ -96,11 +95,6 @@ def _columns(settings: Settings, source: Source) -> str:
         raise Refused("accession.not-text", f"{COLUMN} is no text ({kinds[COLUMN]}): such rows are set aside")
     zeros = f" ({ZEROS})" if kinds.get(PATIENT) in NUMBERS else ""
     return ", ".join(f"{name}: {kind}" + (zeros if name == PATIENT else "") for name, kind in kinds.items())
-
-
-def _probe(sink: Sink) -> str:
-    sink.probe()
-    return "can be written"
 
 
 def _port(settings: Settings) -> Probed:
