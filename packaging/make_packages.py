@@ -31,7 +31,8 @@ MAINTAINER: Final = (
     f"{os.environ.get('DEBFULLNAME', 'pacs-gateway')} <{os.environ.get('DEBEMAIL', 'pacs-gateway@example.org')}>"
 )
 SOURCES: Final = (
-    "gateway", "docs", "etc", "systemd", "requirements", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in",
+    "gateway", "docs", "etc", "systemd", "requirements", "packaging/monitoring", "pyproject.toml", "README.md", "LICENSE",
+    "MANIFEST.in",
 )  # fmt: skip
 # Of the installed: other programs' commands, C headers, tests and the installer itself. Nothing of it is imported by the daemon.
 UNUSED: Final = ("include", "lib64", "share")
@@ -190,7 +191,7 @@ def _documents(share: Path, wanted: Wanted) -> None:
     doc.mkdir(parents=True)
     for path in (ROOT / "README.md", PARTS / "copyright"):
         shutil.copy(path, doc / path.name)
-    shutil.copytree(ROOT / "docs", doc / "docs", ignore=shutil.ignore_patterns("adr"))
+    shutil.copytree(ROOT / "docs", doc / "docs")
     shutil.copytree(ROOT / "etc", doc / "examples")
     stamp = email.utils.formatdate(told())
     head = f"pacs-gateway ({wanted.version}-{wanted.revision}) stable; urgency=medium"

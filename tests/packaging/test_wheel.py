@@ -45,7 +45,8 @@ def test_the_sdist_has_what_the_document_installs_from_it(built: Built) -> None:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert sources() <= names
     units = {f"systemd/pacs-gateway.{kind}" for kind in ("service", "socket", "sysusers", "tmpfiles")}
-    assert {"README.md", "LICENSE", "docs/install.md", "etc/gateway.toml", "requirements/run.txt", *units} <= names
+    alerts = "packaging/monitoring/alerts.yml"
+    assert {"README.md", "LICENSE", "docs/install.md", "etc/gateway.toml", "requirements/run.txt", alerts, *units} <= names
 
 
 def test_the_wheel_works_without_the_checkout(built: Built, tmp_path: Path) -> None:
