@@ -23,8 +23,8 @@ HEAD: Final = """\
 Made from the commands themselves by packaging/reference/make_reference.py; a test compares. The same as a manual page:
 [pacs-gateway.1](../../packaging/reference/pacs-gateway.1).
 
-Every command takes `--config PATH`, or `PACS_GATEWAY_CONFIG`. Completion of commands and options: packaging/reference has a
-file each for bash, zsh and fish.
+Every command takes `--config PATH`, or `PACS_GATEWAY_CONFIG`. Completion of commands and options: the package installs it
+for bash, zsh and fish; the files are in packaging/reference.
 
 | exit code | meaning |
 |---|---|

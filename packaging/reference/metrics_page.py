@@ -26,7 +26,8 @@ process. Counters are there, at 0, from the first scrape on, so that the first e
 
 ## Setting it up
 
-A scrape job of the name `pacs-gateway`, and the two rule files:
+A scrape job of the name `pacs-gateway`, and the two rule files, which lie in packaging/monitoring (of the package:
+/usr/share/doc/pacs-gateway/monitoring):
 
 ```yaml
 rule_files: [rules.yml, alerts.yml]
@@ -35,7 +36,7 @@ scrape_configs:
     static_configs: [{{targets: ["127.0.0.1:9110"]}}]
 ```
 
-The dashboards in packaging/monitoring/dashboards are imported into Grafana as they are; they ask for the data source.
+The dashboards in its folder dashboards are imported into Grafana as they are; they ask for the data source.
 
 ![The overview with values of a real run](../pictures/overview.svg)
 
