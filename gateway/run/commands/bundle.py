@@ -50,6 +50,8 @@ Part = tuple[str, str]
 def support_bundle(file: Path | None, log: Path | None, lines: int, config: Path) -> int:
     """Write a FILE for whoever helps you: log, configuration, versions, queue counts. No patient, no secret is in it.
 
+    Run it as root, unlike other commands: the daemon's own account may not read the journal. What a part lacks stands in it.
+
     Read it before you give it away: it is a .tar.gz of text files. It names hosts, AE titles, projects and folders of yours.
     """
     settings = settings_for(config)
