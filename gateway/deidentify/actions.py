@@ -63,6 +63,7 @@ class Action(StrEnum):
     ITEMS = "K (items cleaned)"
     SCRUB = "D (items cleaned, text replaced)"
     SHIFT = "C (date shifted)"
+    ZONE = "C (offset checked)"
     TEXT = "C (text cleaned)"
     AGE = "K (over 89 as 090Y)"
     BIRTH = "D (date shifted)"

@@ -20,12 +20,14 @@ OLDEST = 89
 CACHED = 1 << 14
 """Values remembered: an enhanced object has some thousand different frame times."""
 
-_ZONE = rb"(?P<zone>[+-](?:0[0-9]|1[0-4])[0-5][0-9])?"
+_OFFSET = rb"[+-](?:0[0-9]|1[0-4])[0-5][0-9]"
+_ZONE = rb"(?P<zone>" + _OFFSET + rb")?"
 _CLOCK = rb"(?:[01][0-9]|2[0-3])(?:[0-5][0-9](?:(?:[0-5][0-9]|60)(?:\.[0-9]{1,6})?)?)?"
 _DAY = re.compile(rb"[0-9]{8}")
 _OLD_DAY = re.compile(rb"([0-9]{4})\.([0-9]{2})\.([0-9]{2})")
 _MOMENT = re.compile(rb"(?P<day>[0-9]{4}(?:[0-9]{2}){0,2})(?P<clock>(?<=[0-9]{8})" + _CLOCK + rb")?" + _ZONE)
 _BEGINNING = re.compile(rb"-?([0-9]{4})\.?([0-9]{2})?\.?([0-9]{2})?")
+_WHOLE_ZONE = re.compile(_OFFSET)
 _TIME = re.compile(_CLOCK)
 _OLD_TIME = re.compile(rb"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?")
 _AGE = re.compile(rb"([0-9]{3})([DWMY])")
@@ -61,6 +63,12 @@ def birth(raw: bytes, study_date: bytes, days: int) -> bytes:
     if born is None or studied is None or _years(born, studied) > OLDEST:
         return b""
     return _moved(born, days)
+
+
+def zone(raw: bytes) -> bytes:
+    """Timezone Offset From UTC: whole days move no clock, so that of all times stays as that in each DT does; else b""."""
+    offset = raw.strip(PADDING)
+    return offset if _WHOLE_ZONE.fullmatch(offset) else b""
 
 
 def age(raw: bytes) -> bytes:

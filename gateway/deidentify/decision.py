@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.deidentify.actions import DUMMIES, TEXT_VRS, Action, Rule
 from gateway.deidentify.charset import Charset
-from gateway.deidentify.dates import age, birth, shift, years
+from gateway.deidentify.dates import age, birth, shift, years, zone
 from gateway.deidentify.defaults import mismatched
 from gateway.deidentify.documents import empty_document
 from gateway.deidentify.forms import is_legal
@@ -22,6 +22,7 @@ Value = tuple[bytes, bytes, Charset]
 """VR, raw value, character set."""
 NATURE: dict[Action, frozenset[bytes]] = {
     Action.SHIFT: DATES,
+    Action.ZONE: frozenset((b"SH",)),
     Action.BIRTH: frozenset((b"DA", b"DT")),
     Action.AGE: frozenset((b"AS", b"DS")),
     Action.TEXT: FREE_TEXT,
@@ -100,6 +101,8 @@ def _rarer(action: Action, tag: int, vr: bytes, raw: bytes, subject: Subject) ->
         return age(raw) if vr == b"AS" else years(raw)
     if action is Action.BIRTH:
         return b"" if subject.aged else birth(raw, subject.study_date, subject.days)
+    if action is Action.ZONE:
+        return zone(raw)
     if action is Action.ICC:
         return clean_icc(raw)
     return empty_document(raw) if action is Action.DOCUMENT else DUMMIES[vr]

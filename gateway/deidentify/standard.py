@@ -17,6 +17,8 @@ from gateway.deidentify.table import Row, Table
 DATA_SET = 0x0008  # the first group of a data set (PS3.5 7.1)
 MARKS = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
 BIRTH_DATE = 0x00100030
+TIME_ZONE = 0x00080201
+"""Timezone Offset From UTC: a part of every time, which cleaning it as text would empty."""
 UNFORMATTED_TEXT = 0x00700006
 """The text of graphic and of waveform annotations: the table has it under Clean Descriptors, E.3.3 and E.3.4 are about it too."""
 
@@ -78,6 +80,8 @@ def _by_option(row: Row, tag: int, vr: bytes, table: str, options: Options) -> R
     """The rule that an applied option makes of a row; None where the Basic column stands."""
     cell = cell_of(row.options, options)
     action = allowed(cell.code, vr) if cell else None
+    if tag == TIME_ZONE and action is Action.TEXT:
+        action = Action.ZONE
     if cell and action:
         return Rule(action, f"{table} {cell.option} {cell.code}", spared=action in (Action.KEEP, Action.AGE))
     if tag == BIRTH_DATE and options.shift_dates:

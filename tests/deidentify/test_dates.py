@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.deidentify.dates import FARTHEST, NEAREST, age, birth, offset_days, over_89, shift
+from gateway.deidentify.dates import FARTHEST, NEAREST, age, birth, offset_days, over_89, shift, zone
 
 KEY = bytes(range(32))
 
@@ -78,6 +78,19 @@ OFFSET_OF_P1 = -485
 )
 def test_shift(vr: bytes, raw: bytes, days: int, expected: bytes) -> None:
     assert shift(vr, raw, days) == expected
+
+
+@pytest.mark.parametrize("raw", [b"+0100", b"-0500", b"+0545", b"-0930", b"+0000", b"+1400", b" +0100 ", b"+0100\0"])
+def test_the_zone_of_all_times_stays_as_that_of_each_does(raw: bytes) -> None:
+    assert zone(raw) == raw.strip(b" \0")
+    assert shift(b"DT", b"20240301120000" + zone(raw), -1) == b"20240229120000" + zone(raw)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"0100", b"+1500", b"+0160", b"+01:00", b"CET", b"Meier", b"+0100 Meier", b"+0100\\+0200"]
+)
+def test_what_is_no_zone_becomes_empty(raw: bytes) -> None:
+    assert zone(raw) == b""
 
 
 @pytest.mark.parametrize(

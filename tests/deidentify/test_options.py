@@ -23,7 +23,7 @@ from gateway.model import Kept
 from gateway.settings import Deidentify
 from gateway.settings.kinds import OPTIONS
 from tests.deidentify.conftest import KEY
-from tests.deidentify.writer import SYNTAXES, base, write
+from tests.deidentify.writer import SYNTAXES, Element, base, with_, write
 
 ROWS = load_table().rows
 SINGLE = [row for row in ROWS if row.vr and int(row.tag, 16) >> 16 >= 8]
@@ -45,8 +45,11 @@ def made(*options: str) -> Profile:
 BASIC = made()
 
 
-def said(code: str, vr: str) -> Action | None:
+def said(code: str, row: Row) -> Action | None:
     """What K or C means for a VR, read from PS3.15 E.1.1 and E.3; None: the Basic column stands."""
+    vr = row.vr
+    if code == "C" and row.tag == "00080201":  # Timezone Offset From UTC: as much of a time as any
+        return Action.ZONE
     if vr == "SQ":
         return Action.ITEMS
     if code == "K":
@@ -70,7 +73,7 @@ def test_each_cell_has_its_effect(option: str) -> None:
     """656 rows: with a cell the action of K or C and the option named as the source; without one nothing changes."""
     profile, wrong = made(option), []
     for row in SINGLE:
-        action = said(row.options[option], row.vr) if option in row.options else None
+        action = said(row.options[option], row) if option in row.options else None
         source = f"PS3.15 Table E.1-1 2026c {option} {row.options.get(option)}"
         expected = (action, source) if action else outcome(BASIC, row)
         if outcome(profile, row) != expected and row.tag not in BEYOND_THEIR_CELLS.get(option, ()):
@@ -82,7 +85,7 @@ def test_each_cell_has_its_effect(option: str) -> None:
 def test_a_column_disabled_is_noticed(option: str) -> None:
     """The test above can fail: but for safe private elements, which are no single row, each column changes some rule."""
     changed = [row.tag for row in SINGLE if outcome(made(option), row) != outcome(BASIC, row)]
-    cells = [row.tag for row in SINGLE if option in row.options and said(row.options[option], row.vr)]
+    cells = [row.tag for row in SINGLE if option in row.options and said(row.options[option], row)]
     assert set(changed) == set(cells) | BEYOND_THEIR_CELLS.get(option, set())
     assert bool(changed) is (option != "retain-safe-private")
 
@@ -94,7 +97,7 @@ def test_of_two_options_the_stricter_cell_decides(pair: tuple[str, str]) -> None
     profile, wrong = made(*pair), []
     for row in SINGLE:
         codes = {row.options[option] for option in pair if option in row.options}
-        action = said("C" if "C" in codes else "K", row.vr) if codes else None
+        action = said("C" if "C" in codes else "K", row) if codes else None
         beyond = any(row.tag in BEYOND_THEIR_CELLS.get(option, ()) for option in pair)
         if not beyond and outcome(profile, row)[0] is not (action or outcome(BASIC, row)[0]):
             wrong.append(row.tag)
@@ -107,6 +110,18 @@ def test_dates_of_devices_are_shifted_with_all_others() -> None:
     assert (alone.action, both.action) == (Action.KEEP, Action.SHIFT)
     assert both.source == f"PS3.15 Table E.1-1 2026c {MODIFIED_DATES} C"
     assert made("retain-device-identity", FULL_DATES).rules[tag].action is Action.KEEP
+
+
+def test_the_zone_of_times_stays_beside_shifted_dates() -> None:
+    """A DT keeps its own; without the zone of all others nobody could tell one from the other, and no uptake be computed."""
+    cleaner = make_cleaner(project="p", deidentify=Deidentify(options=(MODIFIED_DATES,)), instance_rule=None, key=KEY)
+    zone = Element(0x00080201, "SH", b"-0500")
+    started = Element(0x00181078, "DT", b"20240317090500+0100")
+    done = cleaner.clean(write(with_(base(), zone, started), "explicit"), SYNTAXES["explicit"], frozenset())
+    assert isinstance(done, Kept)
+    clean = pydicom.dcmread(io.BytesIO(b"".join(done.parts)))
+    assert clean.TimezoneOffsetFromUTC == "-0500"
+    assert clean.RadiopharmaceuticalStartDateTime == f"{clean.StudyDate}090500+0100"
 
 
 WITHOUT_A_ROW = [
