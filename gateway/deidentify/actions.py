@@ -122,9 +122,9 @@ DUMMIES: dict[bytes, bytes] = {
 
 PATIENT_ID = 0x00100020
 DOCUMENT = 0x00420011
-IDENTIFIERS = frozenset({0x00080050, 0x00200010, 0x00120040, 0x00120042})
-"""Accession Number, Study ID, Clinical Trial Subject ID and Reading ID: Z or D, but as a keyed hash, which a dummy may be
-(Table E.1-1a), so that what belonged together still does."""
+IDENTIFIERS = frozenset({0x00080050, 0x00200010, 0x00120040, 0x00120042, 0x00400512, 0x00400551})
+"""Accession Number, Study ID, Clinical Trial Subject ID and Reading ID, Container and Specimen Identifier: Z or D, but as a keyed
+hash, which a dummy may be (Table E.1-1a), so that what belonged together still does, and slides and their blocks stay apart."""
 
 PERSONAL = frozenset({0x00080082, 0x00081072, 0x00401101, 0x0040A073})
 """Institution Code, Operator Identification, Person Identification Code and Verifying Observer Sequence."""

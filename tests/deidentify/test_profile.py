@@ -260,6 +260,21 @@ def test_a_value_too_long_for_its_vr_stays_as_un(cleaner: Cleaner, syntax: str) 
     assert points in out and "ContourData" in pydicom.dcmread(io.BytesIO(out)).ROIContourSequence[0].ContourSequence[0]
 
 
+def test_slides_and_specimens_stay_apart_and_are_the_same_in_every_instance(cleaner: Cleaner) -> None:
+    """Two cores on a slide, and the slides of a case: all were ANON, and nobody could tell them from one another."""
+
+    def specimens(slide: bytes, number: int) -> list[str]:
+        cores = tuple((Element(0x00400551, "LO", b"S24-774-" + slide + core),) for core in (b".1", b".2"))
+        held = Element(0x00400512, "LO", b"S24-774-" + slide), Element(0x00400560, "SQ", cores)
+        result = cleaner.clean(write(with_(base(number), *held), "explicit"), SYNTAXES["explicit"], frozenset())
+        assert isinstance(result, Kept)
+        ds = pydicom.dcmread(io.BytesIO(b"".join(result.parts)))
+        return [ds.ContainerIdentifier, *(item.SpecimenIdentifier for item in ds.SpecimenDescriptionSequence)]
+
+    assert specimens(b"A1", 1) == specimens(b"A1", 2)
+    assert len({*specimens(b"A1", 1), *specimens(b"A2", 3)}) == 6
+
+
 def test_instances_keep_apart_what_differs(cleaner: Cleaner) -> None:
     nested = Element(0x00082218, "SQ", ((Element(0x00100020, "LO", b""),), (Element(0x00100020, "LO", b"PX-774411"),)))
     result = cleaner.clean(write(with_(base(), nested), "explicit"), SYNTAXES["explicit"], frozenset())
