@@ -17,7 +17,8 @@ of Type 1C is removed. X/Z/U* is always U: the items hold references alone, and 
 
 A sequence cannot hold a dummy value. D on a sequence keeps its items and applies the rules to every element in them; in the
 sequences of `PERSONAL`, whose very codes name a person or a place, and in those that should have been removed, all text in
-the items becomes a dummy as well. An element that came empty stays empty under D and U: nothing is invented.
+the items becomes a dummy as well; dates there are what they are elsewhere. An element that came empty stays empty under D
+and U: nothing is invented.
 """
 
 from __future__ import annotations

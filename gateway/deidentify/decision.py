@@ -41,7 +41,7 @@ def decide(rule: Rule, vr: bytes, known: bytes, *, scrub: bool) -> Action:
         return Action.REMOVE
     if action in NATURE and vr not in NATURE[action]:
         return Action.EMPTY if known in NATURE[action] else Action.REMOVE
-    if scrub and action in (Action.KEEP, Action.TEXT, Action.SHIFT, Action.AGE) and vr in TEXT_VRS:
+    if scrub and action in (Action.KEEP, Action.TEXT, Action.AGE) and vr in TEXT_VRS - DATES:
         return Action.UID if vr == b"UI" else Action.DUMMY
     if action is Action.KEEP and vr != known:
         instead = mismatched(vr, known) or action

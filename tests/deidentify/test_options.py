@@ -112,6 +112,21 @@ def test_dates_of_devices_are_shifted_with_all_others() -> None:
     assert made("retain-device-identity", FULL_DATES).rules[tag].action is Action.KEEP
 
 
+@pytest.mark.parametrize("option", [MODIFIED_DATES, FULL_DATES, "clean-descriptors"])
+def test_when_a_report_was_verified_is_a_date_as_any_other(option: str) -> None:
+    """Who verified it is replaced; the dummy of 1900 is for those who asked for no dates."""
+    verified = Element(0x0040A030, "DT", b"20240317184746"), Element(0x0040A075, "PN", b"Zwackelmann^Petrosilius")
+    observer = Element(0x0040A073, "SQ", (verified,))
+    cleaner = make_cleaner(project="p", deidentify=Deidentify(options=(option,)), instance_rule=None, key=KEY)
+    done = cleaner.clean(write(with_(base(), observer), "explicit"), SYNTAXES["explicit"], frozenset())
+    assert isinstance(done, Kept)
+    clean = pydicom.dcmread(io.BytesIO(b"".join(done.parts)))
+    (item,) = clean.VerifyingObserverSequence
+    dates = option in (MODIFIED_DATES, FULL_DATES)
+    assert item.VerificationDateTime == (f"{clean.StudyDate}184746" if dates else "19000101000000")
+    assert item.VerifyingObserverName == "ANON"
+
+
 def test_the_zone_of_times_stays_beside_shifted_dates() -> None:
     """A DT keeps its own; without the zone of all others nobody could tell one from the other, and no uptake be computed."""
     cleaner = make_cleaner(project="p", deidentify=Deidentify(options=(MODIFIED_DATES,)), instance_rule=None, key=KEY)
