@@ -110,7 +110,8 @@ NUMERIC = (
     _form(BEFORE_DAYS, rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d{{1,2}}(?:[./]|\. )\d{{1,2}}(?:\.|\b(?!\.?\d))"),
     _form(
         f"{YEARS} a",
-        rf"(?<!\d)(?<!\d[.,])0?(?:9\d|1[0-4]\d)(?:[.,]\d)?(?:[ -]?(?i:{_YEARS})|a|\. ?(?i:lebensjahre?s?|lj)){_END}(?:[ -]olds?)?"
+        r"(?<!\d)(?<!\d[.,])(?<!\b[Tt][Cc])(?<!\b[Tt][Cc][ _^-])(?!99m[ _^-]Tc\b)"  # of technetium: no man of 99
+        rf"0?(?:9\d|1[0-4]\d)(?:[.,]\d)?(?:[ -]?(?i:{_YEARS})|a|\. ?(?i:lebensjahre?s?|lj)){_END}(?:[ -]olds?)?"
         rf"|{_START}(?<!\d[/.,])0?(?:9\d|1[01]\d) ?[/,] ?[MFWmfw]{_END}|{_START}[MFWmfw] ?[/,] ?0?(?:9\d|1[01]\d){_END}"
         rf"|{_START}(?i:{_any(SEXES)})[ /,]{{1,2}}0?(?:9\d|1[01]\d){_END}(?!/\d)"
         rf"|{_START}(?i:aged?|alter)[ :=]{{1,3}}0?(?:9\d|1[0-4]\d){_END}",
@@ -201,8 +202,7 @@ MONTHDAYS = re.compile(
 """A day and a month without a year, both with two digits: 17.03, but no 5.03."""
 _DASH = "[–—−‐‑]"
 _BETWEEN, _BAR = r"[\s.,;/_|·^–—−‐‑-]{1,3}", r" ?(?:[./_|·^~'#–—−‐‑-]{1,2} ?)"
-_D, _M = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
-_CENTURY = r"(?:19|20)\d\d"
+_D, _M, _CENTURY = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)\d\d"
 SPREAD = re.compile(
     rf"{_START}(?<!\d[.,])(?:{_D}{_BETWEEN}{_D}{_BETWEEN}{_CENTURY}|{_CENTURY}{_BETWEEN}{_MONTH}{_BETWEEN}{_DAY}"
     rf"|{_D}\. ?{_M}\. ?\d\d|{_D} ?/ ?{_D} ?/ ?\d\d|{_D}{_DASH}(?:{_M}{_DASH}\d\d|{_D}{_DASH}\d\d)|\d\d{_DASH}{_M}{_DASH}{_D}"

@@ -28,6 +28,9 @@ PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 RUNS = re.compile(r"[^\W\d_]+|\d+")
 B_VALUE = re.compile(r"b\d{1,2}[05]0")
 GRID = re.compile(r"(?:64|96|128|192|256|288|320|384|448|512|640|704|768|896|960|1024|1152|1536|2048)")
+TARGET = re.compile(r"[cgip]tv[npt]?\d{0,2}")
+CENTIGRAYS = re.compile(r"(?!19|20(?!00))[1-8]\d{3}")
+"""No year, which would tell by how much dates were shifted."""
 LONGEST = 40
 
 
@@ -90,6 +93,11 @@ def kind_of(word: str, words: Words) -> Kind:
     if any(c.isdigit() for c in folded):
         return Kind.LOOSE if _mixed(folded, words) else Kind.UNKNOWN
     return Kind.LISTED if _joined(word, words) or _compound(folded, words.stems) else Kind.UNKNOWN
+
+
+def is_dose(word: str, before: str) -> bool:
+    """PTV_6000: targets of a plan are told apart by their dose alone."""
+    return bool(CENTIGRAYS.fullmatch(word) and TARGET.fullmatch(before.casefold()))
 
 
 @lru_cache(4096)
