@@ -45,8 +45,11 @@ _APART = b"\xff" * 4
 Place = tuple[int, bytes]
 """A tag and the raw value behind it."""
 
-UID = re.compile(rb"\.(?:25\.[0-9]{20,39}(?![0-9])|[0-9]++\.[0-9]++\.[0-9]++\.[0-9.]++)")
-"""From the first dot on, which makes the search fast: five components, as every registered root has, or one made of a UUID."""
+UID = re.compile(rb"\.(?<!\0\.)(?:25\.[0-9]{20,59}+[0-9.]*+|[0-9]++\.[0-9]++\.[0-9]++\.[0-9.]++)")
+"""From the first dot on, which makes the search fast: five components, as every registered root has, or one made of a UUID with
+whatever follows it. A dot behind a NUL is a big endian length."""
+INSIDE, IN_VALUE = re.compile(rb"(?<!\0)[0-9]\Z|[0-9]\.\Z"), re.compile(rb"[0-9]\.?\Z")
+"""What stands before a part of a longer one: in an encoded data set, where a digit behind a NUL is a length, and in a value."""
 NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 TRAILING_BACKSLASH = frozenset(("gb18030", "gbk", "gb2312", "shift_jis", "big5", "euc_kr"))
 """Codecs with characters whose second byte may be a backslash's."""
@@ -236,13 +239,14 @@ def _values(data: bytes, codec: Codec, tags: Search) -> Iterator[tuple[int, int,
         yield tag, at, start, start + length if 0 < length <= LONGEST and start + length <= size else start
 
 
-def uids_in(data: bytes) -> frozenset[bytes]:
-    """Every UID that stands there, alone or behind a word and a dot (CT.1.2.840), and what only looks like one."""
+def uids_in(data: bytes, inside: re.Pattern[bytes] = IN_VALUE) -> frozenset[bytes]:
+    """Every UID that stands there by itself, also behind a word and a dot (CT.1.2.840); none that is a part of a longer one."""
     found: set[bytes] = set()
     for match in UID.finditer(data):
         begin, end = match.span()
-        told = (data[start:end].partition(b"..")[0].rstrip(b".") for start in (max(0, begin - 1), begin + 1))
-        found.update(told)
+        for start in (max(0, begin - 1), begin + 1):
+            if not inside.search(data[max(0, start - 3) : start]):
+                found.update((data[start:end].rstrip(b"."), data[start:end].partition(b"..")[0].rstrip(b".")))
     return frozenset(found)
 
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.deidentify.encoding import PIXEL_TAGS, UNDEFINED, Codec, Malformed
-from gateway.deidentify.harvest import Harvest, uids_in
+from gateway.deidentify.harvest import INSIDE, Harvest, uids_in
 from gateway.deidentify.needles import SURE, Match, Needle, is_ordinary, pattern_of
 from gateway.deidentify.pixels import PIXEL_VRS, is_encapsulated
 from gateway.deidentify.reading import Leaf, Unreadable, leaves
@@ -51,7 +51,7 @@ class Hunt(NamedTuple):
 
     plain: tuple[Needle, ...]
     coded: tuple[Needle, ...]
-    uids: tuple[re.Pattern[bytes], ...]
+    uids: frozenset[bytes]
 
     def __bool__(self) -> bool:
         return bool(self.plain or self.coded or self.uids)
@@ -85,7 +85,7 @@ def among_pixels(
         for at in range(0, len(value), PIECE):
             raw = bytes(value[at : at + PIECE + OVERLAP])
             text = raw.lower()
-            hunt = Hunt(tuple(suspects(sought, text)), (), tuple(_whole_uids(text, uids)))
+            hunt = Hunt(tuple(suspects(sought, text)), (), _whole_uids(text, uids))
             kind = _in_value(raw, Leaf(tag, b"OW", 0, len(raw)), hunt, set()) if hunt else ""
             if kind:
                 return f"verify.{kind}@{_place(tag)}"
@@ -165,19 +165,15 @@ def _hunt(segment: bytes, sought: Sought, uids: frozenset[bytes]) -> Hunt:
     found = suspects(sought, seen)
     plain = tuple(n for n in found if n.text in text)
     hidden = tuple(n for n in found if n.text in wide or (n.text in coded and (n.date or len(n.text) >= LEAST)))
-    return Hunt(plain, hidden, tuple(_whole_uids(seen, uids)))
+    return Hunt(plain, hidden, _whole_uids(seen, uids))
 
 
-def _whole_uids(text: bytes, uids: frozenset[bytes]) -> Iterator[re.Pattern[bytes]]:
-    """For each UID that stands in the text, not as a part of another, what finds it."""
-    roots = {uid[:ROOT] for uid in uids} if len(uids) > FEW else frozenset[bytes]()
-    if 0 < len(roots) <= FEW and not any(root in text for root in roots):  # those made of UUIDs are all of their own
-        return
-    told = (uid for uid in uids if uid in text) if len(uids) <= FEW else uids & uids_in(text)
-    for uid in told:
-        after = re.escape(uid) + rb"(?!\.?[0-9])"
-        if re.search(rb"(?:(?<![0-9])(?<![0-9]\.)|(?<=\0[0-9.]))" + after, text):  # behind a length, too
-            yield re.compile(rb"(?<![0-9])(?<![0-9]\.)" + after)
+def _whole_uids(text: bytes, uids: frozenset[bytes]) -> frozenset[bytes]:
+    """Those that stand in the text, not as a part of another; of thousands at the price of one."""
+    told = uids if len(uids) <= FEW else {uid[:ROOT] for uid in uids}  # those made of UUIDs are all of their own
+    if len(told) <= FEW and not any(each in text for each in told):
+        return frozenset()
+    return uids & uids_in(text, INSIDE)
 
 
 def _segments(parts: Sequence[Buffer], codec: Codec) -> list[bytes] | None:
@@ -218,7 +214,7 @@ def _found(segment: bytes, codec: Codec, hunt: Hunt) -> str:
     except Unreadable:
         return next((f"verify.{n.kind}@bytes" for n in hunt.plain if _is_sure(n)), UNREADABLE)
     missed = [n.kind for n in (*hunt.plain, *hunt.coded) if _is_sure(n) and n not in met]
-    missed += ["uid" for uid in hunt.uids if uid.search(segment)]
+    missed += ["uid"] if hunt.uids and hunt.uids & uids_in(segment) else []
     return f"verify.{missed[0]}@bytes" if missed else ""
 
 
@@ -231,9 +227,8 @@ def _in_value(raw: bytes, leaf: Leaf, hunt: Hunt, met: set[object]) -> str:
             if _counts(needle, leaf) and _stands(needle, text):
                 return needle.kind
     views = (wide_view(raw), coded_view(raw)) if hunt.coded or hunt.uids else ()
-    for uid in hunt.uids:
-        if any(map(uid.search, (text, *views))):
-            return "uid"
+    if hunt.uids and any(hunt.uids & uids_in(view) for view in (text, *views)):
+        return "uid"
     for needle in hunt.coded:
         view = next((view for view in views if needle.text in view), b"")
         if view:

@@ -50,7 +50,16 @@ def test_class_uids_are_public_but_not_when_they_are_an_instances_too() -> None:
 MADE_OF_A_UUID = b"2.25.329800735698586629295641978511506172918"
 
 
-@pytest.mark.parametrize("uid", [b"1.2.3.4.5", b"0.9.2342.19200300.100.4", MADE_OF_A_UUID])
+UIDS = (
+    b"1.2.3.4.5",
+    b"0.9.2342.19200300.100.4",
+    *(MADE_OF_A_UUID + more for more in (b"", b".5", b".1.2", b".1.2.3", b"0" * 18)),
+    *(b"1.2.3.4.5".ljust(length, b"6") for length in range(44, 60)),
+)
+"""A big endian length of 46 is a dot, of 48 to 57 a digit."""
+
+
+@pytest.mark.parametrize("uid", UIDS)
 @pytest.mark.parametrize("syntax", ["explicit", "implicit", "big"])
 def test_uids_and_their_homes(uid: bytes, syntax: str) -> None:
     """An element kept for its UIDs keeps all its values, also as UN; a UID that stands elsewhere only is a leak."""
@@ -59,6 +68,7 @@ def test_uids_and_their_homes(uid: bytes, syntax: str) -> None:
         elements = [Element(0x00083010, vr, b"1.2.3.4.77\\" + uid), Element(0x00081030, "LO", b"1.2.3.4.99")]
         own = original(elements, syntax)
         assert own.uids == {uid, b"1.2.3.4.77", b"1.2.3.4.99"}
+        assert original([Element(0x00083010, vr, uid)], syntax).uids == {uid}
         result, codec = write([two], syntax), codec_of(syntax)
         assert verify([result], codec, own, (), frozenset({0x00083010})) == ""
         assert verify([result], codec, own, (), frozenset()) == "verify.uid@00083010"

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.deidentify.cleaner import troubled
+from gateway.deidentify.cleaner import Cleaner, troubled
 from gateway.deidentify.harvest import Harvest, Own, harvest, tag_search
 from gateway.deidentify.verify import verify
-from gateway.model import Buffer
+from gateway.model import Buffer, Kept
 from tests.deidentify.seeking import CODECS, HARVESTS, NOTHING, ORIGINAL, codec_of, original, told
-from tests.deidentify.writer import ROOT, Element, base, with_, write
+from tests.deidentify.writer import ROOT, SYNTAXES, Element, base, with_, write
 
 VALUES = {  # keyword -> what stands in the result
     "PatientName": "Quastenberg",
@@ -265,6 +265,16 @@ def test_thousands_of_uids_made_of_uuids_are_looked_up() -> None:
     assert told([Element(0x0040A160, "UT", others)], own) == ""
     assert time.process_time() - began < 5
     assert told([Element(0x0040A160, "UT", b"see " + data[-1])], own) == "verify.uid@0040A160"
+
+
+def test_thousands_of_uids_in_longer_ones_take_no_time(cleaner: Cleaner) -> None:
+    """Each would be looked for in all of the result, if only what stands there by itself were not."""
+    uids = [b"1.2.3.4.5.%d" % number for number in range(10_000, 16_000)]
+    items = tuple((Element(0x00081150, "UI", b"5." + uid), Element(0x00081155, "UI", uid)) for uid in uids)
+    data = write(with_(base(), Element(0x00081140, "SQ", items)), "explicit")
+    began = time.process_time()
+    assert isinstance(cleaner.clean(data, SYNTAXES["explicit"], frozenset()), Kept)
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("text", ["{}", "CT.{}.dcm", "..{}", "{}...5", "({})", "from {}."])
