@@ -120,10 +120,14 @@ class Nodes:
                 self._fellowship.leave()
 
     def _beat(self) -> int:
+        """A sign of life before each piece that is taken over: all of them may take longer than a lease."""
         assert self._fellowship is not None  # `start` adds this job only then
-        if not self._fellowship.beat(self._fellowship.clock()):
-            raise Fatal("node.taken", f"another machine has taken the name {self._settings.node!r} of this node")
-        taken = self._fellowship.take_over(self._fellowship.clock())
+        taken, some = 0, 1
+        while some:
+            if not self._fellowship.beat(self._fellowship.clock()):
+                raise Fatal("node.taken", f"another machine has taken the name {self._settings.node!r} of this node")
+            some = self._fellowship.take_over(self._fellowship.clock())
+            taken += some
         if taken:
             structlog.get_logger().warning("node.gone", series=taken)
         return taken

@@ -48,16 +48,6 @@ class Fellowship:
             return float(c.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
     def take_over(self, now: float) -> int:
-        """Series of nodes that are gone are planned again. Returns how many."""
-        with self._db.read() as c:
-            gone = nodes.gone(c, self.me, now)
-        return sum(self._plan_again(name, now) for name in gone)
-
-    def _plan_again(self, name: str, now: float) -> int:
-        total = 0
-        while True:
-            with self._db.write() as c:
-                some = nodes.plan_again(c, name, now)
-            total += some
-            if not some:
-                return total
+        """Some series of nodes that are gone are planned again. Returns how many; 0: that was all. All may take minutes."""
+        with self._db.write() as c:
+            return nodes.take_over(c, self.me, now)

@@ -88,8 +88,13 @@ def leave_turns(c: Connection, me: Node) -> None:
     c.execute(delete(turn).where(turn.c.owner == me.name))
 
 
-def gone(c: Connection, me: Node, now: float) -> list[str]:
-    """Nodes whose lease has ended. None as long as this one has not lived for a lease itself.
+def take_over(c: Connection, me: Node, now: float) -> int:
+    """Some series of nodes that are gone are planned again. Returns how many; 0: that was all. While it goes on, none is back."""
+    return next((some for name in _gone(c, me, now) if (some := plan_again(c, name, now))), 0)
+
+
+def _gone(c: Connection, me: Node, now: float) -> list[str]:
+    """Nodes whose lease has ended, locked. None as long as this one has not lived for a lease itself.
 
     Until then the database may have been away for all of them, and the others have yet to find it back.
     """
@@ -97,7 +102,7 @@ def gone(c: Connection, me: Node, now: float) -> list[str]:
     if since is None or now - since < me.lease:
         return []
     ended = select(node.c.name).where(_over(node.c.lease_until, me, now), node.c.name != me.name)
-    return [r.name for r in c.execute(ended.order_by(node.c.name))]
+    return [r.name for r in c.execute(claim.locked(ended.order_by(node.c.name)))]
 
 
 def _over(until: ColumnElement[float], me: Node, now: float) -> ColumnElement[bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -11,13 +12,16 @@ from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from gateway.errors import Fatal
 from gateway.run import nodes
 from gateway.run.nodes import Nodes
 from gateway.settings import Settings
 from gateway.state import db
+from gateway.state import nodes as state_nodes
 from gateway.state.fellowship import Fellowship
+from gateway.state.nodes import Node
 from gateway.state.rows import Tally
 from gateway.state.store import Store
 from tests.state.conftest import KEY, PROJECT, Opened, emptied
@@ -77,6 +81,35 @@ def test_who_inherits_for_longer_than_a_lease_is_not_dead_when_it_joins(
     node(shared, "gw1", tmp_path)[0].begin()
     with shared.database.read() as c:
         assert c.execute(sa.select(db.node.c.lease_until)).scalar_one() == now + 11 * LEASE
+
+
+@pytest.mark.real
+def test_who_takes_over_for_longer_than_a_lease_is_not_dead_meanwhile(
+    shared: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a third node would take over what this one has, and this one what that one has."""
+    dead, other = node(shared, "gw1", tmp_path)[1], node(shared, "gw2", tmp_path)[0]
+    Fellowship(shared.database, Node("gw1", "dead", LEASE)).join(0)
+    shared.ask("A1", now=0)
+    request = shared.plan("1.2.3.1", "1.2.3.2", "1.2.3.3", "1.2.3.4", now=0)
+    for _ in range(4):
+        claim = dead.claim_series(pacs="main", projects=[PROJECT], lease=60, now=0)
+        assert claim is not None and dead.settle_retrieved(claim.rows[0], Tally(3, 3, 0, 0, {}), now=0)
+    other._fellowship = Fellowship(shared.database, Node("gw2", "other", LEASE))
+    times, plan_again, seen = itertools.count(2 * LEASE, LEASE / 4), state_nodes.plan_again, list[int]()
+    other._fellowship.join(LEASE)
+    monkeypatch.setattr(Fellowship, "clock", lambda _: next(times))
+    monkeypatch.setattr(state_nodes, "AT_ONCE", 1)
+
+    def meanwhile(c: Connection, name: str, now: float) -> int:
+        over = sa.select(db.node.c.name).where(db.node.c.lease_until < next(times), db.node.c.name == "gw2")
+        seen.append(len(c.execute(over).all()))
+        return plan_again(c, name, now)
+
+    monkeypatch.setattr(state_nodes, "plan_again", meanwhile)
+    assert other._beat() == 4
+    assert seen == [0] * 5
+    assert {s.state for s in shared.views.series(request)} == {"planned"}
 
 
 @pytest.mark.real

@@ -66,6 +66,38 @@ def test_two_new_machines_at_once_take_nothing_from_each_other(state: Opened, mo
         second.join(now=1000)
 
 
+def test_who_comes_back_while_it_is_taken_over_keeps_the_rest(state: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of 40,000 series takes minutes: what it retrieves meanwhile, and what it has claimed, would go the same way."""
+    one, other = (Fellowship(state.database, Node(f"gw{n}", f"home-{n}", 60)) for n in (1, 2))
+    for fellow in (one, other):
+        fellow.join(now=0)
+    state.ask("A1", now=0)
+    request = state.plan("1.2.3.1", "1.2.3.2", "1.2.3.3", now=0)
+    for _ in range(2):
+        claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=0)
+        assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=0)
+    for now in (50, 100, 150, 200):
+        other.beat(now)
+    plan_again, joined, back = nodes.plan_again, list[bool](), threading.Thread(target=one.beat, args=[201])
+
+    def meanwhile(*told: object) -> int:
+        if not joined:
+            back.start()
+            back.join(0.5)
+            joined.append(not back.is_alive())
+        return plan_again(*told)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(nodes, "AT_ONCE", 1)
+    monkeypatch.setattr(nodes, "plan_again", meanwhile)
+    assert other.take_over(now=200) == 1
+    back.join(10)
+    assert joined == [False], "it waits until that piece is over"
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=201)
+    assert claim is not None and other.take_over(now=202) == 0
+    assert state.store.settle_retrieved(claim.rows[0], WHOLE, now=203)
+    assert sorted(s.state for s in state.views.series(request)) == ["planned", "retrieved", "retrieved"]
+
+
 def test_who_died_while_the_clock_was_a_year_ahead_is_dead(state: Opened) -> None:
     """Its series and its turns are the others', and its name is free, within a lease: not in a year. Nobody who lives is dead."""
     dead, one, other = (Fellowship(state.database, Node(f"gw{n}", f"home-{n}", 60)) for n in (1, 2, 3))
