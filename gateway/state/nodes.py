@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from gateway.errors import Fatal
@@ -22,8 +22,6 @@ from gateway.state.settle import At, Step
 ORPHANED: Final = ("retrieved", "delivered", "held")
 """States of a series whose files are in one outbox, and nowhere else yet."""
 AT_ONCE: Final = 200
-AHEAD: Final = 86400.0
-"""Seconds: a sign of life from so far ahead was given while the database's clock was."""
 GONE: Final = "node.gone"
 
 
@@ -42,7 +40,7 @@ def inherit(c: Connection, me: Node, now: float) -> int:
     Some of it is planned again; returns how many, 0: that was all. It may take minutes, and no transaction does. While one goes
     on, nobody joins under that name, nor comes back: what they retrieve is not gone.
     """
-    others = select(node).where(node.c.name == me.name, node.c.home != me.home, _over(node.c.lease_until, me, now))
+    others = select(node).where(node.c.name == me.name, node.c.home != me.home, over(now, me.lease))
     return plan_again(c, me.name, now) if c.execute(others.with_for_update()).first() else 0
 
 
@@ -51,26 +49,23 @@ def join(c: Connection, me: Node, now: float) -> None:
     new = {"name": me.name, "home": me.home, "lease_until": now + me.lease, "since": now}
     if c.execute(insert_new(c, node).values(new).returning(node.c.name)).first():
         return
-    over = _over(node.c.lease_until, me, now).label("over")
-    found = c.execute(select(node, over).where(node.c.name == me.name).with_for_update()).one()
-    if found.home != me.home and not found.over:
+    is_over = over(now, me.lease).label("is_over")
+    found = c.execute(select(node, is_over).where(node.c.name == me.name).with_for_update()).one()
+    if found.home != me.home and not found.is_over:
         raise Fatal(
             "node.taken",
             f"another machine runs as node {me.name!r}: give each its own `node`, or wait {me.lease:.0f} s",
         )
-    since = now if found.over else min(found.since, now)
-    c.execute(update(node).where(node.c.name == me.name).values({**new, "since": since}))
+    c.execute(update(node).where(node.c.name == me.name).values({**new, "since": _since(found, me, now)}))
 
 
 def beat(c: Connection, me: Node, now: float) -> bool:
     """A sign of life, also for the turns it has. False: another state_dir has taken the name meanwhile."""
     mine = and_(node.c.name == me.name, node.c.home == me.home)
-    over = _over(node.c.lease_until, me, now).label("over")
-    found = c.execute(select(node, over).where(mine).with_for_update()).first()
+    found = c.execute(select(node).where(mine).with_for_update()).first()
     if found is None:
         return False
-    since = now if found.over else min(found.since, now)
-    c.execute(update(node).where(mine).values(lease_until=now + me.lease, since=since))
+    c.execute(update(node).where(mine).values(lease_until=now + me.lease, since=_since(found, me, now)))
     c.execute(update(turn).where(turn.c.owner == me.name).values(until=now + me.lease))
     return True
 
@@ -78,7 +73,8 @@ def beat(c: Connection, me: Node, now: float) -> bool:
 def take_turn(c: Connection, name: str, me: Node, now: float) -> bool:
     """Whether it is this node's turn: it has it, or nobody has, or who had it shows no sign of life."""
     c.execute(insert_new(c, turn).values(name=name, owner=me.name, until=now + me.lease))
-    free = or_(turn.c.owner == me.name, _over(turn.c.until, me, now))
+    dead = select(node.c.name).where(over(now, me.lease))
+    free = or_(turn.c.owner == me.name, turn.c.until < now, turn.c.owner.in_(dead))
     taken = update(turn).where(turn.c.name == name, free).values(owner=me.name, until=now + me.lease)
     return c.execute(taken).rowcount == 1
 
@@ -101,12 +97,18 @@ def _gone(c: Connection, me: Node, now: float) -> list[str]:
     since = c.execute(select(node.c.since).where(node.c.name == me.name, node.c.home == me.home)).scalar()
     if since is None or now - since < me.lease:
         return []
-    ended = select(node.c.name).where(_over(node.c.lease_until, me, now), node.c.name != me.name)
+    ended = select(node.c.name).where(over(now, me.lease), node.c.name != me.name)
     return [r.name for r in c.execute(claim.locked(ended.order_by(node.c.name)))]
 
 
-def _over(until: ColumnElement[float], me: Node, now: float) -> ColumnElement[bool]:
-    return or_(until < now, until > now + me.lease + AHEAD)
+def over(now: float, slack: float) -> ColumnElement[bool]:
+    """Of a node: its lease has ended, or it was given while the database's clock was ahead: who lives has said since when anew."""
+    return or_(node.c.lease_until < now, node.c.since > now + slack)
+
+
+def _since(found: Row[Any], me: Node, now: float) -> float:
+    """Now, where its lease has ended, or the clock was set back since its last sign of life."""
+    return min(found.since, now) if now <= found.lease_until <= now + me.lease else now
 
 
 def plan_again(c: Connection, name: str, now: float) -> int:

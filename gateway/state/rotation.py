@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.errors import Fatal
 from gateway.keys import Keys
-from gateway.state import persons, plans, ring
+from gateway.state import nodes, persons, plans, ring
 from gateway.state.db import (
     Database,
     aside,
@@ -35,6 +35,8 @@ AT_ONCE: Final = 1000
 """Rows in one statement."""
 LOOKS: Final = 10
 """A session that was closed just now is shown for a moment still."""
+SKEW: Final = 60.0
+"""Seconds that this machine's clock may be behind the database's."""
 MARK: Final = "/rotated"
 """In the table of cursors, where no project can have such a name: how far the last rotation is."""
 SEALED_AGAIN, DONE = "sealed again", "done"
@@ -126,9 +128,8 @@ def alone(c: Connection, here: Here) -> None:
         return
     names = ", ".join(table.name for table in (*(t for t, _ in SEALED), keyring))
     c.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
-    living = (
-        c.execute(select(node.c.name).where(node.c.lease_until >= here.now, node.c.name != here.node)).scalars().all()
-    )
+    lives = and_(~nodes.over(here.now, SKEW), node.c.name != here.node)
+    living = c.execute(select(node.c.name).where(lives)).scalars().all()
     if living:
         raise Fatal("node.alive", f"node {min(living)} runs, or did a moment ago: stop every node first")
     others = text(

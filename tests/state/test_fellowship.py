@@ -14,7 +14,8 @@ from gateway.state.rows import Tally
 from tests.state.conftest import PROJECT, Opened
 
 WHOLE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
-YEAR = 365 * 86400.0
+HOUR = 3600.0
+YEAR = 365 * 24 * HOUR
 
 
 def test_what_it_inherits_is_planned_again_in_pieces(state: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +99,8 @@ def test_who_comes_back_while_it_is_taken_over_keeps_the_rest(state: Opened, mon
     assert sorted(s.state for s in state.views.series(request)) == ["planned", "retrieved", "retrieved"]
 
 
-def test_who_died_while_the_clock_was_a_year_ahead_is_dead(state: Opened) -> None:
+@pytest.mark.parametrize("ahead", [2 * HOUR, YEAR], ids=["local time for UTC", "another year"])
+def test_who_died_while_the_clock_was_ahead_is_dead(state: Opened, ahead: float) -> None:
     """Its series and its turns are the others', and its name is free, within a lease: not in a year. Nobody who lives is dead."""
     dead, one, other = (Fellowship(state.database, Node(f"gw{n}", f"home-{n}", 60)) for n in (1, 2, 3))
     for fellow in (dead, one, other):
@@ -108,8 +110,8 @@ def test_who_died_while_the_clock_was_a_year_ahead_is_dead(state: Opened) -> Non
     claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=0)
     assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=0)
     for fellow in (dead, one, other):
-        assert fellow.beat(YEAR)
-    assert dead.has_turn("poll", YEAR) and not one.has_turn("poll", YEAR)
+        assert fellow.beat(ahead)
+    assert dead.has_turn("poll", ahead) and not one.has_turn("poll", ahead)
     assert one.beat(100) and one.take_over(100) == 0, "the other has not been heard since"
     assert other.beat(120)
     assert one.take_over(140) == 0 and one.beat(140)
@@ -119,3 +121,17 @@ def test_who_died_while_the_clock_was_a_year_ahead_is_dead(state: Opened) -> Non
     Fellowship(state.database, Node("gw1", "new", 60)).join(now=182)
     with pytest.raises(Fatal):
         Fellowship(state.database, Node("gw2", "new", 60)).join(now=182)
+
+
+def test_who_has_a_longer_lease_than_others_lives(state: Opened) -> None:
+    """Of two machines one has the new configuration already."""
+    long, short = Fellowship(state.database, Node("gw1", "1", YEAR)), Fellowship(state.database, Node("gw2", "2", 60))
+    for fellow in (long, short):
+        fellow.join(now=0)
+    state.ask("A1", now=0)
+    state.plan("1.2.3.1", now=0)
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=0)
+    assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=0)
+    assert long.has_turn("poll", 0)
+    for now in (50, 100, 150):
+        assert short.beat(now) and short.take_over(now) == 0 and not short.has_turn("poll", now)

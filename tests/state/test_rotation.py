@@ -195,11 +195,19 @@ class TestSeveralNodes:
         return emptied(request.getfixturevalue("postgres"))
 
     @pytest.mark.parametrize(
-        ("name", "lease", "refused"), [("gw2", 230.0, True), ("gw2", 199.0, False), ("gw1", 230.0, False)]
+        ("name", "lease", "since", "refused"),
+        [
+            ("gw2", 230.0, 0.0, True),
+            ("gw2", 199.0, 0.0, False),
+            ("gw1", 230.0, 0.0, False),
+            pytest.param("gw2", 9030.0, 9000.0, False, id="died while the clock was ahead"),
+        ],
     )
-    def test_not_while_another_node_lives(self, database: Database, name: str, lease: float, refused: bool) -> None:
+    def test_not_while_another_node_lives(
+        self, database: Database, name: str, lease: float, since: float, refused: bool
+    ) -> None:
         with database.write() as c:
-            c.execute(sa.insert(node).values(name=name, home="x", lease_until=lease, since=0.0))
+            c.execute(sa.insert(node).values(name=name, home="x", lease_until=lease, since=since))
         if refused:
             with pytest.raises(Fatal, match=r"node\.alive"):
                 rotate(database)
