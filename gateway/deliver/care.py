@@ -213,7 +213,7 @@ class Care:
         if charge and row.attempts + 1 >= MAX_ATTEMPTS:
             self.fail(row, err.reason, told=row.attempts + 1 > MAX_ATTEMPTS and row.reason == err.reason)
             return
-        later = wait(row.attempts + 1) if err.charge else LONGEST_WAIT if self._overtaken else 0.0
+        later = wait(row.attempts + 1) if charge else LONGEST_WAIT if err.charge or self._overtaken else 0.0
         way.store.release(row, way.route, reason=err.reason, not_before=now + later, charge=charge)
         if not later and err.reason != STOPPING:
             self._failed.add(row.id)

@@ -70,7 +70,7 @@ class Progress:
         self._db, self._store, self._outbox, self._node = database, store, outbox, node
         self._instances: dict[str, list[str]] = {}
         self._left: set[str] = set()
-        self._rested: set[Route] = set()  # whose last claim was of what was pushed and not taken before
+        self._rested: set[Route] = set()  # whose last claim was of what was not taken before
 
     # ---- claims
 
@@ -85,7 +85,7 @@ class Progress:
     ) -> SeriesRow | None:
         """A series of this node's outbox that is at `stage` for this archive: one that was tried before, then the oldest.
 
-        `but`: none of these, by `SeriesRow.id`.
+        Where one that was tried went before, the other way round. `but`: none of these, by `SeriesRow.id`.
         """
         taken, left = leased(self._node, lease, now), frozenset(self._left)
         with self._under(taken.owner) as c:
@@ -118,8 +118,9 @@ class Progress:
         fresh = select(*WANTED, *none).where(~touched.exists())
         if stage is Stage.WAITING:
             chosen.append(fresh.where(series.c.state == "retrieved").order_by(series.c.not_before, series.c.id))
-        # Else what rests for an hour, and takes longer than that, would be all there is.
-        if stage is Stage.WAITING and route in self._rested:
+        # Each second time: else what rests for an hour, and takes longer than that, would be all there is.
+        rested = stage is Stage.WAITING and route in self._rested
+        if rested:
             self._rested.discard(route)
             chosen.reverse()
         here = (series.c.node == self._node, series.c.project == route.project, series.c.id.not_in(but))
@@ -127,10 +128,9 @@ class Progress:
             first = one.where(*here).limit(1).with_for_update(of=series, skip_locked=True, key_share=True)
             r = c.execute(first).first()
             if r is not None:
-                pushed = r.pacs == ""
-                if stage is Stage.WAITING and pushed and (r.attempts or r.lost):
+                if stage is Stage.WAITING and not rested and (r.attempts or r.lost or r.told):
                     self._rested.add(route)
-                return SeriesRow(r.id, r.key, r.project, r.state, r.attempts, taken.owner, pushed, r.told)
+                return SeriesRow(r.id, r.key, r.project, r.state, r.attempts, taken.owner, r.pacs == "", r.told)
         return None
 
     def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> None:

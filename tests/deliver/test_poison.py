@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +31,11 @@ class Choking(Moody):
     files: frozenset[Path] = frozenset()
     reason = "sink.aborted"
     charge = False
+    takes: Callable[[], None] = staticmethod(lambda: None)
 
     def put(self, file: Path) -> Receipt:
         if file.parent.name in self.keys or file in self.files:
+            self.takes()
             raise Retry(self.reason, "no answer", charge=self.charge)
         return super().put(file)
 
@@ -108,6 +112,30 @@ def test_a_file_that_an_archive_has_no_room_for_holds_up_nobody_and_waits(tmp_pa
     bench.choking.keys = frozenset()
     bench.go_on(1.5)
     assert bench.store.states["S-1"] == "confirmed"
+
+
+@pytest.mark.parametrize(("reason", "minutes", "hours", "tries"), [("sink.full", 10, 18.0, 60), (FAILED, 1, 4.0, 80)])
+def test_nor_do_several_that_take_long_to_fail(
+    tmp_path: Path, reason: str, minutes: int, hours: float, tries: int
+) -> None:
+    """As soon as the last of them had failed the first was due again: nothing else was tried, or one a day."""
+    bench = Poisoned(tmp_path, *(f"S-{n}" for n in range(1, 9)))
+    bench.choking.reason, bench.choking.charge = reason, reason == FAILED
+    began, failed = bench.now, list[float]()
+
+    def takes() -> None:
+        failed.append(bench.now)
+        bench.now += 60.0 * minutes
+
+    bench.choking.takes = takes
+    bench.arrive(20)
+    while bench.now < began + 3600.0 * hours:
+        with suppress(Retry):
+            while bench.now < began + 3600.0 * hours and (bench.deliver.step() or bench.confirm.step()):
+                continue
+        bench.now += 60.0
+    assert list(bench.store.states.values()) == ["retrieved"] * 8 + ["confirmed"] * 12
+    assert len(failed) < tries
 
 
 @pytest.mark.parametrize("status", [0xFF00, 0xC001, 0xFE00, 0x0110, 0xA700, 0xA900, 0x0124, 0x0212])
