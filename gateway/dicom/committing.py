@@ -158,7 +158,7 @@ def _listening(archive: Address, waiting: Waiting, asking: Asking) -> Iterator[N
         raise Retry("sink.port", "the port for reports is taken", charge=False) from None
     server = Listener(
         _entity(asking.calling_ae), listener, handlers=waiting.handlers(asking.deadlines), welcome=lambda _: None,
-        busy=lambda: 0, report=structlog.get_logger().warning, doorstep=doorstep,
+        ahead=lambda: False, report=structlog.get_logger().warning, doorstep=doorstep,
     )  # fmt: skip
     over = threading.Event()
     accepting = threading.Thread(target=_accept, args=(server, over), name="reports", daemon=True)

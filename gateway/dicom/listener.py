@@ -24,7 +24,7 @@ from gateway.dicom.tls import Doorstep
 from gateway.dicom.turnstile import Turnstile
 
 POLL: Final = 0.2  # seconds: how soon a stop is noticed, and how long a lost race for a connection may take
-DEFER, MOST_DEFERRED = 0.002, 16  # seconds for each association that there is, up to so many of them
+DEFER: Final = 0.02  # seconds in which another process has to take a connection that is its turn
 ABORT_GRACE: Final = 2.0  # seconds for an A-ABORT to leave before the socket is shut
 
 Rejection = tuple[int, int, int]
@@ -38,8 +38,8 @@ LIMIT_EXCEEDED: Final[Rejection] = (2, 3, 2)
 class Listener(AssociationServer):
     """Accepts on `listener`, which other processes share: it is closed here at the end, never shut down, never bound.
 
-    `welcome(address)` says what a TCP connection is told that is not taken, None for one that is; `busy()` how many associations
-    there are: who has more of them lets the others go first. `report(ErrorClass name)` gets what broke accepting one. `doorstep`:
+    `welcome(address)` says what a TCP connection is told that is not taken, None for one that is; `ahead()` whether another process
+    has fewer, which then goes first. `report(ErrorClass name)` gets what broke accepting one. `doorstep`:
     where TLS begins; `turnstiles`: where those are told who are not welcome, who are hung up on without it.
     """
 
@@ -50,12 +50,12 @@ class Listener(AssociationServer):
         *,
         handlers: list[evt.EventHandlerType],
         welcome: Callable[[str], Rejection | None],
-        busy: Callable[[], int],
+        ahead: Callable[[], bool],
         report: Callable[[str], None],
         doorstep: Doorstep | None = None,
         turnstiles: Mapping[Rejection, Turnstile] = MappingProxyType({}),
     ) -> None:
-        self._listener, self._welcome, self._busy, self._report = listener, welcome, busy, report
+        self._listener, self._welcome, self._ahead, self._report = listener, welcome, ahead, report
         self._doorstep, self._turnstiles = doorstep, turnstiles
         self._never = threading.Event()
         super().__init__(ae, listener.getsockname(), ae.ae_title, ae.supported_contexts, evt_handlers=handlers)
@@ -79,7 +79,8 @@ class Listener(AssociationServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Raises BlockingIOError when another process was faster, OSError when no descriptor is left for it, but not at once."""
-        self._never.wait(DEFER * min(self._busy(), MOST_DEFERRED))
+        if self._ahead():
+            self._never.wait(DEFER)
         self._listener.settimeout(0)
         try:
             return super().get_request()

@@ -77,7 +77,8 @@ class StorageServer:
 
     `is_stranger(address)`: nobody from there is admitted, so it is told at once and takes no room. `paused`: why no association is
     taken for a while; while it says nothing, they are. `spool`: the folder in whose file system the pixels of large objects wait,
-    in files without a name; without it they wait in memory. `tls`: no other peers are served.
+    in files without a name; without it they wait in memory. `tls`: no other peers are served. `ahead(connections)`: is told how
+    many there are, and says whether another process on the same listener has fewer.
     """
 
     def __init__(  # noqa: PLR0913  everything a receiver is made of
@@ -94,10 +95,11 @@ class StorageServer:
         spool: Path | None = None,
         tls: Tls | None = None,
         commitments: Transactions | None = None,
+        ahead: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self._ae_title, self._listener, self._paused = ae_title, listener, paused
         self._admit, self._is_stranger, self._on_store, self._count = admit, is_stranger, on_store, count
-        self._max = max_associations
+        self._max, self._ahead = max_associations, ahead
         self._gather = Gatherer(spool)
         self._lean: lean.Lean | None = None
         self._tls = acceptor(tls) if tls else None
@@ -123,7 +125,7 @@ class StorageServer:
             self._listener,
             handlers=self._handlers(limits),
             welcome=self._welcome,
-            busy=lambda: len(self._admitted),
+            ahead=lambda: self._ahead(self._connections()),
             report=self._log.warning,
             doorstep=self._doorstep,
             turnstiles=turnstiles,
@@ -190,12 +192,15 @@ class StorageServer:
         """None: one more. TCP connections may exceed associations (silent ones, those being refused), but not without bound."""
         if self._is_stranger(address):
             return CALLING_AE_UNKNOWN
-        with self._lock:
-            self._connected = [a for a in self._connected if lives(a)]
-            welcome = len(self._connected) + len(self._doorstep or ()) < 4 * self._max + 16
+        welcome = self._connections() < 4 * self._max + 16
         if not welcome:
             self._rejected("connections")
         return None if welcome else LIMIT_EXCEEDED
+
+    def _connections(self) -> int:
+        with self._lock:
+            self._connected = [a for a in self._connected if lives(a)]
+            return len(self._connected) + len(self._doorstep or ())
 
     def _on_connected(self, event: evt.Event, pdu_seconds: float) -> None:
         with self._lock:
@@ -243,6 +248,7 @@ class StorageServer:
         self._log.warning("association.rejected", reason=reason)
 
     def _publish(self) -> None:
+        self._ahead(self._connections())
         with self._lock:
             self._admitted = [a for a in self._admitted if _open(a)]
             number = len(self._admitted)

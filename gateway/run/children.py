@@ -36,7 +36,7 @@ GATHER = 0.05
 
 @dataclass(frozen=True)
 class Kind:
-    """`name`-1, `name`-2, ...: each `python -m module DESCRIPTORS... PIPE LEVEL`, `drain` seconds to end after SIGTERM.
+    """`name`-1, `name`-2, ...: each `python -m module DESCRIPTORS... PLACE PIPE LEVEL`, `drain` seconds to end after SIGTERM.
 
     One that keeps dying young is replaced ever more slowly, up to once in `longest_pause` seconds.
     """
@@ -160,13 +160,13 @@ class Children:
     def _spawn(self, name: str, deaths: int = 0) -> Child:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(read_end, False)
-        descriptors = (*self.kind.descriptors, write_end)
+        words = (*self.kind.descriptors, self.kind.names.index(name), write_end, self._level)
         try:
             with _held_back(signal.SIGINT, signal.SIGHUP):
                 process = subprocess.Popen(
-                    [sys.executable, "-m", self.kind.module, *map(str, descriptors), self._level],
+                    [sys.executable, "-m", self.kind.module, *map(str, words)],
                     stdin=subprocess.PIPE,
-                    pass_fds=descriptors,
+                    pass_fds=(*self.kind.descriptors, write_end),
                 )
         except OSError:
             os.close(read_end)

@@ -1,7 +1,8 @@
 """How a child process of the daemon begins and tells that it lives; `children` is the other side.
 
 It gets the settings on standard input, which stays open as the life line: when it ends, the supervisor is gone, and so is this
-process, at once. SIGTERM drains. Its last two words are the counting pipe and the level of its log.
+process, at once. SIGTERM drains. Its last three words are its place among those of its kind, the counting pipe, and the level of
+its log.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ BEATS_PER_COLLECTION = 10
 
 @dataclass(frozen=True)
 class Begun:
-    """`pipe`: where counts go. `stop`: set by SIGTERM."""
+    """`place`: from 0. `pipe`: where counts go. `stop`: set by SIGTERM."""
 
     settings: Settings
+    place: int
     pipe: int
     stop: threading.Event
 
@@ -64,7 +66,7 @@ def begin() -> Begun:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     threading.Thread(target=_life_line, daemon=True).start()
-    return Begun(settings, int(sys.argv[-2]), stop)
+    return Begun(settings, int(sys.argv[-3]), int(sys.argv[-2]), stop)
 
 
 def _life_line() -> None:

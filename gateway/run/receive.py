@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from functools import partial
 from typing import Final
 
 PIXELS: Final = ("numpy", "PIL", "pylibjpeg", "openjpeg", "libjpeg", "rle", "jpeg_ls", "gdcm", "onnxruntime")
@@ -19,11 +20,13 @@ def main() -> int:
     from gateway.ops.metrics import RemoteCount
     from gateway.run import wiring
     from gateway.run.process import begin
+    from gateway.run.receivers import processes
 
     begun = begin()
     listener = socket.socket(fileno=int(sys.argv[1]))
     page = Page(len(begun.settings.pacs), int(sys.argv[2]))
-    server = wiring.make_server(begun.settings, listener, RemoteCount(begun.pipe), page, begun.stop)
+    ahead = partial(page.ahead, begun.place, processes(begun.settings.receiver))
+    server = wiring.make_server(begun.settings, listener, RemoteCount(begun.pipe), page, begun.stop, ahead)
     begun.ready()
     server.serve(begun.stop)
     return 0

@@ -238,10 +238,11 @@ def make_intake(settings: Settings, state: State, count: Count, page: Page, stop
     return Intake(Paced(room.store, pacs=settings.pacs, page=page, count=count, stop=stop).store, room.paused)
 
 
-def make_server(
-    settings: Settings, listener: socket.socket, count: Count, page: Page, stop: threading.Event
-) -> Reception:
-    """What a receive process runs."""
+def make_server(  # noqa: PLR0913  what a receive process is made of
+    settings: Settings, listener: socket.socket, count: Count, page: Page, stop: threading.Event,
+    ahead: Callable[[int], bool] = lambda _: False,
+) -> Reception:  # fmt: skip
+    """What a receive process runs. `ahead`: see StorageServer."""
     state = open_state(settings)
     intake, peers = make_intake(settings, state, count, page, stop), PeerList(settings)
     server = StorageServer(
@@ -256,5 +257,6 @@ def make_server(
         tls=settings.receiver.tls,
         spool=settings.state_dir / "outbox",
         commitments=make_commitments(settings, state.store, state.outbox),
+        ahead=ahead,
     )
     return Reception(server, state.outbox, state.close)

@@ -15,8 +15,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from gateway.cstore.page import Page
 from gateway.cstore.receive import Receive
 from gateway.cstore.space import WhileRoom
 from gateway.deidentify.cleaner import make_cleaner
@@ -47,13 +49,15 @@ class Uncounted:
     def set(self, name: str, value: float, **labels: str) -> None: ...
 
 
-def serve(listener: socket.socket, folder: Path, plain: Path | None, stop: threading.Event) -> None:
-    """Receives until `stop` is set. `plain`: where to write what arrives, as it came."""
+def serve(
+    listener: socket.socket, folder: Path, plain: Path | None, stop: threading.Event, ahead: Callable[[int], bool]
+) -> None:
+    """Receives until `stop` is set. `plain`: where to write what arrives, as it came. `ahead`: see StorageServer."""
     count = Uncounted()
     outbox = Outbox(folder / "outbox")
     server = StorageServer(
         OURS, listener, admit=lambda calling, address: True, max_associations=64, count=count, spool=folder / "outbox",
-        on_store=AsItCame(plain).store if plain else whole(folder, outbox, count),
+        on_store=AsItCame(plain).store if plain else whole(folder, outbox, count), ahead=ahead,
     )  # fmt: skip
     seldom_collect()
     threading.Thread(target=_collect, args=[stop], daemon=True).start()
@@ -108,9 +112,10 @@ def main() -> None:
     log.configure("info", sys.stderr)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    listener, folder, job, key = sys.argv[1:5]
+    listener, page, place, of, folder, job, key = sys.argv[1:8]
     plain = Path(folder) / "outbox" / key if job == "parser" else None
-    serve(socket.socket(fileno=int(listener)), Path(folder), plain, stop)
+    ahead = partial(Page(0, int(page)).ahead, int(place), int(of))
+    serve(socket.socket(fileno=int(listener)), Path(folder), plain, stop, ahead)
 
 
 if __name__ == "__main__":

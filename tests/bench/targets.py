@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.cstore.page import Page
 from gateway.model import AccessionNumber, FoundSeries, Plan, PlannedSeries, Verdict, Wanted
 from gateway.state import segment
 from gateway.state.db import Database
@@ -95,13 +96,14 @@ def ours(processes: int, *, job: str = "whole") -> Receiver:
     def start(study: StudyFacts) -> Iterator[Target]:
         folder = new_folder("bench")
         key = planned(folder, study)
-        with contextlib.closing(_listener()) as listener:
-            argv = [sys.executable, "-c", LEAN_RECEIVER, str(listener.fileno()), str(folder), job, key]
+        with contextlib.closing(_listener()) as listener, contextlib.closing(Page(0)) as page:
+            shared = (listener.fileno(), page.fileno())
             children = [
                 subprocess.Popen(
-                    argv, cwd=ROOT, pass_fds=[listener.fileno()], stdout=subprocess.PIPE, env={**os.environ, **ENVIRONMENT}
+                    [sys.executable, "-c", LEAN_RECEIVER, *map(str, (*shared, place, processes, folder, job, key))],
+                    cwd=ROOT, pass_fds=shared, stdout=subprocess.PIPE, env={**os.environ, **ENVIRONMENT},
                 )
-                for _ in range(processes)
+                for place in range(processes)
             ]  # fmt: skip
             try:
                 for child in children:

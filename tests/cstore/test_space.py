@@ -170,3 +170,13 @@ def test_nothing_is_paused_while_what_has_begun_is_being_looked_up(tmp_path: Pat
     assert room.measure()
     assert looked == [(True, "")]
     assert room.look(Counts()) and room.only == frozenset({"S-1"})
+
+
+def test_receive_processes_know_who_has_most_to_do(page: Page) -> None:
+    other = Page(1, page.fileno())
+    assert not page.ahead(0, 2, 0) and page.ahead(0, 2, 1), "the other has none yet"
+    assert not other.ahead(1, 2, 1) and other.ahead(1, 2, 2) and not page.ahead(0, 2, 1)
+    assert not page.ahead(0, 1, 9), "alone"
+    assert [page.ahead(0, 2, 400), other.ahead(1, 2, 300)] == [True, False], "beyond 255 nobody knows"
+    assert not page.ahead(0, 300, 9), "nor of so many"
+    assert page.reason == "" and page.change(0, lambda number: number) == 0.0

@@ -61,7 +61,9 @@ def test_closing_a_listener_leaves_the_shared_socket_listening() -> None:
     with socket.create_server((HOST, 0)) as shared:
         ours = socket.socket(fileno=socket.dup(shared.fileno()))
         ae = AE("RESEARCH")
-        listener = Listener(ae, ours, handlers=[], welcome=lambda _: None, busy=lambda: 0, report=lambda reason: None)
+        listener = Listener(
+            ae, ours, handlers=[], welcome=lambda _: None, ahead=lambda: False, report=lambda reason: None
+        )
         listener.server_close()
         assert ours.fileno() == -1
         with socket.create_connection(shared.getsockname(), timeout=1):

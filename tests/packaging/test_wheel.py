@@ -46,7 +46,15 @@ def test_the_sdist_has_what_the_document_installs_from_it(built: Built) -> None:
     assert sources() <= names
     units = {f"systemd/pacs-gateway.{kind}" for kind in ("service", "socket", "sysusers", "tmpfiles")}
     alerts = "packaging/monitoring/alerts.yml"
-    assert {"README.md", "LICENSE", "docs/install.md", "etc/gateway.toml", "requirements/run.txt", alerts, *units} <= names
+    assert {
+        "README.md",
+        "LICENSE",
+        "docs/install.md",
+        "etc/gateway.toml",
+        "requirements/run.txt",
+        alerts,
+        *units,
+    } <= names
 
 
 def test_the_wheel_works_without_the_checkout(built: Built, tmp_path: Path) -> None:

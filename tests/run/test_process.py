@@ -39,7 +39,7 @@ def test_a_child_that_lives_says_so_and_collects_garbage(monkeypatch: pytest.Mon
     reading, writing = os.pipe()
     stop = threading.Event()
     try:
-        Begun(cast(Settings, None), writing, stop).ready()
+        Begun(cast(Settings, None), 0, writing, stop).ready()
         left = weakref.ref(Loop())
         until(lambda: left() is None)
         expected = READY + BEAT * BEATS_PER_COLLECTION  # are there: it has collected once
