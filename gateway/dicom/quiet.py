@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from types import TracebackType
 
-import structlog
 from pydicom import config
 from pynetdicom import _config
+
+from gateway.ops.log import thread_crashed
 
 LIBRARIES = ("pynetdicom", "pydicom")
 SILENT = logging.CRITICAL + 1
@@ -30,8 +30,8 @@ def silence() -> None:
     for name in LIBRARIES:
         _switch_off(name)
         warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")
-    if threading.excepthook is threading.__excepthook__:  # the log's own tells the role as well
-        threading.excepthook = _tell
+    # pynetdicom's threads die of what peers send, and Python's own hook prints it
+    threading.excepthook = thread_crashed
 
 
 def _switch_off(name: str) -> None:
@@ -43,17 +43,3 @@ def _switch_off(name: str) -> None:
         logger.addHandler(logging.NullHandler())
     for child in [c for c in logging.root.manager.loggerDict if c.startswith(f"{name}.")]:
         logging.getLogger(child).setLevel(logging.NOTSET)
-
-
-def _tell(end: threading.ExceptHookArgs) -> None:
-    """What ended a thread, without its words: Python's own hook prints them, and pynetdicom's threads die of what peers send."""
-    structlog.get_logger().error("thread.ended", error=end.exc_type.__name__, at=where(end.exc_traceback))
-
-
-def where(traceback: TracebackType | None) -> str:
-    """`file.py:line` of the innermost frame; "?" without a traceback."""
-    if traceback is None:
-        return "?"
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return f"{traceback.tb_frame.f_code.co_filename.rpartition('/')[2]}:{traceback.tb_lineno}"

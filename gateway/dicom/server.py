@@ -39,12 +39,12 @@ from gateway.dicom.listener import (
     wait_for,
     wake_if_unasked,
 )
-from gateway.dicom.quiet import where
 from gateway.dicom.sockets import quicken
 from gateway.dicom.tls import Doorstep, acceptor
 from gateway.dicom.turnstile import Turnstile
 from gateway.dicom.waiting import attend, dismiss
 from gateway.errors import GatewayError
+from gateway.ops.log import described
 from gateway.settings import Tls
 
 SUCCESS: Final = 0x0000
@@ -282,12 +282,9 @@ class StorageServer:
             status = OUT_OF_RESOURCES
         finally:
             if status is None:  # a mistake of the program: answered with 0xC211
-                self._report_crash(sys.exception())
+                error = sys.exception()
+                self._log.error("store.crashed", **(described(error) if error else {}))
         return status
-
-    def _report_crash(self, error: BaseException | None) -> None:
-        at = where(error.__traceback__) if error else "?"
-        self._log.error("store.crashed", error=type(error).__name__, at=at)
 
 
 def _open(assoc: Association) -> bool:

@@ -80,7 +80,7 @@ def configure(level: str, stream: TextIO) -> None:
 def install_hooks() -> None:
     """Uncaught exceptions of the process, of threads and of finalisers become events instead of tracebacks."""
     sys.excepthook = _uncaught
-    threading.excepthook = _uncaught_in_thread
+    threading.excepthook = thread_crashed
     sys.unraisablehook = _unraisable
 
 
@@ -187,7 +187,8 @@ def _uncaught(_: type[BaseException], error: BaseException, tb: TracebackType | 
     structlog.get_logger().critical("process.crashed", exc_info=error.with_traceback(tb))
 
 
-def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+def thread_crashed(args: threading.ExceptHookArgs) -> None:
+    """A hook of `threading`: which thread, class and place, never the words."""
     if args.exc_type is SystemExit:
         return
     told = described(args.exc_value) if args.exc_value is not None else {"error": args.exc_type.__name__}

@@ -233,12 +233,19 @@ def test_what_nobody_caught(
     stream: io.StringIO, capsys: pytest.CaptureFixture[str], crash: Callable[[], None], event: str
 ) -> None:
     log.install_hooks()
-    silence()  # as whoever opens an association does
     crash()
     told = only(stream)
     assert (told["event"], told["error"]) == (event, "ValueError")
     assert told["where"].startswith("test_log.py:")
     assert capsys.readouterr().err == ""
+
+
+def test_a_thread_that_dies_is_told_by_its_name_after_an_association_was_opened_too(stream: io.StringIO) -> None:
+    log.install_hooks()
+    silence()
+    _in_thread()
+    told = only(stream)
+    assert (told["event"], told["role"], told["error"]) == ("thread.crashed", "move-1", "ValueError")
 
 
 def test_a_thread_may_end_itself(stream: io.StringIO) -> None:
