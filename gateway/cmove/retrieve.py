@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from gateway.cmove import nearline
-from gateway.cmove.ends import CLOSED, CROWDED, LOST, OURS, PAUSED, STOPPED
-from gateway.cmove.ends import Patience as Patience
+from gateway.cmove.ends import CLOSED, CROWDED, LOST, OURS, PAUSED, STOPPED, Patience
 from gateway.cmove.gate import Gate
 from gateway.cmove.limits import Arrivals, Wanted, is_complete, is_kept, singly, wanted
 from gateway.cmove.movescu import list_series

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.cmove.ends import Patience
 from gateway.cmove.gate import Gate
-from gateway.cmove.retrieve import MoveStep, Patience
+from gateway.cmove.retrieve import MoveStep
 from gateway.dicom.association import Deadlines
 from gateway.dicom.part10 import peek
 from gateway.dicom.server import Incoming

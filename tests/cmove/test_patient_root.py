@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cmove.retrieve import MoveStep, Patience
+from gateway.cmove.ends import Patience
+from gateway.cmove.retrieve import MoveStep
 from gateway.dicom.models import PATIENT_ROOT
 from tests.cfind.archive import DAY, archive, ask, searching, strictly, study
 from tests.cmove.rig import QUICK, Receiver, Rig

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.cmove import retrieve
+from gateway.cmove.ends import Patience
 from gateway.dicom.patience import MAX_ATTEMPTS
 from gateway.errors import Fatal, Retry
 from gateway.model import Outcome
@@ -215,7 +216,7 @@ def test_d7_a_series_with_no_instances_is_nothing_to_retrieve(rig: Rig) -> None:
 def test_a_series_fails_for_good_after_its_attempts(rig: Rig) -> None:
     rig.plan(SERIES)
     with pacs(LIST, script.finals(0xC000)) as peer:
-        step = rig.step(peer, patience=retrieve.Patience(quiet=0.0, deadlines=QUICK.deadlines))
+        step = rig.step(peer, patience=Patience(quiet=0.0, deadlines=QUICK.deadlines))
         for _ in range(MAX_ATTEMPTS):
             assert step.step()
             rig.now += 6 * 3600.0

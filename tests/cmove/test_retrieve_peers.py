@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from gateway.cmove.retrieve import Patience
+from gateway.cmove.ends import Patience
 from gateway.errors import Retry
 from tests.cmove.rig import QUICK, Receiver, Rig
 from tests.dicom.serving import Serving
