@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from gateway.errors import Retry
 from gateway.keys import Keys, keyed_hash, keys_from
+from gateway.state.writing import sync_folder
 
 MODE: Final = 0o640
 TAIL: Final = 1 << 16  # bytes; no line is as long
@@ -132,7 +133,7 @@ class Trail:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             if new:
-                _sync(self.path.parent)
+                sync_folder(self.path.parent)
             yield fd
         finally:
             os.close(fd)
@@ -165,11 +166,3 @@ def _encoded(line: Mapping[str, Any]) -> bytes:
 
 def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

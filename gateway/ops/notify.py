@@ -38,8 +38,8 @@ class Systemd:
         """One line for `systemctl status`: counts and our own names only."""
         self._tell(_status(text))
 
-    def stopping(self, status: str = "") -> None:
-        self._tell("STOPPING=1", _status(status))
+    def stopping(self) -> None:
+        self._tell("STOPPING=1")
 
     def reloading(self) -> None:
         """RELOADING=1; `ready` follows. MONOTONIC_USEC is what Type=notify-reload (systemd 253) asks for."""
@@ -87,20 +87,14 @@ class Heartbeats:
             self._last[role] = now
 
     def beat(self, role: str, *, now: float) -> None:
-        """Raises KeyError for a role that is not expected: a program mistake. After `forget` a late beat is ignored."""
+        """Raises KeyError for a role that is not expected: a program mistake."""
         with self._lock:
-            if self._limits[role] > 0:
-                self._last[role] = max(now, self._last[role])
-
-    def forget(self, role: str) -> None:
-        """The role has ended on purpose."""
-        with self._lock:
-            self._limits[role] = 0.0
+            self._last[role] = max(now, self._last[role])
 
     def stale(self, now: float) -> tuple[str, ...]:
         """Roles that are overdue, sorted."""
         with self._lock:
-            return tuple(sorted(r for r, limit in self._limits.items() if limit > 0 and now - self._last[r] > limit))
+            return tuple(sorted(r for r, limit in self._limits.items() if now - self._last[r] > limit))
 
     def alive(self, now: float) -> bool:
         return not self.stale(now)

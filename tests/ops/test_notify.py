@@ -45,8 +45,8 @@ def test_every_message(manager: Told, systemd: Systemd) -> None:
     assert manager() == "STATUS=3 requests"
     systemd.watchdog()
     assert manager() == "WATCHDOG=1"
-    systemd.stopping("draining")
-    assert manager() == "STOPPING=1\nSTATUS=draining"
+    systemd.stopping()
+    assert manager() == "STOPPING=1"
     systemd.reloading()
     assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", manager())
 
@@ -124,14 +124,6 @@ def test_not_watched_not_pinged_but_told() -> None:
     hearts.beat("find", now=5.0)
     assert dog.tick() == ()
     assert pings.number == 0
-
-
-def test_a_role_that_ended_is_not_missed() -> None:
-    hearts = Heartbeats()
-    hearts.expect("poll", 1.0, now=0.0)
-    hearts.forget("poll")
-    hearts.beat("poll", now=0.5)  # its last breath
-    assert hearts.stale(100.0) == ()
 
 
 def test_a_beat_of_nobody_is_a_programming_mistake() -> None:
