@@ -106,11 +106,11 @@ def iso(at: float | None) -> str | None:
 
 
 @dataclass(frozen=True)
-class Told:
+class Vitals:
     """What the health socket tells. `metrics`: `Metrics.answer`. A GatewayError or OSError in one of them is a 503."""
 
     healthz: Callable[[], bool]  # the process lives and every role progresses
-    readyz: Callable[[], Mapping[str, bool]]  # check -> passed: receiver, database, key
+    readyz: Callable[[], Mapping[str, bool]]  # check -> passed: receiver, database
     status: Callable[[], Mapping[str, object]]  # the document of interface.md, JSON-able
     metrics: Callable[[], Answer]
 
@@ -121,15 +121,15 @@ class HealthSocket:
     Raises Fatal("health.socket") when the path cannot be had: another daemon listens there, or it is no socket.
     """
 
-    def __init__(self, path: Path, told: Told) -> None:
+    def __init__(self, path: Path, vitals: Vitals) -> None:
         self._path = path
         listener = _listen_unix(path)
         self._inode = path.stat().st_ino
         routes = {
-            "/healthz": lambda: _alive(told.healthz()),
-            "/readyz": lambda: _checks(told.readyz()),
-            "/status": lambda: _json(HTTPStatus.OK, told.status()),
-            "/metrics": told.metrics,
+            "/healthz": lambda: _alive(vitals.healthz()),
+            "/readyz": lambda: _checks(vitals.readyz()),
+            "/status": lambda: _json(HTTPStatus.OK, vitals.status()),
+            "/metrics": vitals.metrics,
         }
         self._server = Server(listener, routes, name="health")
 

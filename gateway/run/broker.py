@@ -38,7 +38,7 @@ REMOVED, LISTED, LATER = "removed", "listed", "later"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Removal:
     """What became of an archive. `result`: removed (`files` instances), listed (a person must delete), later (and why)."""
 
     withdrawal: str
@@ -148,7 +148,7 @@ class Desk:
         threading.Event().wait(SETTLES)
         self.clear()
 
-    def carry_on(self) -> list[Outcome]:
+    def carry_on(self) -> list[Removal]:
         """Takes withdrawn patients out of archives; what cannot be reached now is left for the next time."""
         pending = self.broker.pending(list(self.sinks), now=time.time())
         return [self._take_out(one, name) for one in pending for name in one.sinks]
@@ -157,24 +157,24 @@ class Desk:
         """Withdrawals that an archive has not heard of, those included that nobody may carry on yet."""
         return self.broker.pending(list(self.sinks), now=float("inf"))
 
-    def _take_out(self, one: Pending, name: str) -> Outcome:
+    def _take_out(self, one: Pending, name: str) -> Removal:
         called = [s for s in self.sinks[one.project] if name in (s.name, _formerly(s.name))]
         sinks = [s for s in called if isinstance(s, Removes)]
         told = (one.key, one.project, name)
         if not sinks:
-            return self._told(Outcome(*told, LISTED, pseudonyms=one.pseudonyms))
+            return self._told(Removal(*told, LISTED, pseudonyms=one.pseudonyms))
         try:
             removed = sum(sink.remove(pseudonym) for sink in sinks for pseudonym in one.pseudonyms)
         except Refused:  # it turns out that it cannot
-            return self._told(Outcome(*told, LISTED, pseudonyms=one.pseudonyms))
+            return self._told(Removal(*told, LISTED, pseudonyms=one.pseudonyms))
         except Retry as err:
-            return Outcome(*told, LATER, reason=err.reason, detail=err.detail)
+            return Removal(*told, LATER, reason=err.reason, detail=err.detail)
         finally:
             for sink in called:
                 sink.close()
-        return self._told(Outcome(*told, REMOVED, removed, pseudonyms=one.pseudonyms))
+        return self._told(Removal(*told, REMOVED, removed, pseudonyms=one.pseudonyms))
 
-    def _told(self, outcome: Outcome) -> Outcome:
+    def _told(self, outcome: Removal) -> Removal:
         """First in the trail, then in the state: killed in between, it is done and told again."""
         for pseudonym in outcome.pseudonyms:
             self.note(

@@ -248,7 +248,7 @@ class Life:
 
     def give_up(self) -> None:
         """Ends what never lived."""
-        self._wait_for(threading.Thread(target=self.receivers.stop, daemon=True))
+        self._wait_while(self.receivers.stop)
         self.state.close()
         self.page.close()
 
@@ -262,11 +262,11 @@ class Life:
         else:
             self.systemd.reloading()
         self._asking.set()
-        self._wait_for(threading.Thread(target=self.schedule.stop, daemon=True))
+        self._wait_while(self.schedule.stop)
         self._end(self._asking, "find-")
         self._end(self._moving, "move-")
-        self._wait_for(threading.Thread(target=self.receivers.stop, daemon=True))
-        self._wait_for(threading.Thread(target=self.screening.stop, daemon=True))
+        self._wait_while(self.receivers.stop)
+        self._wait_while(self.screening.stop)
         self._end(self._delivering, "deliver", "confirm")
         self.endpoints.close()
         self.nodes.leave()
@@ -284,11 +284,14 @@ class Life:
         for thread in [thread for name, thread in self._threads.items() if name.startswith(prefixes)]:
             self._wait_for(thread, until)
 
-    def _wait_for(self, thread: threading.Thread, until: float | None = None) -> None:
-        """Until it ends, or then, or DRAIN_SECONDS pass, feeding the watchdog: draining is progress."""
-        if thread.ident is None:
-            thread.start()
-        until = until or time.monotonic() + DRAIN_SECONDS
+    def _wait_while(self, stop: Callable[[], None]) -> None:
+        """Until it has stopped, or DRAIN_SECONDS pass."""
+        thread = threading.Thread(target=stop, daemon=True)
+        thread.start()
+        self._wait_for(thread, time.monotonic() + DRAIN_SECONDS)
+
+    def _wait_for(self, thread: threading.Thread, until: float) -> None:
+        """Until it ends, or then, feeding the watchdog: draining is progress."""
         while thread.is_alive() and time.monotonic() < until:
             thread.join(TICK)
             self.systemd.watchdog()

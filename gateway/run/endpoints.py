@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from gateway import __version__
 from gateway.errors import GatewayError
-from gateway.ops.health import HealthSocket, Told, iso
+from gateway.ops.health import HealthSocket, Vitals, iso
 from gateway.ops.httpd import Server
-from gateway.ops.scrape import Watched
+from gateway.ops.scrape import Counts, Watched
 from gateway.run import deciding, moving
 from gateway.run.delivering import make_sinks
-from gateway.run.watched import Bounds, begin_at_zero
+from gateway.run.watched import Gauges, begin_at_zero
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ class Endpoints:
         begin_at_zero(life.metrics, life.settings, life.board.names("sink"))
         life.metrics.watch(Watched(
             life.state.views.counts, life.board, self._outbox_bytes, self._disk_free, time.time, self._held_by_project,
-            Bounds(life).samples,
+            Gauges(life).samples,
         ))  # fmt: skip
         self._port = life.metrics.serve(life.settings.metrics.bind, life.settings.metrics.port)
         self._health = HealthSocket(
             life.settings.health.socket,
-            Told(lambda: life.hearts.alive(time.monotonic()), self.readyz, self.status, life.metrics.answer),
+            Vitals(lambda: life.hearts.alive(time.monotonic()), self.readyz, self.status, life.metrics.answer),
         )
 
     def close(self) -> None:
@@ -68,8 +68,7 @@ class Endpoints:
         """The JSON of GET /status (interface.md)."""
         life, now = self._life, time.time()
         counts = life.state.views.counts()
-        backlog = sum(n for (_, state), n in counts.series.items() if state in UNFINISHED)
-        life.meter.backlog(backlog, now)
+        self._backlog(counts, now)
         planned = life.state.views.planned([p.name for p in life.settings.project])
         moves = moving.standing(life.gates, planned, now)
         return {
@@ -95,11 +94,16 @@ class Endpoints:
             counts = self._life.state.views.counts()
         except GatewayError as err:
             return f"state: {err.reason}"
+        now = time.time()
         requests = sum(n for (_, s), n in counts.requests.items() if s in ("new", "planned"))
-        backlog = sum(n for (_, s), n in counts.series.items() if s in UNFINISHED)
-        self._life.meter.backlog(backlog, time.time())
-        rate = self._life.meter.rates(time.time())["instances_per_minute"]
-        return f"{requests} requests and {backlog} series under way, {rate:g} instances a minute"
+        rate = self._life.meter.rates(now)["instances_per_minute"]
+        return f"{requests} requests and {self._backlog(counts, now)} series under way, {rate:g} instances a minute"
+
+    def _backlog(self, counts: Counts, now: float) -> int:
+        """Series still to do, of which the meter is told: it foretells from how they become fewer."""
+        series = sum(n for (_, state), n in counts.series.items() if state in UNFINISHED)
+        self._life.meter.backlog(series, now)
+        return series
 
     def _database(self) -> bool:
         try:

@@ -60,7 +60,7 @@ def _labelled(settings: Settings, sinks: Iterable[str]) -> Iterator[tuple[str, s
     yield from (("deliveries_total", "sink", name) for name in sinks)
 
 
-class Bounds:
+class Gauges:
     """The gauges beside the state: read at each scrape."""
 
     def __init__(self, life: Life) -> None:

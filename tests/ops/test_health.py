@@ -20,7 +20,7 @@ import pytest
 
 from gateway.errors import Fatal, Retry
 from gateway.ops import httpd
-from gateway.ops.health import Board, HealthSocket, Told, iso
+from gateway.ops.health import Board, HealthSocket, Vitals, iso
 from gateway.ops.metrics import Metrics
 
 
@@ -45,7 +45,7 @@ def ask(path: Path, what: str, method: str = "GET") -> tuple[int, bytes]:
         conn.close()
 
 
-TOLD = Told(lambda: True, lambda: {"receiver": True, "database": True}, lambda: {"node": "gw1"}, Metrics().answer)
+TOLD = Vitals(lambda: True, lambda: {"receiver": True, "database": True}, lambda: {"node": "gw1"}, Metrics().answer)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def opened(path: Path) -> Iterator[Path]:
     health.close()
 
 
-def told_otherwise(path: Path, told: Told, what: str) -> tuple[int, bytes]:
+def told_otherwise(path: Path, told: Vitals, what: str) -> tuple[int, bytes]:
     health = HealthSocket(path, told)
     try:
         return ask(path, what)

@@ -11,7 +11,7 @@ import click
 
 from gateway.errors import Fatal
 from gateway.run import broker, caller, console
-from gateway.run.broker import LATER, LISTED, REMOVED, Desk, Outcome
+from gateway.run.broker import LATER, LISTED, REMOVED, Desk, Removal
 from gateway.run.commands.options import config_option, json_option, project_option, sensitive, settings_for
 from gateway.run.commands.state import opened
 from gateway.state.persons import Known
@@ -89,20 +89,20 @@ def _order(desk: Desk, project: str, patient_id: str | None, pseudonym: str | No
     return desk.order(project, patients=patients, pseudonyms=frozenset({pseudonym} if pseudonym else ()), reason=reason)
 
 
-def _carried_on(desk: Desk, key: str) -> list[Outcome]:
+def _carried_on(desk: Desk, key: str) -> list[Removal]:
     """Until every archive was asked once, or the patience is over: somebody is just putting something there."""
     until = time.monotonic() + PATIENCE
     desk.clear_what_was_coming()
-    told: dict[str, Outcome] = {}
+    told: dict[str, Removal] = {}
     while True:
         told |= {o.sink: o for o in desk.carry_on() if o.withdrawal == key}
         left = [name for one in desk.unfinished() if one.key == key for name in one.sinks if name not in told]
         if not left or time.monotonic() > until:
-            return [*told.values(), *(Outcome(key, "", name, LATER, reason="deliver.busy") for name in left)]
+            return [*told.values(), *(Removal(key, "", name, LATER, reason="deliver.busy") for name in left)]
         desk.clear_what_was_coming()
 
 
-def _tell(order: Order, done: Withdrawal, outcomes: Sequence[Outcome], *, as_json: bool) -> None:
+def _tell(order: Order, done: Withdrawal, outcomes: Sequence[Removal], *, as_json: bool) -> None:
     for one in outcomes:
         if one.detail:
             console.warn(f"{one.detail} ({one.reason})")
