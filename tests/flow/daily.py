@@ -23,6 +23,42 @@ from tests.support.scripted_pacs import row
 from tests.support.scripting import Reply, ScriptedPacs
 
 MAIN, OLD = "main", "old"
+TWO_PACS: Final = """\
+state_dir = "{folder}/state"
+node = "gw1"
+key_file = "{folder}/pseudonym.key"
+
+[receiver]
+ae_title = "RESEARCH"
+bind = "127.0.0.1"
+port = {receiver}
+processes = 2
+min_free_disk = "100 MB"
+
+[health]
+socket = "{folder}/health.sock"
+
+[metrics]
+bind = "127.0.0.1"
+port = {metrics}
+
+[[pacs]]
+name = "main"
+ae_title = "MAIN"
+host = "127.0.0.1"
+port = {main}
+max_moves = 2
+response_timeout = "30s"
+
+[[pacs]]
+name = "old"
+ae_title = "OLD"
+host = "127.0.0.1"
+port = {old}
+max_moves = 2
+response_timeout = "30s"
+"""
+"""A daemon between these two, without its projects: `folder`, and the ports `receiver`, `metrics`, `main`, `old`."""
 KEPT: Final = SeriesSpec("CT", "Thorax", 2, rows=4, columns=4)
 LEFT_OUT: Final = SeriesSpec("US", "Sono", 1, rows=4, columns=4)
 PARTS: Final = {"empty": 20, "several": 5, "wrong": 3, "excluded": 7}

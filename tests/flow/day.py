@@ -40,41 +40,9 @@ KEY: Final = bytes(range(1, 33))
 PROJECT: Final = "chest-ct"
 WITHOUT: Final = 0.35
 """Chance that a kill comes before the daemon is ready."""
-CONFIG: Final = """\
-state_dir = "{folder}/state"
-node = "gw1"
-key_file = "{folder}/pseudonym.key"
-
-[receiver]
-ae_title = "RESEARCH"
-bind = "127.0.0.1"
-port = {receiver}
-processes = 2
-min_free_disk = "100 MB"
-
-[health]
-socket = "{folder}/health.sock"
-
-[metrics]
-bind = "127.0.0.1"
-port = {metrics}
-
-[[pacs]]
-name = "main"
-ae_title = "MAIN"
-host = "127.0.0.1"
-port = {main}
-max_moves = 2
-response_timeout = "30s"
-
-[[pacs]]
-name = "old"
-ae_title = "OLD"
-host = "127.0.0.1"
-port = {old}
-max_moves = 2
-response_timeout = "30s"
-
+CONFIG: Final = (
+    daily.TWO_PACS
+    + """
 [[project]]
 name = "chest-ct"
 pacs = ["main", "old"]
@@ -86,6 +54,7 @@ study = "'CT' in ModalitiesInStudy"
 type = "directory"
 path = "{folder}/archive"
 """
+)
 
 
 @dataclass

@@ -33,45 +33,14 @@ THORAX: Final = SeriesSpec("CT", "Thorax", 6, rows=32, columns=32)
 SONO: Final = SeriesSpec("US", "Sono", 1, rows=64, columns=64)
 SETTLED: Final = ("new", "planned", "retrieved", "delivered")
 """States of requests and series in which something is still to be done."""
-CONFIG: Final = """\
-state_dir = "{folder}/state"
-node = "gw1"
-key_file = "{folder}/pseudonym.key"
-
-[receiver]
-ae_title = "RESEARCH"
-bind = "127.0.0.1"
-port = {receiver}
-processes = 2
-min_free_disk = "100 MB"
-
-[health]
-socket = "{folder}/health.sock"
-
-[metrics]
-bind = "127.0.0.1"
-port = {metrics}
-
-[[pacs]]
-name = "main"
-ae_title = "MAIN"
-host = "127.0.0.1"
-port = {main}
-max_moves = 2
-response_timeout = "30s"
-
-[[pacs]]
-name = "old"
-ae_title = "OLD"
-host = "127.0.0.1"
-port = {old}
-max_moves = 2
-response_timeout = "30s"
-
+CONFIG: Final = (
+    daily.TWO_PACS
+    + """
 [[ris]]
 name = "ris"
 url = "sqlite:///{folder}/ris.sqlite"
 """
+)
 PROJECT: Final = """
 [[project]]
 name = "{name}"
