@@ -73,7 +73,7 @@ class Child:
 
 @dataclass(frozen=True)
 class Hear:
-    """Whom the processes' lines reach: `beat(name)` is called for each, `tap(line)` sees what `metrics` counts."""
+    """Whom the processes' lines reach: `beat(name)` is called for each, `tap(line)` sees what `metrics` has counted."""
 
     metrics: Metrics
     beat: Callable[[str], None]
@@ -209,9 +209,8 @@ class Children:
         self._hear.beat(child.name)
         if line == READY:
             child.ready.set()
-        elif line != BEAT:
+        elif line != BEAT and replay(line, self._hear.metrics, source=child.name):
             self._hear.tap(line)
-            replay(line, self._hear.metrics, source=child.name)
 
     def _drop(self, child: Child) -> None:
         if child.process.stdin:

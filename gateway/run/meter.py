@@ -23,11 +23,8 @@ class Meter:
         self._crowded = 0.0
 
     def line(self, raw: bytes, now: float) -> None:
-        """`raw`: a line of ops.metrics.RemoteCount; only received instances and bytes count here."""
-        try:
-            verb, name, value, labels = json.loads(raw)
-        except ValueError:
-            return
+        """`raw`: a line of ops.metrics.RemoteCount, as `replay` has taken it; only received instances and bytes count here."""
+        verb, name, value, labels = json.loads(raw)
         if verb == "add":
             self.add(name, value, labels, now)
 

@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gateway.errors import Fatal
+from gateway.ops.declared import PREFIX
 from gateway.ops.metrics import Metrics
 from gateway.ops.notify import Systemd
 from gateway.run import children, daemon, screen
@@ -126,6 +128,19 @@ def test_what_a_terminal_sends_to_all_does_not_end_one_that_only_begins(run: Run
     child.process.send_signal(number)  # Python has not even started there
     found.wait_ready()
     assert found.ready()
+
+
+def test_a_line_that_is_none_of_ours_is_counted_as_lost_and_reaches_no_meter(
+    settings: Settings, metrics: Metrics
+) -> None:
+    """The thread that reads the lines of all processes would end by it, and with it their signs of life."""
+    tapped: list[bytes] = []
+    found = Children(settings, Kind("odd", "x", 1), Hear(metrics, lambda _: None, tapped.append), level="error")
+    child, ours = SimpleNamespace(name="odd-1"), b'["add","received_bytes_total",7,{"project":"chest"}]\n'
+    for line in (b"5\n", b'["add"\n', b'["add","received_bytes_total",1,3]\n', ours):
+        found._line(child, line)  # type: ignore[arg-type]
+    assert tapped == [ours]
+    assert metrics.registry.get_sample_value(PREFIX + "counts_lost_total") == 3.0
 
 
 def test_no_room_for_a_process_is_a_refusal_that_leaves_none_behind(
