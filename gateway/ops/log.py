@@ -29,13 +29,10 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 FIELDS: Final = frozenset({
-    "timestamp", "level", "event", "logger", "role", "process", "pid", "node", "version", "signal",
-    "status", "exit_code", "project", "request", "series", "pacs", "sink", "ris", "source", "direction", "peers",
-    "state", "before", "after", "reason", "detail", "result", "error", "where", "at", "trace", "stale", "roles",
-    "requests", "rows", "new", "known", "aside", "studies", "expected", "found", "instances", "kept", "excluded",
-    "held", "refused", "duplicates", "files", "moves", "lost", "count", "times", "final", "arrived", "charged", "attempt",
-    "attempts", "bytes", "free_bytes", "seconds", "until", "config", "socket", "bind", "port", "schema", "profile", "form",
-    "window", "limit",
+    "timestamp", "level", "event", "logger", "role", "process", "node", "version", "exit_code", "project", "request",
+    "series", "pacs", "sink", "reason", "detail", "error", "errno", "where", "trace", "roles", "requests", "rows",
+    "new", "known", "aside", "studies", "instances", "kept", "excluded", "held", "refused", "files", "count", "times",
+    "final", "arrived", "charged", "attempt", "attempts", "bytes", "free_bytes", "port", "form", "limit",
 })  # fmt: skip
 """What an event may carry: our own keys, configured names, slugs, numbers. Add a name here only for such a value."""
 
