@@ -2,7 +2,7 @@
 
 A C-STORE never becomes an object of pynetdicom's, and nothing sleeps (figures in docs/adr/0011-lean-receive.md). All else stays
 pynetdicom's: whatever is no C-STORE or C-ECHO is given back to it, byte for byte, for the rest of the association (release, abort,
-N-ACTION); so are all endings. Where what is leaned on is missing, it does everything, as it always did.
+N-ACTION); so are all endings. Where what is leaned on is missing, pynetdicom does everything.
 
 Leaned on in pynetdicom 3.0.4, held by tests/dicom/test_lean_contract.py: `Association.run_reactor` calls `self._run_reactor()` once
 the association is established; that loop serves until the end, whatever was said before; `dul.event_queue` takes "Evt17"

@@ -24,6 +24,7 @@ from gateway.cstore.receive import Receive
 from gateway.cstore.screener import PixelCleaner, make_screener
 from gateway.cstore.screening import Screener, ScreenStep
 from gateway.cstore.space import WhileRoom
+from gateway.cstore.withdrawn import WithoutWithdrawn
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deidentify.cleaner import make_cleaner as build_cleaner
 from gateway.dicom.server import Incoming, StorageServer
@@ -32,12 +33,12 @@ from gateway.keys import Keys
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
 from gateway.rules import compiled
-from gateway.run.crosswalk import anchored, checked, load_aliases, load_crosswalk
-from gateway.run.keeping import without_withdrawn
+from gateway.run.crosswalk import anchored, checked, load_aliases, load_crosswalk, make_names
 from gateway.run.locking import Use, use_state
 from gateway.run.nodes import open_database
 from gateway.run.receiving import Reception, make_commitments, make_push, share
 from gateway.settings import Project, Select, Settings, Source
+from gateway.state.broker import Broker
 from gateway.state.db import Database
 from gateway.state.outbox import OWN, Outbox
 from gateway.state.store import Store
@@ -179,6 +180,15 @@ def make_cleaner(project: Project, keys: Keys) -> Cleaner:
     )
 
 
+def make_cleaners(settings: Settings, state: State) -> dict[str, WithoutWithdrawn]:
+    """By project, as receive processes have them: they know who is withdrawn. Raises BadConfiguration, BadProfile."""
+    broker, keys = Broker(state.database, state.keys), state.keys
+    return {
+        p.name: WithoutWithdrawn(p.name, make_cleaner(p, keys), broker, time.time, make_names(p, keys).formerly)
+        for p in settings.project
+    }
+
+
 def is_screened(project: Project) -> bool:
     """Whether its held instances are screened, or wait for a person."""
     return SCREENED in project.deidentify.options
@@ -224,10 +234,8 @@ class Intake:
 
 def make_intake(settings: Settings, state: State, count: Count, page: Page, stop: threading.Event) -> Intake:
     """The one way in, by C-STORE and by C-GET. `page`: as the daemon made it, one number for each [[pacs]]."""
-    made = {p.name: make_cleaner(p, state.keys) for p in settings.project}
-    cleaners = without_withdrawn(settings, made, database=state.database, keys=state.keys)
     receive = Receive(
-        store=state.store, outbox=state.outbox, cleaners=cleaners, count=count, clock=time.time,
+        store=state.store, outbox=state.outbox, cleaners=make_cleaners(settings, state), count=count, clock=time.time,
         unasked=make_push(settings, state.store),
         aliases={p.name: load_aliases(p.deidentify.aliases) for p in settings.project},
     )  # fmt: skip

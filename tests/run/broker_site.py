@@ -17,7 +17,6 @@ from gateway.model import AccessionNumber, FoundSeries, Plan, PlannedSeries, Ver
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.run import delivering, wiring
-from gateway.run.keeping import without_withdrawn
 from gateway.state.rows import Added, RequestClaim, SeriesClaim, tally
 from tests.run.command_line import Place, Told
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
@@ -53,10 +52,9 @@ class Site:
 
     def receiver(self) -> Receive:
         """As each receive process makes it."""
-        cleaners = {p.name: wiring.make_cleaner(p, self.state.keys) for p in self.settings.project}
-        guarded = without_withdrawn(self.settings, cleaners, database=self.state.database, keys=self.state.keys)
+        cleaners = wiring.make_cleaners(self.settings, self.state)
         return Receive(
-            store=self.state.store, outbox=self.state.outbox, cleaners=guarded, count=self.counts, clock=time.time
+            store=self.state.store, outbox=self.state.outbox, cleaners=cleaners, count=self.counts, clock=time.time
         )
 
     def ask(self, facts: StudyFacts, *, patient: bool = True) -> Added:

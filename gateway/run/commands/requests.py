@@ -29,7 +29,7 @@ from gateway.state.change import CANCELLABLE, RETRIABLE
 from gateway.state.listed import Listed
 from gateway.state.views import RequestView
 
-BATCH: Final = 500  # requests in one transaction: the daemon waits no longer for it
+BATCH: Final = 500  # requests in one transaction: for one at a time the daemon waits
 COLUMNS: Final = ("Key", "Project", "State", "Reason", "Attempts", "Asked again", "Series", "Changed")
 
 
