@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pydicom
 import pytest
@@ -115,6 +116,25 @@ def test_a_folder_that_cannot_be_read_is_counted(
     assert told.code == 1
     assert {"outcome": "unreadable", "reason": "folder.unreadable", "files": 1} in told.json["outcomes"]
     assert len(results(place)) == 4
+
+
+def test_a_file_of_a_folder_that_may_be_listed_and_not_entered_is_counted(
+    place: Place, study: StudyFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mode 0744, for another account; the tests may run as root, whom nothing is closed to."""
+    for name in ("stat", "open"):
+        real = getattr(Path, name)
+
+        def refuse(path: Path, *words: Any, real: Callable[..., Any] = real, **more: Any) -> Any:
+            if path == study.files[1]:
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, *words, **more)
+
+        monkeypatch.setattr(Path, name, refuse)
+    told = place.say(*deid(place, "--json"))
+    assert told.code == 1
+    assert {"outcome": "unreadable", "reason": "file.unreadable", "files": 1} in told.json["outcomes"]
+    assert len(results(place)) == 3
 
 
 SONO = SeriesSpec("US", "Thorax sono", 2)

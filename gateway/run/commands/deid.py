@@ -115,7 +115,15 @@ def _files(source: Path, report: Report) -> list[Path]:
         report.counts["unreadable", "folder.unreadable"] += 1
 
     found = (Path(folder, name) for folder, _, names in os.walk(source, onerror=unreadable) for name in names)
-    return sorted(path for path in found if path.is_file())
+    return sorted(filter(_is_file, found))
+
+
+def _is_file(path: Path) -> bool:
+    """What may not even be looked at (its folder can be listed, not entered) is taken for one, and counted when it is read."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
 
 
 def _cleaned(source: Path, work: Work) -> Report:
