@@ -14,7 +14,7 @@ from gateway.ops.httpd import Server
 from gateway.ops.scrape import Counts, Watched
 from gateway.run import deciding, moving
 from gateway.run.delivering import make_sinks
-from gateway.run.watched import Gauges, begin_at_zero
+from gateway.run.watched import Gauges, begin_at_zero, seldom
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ class Endpoints:
         self._started = time.time()
         self._health: HealthSocket | None = None
         self._port: Server | None = None
-        self._outbox = (0.0, 0)
-        self._held: tuple[float, Mapping[str, int]] = (0.0, {})
+        self._outbox_bytes = seldom(OUTBOX_SECONDS, life.state.outbox.size)
+        self._held = seldom(OUTBOX_SECONDS, lambda: deciding.count(life.state))
 
     def open(self) -> None:
         life = self._life
         begin_at_zero(life.metrics, life.settings, life.board.names("sink"))
         life.metrics.watch(Watched(
-            life.state.views.counts, life.board, self._outbox_bytes, self._disk_free, time.time, self._held_by_project,
+            life.state.views.counts, life.board, self._outbox_bytes, self._disk_free, time.time, self._held,
             Gauges(life).samples,
         ))  # fmt: skip
         self._port = life.metrics.serve(life.settings.metrics.bind, life.settings.metrics.port)
@@ -77,7 +77,7 @@ class Endpoints:
             "started": iso(self._started),
             "uptime_s": round(now - self._started),
             "queues": {"requests": _nested(counts.requests), "series": _nested(counts.series)},
-            "held": self._held_by_project(),
+            "held": dict(self._held()),
             "outbox_bytes": self._outbox_bytes(),
             "disk_free_bytes": self._disk_free(),
             "paused": sorted(life.room.reasons),
@@ -113,21 +113,6 @@ class Endpoints:
 
     def _disk_free(self) -> int:
         return shutil.disk_usage(self._life.settings.state_dir).free
-
-    def _outbox_bytes(self) -> int:
-        counted, size = self._outbox
-        if time.monotonic() - counted > OUTBOX_SECONDS:
-            size = self._life.state.outbox.size()
-            self._outbox = (time.monotonic(), size)
-        return size
-
-    def _held_by_project(self) -> dict[str, int]:
-        """Held instances, counted as the commands list them."""
-        counted, by_project = self._held
-        if time.monotonic() - counted > OUTBOX_SECONDS:
-            by_project = deciding.count(self._life.state)
-            self._held = (time.monotonic(), by_project)
-        return dict(by_project)
 
 
 def _nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:

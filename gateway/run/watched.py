@@ -6,8 +6,8 @@ A counter that is born with 1 has not risen, for Prometheus: the first leak, the
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.model import Outcome
 from gateway.ops.scrape import Sample
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.ops.metrics import Count
     from gateway.run.daemon import Life
 
+T = TypeVar("T")
 RESULTS: Final = {
     "find_total": ("found", "empty", "failed"),
     "move_total": ("complete", "incomplete", "stopped", "failed"),
@@ -60,13 +61,26 @@ def _labelled(settings: Settings, sinks: Iterable[str]) -> Iterator[tuple[str, s
     yield from (("deliveries_total", "sink", name) for name in sinks)
 
 
+def seldom(seconds: float, read: Callable[[], T]) -> Callable[[], T]:
+    """What `read` tells, asked again only when that is older than `seconds`."""
+    known: list[tuple[float, T]] = []
+
+    def latest() -> T:
+        if not known or time.monotonic() - known[0][0] > seconds:
+            found = read()
+            known[:] = [(time.monotonic(), found)]
+        return known[0][1]
+
+    return latest
+
+
 class Gauges:
     """The gauges beside the state: read at each scrape."""
 
     def __init__(self, life: Life) -> None:
         self._life = life
-        self._certified = tuple(certified(life.settings))
-        self._read, self._until = float("-inf"), dict[str, float]()
+        certificates = tuple(certified(life.settings))
+        self._certificates = seldom(AGAIN, lambda: dict(expiries(certificates)))
 
     def samples(self) -> Iterator[Sample]:
         receiver = self._life.settings.receiver
@@ -76,12 +90,6 @@ class Gauges:
         yield Sample("stuck_roles", {}, len(self._life.hearts.stale(time.monotonic())))
         for use, until in self._certificates().items():
             yield Sample("certificate_expiry_timestamp_seconds", {"use": use}, until)
-
-    def _certificates(self) -> dict[str, float]:
-        now = time.monotonic()
-        if now - self._read > AGAIN:
-            self._read, self._until = now, dict(expiries(self._certified))
-        return self._until
 
 
 def expiries(certified: Iterable[tuple[str, Tls | None]]) -> Iterator[tuple[str, float]]:
