@@ -7,9 +7,11 @@ from typing import Any, Final
 from gateway.run import console
 from gateway.state.evidence import CandidateView
 
-STUDY_COLUMNS: Final = (
-    "Key", "Request", "PACS", "Found by", "Accession", "Patient", "Date", "Modality", "Standing", "Reason", "Decision", "Since",
-)  # fmt: skip
+STUDY: Final = {
+    "Key": "key", "Request": "request", "PACS": "pacs", "Found by": "form", "Accession": "accession", "Patient": "patient",
+    "Date": "date", "Modality": "modality", "Standing": "standing", "Reason": "reason", "Decision": "decision", "Since": "at",
+}  # fmt: skip
+STUDY_COLUMNS: Final = tuple(STUDY)
 
 
 def study(one: CandidateView) -> dict[str, Any]:
@@ -18,7 +20,4 @@ def study(one: CandidateView) -> dict[str, Any]:
 
 
 def study_row(told: dict[str, Any]) -> tuple[object, ...]:
-    return (
-        told["key"], told["request"], told["pacs"], told["form"], told["accession"], told["patient"], told["date"],
-        told["modality"], told["standing"], told["reason"], told["decision"], told["at"],
-    )  # fmt: skip
+    return tuple(told[name] for name in STUDY.values())

@@ -116,27 +116,28 @@ def _daemon_has_it(settings: Settings) -> bool:
         return False
 
 
+def _judged(what: str, name: str, fault: str, *, well: str, mends: str) -> Probed:
+    return Probed(what, name, ok=not fault, detail=fault or well, mend=mends if fault else "")
+
+
 def _key(settings: Settings) -> Probed:
-    fault = fault_of(settings)
-    told = fault or "right length, mode and owner"
-    return Probed("key", "key_file", ok=not fault, detail=told, mend=KEY if fault else "")
+    return _judged("key", "key_file", fault_of(settings), well="right length, mode and owner", mends=KEY)
 
 
 def _state(settings: Settings) -> Probed:
     """Of this user only: what systemd forbids the unit is not seen from here."""
     fault = folder_fault(settings)
     there = "can be written" if os.path.isdir(settings.state_dir) else "is not there yet, and can be made"
-    found = f"{fault} (state.folder)" if fault else there
-    return Probed("state", str(settings.state_dir), ok=not fault, detail=found, mend=STATE if fault else "")
+    found = f"{fault} (state.folder)" if fault else ""
+    return _judged("state", str(settings.state_dir), found, well=there, mends=STATE)
 
 
 def _disk(settings: Settings) -> Probed:
     folder = existing(settings.state_dir)
     free, wanted = free_bytes(folder), settings.receiver.min_free_disk
     found = f"{size(free)} free, {size(wanted)} wanted (receiver.min_free_disk)"
-    return Probed("disk", str(folder), ok=free >= wanted, detail=found, mend=DISK if free < wanted else "")
+    return _judged("disk", str(folder), found if free < wanted else "", well=found, mends=DISK)
 
 
 def _clock(settings: Settings) -> Probed:
-    fault = clock_fault(settings.state_dir)
-    return Probed("clock", "", ok=not fault, detail=fault or told(), mend=SET if fault else "")
+    return _judged("clock", "", clock_fault(settings.state_dir), well=told(), mends=SET)
