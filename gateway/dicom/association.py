@@ -25,12 +25,10 @@ from gateway.dicom.asking import LOW, Question, question
 from gateway.dicom.getting import Storing
 from gateway.dicom.models import STUDY_ROOT, SYNTAXES, Address, Model, unique_keys
 from gateway.dicom.moving import MoveWatch, Vigil, refuse_unsafe
-from gateway.dicom.quiet import silence
 from gateway.dicom.rejected import on_a_live_link, sent, why_closed
-from gateway.dicom.requesting import requesting
+from gateway.dicom.requesting import associate
 from gateway.dicom.sockets import shut
 from gateway.dicom.status import CONFIG_PAUSE, PENDING, SUCCESS, find_failure
-from gateway.dicom.tls import requestor
 from gateway.errors import Retry
 
 VERIFICATION: Final = UID("1.2.840.10008.1.1")
@@ -102,25 +100,11 @@ class Scu:
         if self._assoc is not None and self._assoc.is_established:
             return self._assoc
         self._forget()
-        connected: list[bool] = []
-
-        silence()
-        secured = requestor(self._pacs.tls, "pacs.tls") if self._pacs.tls else None
-        try:
-            assoc = self._ae().associate(
-                self._pacs.host,
-                self._pacs.port,
-                ae_title=self._pacs.ae_title,
-                ext_neg=[*self._storing.roles()] if self._storing else None,
-                tls_args=(secured, self._pacs.host) if secured else None,
-                evt_handlers=requesting(connected, self._deadlines.pdu),
-            )
-        except OSError:  # the host's name is not known
-            raise Retry("pacs.unreachable", "no such host", charge=False) from None
-        if secured and secured.fault:
-            raise Retry("pacs.tls", f"no TLS with this PACS: {secured.fault}", after=CONFIG_PAUSE, charge=False)
+        ext_neg = self._storing.roles() if self._storing else ()
+        tried = associate(self._ae(), self._pacs, "pacs", pdu=self._deadlines.pdu, ext_neg=ext_neg)
+        assoc = tried.assoc
         if not assoc.is_established:
-            raise why_closed(assoc, connected=bool(connected))
+            raise why_closed(assoc, connected=tried.connected)
         self._assoc = assoc
         self._tell(1)
         return assoc

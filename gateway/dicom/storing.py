@@ -29,12 +29,10 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from gateway.dicom.association import VERIFICATION, Deadlines
 from gateway.dicom.models import Address
-from gateway.dicom.quiet import silence
 from gateway.dicom.rejected import rejection
-from gateway.dicom.requesting import requesting
+from gateway.dicom.requesting import associate
 from gateway.dicom.sockets import hang_up, shut
 from gateway.dicom.status import CONFIG_PAUSE
-from gateway.dicom.tls import requestor
 from gateway.errors import Refused, Retry
 
 MOST_KINDS: Final = 120  # of contexts: PS3.8 9.3.2.2 has room for 128
@@ -209,27 +207,16 @@ def opened(
     handlers: Sequence[evt.EventHandlerType] = (),
 ) -> Association:
     """An established association. Raises Retry(charge=False)."""
-    connected: list[bool] = []
-
-    silence()
     ae = AE(calling_ae)
     ae.requested_contexts = list(contexts)
     ae.connection_timeout, ae.acse_timeout, ae.dimse_timeout = deadlines.connect, deadlines.negotiate, deadlines.answer
     ae.network_timeout = None
-    secured = requestor(peer.tls, "sink.tls") if peer.tls else None
-    try:
-        assoc = ae.associate(
-            peer.host, peer.port, ae_title=peer.ae_title,
-            tls_args=(secured, peer.host) if secured else None, evt_handlers=[*requesting(connected, deadlines.pdu), *handlers],
-        )  # fmt: skip
-    except OSError:
-        raise Retry("sink.unreachable", "no such host", charge=False) from None
-    if secured and secured.fault:
-        raise Retry("sink.tls", f"no TLS with this archive: {secured.fault}", after=CONFIG_PAUSE, charge=False)
+    tried = associate(ae, peer, "sink", pdu=deadlines.pdu, handlers=handlers)
+    assoc = tried.assoc
     if not assoc.is_established:
         with contextlib.suppress(OSError):
             shut(assoc)
-        raise why_not(assoc, connected=bool(connected))
+        raise why_not(assoc, connected=tried.connected)
     return assoc
 
 

@@ -139,6 +139,32 @@ def test_a4_closed_port_and_unknown_host() -> None:
         Scu(pacs, "RESEARCH", deadlines=QUICK).echo()
 
 
+@pytest.mark.catalogue("A4", "O1")
+def test_a4_one_of_the_two_addresses_of_a_host_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = socket.getaddrinfo
+
+    def resolved(host: str, *args: Any, **kwargs: Any) -> list[Any]:
+        hosts = ["127.0.0.9", "127.0.0.1"] if host == "pacs.example" else [host]
+        return [found for one in hosts for found in plain(one, *args, **kwargs)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    with ScriptedPacs() as pacs:
+        pacs.host = "pacs.example"
+        with Scu(pacs, "RESEARCH", deadlines=QUICK) as scu:
+            scu.echo()
+
+
+def test_a_name_server_that_is_away_is_told_from_a_name_that_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", away)
+    pacs = ScriptedPacs()
+    pacs.host = "pacs.example"
+    with pytest.raises(Retry, match=r"^pacs\.unreachable: no name server answers"):
+        Scu(pacs, "RESEARCH", deadlines=QUICK).echo()
+
+
 @pytest.mark.catalogue("A5")
 def test_a5_connected_but_no_answer_to_the_association_request() -> None:
     pacs = ScriptedPacs()
