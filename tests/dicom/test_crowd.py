@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import threading
 import time
 from collections import Counter
 
@@ -15,6 +16,7 @@ from gateway.dicom.incoming import Limits
 from gateway.dicom.turnstile import Turnstile
 from tests.dicom import wire
 from tests.dicom.serving import associate_pdu, dcmtk, eventually, serving
+from tests.dicom.test_server import sample
 from tests.support.process import HOST
 
 LIMIT = b"\0\2\3\2"
@@ -159,3 +161,18 @@ def test_without_a_descriptor_left_the_one_who_accepts_does_not_spin(monkeypatch
                 assert eventually(lambda: len(tries) > 1)
                 assert tries[1] - tries[0] > 0.1
         assert dcmtk("echoscu", rig.port).returncode == 0
+
+
+@pytest.mark.parametrize("missing", ["gateway.dicom.lean.Bell", "gateway.dicom.gather.Slab"])
+def test_without_a_descriptor_or_memory_it_is_pynetdicoms(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """Its thread died of it, and then nobody read the socket any more, or saw it close."""
+
+    def none_left(*_: object) -> None:
+        raise OSError(errno.EMFILE, "none left")
+
+    with serving() as rig:
+        monkeypatch.setattr(missing, none_left)
+        before = threading.active_count()
+        assert dcmtk("storescu", rig.port, sample("CT_small.dcm")).returncode == 0
+        assert eventually(lambda: threading.active_count() == before)
+    assert len(rig.got) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import struct
 import threading
@@ -126,21 +125,6 @@ def test_no_room_is_told_and_the_association_goes_on(monkeypatch: pytest.MonkeyP
 
 
 UNEXPECTED = wire.command({2: wire.CT.encode(), 0x100: b"\1\x80", 0x120: b"\1\0", 0x800: b"\1\1", 0x900: b"\0\0"})
-
-
-@pytest.mark.parametrize("missing", ["gateway.dicom.lean.Bell", "gateway.dicom.gather.Slab"])
-def test_without_a_descriptor_or_memory_it_is_pynetdicoms(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    """Its thread died of it, and then nobody read the socket any more, or saw it close."""
-
-    def none_left(*_: object) -> None:
-        raise OSError(errno.EMFILE, "none left")
-
-    with serving() as rig:
-        monkeypatch.setattr(missing, none_left)
-        before = threading.active_count()
-        assert is_answered(rig)
-        assert eventually(lambda: threading.active_count() == before)
-    assert len(rig.got) == 1
 
 
 def test_what_is_not_ours_is_pynetdicoms_and_so_is_the_rest() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import struct
 import subprocess
 import threading
 import time
@@ -213,20 +212,6 @@ def test_silent_and_slow_clients_are_in_nobodys_way_and_end_by_deadline(ours: Id
         assert eventually(lambda: bool(talks(rig.port, client(theirs, theirs.ca))))
 
 
-@pytest.mark.catalogue("O6")
-@pytest.mark.parametrize("linger", [(0, 0), (1, 0)], ids=["FIN", "RST"])
-def test_a_load_balancer_that_looks_whether_the_port_is_open_is_no_failed_handshake(
-    ours: Identity, theirs: Identity, linger: tuple[int, int]
-) -> None:
-    with secured(ours.tls) as rig:
-        for _ in range(10):
-            with socket.create_connection((HOST, rig.port)) as sock:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", *linger))
-                time.sleep(0.02)
-        assert talks(rig.port, client(theirs, theirs.ca))
-        assert rig.rejected("tls") == 0
-
-
 def test_too_many_handshakes_at_once_are_bounded(ours: Identity, theirs: Identity) -> None:
     with secured(ours.tls, Limits(acse=1.0, drain=2)) as rig, contextlib.ExitStack() as held:
         for _ in range(60):  # 4 x 4 + 16 are let in
@@ -278,23 +263,6 @@ def test_a_pacs_with_a_foreign_certificate_is_not_talked_to(ours: Identity, tmp_
             scu.echo()
         with pytest.raises(Retry, match="certificate-verify-failed"):
             scu.echo()
-
-
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-@pytest.mark.parametrize("shown", ["foreign", "none"])
-def test_a_pacs_that_does_not_take_our_certificate_is_told_from_one_that_says_nothing(
-    theirs: Identity, tmp_path: Path, version: ssl.TLSVersion, shown: str
-) -> None:
-    strange = Authority(tmp_path / "foreign").issue("gateway")
-    tls = (
-        Tls(certificate=strange.certificate, key=strange.key, ca=theirs.ca) if shown == "foreign" else Tls(ca=theirs.ca)
-    )
-    with (
-        archive(theirs, theirs.ca, lambda c: setattr(c, "maximum_version", version)) as port,
-        Scu(pacs(port, tls), OURS, deadlines=QUICK) as scu,
-        pytest.raises(Retry, match=r"^pacs\.tls: .*alert-"),
-    ):
-        scu.echo()
 
 
 def test_a_pacs_without_tls_is_told_from_one_that_is_down(ours: Identity) -> None:

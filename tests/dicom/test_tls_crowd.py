@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import struct
 import time
 from pathlib import Path
 
@@ -57,3 +58,19 @@ def test_those_that_could_not_begin_take_no_room(tmp_path: Path, monkeypatch: py
                     assert hung_up.recv(1) == b""
         assert talks(rig.port, context)
         assert rig.rejected("connections") == 0
+
+
+@pytest.mark.catalogue("O6")
+@pytest.mark.parametrize("linger", [(0, 0), (1, 0)], ids=["FIN", "RST"])
+def test_a_load_balancer_that_looks_whether_the_port_is_open_is_no_failed_handshake(
+    tmp_path: Path, linger: tuple[int, int]
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    ours, theirs = authority.issue("gateway"), authority.issue("pacs")
+    with secured(ours.tls) as rig:
+        for _ in range(10):
+            with socket.create_connection((HOST, rig.port)) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", *linger))
+                time.sleep(0.02)
+        assert talks(rig.port, client(theirs, theirs.ca))
+        assert rig.rejected("tls") == 0

@@ -1,15 +1,22 @@
-"""TLS's own records amid an association: no data, and nobody's fault."""
+"""TLS's own records amid an association: no data, and nobody's fault, unless they say that our certificate is not taken."""
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
+from gateway.dicom.association import Scu
 from gateway.dicom.incoming import Limits
+from gateway.errors import Retry
+from gateway.settings import Tls
 from tests.dicom import wire
-from tests.dicom.serving import eventually
-from tests.dicom.test_tls import secured
+from tests.dicom.asking import QUICK
+from tests.dicom.serving import OURS, eventually
+from tests.dicom.test_tls import archive, pacs, secured
 from tests.support.certificates import Authority
 from tests.support.process import HOST, program
 
@@ -31,3 +38,21 @@ def test_a_peer_that_changes_its_keys_amid_a_silence_is_waited_for(tmp_path: Pat
             time.sleep(0.8)
         assert eventually(lambda: rig.got == [b"data"])
         peer.kill()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("shown", ["foreign", "none"])
+def test_a_pacs_that_does_not_take_our_certificate_is_told_from_one_that_says_nothing(
+    tmp_path: Path, version: ssl.TLSVersion, shown: str
+) -> None:
+    theirs = Authority(tmp_path / "ca").issue("pacs")
+    strange = Authority(tmp_path / "foreign").issue("gateway")
+    tls = (
+        Tls(certificate=strange.certificate, key=strange.key, ca=theirs.ca) if shown == "foreign" else Tls(ca=theirs.ca)
+    )
+    with (
+        archive(theirs, theirs.ca, lambda c: setattr(c, "maximum_version", version)) as port,
+        Scu(pacs(port, tls), OURS, deadlines=QUICK) as scu,
+        pytest.raises(Retry, match=r"^pacs\.tls: .*alert-"),
+    ):
+        scu.echo()
