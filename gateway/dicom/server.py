@@ -36,6 +36,7 @@ from gateway.dicom.listener import (
     reject,
     rejection_pdu,
     threads_alive,
+    time_steadily,
     wait_for,
     wake_if_unasked,
 )
@@ -115,6 +116,7 @@ class StorageServer:
     def serve(self, stop: threading.Event, limits: Limits = NORMAL) -> None:
         """Accepts until `stop` is set, lets running associations end, aborts the rest. Leaves no pynetdicom thread."""
         _take_peers_as_they_are()
+        time_steadily()
         sys.setswitchinterval(SWITCH)
         self._lean = self._lean_path(limits)
         if self._tls:

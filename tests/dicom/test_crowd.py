@@ -16,6 +16,7 @@ from gateway.dicom.incoming import Limits
 from gateway.dicom.turnstile import Turnstile
 from tests.dicom import wire
 from tests.dicom.serving import associate_pdu, dcmtk, eventually, serving
+from tests.dicom.test_lean import UNEXPECTED
 from tests.dicom.test_server import sample
 from tests.support.process import HOST
 
@@ -176,3 +177,28 @@ def test_without_a_descriptor_or_memory_it_is_pynetdicoms(monkeypatch: pytest.Mo
         assert dcmtk("storescu", rig.port, sample("CT_small.dcm")).returncode == 0
         assert eventually(lambda: threading.active_count() == before)
     assert len(rig.got) == 1
+
+
+@pytest.mark.catalogue("B8", "O3")
+def test_who_says_nothing_while_the_clock_is_set_back_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time
+    with (
+        serving(limits=Limits(acse=1.0, drain=2)) as rig,
+        socket.create_connection((HOST, rig.port), timeout=5) as silent,
+        monkeypatch.context() as change,
+    ):
+        time.sleep(0.3)
+        change.setattr(time, "time", lambda: now() - 3600)
+        assert silent.recv(1) == b""
+
+
+@pytest.mark.catalogue("B8", "O3")
+def test_who_waits_for_a_report_while_the_clock_is_set_forward_is_not_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time
+    with serving() as rig, wire.associate(rig.port) as sock, monkeypatch.context() as change:
+        sock.sendall(wire.pdu(4, wire.pdv(1, 3, UNEXPECTED)))  # pynetdicom's from here on, as after an N-ACTION
+        time.sleep(0.5)
+        change.setattr(time, "time", lambda: now() + 3600)
+        time.sleep(0.5)
+        sock.sendall(wire.store(b"data"))
+        assert wire.status(sock) == 0
