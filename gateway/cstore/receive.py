@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.cstore.admission import Claim, Row, claims, why_not_kept
+from gateway.cstore.admission import SETTLED, Claim, Row, claims, why_not_kept
 from gateway.cstore.recent import Recent
 from gateway.dicom.layouts import Layouts
 from gateway.dicom.part10 import DEFLATED, Ids
@@ -36,6 +36,7 @@ class Store(Protocol):
     def instance_hash(self, SOPInstanceUID: str) -> str: ...
     def series_hash(self, SeriesInstanceUID: str) -> str: ...
     def has_receipt(self, series_key: str, instance: str) -> bool: ...
+    def tell(self, series_key: str, event: str, *, reason: str, now: float) -> None: ...
 
 
 class Stored(Protocol):
@@ -105,7 +106,7 @@ class Receive:
         """`aliases`: by project, patient ID -> the one that it was merged into."""
         self._aliases = aliases
         self._store, self._outbox, self._cleaners, self._count = store, outbox, cleaners, count
-        self._unasked = unasked
+        self._unasked, self._clock = unasked, clock
         self._expected: Recent[str, Sequence[Row]] = Recent(store.expected, seconds=REMEMBERED, clock=clock)
         self._ledger: Recent[str, Mapping[str, LedgerLine]] = Recent(outbox.ledger, seconds=REMEMBERED, clock=clock)
         self._inflating = threading.Lock()  # a few KB may become a hundred MB: one at a time
@@ -246,9 +247,16 @@ class Receive:
         retrieved = claim.row and claim.row.state == "planned" and claim.project in self._cleaners
         if retrieved and dropped.outcome is not Outcome.DUPLICATE:
             self._outbox.note(key, LedgerLine(arrival.instance, dropped.outcome, dropped.reason))
+        if claim.row and claim.row.state in SETTLED and dropped.outcome is Outcome.REFUSED:
+            self._refused_late(claim.row, dropped.reason)
         if dropped.reason.startswith(LEAK):
             self._count.add("leaks_blocked_total", project=claim.project)
         self._tell(claim.project, dropped.outcome, series=key, reason=dropped.reason)
+
+    def _refused_late(self, row: Row, reason: str) -> None:
+        """No count of its series has it any more: the history alone says that it came, and why it is not kept."""
+        self._store.tell(row.key, "refused", reason=reason, now=self._clock())
+        self._log.error("instance.refused", project=row.project, series=row.key, reason=reason)
 
     def _tell(self, project: str, outcome: Outcome, *, series: str = "", reason: str = "") -> None:
         self._count.add("instances_received_total", project=project, result=outcome.value)

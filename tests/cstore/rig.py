@@ -40,6 +40,7 @@ class FakeStore:
         self.rows: dict[str, Sequence[Expects]] = {STUDY: rows}
         self.asked, self.receipts = 0, frozenset[tuple[str, str]]()
         self.error: Exception | None = None
+        self.told: list[tuple[str, str, str]] = []
 
     def expected(self, StudyInstanceUID: str) -> Sequence[Expects]:
         self.asked += 1
@@ -55,6 +56,9 @@ class FakeStore:
 
     def has_receipt(self, series_key: str, instance: str) -> bool:
         return (series_key, instance) in self.receipts
+
+    def tell(self, series_key: str, event: str, *, reason: str, now: float) -> None:
+        self.told.append((series_key, event, reason))
 
 
 class FakeCleaner:
