@@ -73,7 +73,7 @@ def encoders(kind: str | None) -> Mapping[str, Encode]:
     try:
         from gateway.deliver.parquet import as_parquet
     except ImportError:
-        told = f'manifests = "{PARQUET}" needs arro3-io: install the extra, pacs-gateway[parquet]'
+        told = f'manifests = "{PARQUET}" needs arro3-io: is all of requirements/run.txt installed?'
         raise Fatal("deliver.missing", told) from None
     return {".parquet": as_parquet}
 

@@ -44,7 +44,7 @@ try:
     )
     from obstore.store import S3Store
 except ImportError:  # an extra; wiring asks for it by making a sink
-    raise Fatal("deliver.missing", "obstore is not installed: pip install 'pacs-gateway[s3]'") from None
+    raise Fatal("deliver.missing", "obstore cannot be loaded: is all of requirements/run.txt installed?") from None
 
 if TYPE_CHECKING:
     from obstore import GetOptions

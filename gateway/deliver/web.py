@@ -27,7 +27,7 @@ try:
     from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
     from urllib3.response import BaseHTTPResponse
 except ImportError:  # an extra; wiring asks for it by making a sink
-    raise Fatal("deliver.missing", "urllib3 is not installed: pip install 'pacs-gateway[dicomweb]'") from None
+    raise Fatal("deliver.missing", "urllib3 cannot be loaded: is all of requirements/run.txt installed?") from None
 
 CONNECT: Final = 30.0  # seconds, to connect, and for the archive to take a piece of what is sent
 SILENCE: Final = 120.0  # seconds without a byte of the answer

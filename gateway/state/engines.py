@@ -122,7 +122,7 @@ def postgresql(url: str, password: Password | None) -> Engine:
         )
     except (ModuleNotFoundError, exc.NoSuchModuleError):
         raise Fatal(
-            "state.driver", "PostgreSQL needs the Python package psycopg: install the extra postgresql"
+            "state.driver", "PostgreSQL needs the Python package psycopg: is all of requirements/run.txt installed?"
         ) from None
     if password is not None:
         _give_password(engine, password)
