@@ -12,8 +12,8 @@ Standard    PS3.15 Annex E (Basic Application Level Confidentiality Profile and 
 
 The way through. `cleaner` joins the rest. `preview` and `harvest` look at the original: whose instance it is
 (`subject`), which values are the patient's own. `walker` goes once over the header bytes: `fastpath` and `route` tell
-in one look-up what stays, `decision` what is done to all else and `pseudonym`, `dates`, `text`, `icc`, `documents`
-what is written in its place; `pixels` and `comments` see to what hides in and behind an image, `private` to private
+in one look-up what stays, `decision` what is done to all else and `pseudonym`, `dates`, `text`, `meanings`, `icc`,
+`documents` what is written in its place; `pixels` and `comments` see to what hides in and behind an image, `private` to private
 elements that are known to be safe. `filter` judges what the walk saw, `risk` its pixels; `marks` and `meta` say what
 was done. `verify` reads the result again, on its own (`reading`), before anyone may have it: for what `searched`
 lists, in every spelling (`spelling`, `views`) that is no everyday word (`needles`, `ordinary`, `sought`).

@@ -5,10 +5,11 @@ from __future__ import annotations
 from gateway.deidentify.actions import DUMMIES, TEXT_VRS, Action, Rule
 from gateway.deidentify.charset import Charset
 from gateway.deidentify.dates import age, birth, shift, years, zone
-from gateway.deidentify.defaults import mismatched
+from gateway.deidentify.defaults import CODE_MEANING, mismatched
 from gateway.deidentify.documents import empty_document
 from gateway.deidentify.forms import is_legal
 from gateway.deidentify.icc import clean_icc
+from gateway.deidentify.meanings import is_standard
 from gateway.deidentify.options import DATES, FREE_TEXT
 from gateway.deidentify.pseudonym import PADDING
 from gateway.deidentify.subject import Subject
@@ -85,6 +86,8 @@ def new_value(action: Action, tag: int, value: Value, subject: Subject) -> bytes
     if action is Action.UID:
         return subject.pseudonyms.uids(raw)
     if action is Action.TEXT:
+        if tag == CODE_MEANING and is_standard(raw) and not subject.is_named_in(raw, charset):
+            return raw.strip(PADDING)
         clean = subject.text.clean(vr, raw, charset, subject.own)
         return clean or (DUMMIES[vr] if tag in NEVER_EMPTY else b"")
     if action is Action.SHIFT:
