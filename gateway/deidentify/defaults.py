@@ -52,6 +52,7 @@ HARMLESS_TEXT = frozenset(
     | {0x00160003, 0x00160017, 0x00160020}  # EXIF battery level, sensitivity, version
     | {0x00187006, 0x00187008, 0x00187040, 0x00187041, 0x00187062}  # detector, grid, exposure control
     | {0x00286190, 0x00280A02, 0x20100010, 0x300A007B}  # mask operation, calibration, display format, fraction pattern
+    | {0x00201040}  # position reference indicator, on a slide its corner (PS3.3 C.7.4.1)
     | {0x00400031, 0x00400032, 0x00660032, 0x3010000C}  # issuer's name space, algorithm parameters, volume expression
 )
 ICC_PROFILE = 0x00282000
@@ -91,7 +92,7 @@ REMOVED = frozenset(
 )
 TYPED = frozenset(
     {0x00189423, 0x00189916, 0x00400255, 0x0040A492, 0x00380102, 0x00741204, 0x00741202}  # protocol, step, plan
-    | {0x00700081, 0x00700068, 0x00620005, 0x00286022, 0x00209453, 0x00201040, 0x00440011}  # labels of content
+    | {0x00700081, 0x00700068, 0x00620005, 0x00286022, 0x00209453, 0x00440011}  # labels of content
     | {0x20000050, 0x30020002, 0x30020003, 0x300A00C2, 0x300A0009}  # film, RT image, beam, treatment
 )
 """Labels that somebody typed, and may have typed a name into: a dummy."""

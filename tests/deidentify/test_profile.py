@@ -225,7 +225,7 @@ def test_uids_are_mapped_value_by_value() -> None:
 TYPED_OR_NAMED = {
     Action.REMOVE: "00720008 00140100 00181801 21100030 00880130 00440012 0044000A 00221097 00820016 00181006 300A0421 00185010",
     Action.DUMMY: "00440011 00189423 00189916 00700081 00700068 00741204 00741202 00400255 0040A492 20000050 30020002 "
-    "30020003 300A00C2 300A0009 00620005 00209453 00286022 00201040 00380102",
+    "30020003 300A00C2 300A0009 00620005 00209453 00286022 00380102",
 }
 
 
@@ -239,6 +239,19 @@ def test_labels_that_may_name_somebody_do_not_stay(action: Action, tags: str) ->
     ds = cleaned(Deidentify(), *(Element(int(tag, 16), "SH", b"Jane") for tag in tags.split()))
     stay = {f"{e.tag:08X}": e.value for e in ds if e.tag in {int(tag, 16) for tag in tags.split()}}
     assert stay == ({} if action is Action.REMOVE else dict.fromkeys(tags.split(), "ANON"))
+
+
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        ("SLIDE_CORNER", "SLIDE_CORNER"),
+        ("CORNEAL_VERTEX_R", "CORNEAL_VERTEX_R"),
+        ("SN", "SN"),
+        ("XIPHOID Zwackelmann", "XIPHOID"),
+    ],
+)
+def test_what_positions_refer_to_stays_as_a_slide_has_to_say(told: str, left: str) -> None:
+    assert cleaned(Deidentify(), Element(0x00201040, "LO", told.encode())).PositionReferenceIndicator == left
 
 
 def test_typed_text_stays_empty_and_is_the_projects_to_keep() -> None:
