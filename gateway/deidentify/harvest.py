@@ -28,9 +28,9 @@ from gateway.model import Buffer
 CHARACTER_SET = 0x00080005
 LONGEST = 1024
 """Bytes; what claims to be longer is a chance find, or text that is not searched as a whole."""
-MANY, MOST = 4096, 8192
-"""Values that one harvest holds, chance finds in waveforms among them, and text besides; of what has more nothing can be proven
-clean. UIDs are not counted."""
+MANY, MOST, LEAST = 1 << 17, 1 << 18, 32
+"""Bytes of the values that one harvest holds, chance finds in waveforms among them, and with text besides, `LEAST` for each; of
+what has more nothing can be proven clean. UIDs are not counted."""
 
 COPIED = 1 << 24
 """Bytes that are looked at at a time: a copy, as bytes are faster than a view."""
@@ -98,7 +98,7 @@ def harvest(segments: Iterable[Buffer], codec: Codec, tags: Search) -> Harvest:
             _note_values(data, codec, tags, found)
             _note_uids(data, homes)
     values, others, character_set = _sorted(frozenset(found), next((v for t, v in found if t == CHARACTER_SET), b""))
-    return Harvest(values, _secret(homes, codec), character_set, others, homes, len(found) == MOST)
+    return Harvest(values, _secret(homes, codec), character_set, others, homes, _size(found) >= MOST)
 
 
 def footprint(data: bytes, codec: Codec, tags: Search) -> Iterator[tuple[int, int]]:
@@ -214,10 +214,17 @@ def _keys(order: str) -> Mapping[bytes, int]:
 
 def _note_values(data: bytes, codec: Codec, tags: Search, found: dict[Place, None]) -> None:
     """Tag and value of each place that looks like an element, explicit or implicit (as inside UN)."""
+    size = _size(found)
     for tag, _, start, end in _values(data, codec, tags):
         value = data[start:end]
-        if value and (len(found) < MANY or (len(found) < MOST and not NO_TEXT.search(value.rstrip(b"\0")))):
+        room = MANY if size >= MANY and NO_TEXT.search(value.rstrip(b"\0")) else MOST
+        if value and size < room and (tag, value) not in found:
             found[tag, value] = None
+            size += max(LEAST, len(value))
+
+
+def _size(found: Iterable[Place]) -> int:
+    return sum(max(LEAST, len(value)) for _, value in found)
 
 
 def _values(data: bytes, codec: Codec, tags: Search) -> Iterator[tuple[int, int, int, int]]:

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 
 from gateway.deidentify.vocabulary import load_vocabulary
 
@@ -13,6 +15,8 @@ WORD = re.compile(r"[^\W_]+")
 SQUEEZE = re.compile(r"[\W_]+")
 SURE = 6
 """Characters from which on a word is looked for inside of others too, as `needles` does; shorter ones only by themselves."""
+DEEPEST = 64
+"""Branches of a word: Python's own limit is further."""
 
 PARTICLES = frozenset(
     ["de", "la", "le", "di", "da", "du", "el", "al", "st", "dr", "mr", "ms", "md", "ii", "iv", "jr", "sr", "do"]
@@ -61,6 +65,18 @@ def bare(folded: str) -> str:
 def squeezed(text: str) -> str:
     """Letters and digits alone, casefolded, so that no separator hides a word."""
     return SQUEEZE.sub("", text.casefold())
+
+
+def beginning(words: Iterable[str], deep: int = DEEPEST) -> str:
+    """A pattern of what begins with one of `words`: a tree, as alternatives are tried one by one wherever a text may match."""
+    told = sorted(words)
+    first, last = told[0], told[-1]
+    same = next((at for at, pair in enumerate(zip(first, last, strict=False)) if len({*pair}) > 1), len(first))
+    if same == len(first):
+        return re.escape(first)
+    ends = [word[same:] for word in told]
+    branches = [beginning(b, deep - 1) for _, b in groupby(ends, itemgetter(0))] if deep else map(re.escape, ends)
+    return f"{re.escape(first[:same])}(?:{'|'.join(branches)})"
 
 
 def _words(value: str) -> Iterator[str]:

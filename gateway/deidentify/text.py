@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gateway.deidentify.charset import Charset
-from gateway.deidentify.ownwords import SURE, bare, squeezed
+from gateway.deidentify.ownwords import SURE, bare, beginning, squeezed
 from gateway.deidentify.textforms import HOLE, pierced
 from gateway.deidentify.textpersons import name_people
 from gateway.deidentify.wordlike import Kind, Words, is_dose, kind_of, parts_of, sort_words
@@ -119,8 +119,8 @@ class TextCleaner:
 @lru_cache(1024)
 def known_own(own: frozenset[str]) -> Own:
     """`own` as it is searched for."""
-    long = sorted((squeezed(word) for word in own if len(word) >= SURE), key=len, reverse=True)
-    return Own(own, re.compile("|".join(map(re.escape, long))) if long else None)
+    long = [squeezed(word) for word in own if len(word) >= SURE]
+    return Own(own, re.compile(beginning(long)) if long else None)
 
 
 def _is_own(word: str, own: Own, *, inside: bool) -> bool:

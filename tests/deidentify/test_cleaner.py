@@ -6,6 +6,7 @@ import io
 import struct
 import subprocess
 import sys
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -261,3 +262,15 @@ def test_numbers_that_look_like_thousands_of_names_are_none(cleaner: Cleaner) ->
     data = write(with_(base(), wave), "explicit")
     result = cleaner.clean(data, EXPLICIT, frozenset())
     assert isinstance(result, Kept) and numbers in b"".join(result.parts)
+
+
+@pytest.mark.parametrize(("values", "outcome"), [(200, Kept), (2000, Dropped)])
+def test_names_without_number_in_each_value_take_no_time(cleaner: Cleaner, values: int, outcome: type) -> None:
+    letters = bytes.maketrans(b"0123456789", b"bdfghjklmn")
+    names = [b"\\".join(b"qz%06d^pv%06d" % (n * 50 + m, n * 50 + m) for m in range(50)) for n in range(values)]
+    others = tuple((Element(0x00100010, "PN", name.translate(letters)),) for name in names)
+    data = write(with_(base(), Element(0x00081140, "SQ", others)), "explicit")
+    began = time.process_time()
+    result = cleaner.clean(data, EXPLICIT, frozenset())
+    assert isinstance(result, outcome) and getattr(result, "reason", "verify.too-many") == "verify.too-many"
+    assert time.process_time() - began < 8
