@@ -10,8 +10,9 @@
    in text, where no letter stands beside them; a patient ID "12345" is not found in "0.012345". Under four digits: not searched.
 5. Dates (`DATE`): all spellings, but not in elements that hold dates and times: a shifted date may be another one's by chance.
    Only the birth date's own element must not hold it.
-6. Institutions, departments, addresses: as a whole, and the words that are neither ordinary nor of the vocabulary. Devices: as a
-   whole, with a digit or six letters. What is kept on purpose in one element is no leak of staff, place or device in another.
+6. Institutions, departments, addresses: as a whole, and the words that are neither ordinary nor of the vocabulary; a cost centre
+   or postcode as a number. Devices: as a whole, with a digit or six letters. What is kept on purpose in one element is no leak of
+   staff, place or device in another.
 7. UIDs: equal as a whole. Not those that stand in an element whose value the project keeps.
 
 Each is searched in the declared character set, UTF-8, Latin-1, GB18030, UTF-16, and transliterated; `views` adds what is encoded.
@@ -112,8 +113,11 @@ def laxity(needle: Needle) -> tuple[bool, bool]:
 
 
 def _forms(how: How, text: str) -> Iterable[Form]:
+    compact = "".join(c for c in text if c.isalnum())
     if how is How.NAME:
         return _name(text)
+    if how in (How.PLACE, How.WHOLE) and compact.isdigit():
+        return _number(compact)
     if how is How.PLACE:
         return _place(text)
     if how is How.DEVICE:

@@ -208,6 +208,21 @@ def test_devices_and_departments_are_no_common_words() -> None:
     assert told(text, original(with_([e for e in base() if e.tag > 0x00080090], *places))) == ""
 
 
+@pytest.mark.parametrize("tag", [0x00081040, 0x00380300, 0x00400243, 0x00102152])
+@pytest.mark.parametrize("number", [b"2000", b"10008", b"512000", b"12.50"])
+def test_a_ward_or_postcode_that_is_a_number_costs_no_other_number(tag: int, number: bytes) -> None:
+    own = original(with_(base(), Element(tag, "LO", number)))
+    kept = (
+        ("DS", number),
+        ("IS", number),
+        ("UI", b"1.2." + number),
+        ("LO", b"1" + number),
+    )
+    assert [told([Element(0x00180080, vr, value)], own) for vr, value in kept] == [""] * len(kept)
+    if b"." not in number:
+        assert told([Element(0x0040A160, "UT", b"from " + number)], own).endswith("@0040A160")
+
+
 def test_who_is_called_as_the_house_is_called_is_found_as_a_name() -> None:
     house, staff = Element(0x00080080, "LO", b"Hohenfels"), Element(0x00080090, "PN", b"Hohenfels^Karl")
     own = original(with_(base(), house, staff))
