@@ -92,9 +92,8 @@ _TITLE = (
 )
 _DEGREES = rf"(?:[\s.-]{{1,3}}(?i:{_any(DEGREES)}|h\.c){_END}){{0,5}}"
 _HOUSE = rf"(?i:medical cent(?:er|re)|{_any(HOUSES.replace('center centre ', ''))})"
-_YEARS = (
-    _any(YEARS.replace(" old alter aged age", "")).replace("yo", r"y\.?o|y/o").replace("|w|", r"|w(?!/(?:o\b|\s))|")
-)
+_WOMAN = r"|w(?!/(?:(?:w/?)?o(?:ut)?\b|\s|con|iv\b))|"
+_YEARS = _any(YEARS.replace(" old alter aged age", "")).replace("yo", r"y\.?o|y/o").replace("|w|", _WOMAN)
 
 NUMERIC = (
     _form(
