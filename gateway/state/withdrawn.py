@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, 
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, delete, insert, or_, select, text, update
+from sqlalchemy import Row, and_, delete, exists, insert, or_, select, text, union, update
 from sqlalchemy.engine import Connection
 
 from gateway.keys import short_key
@@ -197,13 +197,14 @@ def _locked(c: Connection, ids: Collection[int]) -> list[Row[Any]]:
 
 def _series(c: Connection, order: Order, people: Sequence[int], requests: Sequence[Row[Any]]) -> list[Row[Any]]:
     """Those that something of the patient came for, those that only the patient's requests asked for, and `order.series`."""
-    ids = [r.id for r in requests]
+    ids, other = [r.id for r in requests], asked.alias()
     came = select(person_series.c.series_id).where(person_series.c.person_id.in_(people))
-    others = select(asked.c.series_id).where(asked.c.request_id.not_in(ids))
-    only = select(asked.c.series_id).where(asked.c.request_id.in_(ids), asked.c.series_id.not_in(others))
-    theirs = series.c.id.in_(came) | series.c.key.in_(order.series)
-    if ids:
-        theirs |= series.c.id.in_(only)
+    others = exists().where(other.c.series_id == asked.c.series_id, other.c.request_id.not_in(ids))
+    only = select(asked.c.series_id).where(asked.c.request_id.in_(ids), ~others)
+    known = select(series.c.id).where(series.c.key.in_(order.series))
+    theirs = series.c.id.in_(
+        union(came, only, known)
+    )  # by index: NOT IN, or OR, would read all that was ever asked for
     mine = and_(series.c.project == order.project, series.c.state.in_(OPEN), theirs)
     asking = asked.c.series_id.in_(select(series.c.id).where(mine))
     settle.lock_requests(c, select(asked.c.request_id).where(asking))

@@ -15,10 +15,12 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.model import AccessionNumber, Wanted
+from gateway.state.broker import Broker
 from gateway.state.outbox import Outbox
 from gateway.state.progress import Progress, Route, Stage
 from gateway.state.rows import Tally
-from tests.state.conftest import PROJECT, Opened
+from gateway.state.withdrawn import Order
+from tests.state.conftest import KEY, PROJECT, Opened
 from tests.support.carried import claim_row
 
 LARGE = ("request", "series", "asked", "history", "committed")
@@ -93,6 +95,11 @@ def clock(state: Opened) -> None:
     assert state.store.wait_anew(-1000)
 
 
+def withdraw(state: Opened) -> None:
+    order = Order(PROJECT, frozenset({"PID-A0"}), frozenset(), "", ("archive",), lambda _: ())
+    assert Broker(state.database, KEY).withdraw(order, now=100).series
+
+
 def asked_while(state: Opened, step: Callable[[Opened], None]) -> list[tuple[str, Any]]:
     seen: list[tuple[str, Any]] = []
 
@@ -115,7 +122,7 @@ def plan_of(state: Opened, statement: str, parameters: Any) -> str:
         if c.dialect.name == "sqlite":
             return "\n".join(r[-1] for r in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters))
         c.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        asked = f"EXPLAIN {re.sub(' FOR NO KEY.*', '', statement)}"
+        asked = f"EXPLAIN {re.sub(' FOR (NO KEY )?UPDATE.*', '', statement)}"
         return "\n".join(r[0] for r in c.exec_driver_sql(asked, parameters))
 
 
@@ -135,6 +142,14 @@ def test_no_large_table_is_read_from_end_to_end(state: Opened, step: Callable[[O
     said = asked_while(state, step)
     assert said
     assert {s: found for s, p in said if (found := whole_tables(state, s, p))} == {}
+
+
+def test_a_withdrawal_reads_no_more_than_the_requests_from_end_to_end(state: Opened) -> None:
+    """Each of those is opened to see whose it is, page by page, before anybody has to wait for it."""
+    state.ask(*(f"A{n}" for n in range(10)))
+    state.plan("1.2.3.1", "1.2.3.2")
+    read = {t: s for s, p in asked_while(state, withdraw) for t in whole_tables(state, s, p)}
+    assert set(read) <= {"request", "committed"}
 
 
 @pytest.mark.parametrize("step", [claim_requests, work, deliver, listing], ids=lambda f: f.__name__)
