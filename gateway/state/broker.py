@@ -1,4 +1,4 @@
-"""The state as the honest broker sees it: who is behind a pseudonym, who is withdrawn. What a call writes is one short transaction.
+"""The state as the honest broker sees it: who is behind a pseudonym, who is withdrawn. What a call writes are short transactions.
 
 Raises `Retry("state.busy")` when the database does not answer for `db.BUSY_SECONDS`.
 """
@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from sqlalchemy import select
 
 from gateway.keys import Keys
-from gateway.state import persons, plans, ring, withdrawn
+from gateway.state import persons, plans, receipts, ring, withdrawn
 from gateway.state.db import Database, series, withdrawal
 from gateway.state.db import withdrawn as barred
 from gateway.state.persons import Kept, Known
@@ -96,7 +96,20 @@ class Broker:
         with self._db.long_read() as c:
             seen = withdrawn.look(c, self._seal, order, now)
         with self._db.write() as c:
-            return withdrawn.withdraw(c, self._seal, order, now, seen)
+            done = withdrawn.withdraw(c, self._seal, order, now, seen)
+        if done.series:
+            self._forget_receipts(order.project)
+        return done
+
+    def _forget_receipts(self, project: str) -> None:
+        """When all else is done, in pieces: nobody asks for them. What a crash leaves goes with the next."""
+        with self._db.read() as c:
+            gone = receipts.of_withdrawn(c, project)
+        for some in gone:
+            last: bytes | None = b""
+            while last is not None:
+                with self._db.write() as c:
+                    last = receipts.forget(c, some, after=last)
 
     def pending(self, projects: Sequence[str], *, now: float) -> list[Pending]:
         """Withdrawals that some archive has not heard of yet."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import exists, select
+from sqlalchemy import and_, delete, exists, select
 from sqlalchemy.engine import Connection
 
 from gateway.state.db import committed, insert_new, series
 
 ASKED_AT_ONCE: Final = 500
 """Hashes in one statement; SQLite takes 32766."""
+READ_AT_ONCE: Final = 200_000
+"""Receipts in one transaction."""
+FORGOTTEN_AT_ONCE: Final = 10_000
+"""Series in one statement."""
 SETTLED: Final = ("confirmed", "excluded", "withdrawn")
 """States in which a project has all that it will ever have of a series."""
 
@@ -30,6 +34,29 @@ def has(c: Connection, series_key: str, instance: str) -> bool:
         committed.c.series_id == its, committed.c.instance == bytes.fromhex(instance)
     )
     return c.execute(there).first() is not None
+
+
+def of_withdrawn(c: Connection, project: str) -> list[list[int]]:
+    """Numbers of series, some at a time, whose receipts are to be forgotten."""
+    gone = select(series.c.id).where(series.c.project == project, series.c.state == "withdrawn")
+    ids = c.execute(gone.order_by(series.c.id)).scalars().all()
+    return [list(ids[at : at + FORGOTTEN_AT_ONCE]) for at in range(0, len(ids), FORGOTTEN_AT_ONCE)]
+
+
+def forget(c: Connection, series_ids: Sequence[int], *, after: bytes) -> bytes | None:
+    """Of some receipts, by instance, those of these series. The last that was looked at; None: that was all.
+
+    There is no index for it: there may be hundreds of millions, of which few ever go. Nor a question within the question, which
+    PostgreSQL may ask for each of them.
+    """
+    here = committed.c.instance > after
+    last: bytes | None = c.execute(
+        select(committed.c.instance).where(here).order_by(committed.c.instance).offset(READ_AT_ONCE).limit(1)
+    ).scalar()
+    if last is not None:
+        here = and_(here, committed.c.instance <= last)
+    c.execute(delete(committed).where(here, committed.c.series_id.in_(series_ids)))
+    return last
 
 
 def known(c: Connection, instances: Iterable[str]) -> frozenset[str]:

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from gateway.keys import short_key
 from gateway.model import SetAside, Wanted
 from gateway.state import db, machine, persons, settle
-from gateway.state.db import asked, committed, person, person_series, progress, request, series, withdrawal, withdrawn
+from gateway.state.db import asked, person, person_series, progress, request, series, withdrawal, withdrawn
 from gateway.state.sealed import Seal
 from gateway.state.settle import At, Step
 
@@ -125,7 +125,7 @@ def withdraw(c: Connection, seal: Seal, order: Order, now: float, seen: Seen = U
     _add_marks(c, order.project, seen.marks, number)
     cancelled = sum(_cancel(c, r, now) for r in requests)
     keys = [_take_out(c, row, now) for row in ids]
-    _forget(c, [p.id for p in found], [row.id for row in ids])
+    _forget(c, [p.id for p in found])
     return Withdrawal(key, pseudonyms, tuple(keys), cancelled)
 
 
@@ -257,10 +257,9 @@ def _call_off(c: Connection, series_id: int, now: float) -> None:
             _cancel(c, r, now)
 
 
-def _forget(c: Connection, people: Sequence[int], ids: Sequence[int]) -> None:
+def _forget(c: Connection, people: Sequence[int]) -> None:
     c.execute(delete(person_series).where(person_series.c.person_id.in_(people)))
     c.execute(delete(person).where(person.c.id.in_(people)))
-    c.execute(delete(committed).where(committed.c.series_id.in_(ids)))
 
 
 def pending(c: Connection, seal: Seal, projects: Sequence[str], now: float) -> list[Pending]:

@@ -149,7 +149,7 @@ def test_a_withdrawal_reads_no_more_than_the_requests_from_end_to_end(state: Ope
     state.ask(*(f"A{n}" for n in range(10)))
     state.plan("1.2.3.1", "1.2.3.2")
     read = {t: s for s, p in asked_while(state, withdraw) for t in whole_tables(state, s, p)}
-    assert set(read) <= {"request", "committed"}
+    assert set(read) <= {"request"}
 
 
 @pytest.mark.parametrize("step", [claim_requests, work, deliver, listing], ids=lambda f: f.__name__)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+import sqlalchemy as sa
+
 from gateway.model import LedgerLine, Outcome
+from gateway.state import receipts
+from gateway.state.broker import Broker
+from gateway.state.db import committed
 from gateway.state.outbox import OWN, Outbox
 from gateway.state.progress import Progress, Route, Stage
 from gateway.state.rows import tally
-from tests.state.conftest import PROJECT, Opened
+from gateway.state.withdrawn import Order
+from tests.state.conftest import KEY, PROJECT, Opened
 
 ROUTE = Route(PROJECT, "one", ("one",))
 
@@ -83,3 +90,20 @@ def test_what_one_project_has_is_known_while_another_one_waits_for_the_series(st
 
 def test_thousands_are_asked_for_at_once(state: Opened) -> None:
     assert state.store.committed([f"{n:032x}" for n in range(40_000)]) == frozenset()
+
+
+def test_of_who_is_withdrawn_they_go_in_pieces_and_no_other(state: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be hundreds of millions: read from end to end, they took longer than any transaction may."""
+    state.ask("A1", "A2")
+    state.plan("1.2.3.1", "1.2.3.2")
+    state.plan("1.2.3.3")
+    *theirs, others = ({f"{n:032x}" for n in range(first, 20, 3)} for first in range(3))
+    for series_id, mine in enumerate((*theirs, others), 1):
+        with state.database.write() as c:
+            receipts.note(c, series_id, mine)
+    monkeypatch.setattr(receipts, "READ_AT_ONCE", 3)
+    monkeypatch.setattr(receipts, "FORGOTTEN_AT_ONCE", 1)
+    order = Order(PROJECT, frozenset({"PID-A1"}), frozenset(), "", ("one",), lambda _: ())
+    assert len(Broker(state.database, KEY).withdraw(order, now=200).series) == 2
+    with state.database.read() as c:
+        assert {r.instance.hex() for r in c.execute(sa.select(committed))} == others
