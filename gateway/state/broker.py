@@ -59,10 +59,10 @@ class Broker:
 
     def opted_out(self, project: str, patients: Sequence[str], pseudonyms_of: PseudonymsOf) -> list[str]:
         """Those of these patient IDs, as text, that are not withdrawn yet, by the pseudonyms, too, that they have by now."""
+        marks = {p: self._marks(project, p, pseudonyms_of) for p in patients}
         with self._db.read() as c:
-            rows = c.execute(select(barred.c.hash).where(barred.c.project == project))
-            known = {r.hash for r in rows}
-        return [p for p in patients if not self._marks(project, p, pseudonyms_of) <= known]
+            known = withdrawn.among(c, {project}, frozenset().union(*marks.values()))
+        return [p for p in patients if not marks[p] <= known]
 
     def _marks(self, project: str, patient: str, pseudonyms_of: PseudonymsOf) -> frozenset[str]:
         own = persons.of_patient(self._seal, project, patient)

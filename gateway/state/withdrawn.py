@@ -95,18 +95,20 @@ def bar(c: Connection, project: str, marks: Collection[str]) -> int | None:
 def welcome(c: Connection, seal: Seal, wanted: Sequence[Wanted]) -> tuple[list[Wanted], list[SetAside]]:
     """Those whose patient is not withdrawn; the others, set aside."""
     _lock(c, ASKING)
-    projects = {w.project for w in wanted}
-    rows = c.execute(select(withdrawn.c.project, withdrawn.c.hash).where(withdrawn.c.project.in_(projects))).all()
-    barred = {(r.project, r.hash) for r in rows}
-    kept: list[Wanted] = []
-    aside: list[SetAside] = []
-    for w in wanted:
-        marks = persons.of_patient(seal, w.project, w.patient_id) if barred else frozenset()
-        if any((w.project, mark) in barred for mark in marks):
-            aside.append(SetAside(w.project, w.accession.value, REASON))
-        else:
-            kept.append(w)
-    return kept, aside
+    marks = [persons.of_patient(seal, w.project, w.patient_id) for w in wanted]
+    barred = among(c, {w.project for w in wanted}, frozenset().union(*marks))
+    out = [bool(mine & barred) for mine in marks]
+    aside = [SetAside(w.project, w.accession.value, REASON) for w, is_out in zip(wanted, out, strict=True) if is_out]
+    return [w for w, is_out in zip(wanted, out, strict=True) if not is_out], aside
+
+
+def among(c: Connection, projects: Collection[str], marks: Collection[str]) -> set[str]:
+    """Those of these hashes that are a withdrawal's. By index: of a list of a country's refusals there may be very many."""
+    wanted, found = sorted(marks), set[str]()
+    for at in range(0, len(wanted), AT_ONCE):
+        mine = (withdrawn.c.project.in_(projects), withdrawn.c.hash.in_(wanted[at : at + AT_ONCE]))
+        found.update(c.execute(select(withdrawn.c.hash).where(*mine)).scalars())
+    return found
 
 
 def look(c: Connection, seal: Seal, order: Order, now: float) -> Seen:

@@ -23,7 +23,7 @@ from gateway.state.withdrawn import Order
 from tests.state.conftest import KEY, PROJECT, Opened
 from tests.support.carried import claim_row
 
-LARGE = ("request", "series", "asked", "history", "committed")
+LARGE = ("request", "series", "asked", "history", "committed", "withdrawn")
 ROUTE = Route(PROJECT, "archive", ("archive",))
 WHOLE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 
@@ -31,6 +31,11 @@ WHOLE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 def poll(state: Opened) -> None:
     wanted = [Wanted(PROJECT, AccessionNumber(f"N{n}")) for n in range(20)]
     state.store.add_requests(wanted, (), project=PROJECT, cursor="c", now=100)
+
+
+def opt_out(state: Opened) -> None:
+    """A list, at each poll. What is withdrawn of a project is not read either, though that is by index."""
+    assert Broker(state.database, KEY).opted_out(PROJECT, ["PID-X"], lambda patient: [f"X-{patient}"])
 
 
 def claim_requests(state: Opened) -> None:
@@ -133,7 +138,7 @@ def whole_tables(state: Opened, statement: str, parameters: Any) -> list[str]:
 
 @pytest.mark.parametrize(
     "step",
-    [poll, claim_requests, work, deliver, receive, status, explain, listing, start, clock, cancel],
+    [poll, opt_out, claim_requests, work, deliver, receive, status, explain, listing, start, clock, cancel],
     ids=lambda f: f.__name__,
 )
 def test_no_large_table_is_read_from_end_to_end(state: Opened, step: Callable[[Opened], None]) -> None:
@@ -142,6 +147,7 @@ def test_no_large_table_is_read_from_end_to_end(state: Opened, step: Callable[[O
     said = asked_while(state, step)
     assert said
     assert {s: found for s, p in said if (found := whole_tables(state, s, p))} == {}
+    assert [s for s, _ in said if "FROM withdrawn" in s and "withdrawn.hash IN" not in s] == []
 
 
 def test_a_withdrawal_reads_no_more_than_the_requests_from_end_to_end(state: Opened) -> None:
