@@ -59,6 +59,7 @@ PARTS_AT_ONCE: Final = 4
 HEAD: Final = 1 << 16  # bytes in which a patient ID is looked for
 HEADS: Final = (1 << 22, 1 << 26)  # and where none is in there
 CONNECT, SILENCE, WHOLE = timedelta(seconds=10), timedelta(seconds=60), timedelta(seconds=900)
+"""Of one request. While something is written there is no SILENCE: what is heard of the server then is its answer, behind it all."""
 DENIED: Final = (UnauthenticatedError, PermissionDeniedError)
 ABSENT: Final = (NotFoundError, FileNotFoundError)  # it raises Python's own
 FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "507 ")
@@ -77,7 +78,7 @@ class S3Sink:
         bucket, _, prefix = settings.url.removeprefix("s3://").partition("/")
         self._bucket, self._prefix = bucket, prefix.strip("/")
         self._layout = Layout(settings.layout)
-        self._store: S3Store | None = None
+        self._stores: dict[bool, S3Store] = {}
         self._tried = False
 
     @property
@@ -130,7 +131,7 @@ class S3Sink:
 
     def close(self) -> None:
         """The next call reads the credentials again."""
-        self._store = None
+        self._stores.clear()
 
     @property
     def _own(self) -> str:
@@ -160,7 +161,7 @@ class S3Sink:
             size, content = _opened(file)
         except OSError:
             raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
-        with self._told() as store:
+        with self._told(writing=True) as store:
             try:
                 if size <= ONE_REQUEST:
                     obstore.put(store, place, content, mode="create")
@@ -208,11 +209,11 @@ class S3Sink:
         return held.hexdigest() == wanted
 
     @contextmanager
-    def _told(self) -> Iterator[S3Store]:
+    def _told(self, *, writing: bool = False) -> Iterator[S3Store]:
         """The server, and its errors in our words."""
         try:
-            self._store = self._store or self._open()
-            yield self._store
+            self._stores[writing] = self._stores.get(writing) or self._open(WHOLE if writing else SILENCE)
+            yield self._stores[writing]
         except ABSENT:
             raise Retry("sink.strange", f"{self._name}: no such bucket", after=CONFIG_PAUSE, charge=False) from None
         except BaseError as err:
@@ -225,9 +226,9 @@ class S3Sink:
             told = f"{self._name} is full" if full else f"{self._name} cannot be reached, or failed"
             raise Retry("sink.full" if full else "sink.unreachable", told, charge=False) from None
 
-    def _open(self) -> S3Store:
+    def _open(self, silence: timedelta) -> S3Store:
         settings = self._settings
-        client: ClientConfig = {"connect_timeout": CONNECT, "read_timeout": SILENCE, "timeout": WHOLE}
+        client: ClientConfig = {"connect_timeout": CONNECT, "read_timeout": silence, "timeout": WHOLE}
         config: S3Config = {
             "region": settings.region,
             "checksum_algorithm": "SHA256",

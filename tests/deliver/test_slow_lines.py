@@ -27,6 +27,7 @@ from tests.deliver.scripted_web import Heard, Said, Site, scripted
 
 LARGE: Final = 2_000_000  # bytes, at a megabyte each second
 SLOWLY: Final = {"trickle": 0.05, "piece": 50_000}
+UPWARDS: Final = 350_000  # bytes a second, as the server sees them come
 LONG_AGO: Final = "Thu, 01 Jan 2026 00:00:00 GMT"
 Alive = Callable[[], None]
 
@@ -50,6 +51,7 @@ class Bucket:
         return Said(404) if kept is None else self._get(heard, kept)
 
     def _put(self, heard: Heard, place: str, query: str) -> Said:
+        time.sleep(len(heard.body) / UPWARDS)
         if part := re.search(r"partNumber=(\d+)", query):
             source = heard.headers.get("x-amz-copy-source", "")
             self.parts[int(part[1])] = self.kept["/" + source.strip("/")] if source else heard.body
@@ -110,7 +112,8 @@ Make = Callable[[Site, Path, Alive], Sink]
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines that all of the object would not keep."""
-    monkeypatch.setattr(s3, "WHOLE", timedelta(seconds=1.2))
+    monkeypatch.setattr(s3, "SILENCE", timedelta(seconds=0.4))
+    monkeypatch.setattr(s3, "WHOLE", timedelta(seconds=1.6))
     monkeypatch.setattr(s3, "ONE_REQUEST", LARGE // 8)
     monkeypatch.setattr(s3, "PART", LARGE // 8)
     monkeypatch.setattr(web, "WHOLE", 0.5)
