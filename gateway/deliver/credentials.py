@@ -27,4 +27,13 @@ def read_credentials(text: str) -> Credentials:
     except (configparser.Error, KeyError):
         told = "credentials_file needs a section [default] with aws_access_key_id and aws_secret_access_key"
         raise Fatal("s3.credentials", told) from None
-    return Credentials(key, secret, section.get("aws_session_token", ""))
+    token = section.get("aws_session_token", "")
+    if not (key and secret and all(map(_fits, (key, secret, token)))):
+        told = "credentials_file: a key of [default] is empty, or no ASCII text on one line; write it anew"
+        raise Fatal("s3.credentials", told)
+    return Credentials(key, secret, token)
+
+
+def _fits(value: str) -> bool:
+    """A header can hold it: what it cannot ends the thread that sends it (object_store 0.14 panics)."""
+    return value.isascii() and value.isprintable()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import obstore
 import pytest
@@ -23,11 +24,11 @@ KEYS = "[default]\naws_access_key_id = SYN-KEY\naws_secret_access_key = SYN-SECR
 DENIED = b"<Error><Code>AccessDenied</Code></Error>"
 
 
-def sink_to(url: str, folder: Path) -> S3Sink:
+def sink_to(url: str, folder: Path, **more: Any) -> S3Sink:
     file = folder / "keys"
     file.write_text(KEYS)
     file.chmod(0o600)
-    return S3Sink(settings.S3Sink(url="s3://bucket/prefix", endpoint=url, credentials_file=file))
+    return S3Sink(settings.S3Sink(url="s3://bucket/prefix", endpoint=url, credentials_file=file, **more))
 
 
 @pytest.fixture
@@ -80,6 +81,13 @@ def test_what_it_says_decides(site: Site, tmp_path: Path, said: Said, reason: st
     site.script = lambda heard: said if heard.method == "PUT" else Said(404)
     err = trouble(sink, file)
     assert isinstance(err, Retry) and (err.reason, err.charge) == (reason, False)
+
+
+def test_a_place_that_ends_as_a_code_does_is_not_taken_for_one(site: Site, tmp_path: Path) -> None:
+    sink = sink_to(site.url, tmp_path, layout="{SOPInstanceUID}")
+    sink.probe()
+    site.script = lambda heard: Said(500) if heard.method == "PUT" else Said(404)
+    assert trouble(sink, clean_file(tmp_path / "outbox", 507)).reason == "sink.unreachable"
 
 
 def test_one_that_ignores_conditions_is_refused(site: Site, tmp_path: Path) -> None:
@@ -143,8 +151,9 @@ def test_what_is_sent_tells_its_checksum(site: Site, tmp_path: Path) -> None:
 
 def test_without_credentials_it_says_so(site: Site, tmp_path: Path) -> None:
     sink = sink_to(site.url, tmp_path)
-    (tmp_path / "keys").write_text("[other]\n")
-    assert trouble(sink, clean_file(tmp_path / "outbox")).reason == "sink.secret"
+    for none in ("[other]\n", KEYS.replace("SYN-KEY", "SYN\n  KEY")):
+        (tmp_path / "keys").write_text(none)
+        assert trouble(sink, clean_file(tmp_path / "outbox")).reason == "sink.secret"
     (tmp_path / "keys").write_text(KEYS, "utf-8-sig")
     assert sink.put(clean_file(tmp_path / "outbox")).new, (
         "they are read again, whatever mark an editor has put before them"
@@ -194,7 +203,12 @@ def killed(*_: object, **__: object) -> None:
 # ---- pure
 
 
-@pytest.mark.parametrize("text", ["", "[default]\n", "no section", "[default]\naws_access_key_id = SYN-SECRET\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[default]\n", "no section", "[default]\naws_access_key_id = SYN-SECRET\n"]
+    + [KEYS.replace("SYN-KEY", none) for none in ("", "SYN\n  KEY", "SYN\x01", "SYN\xfc")]
+    + [f"{KEYS}aws_session_token = SYN\x7f\n"],
+)
 def test_credentials_that_are_none(text: str) -> None:
     with pytest.raises(Fatal, match=r"^s3\.credentials") as caught:
         read_credentials(text)
