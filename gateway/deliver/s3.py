@@ -62,7 +62,7 @@ CONNECT, SILENCE, WHOLE = timedelta(seconds=10), timedelta(seconds=60), timedelt
 """Of one request. While something is written there is no SILENCE: what is heard of the server then is its answer, behind it all."""
 DENIED: Final = (UnauthenticatedError, PermissionDeniedError)
 ABSENT: Final = (NotFoundError, FileNotFoundError)  # it raises Python's own
-FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "507 ")
+FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "code: 507 ")
 """How servers say that there is no room. Only looked for in an error's text, which is never shown."""
 NOT_NOW: Final = ("ExpiredToken", "TokenRefreshRequired", "RequestTimeTooSkewed")
 """And, with 400, that they do not know us any more."""
