@@ -199,7 +199,7 @@ def make_desk(settings: Settings, state: State) -> Desk:
 
 def _formerly(sink: str) -> str:
     """What an archive was called by a version before, which left out the server of a bucket: a withdrawal may still name it so."""
-    return sink.partition("@")[0] if sink.startswith("s3://") else sink
+    return sink.partition("@http")[0] if sink.startswith("s3://") else sink  # a prefix may have an @
 
 
 def _waiting(state: State, pseudonyms: frozenset[str]) -> Iterator[str]:

@@ -107,7 +107,7 @@ def test_files_that_an_older_database_knows_nothing_of(site: Site, tmp_path: Pat
 class Bucket(DirectorySink):
     """`called`: its name."""
 
-    called = "s3://research/chest"
+    called = "s3://research/chest@1"
 
     @property
     def name(self) -> str:
