@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
-from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.executors.base import BaseExecutor, run_job
+from apscheduler.job import Job
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
@@ -54,8 +56,8 @@ class Schedule:
         self._scheduler.add_job(job, trigger(schedule), id=name, next_run_time=datetime.now().astimezone())
 
     def start(self) -> None:
-        """A thread for each job, once it is needed: those that wait for a RIS must not be waited for by the daemon's heart."""
-        self._scheduler.add_executor(ThreadPoolExecutor(max(1, len(self._scheduler.get_jobs()))), "default")
+        """A thread for each job: those that wait for a RIS must not be waited for by the daemon's heart."""
+        self._scheduler.add_executor(_Threads(), "default")
         self._scheduler.start()
 
     def look(self) -> None:
@@ -70,6 +72,27 @@ class Schedule:
         """No job starts any more; the ones under way end by their own deadlines."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+
+class _Threads(BaseExecutor):  # type: ignore[misc]  # untyped
+    """A thread for each run of a job. At its end Python does not wait for one that hangs, in a folder whose server does not answer,
+    say; for one of `concurrent.futures` it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._under_way: list[threading.Thread] = []
+
+    def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        def run() -> None:
+            self._run_job_success(job.id, run_job(job, "default", run_times, self._logger.name))
+
+        thread = threading.Thread(target=run, name=job.id, daemon=True)
+        thread.start()
+        self._under_way = [*(t for t in self._under_way if t.is_alive()), thread]
+
+    def shutdown(self, wait: bool = True) -> None:
+        for thread in self._under_way if wait else ():
+            thread.join()
 
 
 def _ahead() -> float:

@@ -93,6 +93,7 @@ def test_a_clock_that_is_set_back_stops_no_job(monkeypatch: pytest.MonkeyPatch) 
 
 HANGS = """
 import sys, threading, time
+from gateway.errors import Fatal
 from gateway.run import daemon, wiring
 from gateway.run.cli import main
 from gateway.run.schedule import Schedule
@@ -103,6 +104,8 @@ def run(*_, **__):
     schedule.start()
     began.wait()
     threading.Thread(target=schedule.stop, daemon=True).start()
+    if sys.argv[2] == "1":
+        raise Fatal("schedule.zone", "it cannot go on")
     return 0
 
 daemon.run, wiring.load_settings = run, lambda _: None
@@ -110,10 +113,12 @@ sys.exit(main(["run", "--config", sys.argv[1]]))
 """
 
 
-def test_a_job_that_hangs_does_not_keep_the_process_once_the_drain_is_over(tmp_path: Path) -> None:
-    """In a folder whose server does not answer: systemd waited for the whole of TimeoutStopSec, and killed it."""
-    words = [sys.executable, "-W", "ignore", "-c", HANGS, str(tmp_path / "gateway.toml")]
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_job_that_hangs_does_not_keep_the_process_once_the_drain_is_over(tmp_path: Path, code: int) -> None:
+    """In a folder whose server does not answer: systemd waited for the whole of TimeoutStopSec, and killed it; one that could not
+    go on was never started anew where nobody watches."""
+    words = [sys.executable, "-W", "ignore", "-c", HANGS, str(tmp_path / "gateway.toml"), str(code)]
     began = time.monotonic()
     done = subprocess.run(words, capture_output=True, text=True, timeout=50, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     assert time.monotonic() - began < 30

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from pathlib import Path
 
 import click
@@ -27,11 +25,7 @@ def run(config: Path, log_level: str) -> int:
     SIGTERM drains and ends it with 0, SIGHUP reads the configuration again, a second SIGTERM stops at once.
     """
     keep_tables()
-    code = daemon.run(wiring.load_settings(config), config, level=log_level)
-    if any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate()):
-        # A job outlived the drain, in a folder whose server hangs, say: Python would wait for its end.
-        os._exit(code)
-    return code
+    return daemon.run(wiring.load_settings(config), config, level=log_level)
 
 
 @click.command()
