@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.cstore.push import PushProject
+from gateway.errors import Retry
 from gateway.model import LedgerLine
 from gateway.state.ledger import LEDGER
 from gateway.state.rows import SeriesRow, Tally, WaitingSeries, tally
@@ -67,12 +68,24 @@ class SettleStep:
     ahead: dict[float, float] = field(default_factory=dict)  # times that are yet to come, and when they were first seen
 
     def step(self) -> bool:
-        """Settles every study that is quiet. False: none is. Raises Retry when the state is busy."""
+        """Settles every study that is quiet. False: none is.
+
+        Raises Retry when the state is busy, or, after all others, when a folder of one cannot be read.
+        """
         studies: dict[tuple[str, str], list[WaitingSeries]] = {}
         for series in self.store.pushed(list(self.projects)):
             studies.setdefault((series.project, series.study), []).append(series)
-        quiet = [study for study in studies.values() if self._is_quiet(study)]
-        return sum(self._settle(study) for study in quiet) > 0
+        now, done, unreadable = self.clock(), False, 0
+        self.ahead = {at: seen for at, seen in self.ahead.items() if at > now}
+        for study in studies.values():
+            try:
+                done = (self._is_quiet(study) and self._settle(study)) or done
+            except OSError:
+                unreadable += 1
+        if unreadable:
+            told = f"folders of {unreadable} pushed studies cannot be read: look at the disk, and whose outbox/ is"
+            raise Retry("outbox.unreadable", told, charge=False)
+        return done
 
     def _is_quiet(self, study: Sequence[WaitingSeries]) -> bool:
         last = max(self._last(series) for series in study)
@@ -90,7 +103,6 @@ class SettleStep:
         """What came while the clock was ahead may have come just now, and is not waited for until the clock is there again."""
         now = self.clock()
         if at <= now:
-            self.ahead.pop(at, None)
             return at
         self.ahead[at] = min(self.ahead.get(at, now), now)
         return self.ahead[at]

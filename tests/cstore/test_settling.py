@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.errors import Retry
 from gateway.model import Dropped, Outcome
-from tests.cstore.test_push import QUIET, Site
+from tests.cstore.test_push import OTHER, QUIET, Site
 
 
 @pytest.mark.catalogue("O3")
@@ -38,6 +39,30 @@ def test_what_is_still_coming_while_the_clock_is_set_back_is_judged_when_all_of_
     site.now += 1
     assert site.settle.step() and site.states() == [("retrieved", "")]
     assert len(site.outbox.files(*site.series())) == 4
+    site.now += 3600
+    assert not site.settle.step() and not site.settle.ahead, "nothing is remembered for good"
+
+
+def test_one_whose_folder_is_closed_to_us_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of another owner, as somebody restored it: nothing that was pushed was settled any more, each time as worker.bug."""
+    site = Site(tmp_path)
+    assert site.send(1) == 0
+    (closed,) = site.series()
+    assert site.send(2, series=OTHER, StudyInstanceUID="2.25.884") == 0
+    site.now += QUIET
+    path = site.outbox.path
+
+    def refused(series: str, name: str) -> Path:
+        if series == closed:
+            raise PermissionError(13, "")
+        return path(series, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.outbox, "path", refused)
+        with pytest.raises(Retry, match=r"^outbox\.unreadable.* 1 pushed"):
+            site.settle.step()
+        assert site.states() == [("planned", ""), ("retrieved", "")]
+    assert site.settle.step() and site.states() == [("retrieved", ""), ("retrieved", "")]
 
 
 def test_what_could_not_be_cleaned_is_in_the_log_with_its_reason(tmp_path: Path) -> None:
