@@ -62,12 +62,12 @@ def remove_files(root: Path, layout: Layout, manifests: Manifests, PatientID: st
 
 
 def _folders(root: Path, patterns: list[str], unread: list[Path]) -> Iterator[Path]:
-    """Those that a file of the patient may be in. Links are followed nowhere, and no layout makes a hidden folder."""
+    """Those that a file of the patient may be in: by links, too, as `put` goes. No layout makes a hidden folder."""
     if not patterns:
         yield root
         return
     for found in _named(root, patterns[0], unread):
-        if not found.name.startswith(".") and found.name != FOUND and found.is_dir() and not found.is_symlink():
+        if not found.name.startswith(".") and found.name != FOUND and found.is_dir():
             yield from _folders(found, patterns[1:], unread)
 
 

@@ -91,6 +91,18 @@ def test_what_somebody_put_under_a_file_s_name_stays(tmp_path: Path) -> None:
     assert sorted(p.name for p in folder.iterdir()) == ["link.dcm", "notes.dcm"]
 
 
+def test_what_lies_on_another_disk_behind_a_link_goes_too(tmp_path: Path) -> None:
+    """What comes for that patient goes there, and was left there by a withdrawal that said it had removed all."""
+    sink = filled(tmp_path, LAYOUT)
+    ours, elsewhere = tmp_path / "archive" / THEIRS, tmp_path / "disk"
+    ours.rename(elsewhere)
+    ours.symlink_to(elsewhere)
+    (tmp_path / "archive" / "all").symlink_to(".")
+    assert not sink.put(tmp_path / "outbox" / "2.25.10001.dcm").new
+    assert sink.remove(THEIRS) == 3 and not [p for p in elsewhere.rglob("*") if p.is_file()]
+    assert len(files(tmp_path)) == 2
+
+
 def test_an_archive_that_is_not_there_is_asked_again_later(tmp_path: Path) -> None:
     sink = DirectorySink(Settings(path=tmp_path / "gone"))
     with pytest.raises(Retry, match=r"sink\.unwritable"):
