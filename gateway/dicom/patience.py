@@ -21,7 +21,8 @@ REFUSED_ONE: Final = frozenset(
     f"{operation}.{why}" for operation in ("find", "move") for why in ("unsupported", "not-authorised", "protocol")
 )
 """Status answers that mean a wrong set-up when every question gets them, and a poisonous question when one does."""
-REMEMBERED: Final = 1000
+REMEMBERED: Final = 50_000
+"""Items, a few MB. Where more fail than are remembered, all are forgotten before they fail again, and none ever ends."""
 
 
 def back_off(attempts: int, key: str) -> float:

@@ -94,3 +94,12 @@ def test_suspicion_forgets_rather_than_grows() -> None:
     suspicion.answered("R-X")
     assert suspicion.charges(f"R-{REMEMBERED}", "find.timeout")
     assert not suspicion.charges("R-0", "find.timeout")
+
+
+def test_as_many_as_wait_for_an_archive_are_remembered() -> None:
+    """Of 1500 that it answers 0x0110 for good, each was tried each hour, for ever."""
+    suspicion = Suspicion()
+    for _ in range(2):
+        charged = [suspicion.charges(f"S-{n}", "find.timeout") for n in range(40_000)]
+        suspicion.answered("S")
+    assert all(charged)
