@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy import MetaData, insert, select, text, update
+from sqlalchemy import MetaData, Table, insert, inspect, select, text, update
 from sqlalchemy.engine import Connection
+from sqlalchemy.schema import CreateColumn
 
 from gateway.errors import Fatal
 from gateway.state import population
@@ -18,24 +19,20 @@ Steps = Mapping[int, str | tuple[str, ...]]
 
 
 STEPS: dict[int, str | tuple[str, ...]] = {
-    2: "ALTER TABLE series ADD COLUMN held INTEGER NOT NULL DEFAULT 0",
-    3: "SELECT count(*) FROM committed",  # a new table, which is made as all of them are
-    4: (  # and a new table
-        "ALTER TABLE request ADD COLUMN listed INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE request ADD COLUMN number_hash VARCHAR NOT NULL DEFAULT ''",
-    ),
+    2: "SELECT count(*) FROM series",  # a new column
+    3: "SELECT count(*) FROM committed",  # a new table
+    4: "SELECT count(*) FROM evidence",  # a new table, and new columns: there are states of 4 to 7 that do not have them
     5: "SELECT count(*) FROM withdrawn",  # new tables
     6: "SELECT count(*) FROM progress",  # a new table
-    7: (
-        "ALTER TABLE series ADD COLUMN node VARCHAR NOT NULL DEFAULT ''",
-        "DROP INDEX IF EXISTS request_work",
-        "DROP INDEX IF EXISTS series_work",
-    ),
+    7: ("DROP INDEX IF EXISTS request_work", "DROP INDEX IF EXISTS series_work"),  # and a new column
     8: "DROP INDEX IF EXISTS request_pending",  # request_under_way in its place
     9: "SELECT count(*) FROM keyring",  # a new table
     10: "SELECT count(*) FROM series",  # ledgers have lines that a former version takes for torn, and the files for strays
 }
-"""What brings a database to the schema of that number from the one before, on both. New tables and indexes are made as all are."""
+"""What brings a database to the schema of that number from the one before, on both.
+
+New tables, columns and indexes are made as all are, by what is missing.
+"""
 
 
 def bring_up(c: Connection, metadata: MetaData, steps: Steps) -> None:
@@ -66,5 +63,14 @@ def _step_up(c: Connection, metadata: MetaData, steps: list[str | tuple[str, ...
         for statement in (step,) if isinstance(step, str) else step:
             c.exec_driver_sql(statement)
     for table in metadata.sorted_tables:
+        _add_columns(c, table)
         for index in table.indexes:  # those of a new table are there already
             index.create(c, checkfirst=True)
+
+
+def _add_columns(c: Connection, table: Table) -> None:
+    """A new column has a `server_default`, which the rows that are there get."""
+    there = {column["name"] for column in inspect(c).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            c.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {CreateColumn(column).compile(dialect=c.dialect)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def test_brought_up_it_looks_like_a_new_one_and_has_lost_nothing(old: Path, tmp_
         more = {"series": {"held": 0, "node": ""}, "request": {"listed": 0, "number_hash": ""}}.get(table, {})
         expected = [{**row, **more} for row in kept]
         assert rows(old, table) == expected, table
+
+
+def test_columns_that_its_number_says_it_has_are_made_where_it_has_them_not(old: Path, tmp_path: Path) -> None:
+    """States of 4 to 7 are without `listed` and `number_hash`, which came while 7 was the schema already."""
+    with closing(sqlite3.connect(old)) as c, c:
+        c.execute("update schema_version set version = 7")
+    Database(old).close()
+    Database(tmp_path / "new.sqlite").close()
+    assert columns(old) == columns(tmp_path / "new.sqlite")
 
 
 def test_what_it_holds_is_counted(old: Path) -> None:
