@@ -88,7 +88,7 @@ class Life:
         # That a screening process is replaced ever more slowly, or busy with one file for long, is no reason for the watchdog.
         deaf = Hear(self.metrics, lambda _: None, lambda _: None)
         self.screening = Children(settings, screen_kind(settings), deaf, level=level)
-        self.schedule, self.nodes = Schedule(), Nodes(settings, self.state.store)
+        self.schedule, self.nodes = Schedule(), Nodes(settings, self.state.store, self.state.outbox)
         self.endpoints = Endpoints(self)
         self.failed: Fatal | None = None
         self._over = False

@@ -19,6 +19,7 @@ from gateway.run.schedule import Schedule
 from gateway.settings import Settings, read_key, read_password
 from gateway.state.db import Database
 from gateway.state.fellowship import Fellowship
+from gateway.state.outbox import Outbox
 from gateway.state.ring import keys_of
 from gateway.state.store import Store
 from gateway.state.writing import sync_folder
@@ -63,8 +64,8 @@ def kept_keys(settings: Settings) -> Keys:
 class Nodes:
     """The daemon's part in it; where it is the only node there is next to nothing to do."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings, self._store = settings, store
+    def __init__(self, settings: Settings, store: Store, outbox: Outbox) -> None:
+        self._settings, self._store, self._outbox = settings, store, outbox
         self._fellowship: Fellowship | None = None
 
     def begin(self) -> int:
@@ -122,15 +123,19 @@ class Nodes:
     def _beat(self) -> int:
         """A sign of life before each piece that is taken over: all of them may take longer than a lease."""
         assert self._fellowship is not None  # `start` adds this job only then
+        log, rejoined = structlog.get_logger(), 0
         taken, some = 0, 1
         while some:
             if not self._fellowship.beat(self._fellowship.clock()):
                 raise Fatal("node.taken", f"another machine has taken the name {self._settings.node!r} of this node")
+            rejoined += self._fellowship.rejoin(self._outbox.series, self._fellowship.clock())
             some = self._fellowship.take_over(self._fellowship.clock())
             taken += some
+        if rejoined:
+            log.warning("node.renamed", series=rejoined)
         if taken:
-            structlog.get_logger().warning("node.gone", series=taken)
-        return taken
+            log.warning("node.gone", series=taken)
+        return rejoined + taken
 
 
 def home(state_dir: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from sqlalchemy import text
 
 from gateway.state import nodes
@@ -51,3 +53,13 @@ class Fellowship:
         """Some series of nodes that are gone are planned again. Returns how many; 0: that was all. All may take minutes."""
         with self._db.write() as c:
             return nodes.take_over(c, self.me, now)
+
+    def rejoin(self, outbox: Callable[[], Sequence[str]], now: float) -> int:
+        """This node was called otherwise before: what lies in its outbox stays its own. `outbox`: keys of series. How many."""
+        with self._db.read() as c:
+            names = nodes.former(c, self.me, now)
+        keys, total = outbox() if names else (), 0
+        for at in range(0, len(keys), nodes.AT_ONCE):
+            with self._db.write() as c:
+                total += nodes.rejoin(c, self.me, names, keys[at : at + nodes.AT_ONCE])
+        return total

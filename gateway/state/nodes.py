@@ -7,7 +7,7 @@ still in its outbox goes the way of late instances (`Store.late`). What was push
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -127,12 +127,28 @@ def adopt(c: Connection, name: str) -> int:
 
     By each other name that there is: so the index finds them, and what is this node's already costs nothing.
     """
-    pushed = and_(series.c.state == "planned", series.c.pacs == "")
-    local = or_(series.c.state.in_(ORPHANED), pushed)
     return sum(
-        c.execute(update(series).where(series.c.node == other, local).values(node=name)).rowcount
+        c.execute(update(series).where(series.c.node == other, _local()).values(node=name)).rowcount
         for other in _names(c) if other != name
     )  # fmt: skip
+
+
+def former(c: Connection, me: Node, now: float) -> list[str]:
+    """What this state_dir was called before, in a state that is shared, where series bear that name still."""
+    mine = and_(node.c.home == me.home, node.c.name != me.name, over(now, me.lease))
+    left = select(series.c.id).where(series.c.node == node.c.name, _local()).exists()
+    return list(c.execute(select(node.c.name).where(mine, left).order_by(node.c.name)).scalars())
+
+
+def rejoin(c: Connection, me: Node, names: Sequence[str], keys: Sequence[str]) -> int:
+    """Of `former` names: series, by key, whose files are in this node's outbox are its own."""
+    theirs = update(series).where(series.c.key.in_(keys), series.c.node.in_(names), _local())
+    return c.execute(theirs.values(node=me.name)).rowcount
+
+
+def _local() -> ColumnElement[bool]:
+    """Whose files are in one outbox, as far as there are any."""
+    return or_(series.c.state.in_(ORPHANED), and_(series.c.state == "planned", series.c.pacs == ""))
 
 
 def _names(c: Connection) -> Iterator[str]:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway.errors import Fatal
+from gateway.model import AccessionNumber
 from gateway.run import nodes
 from gateway.run.nodes import Nodes
 from gateway.settings import Settings
@@ -22,7 +23,8 @@ from gateway.state import db
 from gateway.state import nodes as state_nodes
 from gateway.state.fellowship import Fellowship
 from gateway.state.nodes import Node
-from gateway.state.rows import Tally
+from gateway.state.outbox import Outbox
+from gateway.state.rows import Pushed, Tally
 from gateway.state.store import Store
 from tests.state.conftest import KEY, PROJECT, Opened, emptied
 from tests.support.peers import Postgres
@@ -48,7 +50,7 @@ def node(state: Opened, name: str, folder: Path) -> tuple[Nodes, Store]:
     (folder / name).mkdir()
     store = Store(state.database, KEY, node=name)
     settings = Settings.model_construct(node=name, node_lease=LEASE, state_dir=folder / name)
-    return Nodes(settings, store), store
+    return Nodes(settings, store, Outbox(folder / name / "outbox")), store
 
 
 def test_no_two_state_directories_have_the_same_name_also_after_a_disk_was_full(
@@ -150,7 +152,26 @@ def test_what_the_ris_said_to_a_node_that_has_lost_its_turn_raises_no_alert(
     first, then = (n.in_turn("poll-p", lambda: True, lambda: told.append("idle")) for n in (was, polls))
     assert first() and not then()
     now += 2 * LEASE
-    assert then() and not first() and told == [], "turns may go to and fro"
+    assert polls._beat() == 0 and then() and not first() and told == [], "turns may go to and fro"
     now += 3600.0
-    assert then() and not first() and told == ["idle"]
+    assert polls._beat() == 0 and then() and not first() and told == ["idle"]
     assert not first() and told == ["idle"], "once"
+
+
+@pytest.mark.real
+def test_a_machine_that_is_called_otherwise_keeps_what_lies_in_its_outbox(
+    shared: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (before, store), now = node(shared, "gw1", tmp_path), time.time()
+    before.begin()
+    came = Pushed(PROJECT, "1.2.9", "1.2.9.1", AccessionNumber("P1"), "PID-P1", "20260101", "CT", "{}")
+    assert store.push(came, now=now)
+    (key,) = (waiting.key for waiting in store.pushed([PROJECT]))
+    (tmp_path / "gw1" / "outbox" / key).mkdir()
+    renamed = Store(shared.database, KEY, node="gw9")
+    settings = Settings.model_construct(node="gw9", node_lease=LEASE, state_dir=tmp_path / "gw1")
+    after = Nodes(settings, renamed, Outbox(tmp_path / "gw1" / "outbox"))
+    after.begin()
+    monkeypatch.setattr(Fellowship, "clock", lambda _: now + 2 * LEASE)
+    assert after._beat() == 1 and after._beat() == 0
+    assert [waiting.key for waiting in renamed.pushed([PROJECT])] == [key]

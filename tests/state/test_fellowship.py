@@ -7,11 +7,13 @@ import threading
 import pytest
 
 from gateway.errors import Fatal, Retry
+from gateway.model import AccessionNumber
 from gateway.state import nodes
 from gateway.state.fellowship import Fellowship
 from gateway.state.nodes import Node
-from gateway.state.rows import Tally
-from tests.state.conftest import PROJECT, Opened
+from gateway.state.rows import Pushed, Tally
+from gateway.state.store import Store
+from tests.state.conftest import KEY, PROJECT, Opened
 
 WHOLE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 HOUR = 3600.0
@@ -135,3 +137,24 @@ def test_who_has_a_longer_lease_than_others_lives(state: Opened) -> None:
     assert long.has_turn("poll", 0)
     for now in (50, 100, 150):
         assert short.beat(now) and short.take_over(now) == 0 and not short.has_turn("poll", now)
+
+
+def test_under_another_name_it_delivers_what_lies_in_its_outbox(state: Opened) -> None:
+    """What was pushed waited for the former name for good. What lies in no outbox of ours, and is a living one's, stays."""
+    before, other = (Fellowship(state.database, Node(f"gw{n}", f"home-{n}", 60)) for n in (1, 2))
+    for fellow, name in ((before, "gw1"), (other, "gw2")):
+        fellow.join(now=0)
+        store = Store(state.database, KEY, node=name)
+        for n in (1, 2):
+            came = AccessionNumber(f"{name}P{n}")
+            uids = (f"1.2.{name[-1]}", f"1.2.{name[-1]}.{n}")
+            assert store.push(Pushed(PROJECT, *uids, came, f"PID-{n}", "20260101", "CT", "{}"), now=10)
+    (kept, _), theirs = (
+        [w.key for w in Store(state.database, KEY, node=name).pushed([PROJECT])] for name in ("gw1", "gw2")
+    )
+    renamed, outbox = Fellowship(state.database, Node("new-name", "home-1", 60)), [kept, *theirs]
+    renamed.join(now=50)
+    assert other.beat(50) and renamed.rejoin(lambda: outbox, now=55) == 0, "who bears that name may live"
+    assert renamed.rejoin(lambda: outbox, now=100) == 1
+    assert [w.key for w in Store(state.database, KEY, node="new-name").pushed([PROJECT])] == [kept]
+    assert other.rejoin(lambda: outbox, now=100) == 0
