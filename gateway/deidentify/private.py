@@ -1,6 +1,7 @@
 """Which private elements are known to be safe (PS3.15 E.3.10), by the text of their creator: block numbers move (PS3.5 7.8.1).
 
-The file is `safe_private.csv` beside this module, made by `packaging/make_safe_private.py`; its first line names the source.
+The files are beside this module, the first line of each names its source: `safe_private.csv` is the standard's table, made by
+`packaging/make_safe_private.py`; `safe_private_more.csv` has, by hand, numbers that diffusion and mosaic images cannot do without.
 An element is kept only with the table's own VR, and a value that is legal for it (`forms`).
 """
 
@@ -16,6 +17,8 @@ from gateway.deidentify.actions import Action, Rule
 from gateway.deidentify.encoding import UNDEFINED, Codec, Header
 from gateway.deidentify.options import DATES, FREE_TEXT
 
+TABLES = {"safe_private.csv": "PS3.15 Table E.3.10-1", "safe_private_more.csv": "PS3.15 E.3.10, beyond its table:"}
+"""File -> who says so, in the source of its rules."""
 CREATORS = range(0x10, 0x100)
 """Elements of a private group that reserve a block (PS3.5 7.8.1)."""
 
@@ -45,17 +48,20 @@ CREATOR = Safe(b"LO", Rule(Action.KEEP, "PS3.15 Table E.3.10-1: creator of safe 
 
 @cache
 def load_safe_private() -> SafePrivate:
-    """Reads the table that is shipped with the package."""
-    return parse_safe_private(files("gateway.deidentify").joinpath("safe_private.csv").read_text(encoding="utf-8"))
+    """Reads the tables that are shipped with the package."""
+    folder = files("gateway.deidentify")
+    table, more = (parse_safe_private(folder.joinpath(n).read_text("utf-8"), said) for n, said in TABLES.items())
+    rows = {c: {**table.rows.get(c, {}), **more.rows.get(c, {})} for c in (*table.rows, *more.rows)}
+    return SafePrivate(f"{table.source}; {more.source}", rows)
 
 
-def parse_safe_private(text: str) -> SafePrivate:
-    """`text`: a comment line, a header line, a line an element."""
+def parse_safe_private(text: str, said: str) -> SafePrivate:
+    """`text`: a comment line, a header line, a line an element. `said`: who says that they are safe."""
     source, *lines = text.splitlines()
     rows: dict[bytes, dict[int, Safe]] = {}
     for cells in csv.DictReader(lines):
         vr = cells["vr"].encode()
-        rule = Rule(_action(vr), f"PS3.15 Table E.3.10-1 {cells['creator']}: {cells['name']}")
+        rule = Rule(_action(vr), f"{said} {cells['creator']}: {cells['name']}")
         place = int(cells["group"] + "00" + cells["element"], 16)
         rows.setdefault(cells["creator"].encode(), {})[place] = Safe(vr, rule)
     return SafePrivate(source.lstrip("# "), rows)

@@ -159,7 +159,7 @@ def _group_rows(table: Table, options: Options) -> Iterator[ProfileRow]:
             if row.tag == "private" and options.safe_private:
                 action, source = (
                     "X; K if safe",
-                    f"PS3.15 Table E.1-1 {table.edition} retain-safe-private C, Table E.3.10-1",
+                    f"PS3.15 Table E.1-1 {table.edition} retain-safe-private C, Table E.3.10-1 and safe_private_more.csv",
                 )
             yield ProfileRow(row.tag, row.name, action, source)
     for tag, what in (

@@ -11,7 +11,7 @@ from importlib.resources.abc import Traversable
 from gateway.deidentify.options import Options
 
 DATA = (".csv", ".txt")
-NEEDED_BY: Mapping[str, str] = {"safe_private.csv": "retain-safe-private"}
+NEEDED_BY: Mapping[str, str] = dict.fromkeys(("safe_private.csv", "safe_private_more.csv"), "retain-safe-private")
 """File -> the option that reads it. What is not listed counts for every profile; `words` is read by every one."""
 
 

@@ -90,8 +90,11 @@ def rows() -> dict[int, dict[str, str]]:
 
 @lru_cache(1)
 def safe_rows() -> tuple[dict[str, str], ...]:
-    lines = files("gateway.deidentify").joinpath("safe_private.csv").read_text(encoding="utf-8").splitlines()[1:]
-    return tuple(csv.DictReader(lines))
+    folder = files("gateway.deidentify")
+    texts = (
+        folder.joinpath(name).read_text(encoding="utf-8") for name in ("safe_private.csv", "safe_private_more.csv")
+    )
+    return tuple(row for text in texts for row in csv.DictReader(text.splitlines()[1:]))
 
 
 @lru_cache(1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import struct
 from datetime import date
+from importlib.resources import files
 
 import pydicom
 import pytest
@@ -214,6 +216,23 @@ def test_safe_private_elements_stay_in_any_block(block: int, syntax: str) -> Non
     assert not ds[start | 0x24].value and start | 0x55 not in ds
     bare = cleaned(applying(), elements, syntax)
     assert not [e for e in bare if e.tag.is_private]
+
+
+def test_what_is_safe_beyond_the_table_is_numbers_alone() -> None:
+    """Mosaics are taken apart and diffusion directions known by private numbers; no text of a maker's is in the list."""
+    lines = files("gateway.deidentify").joinpath("safe_private_more.csv").read_text(encoding="utf-8").splitlines()[1:]
+    told = list(csv.DictReader(lines))
+    assert len(told) > 10 and {row["vr"] for row in told} <= {"DS", "IS", "FD", "FL", "SL", "SS", "UL", "US"}
+    mosaic = with_(
+        base(),
+        Element(0x00190010, "LO", b"SIEMENS MR HEADER"),
+        Element(0x0019100A, "US", b"\x04\0"),
+        Element(0x0019100F, "SH", b"Fast"),
+        Element(0x00191029, "FD", struct.pack("<4d", 0, 2500, 1250, 3750)),
+    )
+    ds = cleaned(applying("retain-safe-private"), mosaic)
+    assert ds[0x0019100A].value == 4 and list(ds[0x00191029].value) == [0, 2500, 1250, 3750] and 0x0019100F not in ds
+    assert not [e for e in cleaned(applying(), mosaic) if e.tag.is_private]
 
 
 def test_a_creator_that_is_nobody_or_comes_second_keeps_nothing() -> None:
