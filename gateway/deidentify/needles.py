@@ -31,15 +31,16 @@ from gateway.deidentify.harvest import Own
 from gateway.deidentify.ordinary import ORDINARY, PLACE_WORDS
 from gateway.deidentify.searched import BIRTH_DATES, How, keyword, searched
 from gateway.deidentify.spelling import (
+    as_german,
     components,
     date_forms,
     decoded,
     encoded,
     is_ideographic,
+    is_unspaced,
     orders,
     short_date_forms,
     spellings,
-    with_umlauts,
     words,
 )
 from gateway.deidentify.vocabulary import load_vocabulary
@@ -132,7 +133,7 @@ def _name(text: str) -> Iterator[Form]:
         yield Form(text.rstrip("^= "), Match.ANYWHERE)
     for parts in components(text):
         alone = [word for part in parts for word in {*words(part), "".join(words(part))}]
-        told = {spelt for word in alone for spelt in (*spellings(word), with_umlauts(word)) if _searchable(spelt)}
+        told = {spelt for word in alone for spelt in (*spellings(word), *as_german(word)) if _searchable(spelt)}
         yield from map(_word, sorted(told))
         if len(parts) > 1 and not any(_stands_alone(word) for word in alone):
             yield from _together(parts[0], parts[1], glued=bool(told))
@@ -141,7 +142,7 @@ def _name(text: str) -> Iterator[Form]:
 def _together(family: str, given: str, *, glued: bool) -> Iterator[Form]:
     """Family and given name side by side, where neither is enough alone. `glued`: only where they are one word."""
     both = _ordinary(family) and _ordinary(given)  # "head neck" is no name
-    if len(family + given) < (3 if is_ideographic(family + given) else 4):
+    if len(family + given) < (2 if is_ideographic(family + given) else 4):
         return
     for form in (family + given, given + family) if glued else orders(family, given):
         if not both or "^" in form:
@@ -156,6 +157,8 @@ def _word(word: str) -> Form:
         return Form(word, Match.ANYWHERE, weak=_syllables(word) < SHORTEST)
     if word.isdigit():
         return Form(word, Match.NUMBER, weak=len(word) < SURE)
+    if is_unspaced(word) and len(word) > SHORTEST:
+        return Form(word, Match.ANYWHERE, weak=len(word) < SURE)
     return Form(word, Match.ANYWHERE if len(word) >= SURE else Match.WORD, weak)
 
 
@@ -176,8 +179,11 @@ def _stands_alone(word: str) -> bool:
 
 
 def _ordinary(text: str) -> bool:
-    """Whether a text is nothing but words of everybody's, and single characters."""
-    return all(len(word) < 2 or (word.isascii() and word.encode() in ORDINARY) for word in words(text))
+    """Whether a text is nothing but words of everybody's, and single characters that are no syllables."""
+    return all(
+        (len(word) < 2 and not is_ideographic(word)) or (word.isascii() and word.encode() in ORDINARY)
+        for word in words(text)
+    )
 
 
 def is_ordinary(word: bytes) -> bool:

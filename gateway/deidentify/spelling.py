@@ -86,10 +86,12 @@ def _kana(word: str) -> Iterator[str]:
         yield from (katakana, katakana.translate(_HIRAGANA), unicodedata.normalize("NFD", katakana).translate(_HALVES))
 
 
-def with_umlauts(word: str) -> str:
-    """An ASCII word as German has it, where its ae, oe, ue can only be an umlaut's; "" for none."""
-    spelt = _UMLAUTS.sub(lambda match: _BACK[match[0]], word) if len(word) > 4 and word.isascii() else word
-    return spelt if spelt != word else ""
+def as_german(word: str) -> set[str]:
+    """Others of an ASCII word where its ae, oe, ue can only be an umlaut's, and its ss may be an ß."""
+    if len(word) < 5 or not word.isascii():
+        return set()
+    umlaut = _UMLAUTS.sub(lambda match: _BACK[match[0]], word)
+    return {umlaut, umlaut.replace("ss", "ß"), word.replace("ss", "ß")} - {word}
 
 
 def bare(text: str) -> str:
@@ -122,6 +124,11 @@ def _tried(text: str, codec: str) -> bytes:
 def is_ideographic(word: str) -> bool:
     """Whether a word is of a script whose single characters are syllables or words: Han, Kana, Hangul."""
     return any("⺀" <= c <= "鿿" or "가" <= c <= "힣" or "ｦ" <= c <= "ﾟ" for c in word)
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether a word is of a script of letters that has no blanks between words: Thai, Lao, Burmese, Khmer."""
+    return any("\u0e00" <= c <= "\u0eff" or "\u1000" <= c <= "\u109f" or "\u1780" <= c <= "\u17ff" for c in word)
 
 
 def date_forms(year: str, month: str, day: str) -> str:

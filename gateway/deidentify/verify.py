@@ -255,10 +255,18 @@ def _counts(needle: Needle, leaf: Leaf) -> bool:
 
 def _stands(needle: Needle, text: bytes) -> bool:
     """Whether it stands there by itself, or anywhere but in a longer word that is everybody's."""
-    found = pattern_of(needle).finditer(text)
+    pattern = pattern_of(needle)
     if needle.match is not Match.ANYWHERE or not needle.text.isalpha():
-        return next(found, None) is not None
-    return not all(_is_part_of_word(match, text) for match in found)
+        return bool(pattern.search(text) or (not text.isascii() and pattern.search(_apart(text))))
+    return not all(_is_part_of_word(match, text) for match in pattern.finditer(text))
+
+
+def _apart(text: bytes) -> bytes:
+    """With a blank for what is no letter beside one: marks (also no-break spaces) and ideographs."""
+    try:
+        return _NO_LETTER.sub(" ", text.decode()).encode()
+    except UnicodeDecodeError:
+        return _NO_BYTE.sub(b" ", text)
 
 
 def _is_part_of_word(match: re.Match[bytes], text: bytes) -> bool:
@@ -274,5 +282,8 @@ def _place(tag: int) -> str:
 
 
 LONGEST_WORD = 32
+_NO_LETTER = re.compile(r"[^\0-\x7f\w\u0300-\u036f]|[⺀-鿿가-힣ｦ-ﾟ]")
+_NO_BYTE = re.compile(rb"[\x80-\xff]{2,}|[\xa0\xab\xad\xb7\xbb]")
+"""Accented letters of a byte each seldom meet, and others are two bytes at least; of single ones what is a mark in most sets."""
 _BEFORE = re.compile(rb"[a-z]*\Z")
 _AFTER = re.compile(rb"[a-z]{0,32}")

@@ -50,6 +50,11 @@ NAMES = [
     (b"ISO 2022 IR 6\\ISO 2022 IR 87", "iso2022_jp", "Yamada^Tarou=山田^太郎", ["山田", "太郎"], "utf-8"),
     (b"\\ISO 2022 IR 87", "iso2022_jp", "Yamada^Tarou=山田^太郎", ["山田 太郎", "tarou"], "iso2022_jp"),
     (b"\\ISO 2022 IR 87", "iso2022_jp", "X^Y=山田^太郎", ["山田"], "iso2022_jp"),
+    (b"ISO_IR 192", "utf-8", "Li^Ming=李^明", ["李明", "李 明", "李明医生", "明李"], "utf-8"),
+    (b"GB18030", "gb18030", "李^明", ["李明", "李 明"], "gb18030"),
+    (b"ISO_IR 192", "utf-8", "สมชาย^ใจดี", ["สมชาย", "คุณสมชาย", "นายใจดีนะ"], "utf-8"),
+    (b"ISO_IR 100", "latin-1", "WEISS^MAJA", ["Weiß", "WEISS"], "utf-8"),
+    (b"ISO_IR 100", "latin-1", "Schuessler^Eva", ["Schüßler", "Schüssler", "Schuessler", "Schueßler"], "latin-1"),
     (b"ISO_IR 13", "shift_jis", "ﾔﾏﾀﾞ^ﾀﾛｳ", ["ﾔﾏﾀﾞ", "ヤマダ"], "shift_jis"),
     (b"ISO_IR 13", "shift_jis", "ﾔﾏﾀﾞ^ﾀﾛｳ", ["ヤマダ", "やまだ", "タロウ"], "utf-8"),
     (b"ISO_IR 192", "utf-8", "Yamada^Tarou=山田^太郎=やまだ^たろう", ["ヤマダ", "ﾔﾏﾀﾞ", "タロウ"], "utf-8"),
@@ -206,6 +211,25 @@ def test_devices_and_departments_are_no_common_words() -> None:
     )
     text = [Element(0x00081030, "LO", b"Hospital radiology MR1 scanner 1234 nurse")]
     assert told(text, original(with_([e for e in base() if e.tag > 0x00080090], *places))) == ""
+
+
+MARKED = ["Roe\u00a0Jane", "«Roe»", "·Roe·", "Roe–CT", "患者Roe", "姓名：Roe", "No.：40417号"]
+
+
+@pytest.mark.parametrize(
+    ("text", "codec"),
+    [*((t, "utf-8") for t in MARKED), *((t, "latin-1") for t in MARKED[:3]), *((t, "gb18030") for t in MARKED[4:])],
+)
+def test_a_short_word_stands_by_itself_beside_marks_and_other_scripts(text: str, codec: str) -> None:
+    own = original(with_(base(patient=b"40417"), Element(0x00100010, "PN", b"Roe^Jane")))
+    assert told([Element(0x00281055, "LO", text.encode(codec))], own).endswith("@00281055")
+
+
+@pytest.mark.parametrize("text", ["Zoé Roeë", "proé", "Éroe", "röeroe"])
+@pytest.mark.parametrize("codec", ["utf-8", "latin-1"])
+def test_accented_letters_are_letters(text: str, codec: str) -> None:
+    own = original(with_(base(), Element(0x00100010, "PN", b"Roe^Jane")))
+    assert told([Element(0x00281055, "LO", text.encode(codec))], own) == ""
 
 
 @pytest.mark.parametrize("tag", [0x00081040, 0x00380300, 0x00400243, 0x00102152])
