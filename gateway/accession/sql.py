@@ -34,6 +34,7 @@ PAGE: Final = 500
 LIMITS: Final = Limits()
 EARLIEST_DAY: Final = datetime(1900, 1, 1)  # SQL Server's smalldatetime knows none before
 SINCE: Final = "since"
+UNKNOWN: Final = "its driver does not know what url has behind the ?, or is too old to have deadlines"
 NULL: Final = "NULL"
 NO_ROWS: Final = "no rows"
 """For a column of which one row does not show the type."""
@@ -121,8 +122,10 @@ class SqlSource:
             cause = err.orig or err
             mend = "refuses the log-in" if drivers.is_login(cause) else "cannot be reached"
             raise self._retry("ris.down", f"it {mend} ({type(cause).__name__})") from None
-        except (AttributeError, TypeError):  # of a driver that does not know one of our arguments
-            raise self._retry("ris.driver", "its driver is too old to have deadlines: install a newer one") from None
+        except (AttributeError, TypeError):  # of a driver that does not know an argument
+            raise self._retry("ris.driver", f"{UNKNOWN}: mend url, or install a newer one") from None
+        except OSError as err:  # pymysql's, of a certificate
+            raise self._retry("ris.down", f"what its url names cannot be read ({type(err).__name__})") from None
 
     def _explain(self, err: SQLAlchemyError, patience: Patience) -> Retry:
         cause = err.orig if isinstance(err, DBAPIError) and err.orig is not None else err
@@ -226,18 +229,16 @@ def _asks_since(ris: str, query: sa.TextClause, cursor: str | None) -> bool:
 def _engine(ris: Ris, limits: Limits) -> sa.Engine:
     try:
         url = sa.make_url(ris.url)
-        driver = url.get_dialect().driver
         engine = sa.create_engine(
             _no_new_file(url),
             poolclass=NullPool,
             hide_parameters=True,
-            connect_args=drivers.connect_arguments(driver, limits),
+            connect_args=drivers.connect_arguments(url.get_dialect().driver, limits),
         )
     except (ArgumentError, NoSuchModuleError):
         raise Fatal("ris.url", f"the url of ris {ris.name!r} is not a SQLAlchemy URL of a known database") from None
     except ModuleNotFoundError as err:
-        told = f"ris {ris.name!r} needs the Python package {err.name}"
-        raise Fatal("ris.driver", told) from None
+        raise Fatal("ris.driver", f"ris {ris.name!r} needs the Python package {err.name}") from None
     sa.event.listen(engine, "handle_error", _close_dead_cursor)
     if ris.password_file is not None:
         _give_password(engine, ris.name, ris.password_file)

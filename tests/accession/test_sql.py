@@ -240,6 +240,18 @@ def test_a_driver_without_deadlines_is_told(sqlite: Hospital, monkeypatch: pytes
     assert caught.value.reason == "ris.driver"
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"), [("?pool_recycle=5", "ris.driver"), ("?ssl_ca=/there/is/none.pem", "ris.down")]
+)
+def test_what_the_url_has_behind_its_question_mark_is_told(options: str, reason: str) -> None:
+    """The driver raises TypeError for an argument that it does not know, OSError for a file: no newer driver mends that."""
+    ris = Ris(name="ris", url=f"mysql+pymysql://reader@127.0.0.1:1/ris{options}")
+    source = Source(ris="ris", schedule="5m", query="select accession_number from v")
+    with pytest.raises(Retry, match="url") as caught:
+        list(SqlSource(ris, source).rows(None))
+    assert caught.value.reason == reason and "none.pem" not in str(caught.value)
+
+
 def test_an_absent_driver_is_named() -> None:
     with pytest.raises(Fatal) as caught:
         SqlSource(
