@@ -54,12 +54,11 @@ OWN: Final = ".pacs-gateway"  # the folder of what nobody should see
 PROBE: Final = b"pacs-gateway write probe\n"
 TRIES: Final = 3
 ONE_REQUEST: Final = 32 * 2**20  # bytes; it is in memory meanwhile
-PART: Final = 8 * 2**20
-PARTS_AT_ONCE: Final = 4
+MOST: Final = 5 * 2**30  # bytes that S3 copies
+PART, PARTS_AT_ONCE = 8 * 2**20, 4
 HEAD: Final = 1 << 16  # bytes in which a patient ID is looked for
 HEADS: Final = (1 << 22, 1 << 26)  # and where none is in there
 CONNECT, SILENCE, WHOLE = timedelta(seconds=10), timedelta(seconds=60), timedelta(seconds=900)
-"""Of one request. While something is written there is no SILENCE: what is heard of the server then is its answer, behind it all."""
 DENIED: Final = (UnauthenticatedError, PermissionDeniedError)
 ABSENT: Final = (NotFoundError, FileNotFoundError)  # it raises Python's own
 FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "code: 507 ")
@@ -90,7 +89,7 @@ class S3Sink:
         return 1
 
     def put(self, file: Path) -> Receipt:
-        """Raises Retry sink.* (uncharged) or outbox.unreadable; Refused deliver.conflict, .path."""
+        """Raises Retry sink.* (uncharged) or outbox.unreadable; Refused deliver.conflict, .path, .too-large."""
         place = self._place(file)
         self._try_once()
         new = not self._there(place) and self._write(file, place)
@@ -161,6 +160,8 @@ class S3Sink:
             size, content = _opened(file)
         except OSError:
             raise Retry("outbox.unreadable", "a clean file cannot be read from the outbox") from None
+        if size > MOST:
+            raise Refused("deliver.too-large", f"{self._name} takes no object of more than 5 GiB")
         with self._told(writing=True) as store:
             try:
                 if size <= ONE_REQUEST:
@@ -210,7 +211,7 @@ class S3Sink:
 
     @contextmanager
     def _told(self, *, writing: bool = False) -> Iterator[S3Store]:
-        """The server, and its errors in our words."""
+        """The server, and its errors in our words. `writing`: nothing is heard of it before all of it is sent."""
         try:
             self._stores[writing] = self._stores.get(writing) or self._open(WHOLE if writing else SILENCE)
             yield self._stores[writing]

@@ -90,6 +90,16 @@ def test_a_place_that_ends_as_a_code_does_is_not_taken_for_one(site: Site, tmp_p
     assert trouble(sink, clean_file(tmp_path / "outbox", 507)).reason == "sink.unreachable"
 
 
+def test_more_than_it_copies_is_refused_before_it_leaves(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went there eight times, and was told as sink.unreachable."""
+    monkeypatch.setattr(s3, "MOST", 1000)
+    err = trouble(sink_to(site.url, tmp_path), clean_file(tmp_path / "outbox", pixels=1000))
+    assert isinstance(err, Refused) and err.reason == "deliver.too-large"
+    assert {h.path for h in site.heard if h.method == "PUT"} == {f"/bucket/prefix/{OWN}/probe"}
+
+
 def test_one_that_ignores_conditions_is_refused(site: Site, tmp_path: Path) -> None:
     bucket = Bucket()
     site.script = lambda heard: Said(200, headers={"ETag": '"x"'}) if heard.method == "PUT" else bucket(heard)
