@@ -35,7 +35,8 @@ MAX_ATTEMPTS: Final = 8  # charged ones
 ALONE: Final = MAX_ATTEMPTS // 2  # of them, where nobody knows whether it is the file or the archive
 DAMAGED: Final = "outbox.damaged"
 EMPTY: Final = "outbox.empty"
-STOPPING: Final = "daemon.stopping"
+STOPPING, LOST = "daemon.stopping", "deliver.lease-lost"
+OURS: Final = frozenset({STOPPING, LOST})
 OF_ALL: Final = frozenset({
     STOPPING, "sink.full", "sink.busy", "sink.port", "sink.rejected", "sink.secret", "sink.tls", "sink.unsafe",
 })  # fmt: skip
@@ -48,7 +49,7 @@ class Store(Protocol):
     def claim(
         self, stage: Stage, route: Route, *, lease: float, now: float, but: Collection[int] = ()
     ) -> SeriesRow | None: ...
-    def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> None: ...
+    def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> bool: ...
     def delivered(self, row: SeriesRow, route: Route, *, now: float) -> bool: ...
     def confirmed(self, row: SeriesRow, route: Route, *, files: Sequence[str], now: float) -> str: ...
     def lost(self, row: SeriesRow, route: Route, *, most: int, now: float) -> bool: ...
@@ -144,12 +145,16 @@ class Care:
             return self._way.outbox.checksums(row.key)
 
     def go_on(self, row: SeriesRow, size: int = 0) -> None:
-        """Between two calls of an archive; the next one takes it so many bytes. Raises Retry when the daemon stops."""
+        """Between two calls of an archive; the next one takes it so many bytes.
+
+        Raises Retry when the daemon stops, or the claim is lost: then the archive may have been cleared of this patient.
+        """
         way = self._way
         go_on(way.clock, way.stop)
         now, longer = way.clock(), size / SLOWEST
         if longer > LEASE / 2 or now - self._held_since >= RENEWED:
-            way.store.hold(row, way.route, lease=LEASE + longer, now=now)
+            if not way.store.hold(row, way.route, lease=LEASE + longer, now=now):
+                raise Retry(LOST, "nobody may work on a series under a claim that is over", charge=False)
             self._held_since = now
 
     def worked(self, row: SeriesRow) -> None:
@@ -215,7 +220,7 @@ class Care:
             return
         later = wait(row.attempts + 1) if charge else LONGEST_WAIT if err.charge or self._overtaken else 0.0
         way.store.release(row, way.route, reason=err.reason, not_before=now + later, charge=charge)
-        if not later and err.reason != STOPPING:
+        if not later and err.reason not in OURS:
             self._failed.add(row.id)
             self.breaker.failed(now, err.after)
             way.sink.close()

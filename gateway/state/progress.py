@@ -133,11 +133,14 @@ class Progress:
                 return SeriesRow(r.id, r.key, r.project, r.state, r.attempts, taken.owner, r.pacs == "", r.told)
         return None
 
-    def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> None:
-        """A sign of life of a claim that is worked on: its lease begins anew, of a series that is withdrawn meanwhile too."""
-        mine = (*standing.of(row, route.sink), progress.c.claimed_by == row.owner)
+    def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> bool:
+        """A sign of life of a claim that is worked on: its lease begins anew, of a series that is withdrawn meanwhile too.
+
+        Not of one whose lease was over (the machine slept): by then its archive may have been cleared.
+        """
+        mine = (*standing.of(row, route.sink), progress.c.claimed_by == row.owner, progress.c.lease_until >= now)
         with self._under(row.owner) as c:
-            c.execute(update(progress).where(*mine).values(lease_until=now + lease))
+            return c.execute(update(progress).where(*mine).values(lease_until=now + lease)).rowcount == 1
 
     # ---- what became of it
 

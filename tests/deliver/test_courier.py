@@ -284,3 +284,21 @@ def test_nor_does_a_file_that_takes_longer_than_one(bench: Bench, monkeypatch: p
 
     bench.sink.put = slow  # type: ignore[method-assign]
     assert bench.deliver.step() and bench.store.states[KEY] == "delivered"
+
+
+def test_who_slept_past_its_lease_puts_nothing_more(bench: Bench) -> None:
+    """A machine that stood still: its patient may be withdrawn by now, the archive cleared; the rest came after that."""
+    for number in range(3):
+        bench.keep(number)
+    bench.store.add()
+    put, came = bench.sink.put, list[Path]()
+
+    def asleep(file: Path) -> Receipt:
+        bench.now += 0.0 if came else 7200.0
+        came.append(file)
+        return put(file)
+
+    bench.sink.put = asleep  # type: ignore[method-assign]
+    assert bench.deliver.step() and len(came) == 1 and bench.store.claims == []
+    assert bench.board.states("sink") == {"first": True} and set(bench.store.attempts.values()) == {0}
+    assert bench.deliver.step() and bench.store.states[KEY] == "delivered"
