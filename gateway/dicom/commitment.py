@@ -28,7 +28,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 
-from gateway.dicom.association import Deadlines
+from gateway.dicom.association import LAST_ID, Deadlines
 from gateway.dicom.identifier import text
 from gateway.dicom.incoming import asked as request_of
 from gateway.dicom.models import SYNTAXES, Address
@@ -90,6 +90,7 @@ class Line:
     def __init__(self, assoc: Association) -> None:
         self._assoc, self._lock, self._answered = assoc, threading.Lock(), threading.Event()
         self._reporting = threading.Lock()
+        self._number = 0  # of the last report: unique among those that wait for an answer (PS3.7 9.1)
         self._replies: queue.Queue[N_EVENT_REPORT] = queue.Queue()
         self._plain = assoc.dimse.send_msg
         assoc.dimse.send_msg = self._send  # type: ignore[method-assign]
@@ -120,23 +121,26 @@ class Line:
             return False
         syntax = context.transfer_syntax[0]
         report = N_EVENT_REPORT()
-        report.MessageID = 1
         report.AffectedSOPClassUID, report.AffectedSOPInstanceUID = PUSH_MODEL, UID(PUSH_INSTANCE)
         report.EventTypeID = SOME_FAILED if any(verdicts.values()) else ALL_COMMITTED
         told = information(asked, verdicts)
         report.EventInformation = BytesIO(encode(told, syntax.is_implicit_VR, syntax.is_little_endian) or b"")
         with self._reporting:
+            self._number = report.MessageID = self._number % LAST_ID + 1
             self._send(report, context.context_id)
             return self._reply() == SUCCESS
 
     def _reply(self) -> int:
-        """-1: none came."""
+        """-1: none came. One that is late is of an earlier report, and says nothing of this."""
         for _ in range(int(REPLY / 0.2)):
             try:
-                return int(self._replies.get(timeout=0.2).Status or 0)
+                reply = self._replies.get(timeout=0.2)
             except queue.Empty:
                 if not self.is_open:
                     return -1
+            else:
+                if (reply.MessageIDBeingRespondedTo or 0) >= self._number:
+                    return int(reply.Status or 0)
         return -1
 
 
