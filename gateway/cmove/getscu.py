@@ -8,7 +8,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from gateway.cmove.movescu import UNLISTABLE
+from gateway.cmove.question import UNLISTABLE
 from gateway.dicom.association import Scu
 from gateway.dicom.identifier import identifier, text
 from gateway.dicom.listing import IMAGE_CAP

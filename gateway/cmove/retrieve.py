@@ -11,8 +11,8 @@ from gateway.cmove import nearline
 from gateway.cmove.ends import CLOSED, CROWDED, LOST, OURS, PAUSED, STOPPED, Patience
 from gateway.cmove.gate import Gate
 from gateway.cmove.limits import Arrivals, Wanted, is_complete, is_kept, singly, wanted
-from gateway.cmove.movescu import list_series
 from gateway.cmove.parts import Board, Count, Ledgers, Planned
+from gateway.cmove.question import list_series
 from gateway.cmove.settling import Settling
 from gateway.cmove.transfer import Transfer
 from gateway.dicom.association import Scu

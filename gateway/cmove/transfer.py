@@ -9,8 +9,8 @@ from functools import partial
 from gateway.cmove.ends import LOST, PAUSED, Patience
 from gateway.cmove.gate import STRAINS
 from gateway.cmove.getscu import get
-from gateway.cmove.movescu import keys_of
 from gateway.cmove.parts import Count
+from gateway.cmove.question import keys_of
 from gateway.dicom.association import Scu
 from gateway.dicom.getting import Storing
 from gateway.dicom.identifier import identifier
