@@ -88,3 +88,22 @@ def when(at: float | None) -> str:
 def counted(numbers: Mapping[str, int]) -> str:
     """`planned 2, confirmed 7`."""
     return ", ".join(f"{name} {n}" for name, n in sorted(numbers.items()))
+
+
+def duration(seconds: float) -> str:
+    """`2d 3h 12m 5s`, the parts that are not zero."""
+    left, parts = round(seconds), []
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        number, left = divmod(left, length)
+        if number:
+            parts.append(f"{number}{unit}")
+    return " ".join(parts) or "0s"
+
+
+def size(number: float) -> str:
+    """`1.5 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.4g} {unit}"
+        number /= 1024
+    return f"{number:.4g} TiB"

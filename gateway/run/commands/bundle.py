@@ -26,7 +26,7 @@ from gateway.run.commands.bundled import configuration, versions
 from gateway.run.commands.journal import UNIT, journal
 from gateway.run.commands.options import config_option, settings_for
 from gateway.run.commands.state import opened
-from gateway.run.commands.status import fetch
+from gateway.run.health import fetch
 from gateway.settings import Settings
 
 MODE: Final = 0o600

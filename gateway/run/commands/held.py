@@ -16,7 +16,6 @@ from gateway.run import caller, console, deciding, wiring
 from gateway.run.commands.evidence import STUDY_COLUMNS, study, study_row
 from gateway.run.commands.options import config_option, json_option, our_key, settings_for, some_project_option
 from gateway.run.commands.state import opened
-from gateway.run.commands.status import size
 from gateway.run.deciding import Decided, Decision
 from gateway.settings import Settings
 from gateway.state.holding import Holding
@@ -163,7 +162,7 @@ def _document(settings: Settings, holding: Holding, project: str, modality: str)
 
 
 def _row(one: Document) -> tuple[object, ...]:
-    return *(one[name] for name in LISTED[:-1]), size(one["size"])
+    return *(one[name] for name in LISTED[:-1]), console.size(one["size"])
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -21,7 +21,8 @@ from gateway.run.commands.exits import UNREACHABLE, exit_code
 from gateway.run.commands.key import fault_of
 from gateway.run.commands.mends import DISK, KEY, STATE, mend
 from gateway.run.commands.state import existing, folder_fault
-from gateway.run.commands.status import ask, size
+from gateway.run.console import size
+from gateway.run.health import ask
 from gateway.run.receivers import listen
 from gateway.settings import Pacs, Settings, Source
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import Fatal
-from gateway.run.commands.status import ask
 from gateway.run.demo.site import Site
+from gateway.run.health import ask
 
 STOP_SECONDS: Final = 60.0
 KILL_SECONDS: Final = 10.0
