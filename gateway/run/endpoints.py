@@ -36,7 +36,7 @@ class Endpoints:
 
     def __init__(self, life: Life) -> None:
         self._life = life
-        self._started = time.time()
+        self._started, self._began = time.time(), time.monotonic()  # the first is shown, the second counted from
         self._health: HealthSocket | None = None
         self._port: Server | None = None
         self._outbox_bytes = seldom(OUTBOX_SECONDS, life.state.outbox.size)
@@ -75,7 +75,7 @@ class Endpoints:
             "version": __version__,
             "node": life.settings.node,
             "started": iso(self._started),
-            "uptime_s": round(now - self._started),
+            "uptime_s": round(time.monotonic() - self._began),
             "queues": {"requests": _nested(counts.requests), "series": _nested(counts.series)},
             "held": dict(self._held()),
             "outbox_bytes": self._outbox_bytes(),
