@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 
 import structlog
@@ -16,10 +17,13 @@ from gateway.settings import Settings
 
 
 class Current:
-    """The configuration in force, and its listener."""
+    """The configuration in force, and its listener. `began`: when the daemon did, in epoch and in monotonic seconds."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, path: Path) -> None:
+    def __init__(
+        self, settings: Settings, listener: socket.socket, path: Path, began: tuple[float, float] | None = None
+    ) -> None:
         self.settings, self.listener = settings, listener
+        self.began = began or (time.time(), time.monotonic())
         self._path = path
 
     def renewed(self) -> Current | None:
@@ -29,7 +33,7 @@ class Current:
             new = wiring.load_settings(self._path)
             self._check_fixed(new)
             self._check_later(new)
-            return Current(new, self._listener(new), self._path)
+            return Current(new, self._listener(new), self._path, self.began)
         except BadConfiguration as err:
             log.error("daemon.reload.refused", count=len(err.mistakes), detail=err.detail)
         except Fatal as err:

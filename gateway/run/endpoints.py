@@ -36,7 +36,6 @@ class Endpoints:
 
     def __init__(self, life: Life) -> None:
         self._life = life
-        self._started, self._began = time.time(), time.monotonic()  # the first is shown, the second counted from
         self._health: HealthSocket | None = None
         self._port: Server | None = None
         self._outbox_bytes = seldom(OUTBOX_SECONDS, life.state.outbox.size)
@@ -67,6 +66,7 @@ class Endpoints:
     def status(self) -> dict[str, object]:
         """The JSON of GET /status (interface.md)."""
         life, now = self._life, time.time()
+        started, began = life.current.began
         counts = life.state.views.counts()
         self._backlog(counts, now)
         planned = life.state.views.planned([p.name for p in life.settings.project])
@@ -74,8 +74,8 @@ class Endpoints:
         return {
             "version": __version__,
             "node": life.settings.node,
-            "started": iso(self._started),
-            "uptime_s": round(time.monotonic() - self._began),
+            "started": iso(started),
+            "uptime_s": round(time.monotonic() - began),
             "queues": {"requests": _nested(counts.requests), "series": _nested(counts.series)},
             "held": dict(self._held()),
             "outbox_bytes": self._outbox_bytes(),

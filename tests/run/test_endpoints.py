@@ -20,7 +20,7 @@ def a_life(folder: Path) -> Any:
     return SimpleNamespace(
         state=SimpleNamespace(views=views, outbox=SimpleNamespace(size=lambda: 0, held=None)), gates={}, board=Board(),
         meter=Meter(), settings=SimpleNamespace(node="gw1", project=(), state_dir=folder),
-        room=SimpleNamespace(reasons=frozenset()),
+        room=SimpleNamespace(reasons=frozenset()), current=SimpleNamespace(began=(time.time(), time.monotonic())),
     )  # fmt: skip
 
 

@@ -171,9 +171,9 @@ def test_a_reload_from_one_address_to_all_says_that_it_wants_a_restart(daemon: D
     assert daemon.get("/readyz")[0] == 200 and daemon.stop() == 0
 
 
-def test_a_reload_moves_metrics_port_and_health_socket(daemon: Daemon) -> None:  # noqa: F811
+def test_a_reload_moves_metrics_port_and_health_socket_and_is_no_start(daemon: Daemon) -> None:  # noqa: F811
     started(daemon)
-    port = free_port()
+    port, began = free_port(), daemon.status()["started"]
     good = daemon.config.read_text()
     daemon.config.write_text(
         re.sub(r"\[metrics]\nport = \d+", f"[metrics]\nport = {port}", good).replace("/health.sock", "/other.sock")
@@ -184,6 +184,7 @@ def test_a_reload_moves_metrics_port_and_health_socket(daemon: Daemon) -> None: 
     with socket.create_connection((HOST, port), timeout=10):
         pass
     assert not old.exists()
+    assert daemon.status()["started"] == began
     assert daemon.stop() == 0
 
 
