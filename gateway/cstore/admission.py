@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
+from gateway.errors import Retry
 from gateway.model import Dropped, LedgerLine, Outcome
 from gateway.settings import Settings
 
@@ -40,10 +41,17 @@ class PeerList:
         self._networks: dict[str, tuple[float, list[Network]]] = {}
 
     def admits(self, calling_ae: str, address: str) -> bool:
-        """May the AE that calls itself so, from that address, store here?"""
+        """May the AE that calls itself so, from that address, store here?
+
+        Raises Retry("peer.unresolved") while nobody can tell: it is known by a host name that no name server has answered for.
+        """
         peer = _address(address)
         hosts = [host for ae_title, host in self._allowed if ae_title == calling_ae]
-        return peer is not None and any(self._within(peer, host) for host in hosts)
+        if peer is not None and any(self._within(peer, host) for host in hosts):
+            return True
+        if peer is not None and any(_address(host) is None and not self._networks[host][1] for host in hosts):
+            raise Retry("peer.unresolved", "no name server knows the host of a peer", charge=False)
+        return False
 
     def is_stranger(self, address: str) -> bool:
         """Nobody who may store calls from there; never said where a peer is known by a host name alone."""

@@ -7,8 +7,9 @@ Takes:      a PACS's address and a query or move (association, qrscp); a listeni
 Leaves:     C-FIND rows, C-MOVE answers; each arriving C-STORE as `Incoming`, undecoded, to `on_store`.
 Settings:   receiver.ae_title, receiver.max_associations, receiver.tls; pacs.host, pacs.port, pacs.ae_title, pacs.tls,
             pacs.response_timeout.
-Metrics:    associations; associations_rejected_total{reason}: calling-ae, called-ae, limit, connections (more than can even be
-            negotiated with), plain (no TLS where it is wanted), tls (no handshake), disk, outbox.
+Metrics:    associations; associations_rejected_total{reason}: calling-ae, unresolved (its host's name), called-ae, limit,
+            connections (more than can even be negotiated with), plain (no TLS where it is wanted), tls (no handshake), disk,
+            outbox.
 Fails how:  Retry(charge=False) when a peer does not answer or the association is lost; Refused for data that cannot be read.
             As a server: A-ASSOCIATE-RJ for strangers and over the limit, and for peers without TLS where it is
             wanted; 0xA700 when the gateway is unable; A-ABORT for silence and half messages. Never logs what it

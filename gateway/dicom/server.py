@@ -44,7 +44,7 @@ from gateway.dicom.sockets import quicken
 from gateway.dicom.tls import Doorstep, acceptor
 from gateway.dicom.turnstile import Turnstile
 from gateway.dicom.waiting import attend, dismiss
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Retry
 from gateway.ops.log import described
 from gateway.settings import Tls
 
@@ -57,15 +57,8 @@ SWITCH: Final = 0.0005
 nothing but receive. Python's own 5 ms, paid after each receive, halved what two associations at once got through."""
 
 __all__ = [
-    "CRASHED",
-    "OUT_OF_RESOURCES",
-    "SOP_CLASS_NOT_SUPPORTED",
-    "SUCCESS",
-    "Count",
-    "Incoming",
-    "Limits",
-    "StorageServer",
-]
+    "CRASHED", "OUT_OF_RESOURCES", "SOP_CLASS_NOT_SUPPORTED", "SUCCESS", "Count", "Incoming", "Limits", "StorageServer",
+]  # fmt: skip
 
 
 class Count(Protocol):
@@ -74,7 +67,7 @@ class Count(Protocol):
 
 
 class StorageServer:
-    """`admit(calling AE, address)` says who may store; `on_store` answers with a DIMSE status. `serve` runs once.
+    """`admit(calling AE, address)`: who may store; Retry: nobody can tell now. `on_store`: the DIMSE status. `serve` runs once.
 
     `is_stranger(address)`: nobody from there is admitted, so it is told at once and takes no room. `paused`: why no association is
     taken for a while; while it says nothing, they are. `spool`: the folder in whose file system the pixels of large objects wait,
@@ -231,8 +224,11 @@ class StorageServer:
         """None: admitted, and counted as one of `max_associations` from here on."""
         request = asked(assoc)
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
-        if not self._admit(calling, assoc.requestor.address or ""):
-            return "calling-ae", CALLING_AE_UNKNOWN
+        try:
+            if not self._admit(calling, assoc.requestor.address or ""):
+                return "calling-ae", CALLING_AE_UNKNOWN
+        except Retry:  # whose name nobody can resolve now may well be known later
+            return "unresolved", LIMIT_EXCEEDED
         if called != self._ae_title:
             return "called-ae", CALLED_AE_UNKNOWN
         paused = self._paused()

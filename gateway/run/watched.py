@@ -27,7 +27,7 @@ RESULTS: Final = {
     "deliveries_total": ("delivered", "duplicate", "refused", "failed", "confirmed", "lost"),
     "instances_received_total": (*(outcome.value for outcome in Outcome), "deferred"),
 }
-REJECTED: Final = ("calling-ae", "called-ae", "limit", "connections", "plain", "tls", "disk", "outbox")
+REJECTED: Final = ("calling-ae", "unresolved", "called-ae", "limit", "connections", "plain", "tls", "disk", "outbox")
 NOBODYS: Final = ""
 """The project of an instance whose study cannot be told, or that nobody asked for."""
 AGAIN: Final = 3600.0

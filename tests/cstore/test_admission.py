@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cstore.admission import RESOLVE_AGAIN, PeerList, resolve
+from gateway.errors import Retry
 from gateway.settings import Pacs, Peer, Project, Receiver, Settings
 
 
@@ -63,6 +64,18 @@ def test_host_names_are_resolved_and_resolved_again_when_a_peer_moves() -> None:
     addresses[:], now[0] = [], now[0] + RESOLVE_AGAIN + 1  # the name service is down, and somebody else asks
     assert not peers.admits("HOSPITALPACS", "192.0.2.9") and len(asked) == 3
     assert peers.admits("HOSPITALPACS", "192.0.2.8")
+
+
+def test_while_no_name_server_answers_nobody_can_tell() -> None:
+    """A rejection for good would be wrong: it may be the PACS, and some never try again after one (PS3.8 9.3.4)."""
+    now, addresses = [0.0], list[str]()
+    peers = PeerList(settings(pacs_host="pacs.invalid"), resolve=lambda _: addresses, clock=lambda: now[0])
+    for _ in range(2):
+        with pytest.raises(Retry, match=r"^peer\.unresolved"):
+            peers.admits("HOSPITALPACS", "192.0.2.7")
+    assert not peers.admits("STRANGER", "192.0.2.7")
+    addresses[:], now[0] = ["192.0.2.7"], RESOLVE_AGAIN + 1
+    assert peers.admits("HOSPITALPACS", "192.0.2.7") and not peers.admits("HOSPITALPACS", "192.0.2.8")
 
 
 def test_the_real_resolver() -> None:

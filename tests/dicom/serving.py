@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gateway.dicom.server import Incoming, Limits, StorageServer
+from gateway.errors import Retry
 from tests.support.process import HOST, program
 
 OURS = "RESEARCH"
@@ -53,11 +54,16 @@ class Serving:
         self.got: list[tuple[Incoming, bytes]] = []
         self.counts, self.stop = Counts(), threading.Event()
         server = StorageServer(
-            OURS, listener, admit=lambda calling, address: calling != "STRANGER" and address == HOST,
+            OURS, listener, admit=self.admit,
             is_stranger=strangers.__contains__, on_store=on_store or self.take, max_associations=most, count=self.counts,
         )  # fmt: skip
         self.thread = threading.Thread(target=server.serve, args=(self.stop, limits), daemon=True)
         self.thread.start()
+
+    def admit(self, calling: str, address: str) -> bool:
+        if calling == "UNRESOLVED":
+            raise Retry("peer.unresolved", charge=False)
+        return calling != "STRANGER" and address == HOST
 
     def take(self, incoming: Incoming) -> int:
         self.got.append((incoming, bytes(incoming.data)))

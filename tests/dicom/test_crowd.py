@@ -135,6 +135,13 @@ def test_who_calls_from_nowhere_near_a_peer_is_told_at_once_and_takes_no_room() 
         assert dcmtk("echoscu", rig.port).returncode == 0
 
 
+def test_whose_host_name_cannot_be_resolved_is_told_to_come_again() -> None:
+    with serving() as rig, socket.create_connection((HOST, rig.port), 20) as sock:
+        sock.sendall(wire.associate_rq(calling="UNRESOLVED"))
+        assert answer(sock) == (3, b"\0\2\3\2")
+        assert rig.rejected("unresolved") == 1
+
+
 @pytest.mark.catalogue("O6")
 def test_a_load_balancer_that_looks_whether_the_port_is_open_is_nobody_who_was_rejected() -> None:
     with serving(strangers=frozenset({"127.0.0.2"})) as rig:
