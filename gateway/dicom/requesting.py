@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pynetdicom.association import Association
 from gateway.dicom.models import Address
 from gateway.dicom.quiet import silence
 from gateway.dicom.reactor import steady
-from gateway.dicom.sockets import quicken
+from gateway.dicom.sockets import quicken, shut
 from gateway.dicom.status import CONFIG_PAUSE
 from gateway.dicom.tls import requestor
 from gateway.dicom.waiting import attend_asking, dismiss
@@ -22,6 +23,9 @@ from gateway.errors import Retry
 PEERS: Final = {"pacs": "PACS", "sink": "archive"}
 MOST_ADDRESSES: Final = 2
 """Of a host's that are tried. Each may take as long as connecting may."""
+
+ENDS: Final = 1.0
+"""Seconds for a thread that has nothing more to do."""
 
 At = str | tuple[str, int, int]
 """An address; of IPv6 with flow information and scope."""
@@ -64,10 +68,20 @@ def associate(  # noqa: PLR0913  what an association is made of
             told = f"no TLS with this {PEERS[kind]}: {secured.fault}"
             raise Retry(f"{kind}.tls", told, after=CONFIG_PAUSE, charge=False)
         tried = Tried(assoc, bool(connected))
+        if not assoc.is_established:
+            _clear_up(assoc)
         if tried.connected:
             break
     assert tried is not None  # a name that is known has an address
     return tried
+
+
+def _clear_up(assoc: Association) -> None:
+    """Of one that did not come about its thread may have died: of an answer that is no DICOM at all."""
+    if assoc.dul.ident is not None:
+        assoc.dul.join(ENDS)
+    with contextlib.suppress(OSError):
+        shut(assoc)
 
 
 def _addresses(host: str, kind: str) -> list[At]:

@@ -99,6 +99,9 @@ def shut(assoc: Association) -> None:
         sock = wrapper.socket
         wrapper.close()
         sock.close()  # left open by it when the peer was faster
+        bell = wrapper.bell if isinstance(wrapper, QuickSocket) else None
+        if bell is not None:
+            bell.close()
 
 
 class QuickSocket(AssociationSocket):

@@ -9,7 +9,6 @@ Leaned on in pynetdicom 3.0.4, held by tests/dicom/test_storing.py: whatever is 
 
 from __future__ import annotations
 
-import contextlib
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -214,8 +213,6 @@ def opened(
     tried = associate(ae, peer, "sink", pdu=deadlines.pdu, handlers=handlers)
     assoc = tried.assoc
     if not assoc.is_established:
-        with contextlib.suppress(OSError):
-            shut(assoc)
         raise why_not(assoc, connected=tried.connected)
     return assoc
 

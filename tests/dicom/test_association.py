@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import socket
 import threading
 import time
@@ -18,6 +20,7 @@ from gateway.dicom.identifier import text
 from gateway.dicom.listing import list_images
 from gateway.dicom.storing import opened
 from gateway.errors import Retry
+from tests.dicom import wire
 from tests.dicom.asking import A_ROW, KEYS, QUESTION, QUICK, SERIES, STUDY, failing
 from tests.dicom.serving import Counts
 from tests.support import scripted_pacs as script
@@ -172,6 +175,35 @@ def test_a5_connected_but_no_answer_to_the_association_request() -> None:
         pacs.port = mute.getsockname()[1]
         with failing(Retry, "pacs.no-answer"):
             Scu(pacs, "RESEARCH", deadlines=QUICK).echo()
+
+
+def test_a_port_that_speaks_something_else_costs_no_descriptor() -> None:
+    """pynetdicom's thread dies of it, and leaves the socket, and our bell, to the garbage collector."""
+
+    def speak(listener: socket.socket) -> None:
+        for _ in range(5):
+            sock, _address = listener.accept()
+            with sock:
+                wire.read_pdu(sock)
+                sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                sock.recv(1)
+
+    pacs = ScriptedPacs()
+    with socket.create_server(("127.0.0.1", 0)) as web:
+        pacs.port = web.getsockname()[1]
+        speaking = threading.Thread(target=speak, args=(web,), daemon=True)
+        speaking.start()
+        gc.collect()
+        gc.disable()
+        try:
+            before = len(os.listdir("/proc/self/fd"))
+            for _ in range(5):
+                with failing(Retry, "pacs.no-answer"):
+                    Scu(pacs, "RESEARCH", deadlines=QUICK).echo()
+            speaking.join(5)
+            assert len(os.listdir("/proc/self/fd")) == before
+        finally:
+            gc.enable()
 
 
 @pytest.mark.catalogue("A1")
