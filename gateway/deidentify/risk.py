@@ -21,9 +21,11 @@ _STORAGE = b"1.2.840.10008.5.1.4.1.1."
 RECONSTRUCTED = frozenset(
     _STORAGE + suffix
     for suffix in (b"2", b"2.1", b"2.2", b"4", b"4.1", b"4.4", b"128", b"128.1", b"130", b"20", b"13.1.1", b"13.1.2")
-    + (b"13.1.3", b"481.2", b"66.4", b"30", b"1.1.1", b"1.2.1", b"1.3.1", b"13.1.5")
+    + (b"13.1.3", b"481.2", b"66.4", b"66.7", b"30", b"1.1.1", b"1.2.1", b"1.3.1", b"13.1.5")
 )
-"""CT, MR, PET, NM, 3D X-ray, dose, segmentation, parametric maps, and X-ray images for processing."""
+"""CT, MR, PET, NM, 3D X-ray, dose, segmentations, parametric maps, and X-ray images for processing."""
+LABEL_MAP = _STORAGE + b"66.7"
+"""A segmentation whose pixels are numbers of segments, shown in the colours of a palette (PS3.3 C.8.20.2)."""
 PROJECTED = frozenset(
     _STORAGE + suffix
     for suffix in (b"1", b"1.1", b"1.2", b"1.3", b"13.1.4", b"12.1", b"12.1.1", b"12.2", b"12.2.1")
@@ -52,7 +54,8 @@ def _is_capture(seen: Mapping[int, bytes]) -> bool:
     """A page of the scanner's screen that was stored as an image of its class: colour, converted, or named as one."""
     kind = _text(seen, IMAGE_TYPE)
     named = any(word in kind for word in CAPTURED)
-    return named or bool(_text(seen, CONVERSION_TYPE)) or _text(seen, PHOTOMETRIC) not in GREY
+    coloured = _text(seen, PHOTOMETRIC) not in GREY and _text(seen, SOP_CLASS) != LABEL_MAP
+    return named or bool(_text(seen, CONVERSION_TYPE)) or coloured
 
 
 def _text(seen: Mapping[int, bytes], tag: int) -> bytes:
