@@ -23,6 +23,8 @@ DONE = _set(
     "remitido realizado dictado validado revisado visto leído refertato firmato richiesto eseguito inviato "
     "dettato validato visto refertata beoordeeld aangevraagd verslagen gezien ondertekend verwezen uitgevoerd"
 )
+HEADINGS = _set("befund")
+"""Of `DONE`, what heads the findings themselves where a colon follows: "Befund: Keine Fraktur", but "Befund von Klein"."""
 SIGNED = _set(
     "signed sgd cosigned gez gezeichnet signiert unterschrieben signé firmado firmato ondertekend sign signature "
     "dear fao"
@@ -70,7 +72,8 @@ HERE = _set(
     "department dept clinic hospital team staff service casualty outpatient ward unit system software computer "
     "phone telephone fax email letter report protocol request default contrast injection radiologie chirurgie "
     "innere medizin klinik ambulanz station urologie onkologie for on at in of to and with as not no after before "
-    "because due during if when while off out up only also from this that"
+    "because due during if when while off out up only also from this that none negative normal unremarkable without "
+    "kein keine keinen keiner keinem keines keinerlei nicht ohne weder unauffällig regelrecht"
 )
 """Places and small words, which no name is, even with a large initial."""
 SHORT = _set("fam ord geb gez sgd pat pt ref tech rptd req u né nok med")

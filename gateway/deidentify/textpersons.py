@@ -17,6 +17,7 @@ from gateway.deidentify.peoplewords import (
     BY,
     DEGREES,
     DONE,
+    HEADINGS,
     HERE,
     PARTICLES,
     RELATIONS,
@@ -99,7 +100,7 @@ def _rule(text: Text, at: int) -> Rule:
         return Rule.SURE
     if word in BY:
         return _by(text, at)
-    if labelled and (word in DONE or word in ROLES):
+    if labelled and (word in DONE or word in ROLES) and word not in HEADINGS:
         return Rule.SURE
     if labelled and word in SUBJECTS:
         return Rule.SAID
@@ -111,7 +112,8 @@ def _rule(text: Text, at: int) -> Rule:
 
 
 def _by(text: Text, at: int) -> Rule:
-    if not DONE.isdisjoint(text.folded[max(0, at - WINDOW) : at]):
+    before = text.folded[max(0, at - WINDOW) : at]
+    if before and (before[-1] in DONE or not HEADINGS.issuperset(DONE.intersection(before))):
         return Rule.SURE
     return Rule.NONE if text.words[at].isupper() else Rule.WEAK
 

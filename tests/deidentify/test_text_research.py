@@ -43,3 +43,34 @@ def test_what_structures_leads_grades_and_isotopes_are_told_apart_by_stays(text:
 )
 def test_the_same_forms_beside_what_identifies_go(text: str, left: str) -> None:
     assert clean(text) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Befund: Keine Fraktur.",
+        "Befund: Keine Lungenembolie nachweisbar",
+        "Befund:\nOhne Nachweis von Metastasen",
+        "Befund: Normal",
+        "Befund: Nachweis von Metastasen",
+        "Dictated: Negative",
+        "weder Erguss noch Pneumothorax",
+        "keinerlei Zeichen einer Metastase",
+        "Fraktur ausgeschlossen",
+        "geen fractuur, niet verdacht",
+        "ninguna fractura",
+        "nessuna frattura",
+        "Findings: None. No fracture",
+    ],
+)
+def test_what_is_said_not_to_be_there_is_not_said_to_be(text: str) -> None:
+    """A finding whose "no" went is another finding."""
+    assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["Befund von Klein", "Befund durch White", "Befund: Dr. White", "befundet: Klein", "Befund: Quastenberg"]
+)
+def test_who_made_the_findings_goes(text: str) -> None:
+    left = clean(text)
+    assert not any(name in left for name in ("Klein", "White", "Quastenberg"))
