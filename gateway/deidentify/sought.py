@@ -79,9 +79,13 @@ def suspects(sought: Sought, text: bytes) -> list[Needle]:
     found = [needle for each, needle in sought.plain if each in text]
     found += [needle for year, needle in sought.dates if year in text and _near(year, needle, text)]
     if sought.rest:
-        tokens = set(text.translate(_SPLIT).split())
-        found += [sought.rest[token] for token in tokens & sought.rest.keys()]
+        found += among(sought.rest, text)
     return found
+
+
+def among(needles: Mapping[bytes, Needle], text: bytes) -> list[Needle]:
+    """Those that are words of a text, which takes the same for any number."""
+    return [needles[word] for word in set(text.translate(_SPLIT).split()) & needles.keys()]
 
 
 def _near(year: bytes, needle: Needle, text: bytes) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from gateway.deidentify.needles import SURE, Match, Needle, is_ordinary, pattern
 from gateway.deidentify.pixels import PIXEL_VRS, is_encapsulated
 from gateway.deidentify.reading import Leaf, Unreadable, leaves
 from gateway.deidentify.searched import BIRTH_DATES
-from gateway.deidentify.sought import Sought, sought_for, suspects
+from gateway.deidentify.sought import MOST, Sought, among, sought_for, suspects
 from gateway.deidentify.views import LEAST, coded_view, wide_view
 from gateway.model import Buffer
 
@@ -47,14 +47,22 @@ PIECE, OVERLAP = 1 << 18, 1 << 12
 
 
 class Hunt(NamedTuple):
-    """What the bytes of one segment hold and its elements must account for. `coded`: of its views (see `views`)."""
+    """What the bytes of one segment hold and its elements must account for. `coded`: of its views (see `views`).
+
+    `words`: of `plain`, those beyond what is searched one by one.
+    """
 
     plain: tuple[Needle, ...]
     coded: tuple[Needle, ...]
     uids: frozenset[bytes]
+    words: Mapping[bytes, Needle]
 
     def __bool__(self) -> bool:
         return bool(self.plain or self.coded or self.uids)
+
+    def near(self, text: bytes) -> Sequence[Needle]:
+        """Those of `plain` that may stand in one element's text."""
+        return (*self.plain[: 2 * MOST], *among(self.words, text)) if self.words else self.plain
 
 
 def verify(parts: Sequence[Buffer], codec: Codec, original: Harvest, own: Iterable[str], kept: frozenset[int]) -> str:
@@ -85,7 +93,7 @@ def among_pixels(
         for at in range(0, len(value), PIECE):
             raw = bytes(value[at : at + PIECE + OVERLAP])
             text = raw.lower()
-            hunt = Hunt(tuple(suspects(sought, text)), (), _whole_uids(text, uids))
+            hunt = Hunt(tuple(suspects(sought, text)), (), _whole_uids(text, uids), {})
             kind = _in_value(raw, Leaf(tag, b"OW", 0, len(raw)), hunt, set()) if hunt else ""
             if kind:
                 return f"verify.{kind}@{_place(tag)}"
@@ -162,10 +170,12 @@ def _hunt(segment: bytes, sought: Sought, uids: frozenset[bytes]) -> Hunt:
     """First round: all of the segment at once."""
     text, wide, coded = _views(segment)
     seen = b"\0".join((text, wide, coded))
-    found = suspects(sought, seen)
-    plain = tuple(n for n in found if n.text in text)
-    hidden = tuple(n for n in found if n.text in wide or (n.text in coded and (n.date or len(n.text) >= LEAST)))
-    return Hunt(plain, hidden, _whole_uids(seen, uids))
+    told = _whole_uids(seen, uids)
+    if not suspects(sought, seen):
+        return Hunt((), (), told, {})
+    long = (needle for needle in suspects(sought, coded) if needle.date or len(needle.text) >= LEAST)
+    plain, hidden = suspects(sought, text), (*suspects(sought, wide), *long)
+    return Hunt(tuple(plain), hidden, told, {needle.text: needle for needle in plain[2 * MOST :]})
 
 
 def _whole_uids(text: bytes, uids: frozenset[bytes]) -> frozenset[bytes]:
@@ -221,7 +231,7 @@ def _found(segment: bytes, codec: Codec, hunt: Hunt) -> str:
 def _in_value(raw: bytes, leaf: Leaf, hunt: Hunt, met: set[object]) -> str:
     """The kind of what stands in one element's value, or "". `met`: gains what its bytes account for, if only by chance."""
     text = raw.lower()
-    for needle in hunt.plain:
+    for needle in hunt.near(text):
         if needle.text in text:
             met.add(needle)
             if _counts(needle, leaf) and _stands(needle, text):
@@ -229,7 +239,7 @@ def _in_value(raw: bytes, leaf: Leaf, hunt: Hunt, met: set[object]) -> str:
     views = (wide_view(raw), coded_view(raw)) if hunt.coded or hunt.uids else ()
     if hunt.uids and any(hunt.uids & uids_in(view) for view in (text, *views)):
         return "uid"
-    for needle in hunt.coded:
+    for needle in hunt.coded if any(views) else ():
         view = next((view for view in views if needle.text in view), b"")
         if view:
             met.add(needle)
