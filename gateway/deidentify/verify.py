@@ -22,9 +22,9 @@ from gateway.deidentify.harvest import INSIDE, Harvest, uids_in
 from gateway.deidentify.needles import SURE, Match, Needle, is_ordinary, pattern_of
 from gateway.deidentify.pixels import PIXEL_VRS, is_encapsulated
 from gateway.deidentify.reading import Leaf, Unreadable, leaves
-from gateway.deidentify.searched import BIRTH_DATES
+from gateway.deidentify.searched import BIRTH_DATES, MODEL, STATIONS
 from gateway.deidentify.sought import MOST, Sought, among, sought_for, suspects
-from gateway.deidentify.views import LEAST, coded_view, wide_view
+from gateway.deidentify.views import LEAST, apart_view, coded_view, wide_view
 from gateway.model import Buffer
 
 TEXT_VRS = frozenset((b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UN", b"UR", b"UT"))
@@ -253,7 +253,10 @@ def _is_sure(needle: Needle) -> bool:
 
 
 def _counts(needle: Needle, leaf: Leaf) -> bool:
-    """Whether what looks like a value is one in an element of that VR: a date is no other's, a code is often a word."""
+    """Whether what looks like a value is one in an element of that VR: a date is no other's, a code is often a word,
+    and who calls a station as its model is called says no more than the model does."""
+    if leaf.tag == MODEL and needle.tag in STATIONS:
+        return False
     if needle.match is Match.DATE and leaf.vr in DATE_VRS:
         return needle.tag in BIRTH_DATES and leaf.tag in BIRTH_DATES
     if needle.match is Match.NUMBER and leaf.vr in (DATE_VRS | DECIMAL_VRS):
@@ -267,16 +270,8 @@ def _stands(needle: Needle, text: bytes) -> bool:
     """Whether it stands there by itself, or anywhere but in a longer word that is everybody's."""
     pattern = pattern_of(needle)
     if needle.match is not Match.ANYWHERE or not needle.text.isalpha():
-        return bool(pattern.search(text) or (not text.isascii() and pattern.search(_apart(text))))
+        return bool(pattern.search(text) or (not text.isascii() and pattern.search(apart_view(text))))
     return not all(_is_part_of_word(match, text) for match in pattern.finditer(text))
-
-
-def _apart(text: bytes) -> bytes:
-    """With a blank for what is no letter beside one: marks (also no-break spaces) and ideographs."""
-    try:
-        return _NO_LETTER.sub(" ", text.decode()).encode()
-    except UnicodeDecodeError:
-        return _NO_BYTE.sub(b" ", text)
 
 
 def _is_part_of_word(match: re.Match[bytes], text: bytes) -> bool:
@@ -292,8 +287,5 @@ def _place(tag: int) -> str:
 
 
 LONGEST_WORD = 32
-_NO_LETTER = re.compile(r"[^\0-\x7f\w\u0300-\u036f]|[⺀-鿿가-힣ｦ-ﾟ]")
-_NO_BYTE = re.compile(rb"[\x80-\xff]{2,}|[\xa0\xab\xad\xb7\xbb]")
-"""Accented letters of a byte each seldom meet, and others are two bytes at least; of single ones what is a mark in most sets."""
 _BEFORE = re.compile(rb"[a-z]*\Z")
 _AFTER = re.compile(rb"[a-z]{0,32}")

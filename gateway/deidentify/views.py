@@ -27,6 +27,9 @@ _ESCAPED = re.compile(rb"%[0-9a-fA-F]{2}|=[0-9A-F]{2}|&#?[0-9a-zA-Z]{2,8};|\\u[0
 _PERCENT = re.compile(rb"[%=]([0-9a-fA-F]{2})")
 _BACKSLASH = re.compile(rb"\\u([0-9a-fA-F]{4})")
 NUMERALS = b"0123456789."
+_NO_LETTER = re.compile(r"[^\0-\x7f\w\u0300-\u036f]|[⺀-鿿가-힣ｦ-ﾟ]")
+_NO_BYTE = re.compile(rb"[\x80-\xff]{2,}|[\xa0\xab\xad\xb7\xbb]")
+"""Accented letters of a byte each seldom meet, and others are two bytes at least; of single ones what is a mark in most sets."""
 
 
 def wide_view(raw: bytes) -> bytes:
@@ -80,3 +83,11 @@ def _unescaped(raw: bytes) -> Iterator[bytes]:
         yield _PERCENT.sub(lambda match: bytes.fromhex(match[1].decode()), raw).lower()
         text = _BACKSLASH.sub(lambda match: b"&#x" + match[1] + b";", raw).decode("latin-1")
         yield html.unescape(text).encode("utf-8", "ignore").lower()
+
+
+def apart_view(text: bytes) -> bytes:
+    """With a blank for what is no letter beside one: marks (also no-break spaces) and ideographs."""
+    try:
+        return _NO_LETTER.sub(" ", text.decode()).encode()
+    except UnicodeDecodeError:
+        return _NO_BYTE.sub(b" ", text)

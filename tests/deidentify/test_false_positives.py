@@ -15,11 +15,11 @@ import pytest
 from gateway.deidentify import cleaner as cleaner_module
 from gateway.deidentify.cleaner import Cleaner, make_cleaner
 from gateway.deidentify.verify import verify
-from gateway.model import Dropped
+from gateway.model import Dropped, Kept
 from gateway.settings import Deidentify
 from tests.deidentify.conftest import KEY
 from tests.deidentify.scanners import HEADERS, people
-from tests.deidentify.writer import SYNTAXES, Element, with_, write
+from tests.deidentify.writer import SYNTAXES, Element, base, with_, write
 
 RECOMMENDED = (
     "clean-descriptors",
@@ -88,3 +88,14 @@ def test_the_measure_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     found, _ = score(4, (), monkeypatch)
     assert found.lost >= 4
+
+
+@pytest.mark.parametrize("name", [b"Incisive CT", b"LightSpeed VCT", b"MX16EVO"])
+def test_a_station_called_as_its_model_costs_no_model(name: bytes) -> None:
+    """It says what the model says, wherever it stands; elsewhere and as a serial number it goes."""
+    named = [Element(0x00081010, "SH", name), Element(0x00081090, "LO", name), Element(0x00281055, "LO", b"at " + name)]
+    clean = cleaner_of(RECOMMENDED).clean(write(with_(base(), *named), "explicit"), SYNTAXES["explicit"], frozenset())
+    assert isinstance(clean, Kept) and b"".join(clean.parts).count(name) == 1
+    serial = with_(base(), Element(0x00181000, "LO", name), *named[1:])
+    clean = cleaner_of(RECOMMENDED).clean(write(serial, "explicit"), SYNTAXES["explicit"], frozenset())
+    assert isinstance(clean, Kept) and name not in b"".join(clean.parts)
