@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from gateway.deidentify.harvest import Own
 from gateway.deidentify.ordinary import ORDINARY, PLACE_WORDS
-from gateway.deidentify.searched import BIRTH_DATES, How, keyword, searched
+from gateway.deidentify.searched import BIRTH_DATES, ORDERS, How, keyword, searched
 from gateway.deidentify.spelling import (
     as_german,
     components,
@@ -99,6 +99,8 @@ def needles_of(own: Own, character_set: str) -> tuple[Needle, ...]:
     if how is How.DATE:
         return tuple(_dates(own))
     text = decoded(own.text, character_set).strip().lower()
+    if is_technical(own.tag, text):
+        return ()
     found = [needle for form in _forms(how, text) for needle in _encoded(form, own.tag, character_set)]
     made: dict[bytes, Needle] = {}
     for needle in sorted(found, key=laxity):
@@ -106,6 +108,11 @@ def needles_of(own: Own, character_set: str) -> tuple[Needle, ...]:
     if how is How.NAME and not own.text.isascii():
         made |= {raw: Needle(raw, Match.ANYWHERE, own.tag) for raw in _raw(own.text) if raw not in made}
     return tuple(made.values())
+
+
+def is_technical(tag: int, text: str) -> bool:
+    """Whether what should be an order's number is made of everybody's words alone, and so tells of nobody."""
+    return tag in ORDERS and all(map(_known, words(text.lower())))
 
 
 def laxity(needle: Needle) -> tuple[bool, bool]:

@@ -78,6 +78,8 @@ _PLACE = re.compile(
 )
 _WHOLE = frozenset({0x00102180, 0x00101050, 0x001021F0, 0x00101080, 0x00101081, 0x00100012, 0x00401104, 0x00102152})
 """Occupation, insurance plan, religion, rank, branch of service, name to use, telecom information, region."""
+ORDERS = frozenset({0x00200010, 0x00380060, 0x00400253, 0x00401001})
+"""IDs of studies, steps and requests, in which some systems have a procedure: CT Thorax."""
 MODEL, STATIONS = 0x00081090, frozenset({0x00081010, 0x00400010, 0x00400242})
 """Manufacturer's Model Name, and the names of stations, which are often called after it."""
 _PRODUCTS = frozenset({0x0016004F, 0x00160050, 0x300A0216, 0x04000563, 0x00500020})

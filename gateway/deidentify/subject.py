@@ -10,6 +10,7 @@ from gateway.deidentify.charset import Charset, read_charset
 from gateway.deidentify.dates import bygone_at, over_89
 from gateway.deidentify.encoding import Codec
 from gateway.deidentify.harvest import DATES, NAMES, Harvest, Own
+from gateway.deidentify.needles import is_technical
 from gateway.deidentify.output import Parts
 from gateway.deidentify.ownwords import own_words, squeezed
 from gateway.deidentify.preview import BIRTH_DATE, PATIENT_AGE, PATIENT_ID, STUDY_DATE, STUDY_INSTANCE
@@ -82,7 +83,7 @@ def words_of(original: Harvest, own: frozenset[str], kept: frozenset[int]) -> fr
 
 @lru_cache(64)
 def _words(values: frozenset[Own], charset: Charset, own: frozenset[str], kept: frozenset[int]) -> frozenset[str]:
-    told = [o for o in values if o.tag not in kept and o.tag not in DATES]
+    told = [o for o in values if not (o.tag in kept or o.tag in DATES or is_technical(o.tag, _text(o, charset)))]
     places = own_words(_text(o, charset) for o in told if o.tag in PLACES) - load_vocabulary()
     return own_words(own) | own_words(_text(o, charset) for o in told if o.tag not in PLACES) | places
 
