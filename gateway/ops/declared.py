@@ -44,7 +44,11 @@ TABLE: Final[Mapping[str, Declared]] = {
     "requests": Declared("scraped", "Requests, by project and state.", ("project", "state")),
     "series": Declared("scraped", "Series, by project and state.", ("project", "state")),
     "held": Declared("scraped", "Instances held: by the screening, or for a person's decision.", ("project",)),
-    "oldest_pending_request_age_seconds": Declared("scraped", "Age of the oldest request under way.", ("project",)),
+    "oldest_pending_request_age_seconds": Declared(
+        "scraped",
+        "How long the oldest request under way has waited: since it was asked for, or asked for again.",
+        ("project",),
+    ),
     "find_seconds": Declared("histogram", "One C-FIND question with its answers.", ("pacs",), _ANSWER),
     "find_total": Declared("counter", "Requests asked of a PACS, by result.", ("pacs", "result")),
     "move_seconds": Declared("histogram", "One C-MOVE or C-GET of a series.", ("pacs",), _MOVE),

@@ -61,7 +61,7 @@ request = Table(
     Column("not_before", Float),  # null: not to be claimed again
     Column("claimed_by", String),
     Column("lease_until", Float, nullable=False, default=0.0),
-    Column("created", Float, nullable=False),
+    Column("created", Float, nullable=False),  # or when it began to wait anew
     Column("updated", Float, nullable=False),
     Column("listed", Integer, nullable=False, default=0, server_default="0"),  # 1: by the RIS (and the next: schema 4)
     Column("number_hash", String, nullable=False, default="", server_default="", index=True),  # with an issuer

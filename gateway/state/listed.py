@@ -107,8 +107,7 @@ class Listed:
         return sum(self._reopen(c, r, w, now) for r, w in over if w in welcome)
 
     def _reopen(self, c: Connection, r: Row[Any], w: Wanted, now: float) -> bool:
-        """It waits from now on: of what was done months ago nobody is to be warned that it has waited for months."""
-        fresh = {"attempts": 0, "empties": 0, "not_before": now, "created": now}
+        fresh = {"attempts": 0, "empties": 0, "not_before": now}
         done = settle.move(c, At(request, r.id, r.state), Step("asked-again", now, "by-hand"), fresh)
         if done:
             plans.seal_again(c, self._seal, r, w, now)

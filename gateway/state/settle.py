@@ -21,6 +21,8 @@ YOUNG: Final = "study.young"
 """Of a request that is asked once more when all of it is done: the study may still grow (M15)."""
 LOST: Final = "series.failed"
 """Of a request that failed because a series of it did."""
+PENDING: Final = ("new", "planned")
+"""States of a request that is under way."""
 FREE: Mapping[str, Any] = {"claimed_by": None, "lease_until": 0.0}
 
 
@@ -51,10 +53,11 @@ class At:
 def move(c: Connection, at: At, step: Step, values: Mapping[str, Any] | None = None) -> bool:
     """Compare-and-set; False when somebody else settled it first."""
     after = machine.after(MACHINES[at.table.name], at.state, step.event)
+    since = {"created": step.now} if at.table is request and _begins(at.state, after) else {}
     settled = c.execute(
         update(at.table)
         .where(*at.mine())
-        .values(state=after, reason=step.reason, updated=step.now, **FREE, **(values or {}))
+        .values(state=after, reason=step.reason, updated=step.now, **FREE, **since, **(values or {}))
     )
     if settled.rowcount != 1:
         return False
@@ -62,6 +65,11 @@ def move(c: Connection, at: At, step: Step, values: Mapping[str, Any] | None = N
     if at.table is series and after not in machine.UNDER_WAY:  # how far each archive was is of no more use
         c.execute(delete(progress).where(progress.c.series_id == at.id))
     return True
+
+
+def _begins(before: str, after: str) -> bool:
+    """Whether a request waits from now on: of one that was over, or empty, nobody is to be warned that it has waited for months."""
+    return after in PENDING and (before not in PENDING or (before, after) == ("planned", "new"))
 
 
 def note(c: Connection, at: At, step: Step, after: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import select
 
 from gateway.model import AccessionNumber, Plan, Wanted
@@ -70,6 +71,26 @@ def test_it_has_not_waited_since_it_was_asked_for_first(state: Opened) -> None:
     assert again(state, "A1", now=200) == 1
     assert state.views.counts().oldest_pending == {PROJECT: 200}
     state.plan("1.1", now=201)
+    assert state.views.counts().oldest_pending == {PROJECT: 200}
+
+
+@pytest.mark.parametrize("way", ["found at last", "retried", "late", "grown"])
+def test_nor_has_what_goes_on_in_another_way(state: Opened, way: str) -> None:
+    state.ask("A1")
+    if way == "found at last":
+        (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+        assert state.store.settle_empty(claim, not_before=200, now=100)
+    else:
+        key = state.plan("1.1")
+        if way == "retried":
+            assert state.store.cancel(keys=[key], now=101)
+            assert state.store.retry(keys=[key], now=200)
+        else:
+            confirm(state, 101)
+            (series,) = state.views.series(key)
+            assert state.store.late(series.key, now=200) if way == "late" else again(state, "A1", now=200)
+    if way != "late":
+        state.plan("1.1", "1.2", now=200)
     assert state.views.counts().oldest_pending == {PROJECT: 200}
 
 
