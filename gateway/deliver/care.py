@@ -10,7 +10,7 @@ for an hour by itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from gateway.dicom.patience import Suspicion
 from gateway.errors import Refused, Retry
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
-from gateway.state.progress import Route, Stage, rest
+from gateway.state.progress import ANY, Rather, Route, Stage, rest
 from gateway.state.rows import SeriesRow
 
 LEASE: Final = 3600.0  # seconds; a restarted node frees its own at once, so this is for a node that is gone for good
@@ -47,7 +47,7 @@ class Store(Protocol):
     """What this room uses of `state.progress.Progress`. Each call may raise Retry("state.busy")."""
 
     def claim(
-        self, stage: Stage, route: Route, *, lease: float, now: float, but: Collection[int] = ()
+        self, stage: Stage, route: Route, *, lease: float, now: float, rather: Rather = ANY
     ) -> SeriesRow | None: ...
     def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> bool: ...
     def delivered(self, row: SeriesRow, route: Route, *, now: float) -> bool: ...
@@ -99,6 +99,7 @@ class Care:
         self.breaker, self._suspicion = Breaker(), Suspicion()
         self._failed = set[int]()  # series, since the archive worked
         self._overtaken = False  # the file that failed last, by others, since it had failed before
+        self._alone = self._turn = False  # the series of before waits by itself; so what was not tried yet has its turn
         self._held_since = 0.0
 
     def claim(self, stage: Stage) -> SeriesRow | None:
@@ -107,10 +108,12 @@ class Care:
         self._overtaken = False
         if self.breaker.rests(now):
             return None
+        # Each second time: else what waits for an hour, and takes longer than that, would be all there is.
+        self._alone, self._turn = False, self._alone and not self._turn
         row = None
         if self._failed and self.breaker.failures % 2 == 0:
-            row = way.store.claim(stage, way.route, lease=LEASE, now=now, but=self._failed)
-        row = row or way.store.claim(stage, way.route, lease=LEASE, now=now)
+            row = way.store.claim(stage, way.route, lease=LEASE, now=now, rather=Rather(but=self._failed))
+        row = row or way.store.claim(stage, way.route, lease=LEASE, now=now, rather=Rather(new=self._turn))
         self._held_since = now
         if row is None:
             way.sink.close()
@@ -200,7 +203,7 @@ class Care:
     def _wait(self, row: SeriesRow, reason: str, *, told: bool) -> bool:
         way, now = self._way, self._way.clock()
         until = now + rest(row.attempts)
-        done = way.store.release(row, way.route, reason=reason, not_before=until, charge=True)
+        done = self._alone = way.store.release(row, way.route, reason=reason, not_before=until, charge=True)
         if done:
             self.tell(row, "waits", reason)
             if not told:
@@ -220,6 +223,7 @@ class Care:
             return
         later = wait(row.attempts + 1) if charge else LONGEST_WAIT if err.charge or self._overtaken else 0.0
         way.store.release(row, way.route, reason=err.reason, not_before=now + later, charge=charge)
+        self._alone = later > 0.0
         if not later and err.reason not in OURS:
             self._failed.add(row.id)
             self.breaker.failed(now, err.after)

@@ -52,6 +52,17 @@ class Route:
 
 
 @dataclass(frozen=True)
+class Rather:
+    """Which one: none of `but`, by `SeriesRow.id`; `new`: what was not tried before goes first."""
+
+    but: Collection[int] = ()
+    new: bool = False
+
+
+ANY: Final = Rather()
+
+
+@dataclass(frozen=True)
 class Standing:
     """One archive of a series. `covers`: hash of the names of the files it has shown."""
 
@@ -70,7 +81,6 @@ class Progress:
         self._db, self._store, self._outbox, self._node = database, store, outbox, node
         self._instances: dict[str, list[str]] = {}
         self._left: set[str] = set()
-        self._rested: set[Route] = set()  # whose last claim was of what was not taken before
 
     # ---- claims
 
@@ -80,18 +90,13 @@ class Progress:
         with self._db.write() as c:
             return c.execute(update(progress).where(held).values(**FREE)).rowcount
 
-    def claim(
-        self, stage: Stage, route: Route, *, lease: float, now: float, but: Collection[int] = ()
-    ) -> SeriesRow | None:
-        """A series of this node's outbox that is at `stage` for this archive: one that was tried before, then the oldest.
-
-        Where one that was tried went before, the other way round. `but`: none of these, by `SeriesRow.id`.
-        """
+    def claim(self, stage: Stage, route: Route, *, lease: float, now: float, rather: Rather = ANY) -> SeriesRow | None:
+        """A series of this node's outbox that is at `stage` for this archive: one that was tried before, then the oldest."""
         taken, left = leased(self._node, lease, now), frozenset(self._left)
         with self._under(taken.owner) as c:
             if left:
                 c.execute(update(progress).where(progress.c.claimed_by.in_(left)).values(**FREE))
-            row = self._due(c, stage, route, taken, but)
+            row = self._due(c, stage, route, taken, rather)
             if row is not None:
                 standing.take(c, row.id, route.sink, taken)
         self._left -= left
@@ -102,34 +107,29 @@ class Progress:
                 self._instances[taken.owner] = [line.instance for line in lines if line.outcome is Outcome.KEPT]
         return row
 
-    def _due(self, c: Connection, stage: Stage, route: Route, taken: Lease, but: Collection[int]) -> SeriesRow | None:
+    def _due(self, c: Connection, stage: Stage, route: Route, taken: Lease, rather: Rather) -> SeriesRow | None:
         """By questions that have an index each, and its order: asked in one, all that is under way would be sorted.
 
         Of what no archive was tried with only the `retrieved` count: `reckon` has seen to the others.
         """
         free = or_(progress.c.claimed_by.is_(None), progress.c.lease_until < taken.now)
         due = and_(progress.c.sink == route.sink, progress.c.stage == stage, progress.c.not_before <= taken.now, free)
-        told = (progress.c.attempts, progress.c.lost, progress.c.reason.label("told"))
+        told = (progress.c.attempts, progress.c.reason.label("told"))
         tried = select(*WANTED, *told).join(progress, progress.c.series_id == series.c.id).where(due)
         tried = tried.where(series.c.state.in_(machine.UNDER_WAY))
         chosen = [tried.order_by(progress.c.not_before, progress.c.series_id)]
         touched = select(progress.c.series_id).where(progress.c.series_id == series.c.id, progress.c.sink == route.sink)
-        none = (literal(0).label("attempts"), literal(0).label("lost"), literal("").label("told"))
+        none = (literal(0).label("attempts"), literal("").label("told"))
         fresh = select(*WANTED, *none).where(~touched.exists())
         if stage is Stage.WAITING:
             chosen.append(fresh.where(series.c.state == "retrieved").order_by(series.c.not_before, series.c.id))
-        # Each second time: else what rests for an hour, and takes longer than that, would be all there is.
-        rested = stage is Stage.WAITING and route in self._rested
-        if rested:
-            self._rested.discard(route)
+        if rather.new:
             chosen.reverse()
-        here = (series.c.node == self._node, series.c.project == route.project, series.c.id.not_in(but))
+        here = (series.c.node == self._node, series.c.project == route.project, series.c.id.not_in(rather.but))
         for one in chosen:
             first = one.where(*here).limit(1).with_for_update(of=series, skip_locked=True, key_share=True)
             r = c.execute(first).first()
             if r is not None:
-                if stage is Stage.WAITING and not rested and (r.attempts or r.lost or r.told):
-                    self._rested.add(route)
                 return SeriesRow(r.id, r.key, r.project, r.state, r.attempts, taken.owner, r.pacs == "", r.told)
         return None
 
