@@ -9,15 +9,12 @@ from typing import Any
 
 import pytest
 
-from gateway.deliver import care
 from gateway.deliver.breaker import FIRST_WAIT, LONGEST_WAIT, wait
 from gateway.deliver.care import MAX_ATTEMPTS
-from gateway.deliver.sink import Receipt
 from gateway.errors import Retry
 from gateway.ops.declared import PREFIX
 from gateway.ops.metrics import Metrics
 from gateway.state import ledger
-from gateway.state.db import progress
 from tests.deliver.clean import clean_bytes, directory_archive
 from tests.deliver.conftest import KEY, Bench, Moody
 from tests.ops.test_metrics import samples
@@ -250,55 +247,3 @@ def test_a_lost_lease_settles_nothing(bench: Bench, monkeypatch: pytest.MonkeyPa
     assert bench.deliver.step()
     assert bench.store.states[KEY] == "retrieved"
     assert bench.events() == []
-
-
-def test_a_series_that_takes_longer_than_a_lease_stays_the_courier_s(bench: Bench) -> None:
-    """A withdrawal waits for whoever holds a series: without it, the file under way would come after the archive was cleared."""
-    for number in range(12):
-        bench.keep(number)
-    bench.store.add()
-    left: list[float] = []
-    put = bench.sink.put
-
-    def slow(file: Path) -> Receipt:
-        left.append(min(bench.store._progress(progress.c.lease_until).values()) - bench.now)
-        bench.now += 900
-        return put(file)
-
-    bench.sink.put = slow  # type: ignore[method-assign]
-    assert bench.deliver.step() and bench.store.states[KEY] == "delivered"
-    assert len(left) == 12 and min(left) > 0
-
-
-def test_nor_does_a_file_that_takes_longer_than_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gigabytes on a slow line: between its pieces nobody holds the claim anew."""
-    files = [bench.keep(number) for number in range(3)]
-    monkeypatch.setattr(care, "SLOWEST", files[0].stat().st_size / 7200)
-    bench.store.add()
-    put = bench.sink.put
-
-    def slow(file: Path) -> Receipt:
-        bench.now += 7200
-        assert min(bench.store._progress(progress.c.lease_until).values()) > bench.now
-        return put(file)
-
-    bench.sink.put = slow  # type: ignore[method-assign]
-    assert bench.deliver.step() and bench.store.states[KEY] == "delivered"
-
-
-def test_who_slept_past_its_lease_puts_nothing_more(bench: Bench) -> None:
-    """A machine that stood still: its patient may be withdrawn by now, the archive cleared; the rest came after that."""
-    for number in range(3):
-        bench.keep(number)
-    bench.store.add()
-    put, came = bench.sink.put, list[Path]()
-
-    def asleep(file: Path) -> Receipt:
-        bench.now += 0.0 if came else 7200.0
-        came.append(file)
-        return put(file)
-
-    bench.sink.put = asleep  # type: ignore[method-assign]
-    assert bench.deliver.step() and len(came) == 1 and bench.store.claims == []
-    assert bench.board.states("sink") == {"first": True} and set(bench.store.attempts.values()) == {0}
-    assert bench.deliver.step() and bench.store.states[KEY] == "delivered"
