@@ -19,6 +19,7 @@ REASON = re.compile(
 NO_END = frozenset({
     "csv.changed", "csv.empty", "csv.encoding", "csv.header", "csv.quoting",  # of the file, said with the mend
     "deliver.busy", "deliver.layout", "deliver.missing",  # of a command or the configuration
+    "deliver.lease-lost",
     "find.key-ignored", "find.limit-noticed", "find.postponed",  # of the PACS: nobody is charged
     "held.busy", "held.gone", "held.released", "held.series-over", "held.unknown", "instances.late",
     "move.lease-lost", "move.paused", "move.stopped", "move.unknown-destination", "move.window-closed",
