@@ -5,11 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.ops.health import HealthSocket, Told
+from gateway.ops.httpd import PLAIN, Answer
+from gateway.run.commands.options import settings_for
+from gateway.run.receivers import listen
 from tests.run.command_line import Place, furnish
 
 DAEMON = 12345
@@ -44,6 +49,17 @@ def test_a_patient_id_that_is_a_number_is_well_but_for_zeros(place: Place) -> No
     found = check(place, "query")
     assert found["ok"] and "patient_id: int (a number has no leading zeros" in found["detail"]
     assert "4711" not in str(found)
+
+
+# ---- the port
+
+
+def test_the_port_of_a_daemon_that_is_not_ready_is_its_own(place: Place) -> None:
+    """Its database was away, and "another program has the port: end it" was said of it."""
+    settings = settings_for(place.config)
+    unready = Told(lambda: True, lambda: {"receiver": True, "database": False}, dict, lambda: Answer(200, PLAIN, b""))
+    with closing(listen(settings.receiver)), closing(HealthSocket(settings.health.socket, unready)):
+        assert check(place, "port")["detail"] == "our daemon listens on it"
 
 
 # ---- the folder of the state

@@ -111,10 +111,12 @@ def _port(settings: Settings) -> Probed:
 
 
 def _daemon_has_it(settings: Settings) -> bool:
+    """Ready or not: its database may be away."""
     try:
-        return ask(settings.health.socket, "/readyz")[0]
+        checks = ask(settings.health.socket, "/readyz")[1].get("checks", {})
     except Fatal:
         return False
+    return bool(checks.get("receiver"))
 
 
 def _judged(what: str, name: str, fault: str, *, well: str, mends: str) -> Probed:
