@@ -30,6 +30,8 @@ _BEGINNING = re.compile(rb"-?([0-9]{4})\.?([0-9]{2})?\.?([0-9]{2})?")
 _WHOLE_ZONE = re.compile(_OFFSET)
 _TIME = re.compile(_CLOCK)
 _OLD_TIME = re.compile(rb"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?")
+_FINER = re.compile(rb"(\.[0-9]{6})[0-9]{1,6}(?![0-9])")
+"""Parts of a second beyond those that DT and TM have: software that counts in 100 ns writes seven."""
 _AGE = re.compile(rb"([0-9]{3})([DWMY])")
 
 
@@ -107,6 +109,7 @@ def _shift_value(vr: bytes, value: bytes, days: int) -> bytes:
     single = _SHIFTS.get(vr)
     if single is None:
         return b""
+    value = _FINER.sub(rb"\1", value)
     shifted = single(value, days)
     if shifted or b"-" not in value:
         return shifted

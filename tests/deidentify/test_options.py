@@ -112,6 +112,18 @@ def test_dates_of_devices_are_shifted_with_all_others() -> None:
     assert made("retain-device-identity", FULL_DATES).rules[tag].action is Action.KEEP
 
 
+@pytest.mark.parametrize("option", [MODIFIED_DATES, FULL_DATES])
+def test_a_time_to_100_ns_is_one(option: str) -> None:
+    """Seven digits behind the second are one more than TM has; the time of an acquisition went for it."""
+    told = Element(0x00080032, "TM", b"104755.1234567"), Element(0x0008002A, "DT", b"20240317104755.1234567")
+    cleaner = make_cleaner(project="p", deidentify=Deidentify(options=(option,)), instance_rule=None, key=KEY)
+    done = cleaner.clean(write(with_(base(), *told), "explicit"), SYNTAXES["explicit"], frozenset())
+    assert isinstance(done, Kept)
+    clean = pydicom.dcmread(io.BytesIO(b"".join(done.parts)))
+    assert str(clean.AcquisitionTime).startswith("104755.123456")
+    assert str(clean.AcquisitionDateTime).startswith(f"{clean.StudyDate}104755.123456")
+
+
 @pytest.mark.parametrize("option", [MODIFIED_DATES, FULL_DATES, "clean-descriptors"])
 def test_when_a_report_was_verified_is_a_date_as_any_other(option: str) -> None:
     """Who verified it is replaced; the dummy of 1900 is for those who asked for no dates."""
