@@ -231,11 +231,12 @@ def _found(segment: bytes, codec: Codec, hunt: Hunt) -> str:
 def _in_value(raw: bytes, leaf: Leaf, hunt: Hunt, met: set[object]) -> str:
     """The kind of what stands in one element's value, or "". `met`: gains what its bytes account for, if only by chance."""
     text = raw.lower()
-    for needle in hunt.near(text):
-        if needle.text in text:
-            met.add(needle)
-            if _counts(needle, leaf) and _stands(needle, text):
-                return needle.kind
+    present = [needle for needle in hunt.near(text) if needle.text in text]
+    met.update(present)
+    apart = apart_view(text) if present and not text.isascii() else b""
+    for needle in present:
+        if _counts(needle, leaf) and (_stands(needle, text) or (apart and _stands(needle, apart))):
+            return needle.kind
     views = (wide_view(raw), coded_view(raw)) if hunt.coded or hunt.uids else ()
     if hunt.uids and any(hunt.uids & uids_in(view) for view in (text, *views)):
         return "uid"
@@ -268,10 +269,10 @@ def _counts(needle: Needle, leaf: Leaf) -> bool:
 
 def _stands(needle: Needle, text: bytes) -> bool:
     """Whether it stands there by itself, or anywhere but in a longer word that is everybody's."""
-    pattern = pattern_of(needle)
+    found = pattern_of(needle).finditer(text)
     if needle.match is not Match.ANYWHERE or not needle.text.isalpha():
-        return bool(pattern.search(text) or (not text.isascii() and pattern.search(apart_view(text))))
-    return not all(_is_part_of_word(match, text) for match in pattern.finditer(text))
+        return next(found, None) is not None
+    return not all(_is_part_of_word(match, text) for match in found)
 
 
 def _is_part_of_word(match: re.Match[bytes], text: bytes) -> bool:
