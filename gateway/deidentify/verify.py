@@ -24,7 +24,7 @@ from gateway.deidentify.pixels import PIXEL_VRS, is_encapsulated
 from gateway.deidentify.reading import Leaf, Unreadable, leaves
 from gateway.deidentify.searched import BIRTH_DATES, MODEL, STATIONS
 from gateway.deidentify.sought import MOST, Sought, among, sought_for, suspects
-from gateway.deidentify.views import LEAST, apart_view, coded_view, wide_view
+from gateway.deidentify.views import LEAST, apart_view, coded_view, is_legible, wide_view
 from gateway.model import Buffer
 
 TEXT_VRS = frozenset((b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UN", b"UR", b"UT"))
@@ -263,7 +263,8 @@ def _counts(needle: Needle, leaf: Leaf) -> bool:
     if needle.match is Match.NUMBER and leaf.vr in (DATE_VRS | DECIMAL_VRS):
         return leaf.vr in DECIMAL_VRS and len(needle.text) >= LONG_NUMBER
     if leaf.vr in BINARY_VRS:
-        return bool(needle.date) or (len(needle.text) >= SURE and not needle.weak)
+        long = len(needle.text) >= SURE and not needle.weak
+        return bool(needle.date) or (long and (leaf.tag in PIXEL_TAGS or is_legible(needle.text)))
     return not needle.weak or leaf.vr in TEXT_VRS
 
 

@@ -91,3 +91,11 @@ def apart_view(text: bytes) -> bytes:
         return _NO_LETTER.sub(" ", text.decode()).encode()
     except UnicodeDecodeError:
         return _NO_BYTE.sub(b" ", text)
+
+
+def is_legible(text: bytes) -> bool:
+    """Whether it is ASCII or UTF-8. What samples of a waveform spell by chance, a tag and its value, mostly is not."""
+    try:
+        return text.decode().isprintable()
+    except UnicodeDecodeError:
+        return False

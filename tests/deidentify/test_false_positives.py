@@ -6,6 +6,7 @@ the same output without verification, is a false alarm: an instance refused, or 
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -109,3 +110,18 @@ def test_an_order_numbered_by_what_is_examined_costs_no_word_of_it(tag: int, num
     clean = cleaner_of(RECOMMENDED).clean(data, SYNTAXES["explicit"], frozenset())
     assert isinstance(clean, Kept) and b"Thorax nativ 5 mm" in b"".join(clean.parts)
     assert (number in b"".join(clean.parts)) is stays
+
+
+@pytest.mark.parametrize("first", [-300, -40, 300, 1100])
+@pytest.mark.parametrize("tag", [0x00100010, 0x00100020, 0x00400006, 0x00380010])
+def test_samples_that_spell_a_tag_and_a_length_cost_no_waveform(tag: int, first: int) -> None:
+    """Small numbers of 16 bits: in one of twelve electrocardiograms, what follows had at least six bytes without a NUL."""
+    samples = struct.pack("<4h16h", tag >> 16, tag & 0xFFFF, 32, 0, *(first + 2 * n for n in range(16)))
+    wave = Element(0x54000100, "SQ", ((Element(0x54001010, "OW", samples),),))
+    clean = cleaner_of(RECOMMENDED).clean(write(with_(base(), wave), "explicit"), SYNTAXES["explicit"], frozenset())
+    assert isinstance(clean, Kept) and samples in b"".join(clean.parts)
+    for name in (b"Quastenberg", "Müßiggang".encode()):
+        hidden = Element(0x54000100, "SQ", ((Element(0x54001010, "OW", samples + name),),))
+        data = write(with_(base(), Element(0x00100010, "PN", name), hidden), "explicit")
+        clean = cleaner_of(RECOMMENDED).clean(data, SYNTAXES["explicit"], frozenset())
+        assert isinstance(clean, Kept) and name not in b"".join(clean.parts)
