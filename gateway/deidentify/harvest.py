@@ -26,8 +26,8 @@ from gateway.deidentify.searched import searched
 from gateway.model import Buffer
 
 CHARACTER_SET = 0x00080005
-LONGEST = 1024
-"""Bytes; what claims to be longer is a chance find, or text that is not searched as a whole."""
+LONGEST, SINGLE = 1 << 13, 1 << 10
+"""Bytes; what claims to be longer is a chance find, or text that is not searched as a whole. Above `SINGLE` only text is a list."""
 MANY, MOST, LEAST = 1 << 17, 1 << 18, 32
 """Bytes of the values that one harvest holds, chance finds in waveforms among them, and with text besides, `LEAST` for each; of
 what has more nothing can be proven clean. UIDs are not counted."""
@@ -217,7 +217,9 @@ def _note_values(data: bytes, codec: Codec, tags: Search, found: dict[Place, Non
     size = _size(found)
     for tag, _, start, end in _values(data, codec, tags):
         value = data[start:end]
-        room = MANY if size >= MANY and NO_TEXT.search(value.rstrip(b"\0")) else MOST
+        room, single = MOST, len(value) <= SINGLE
+        if (size >= MANY or not single) and NO_TEXT.search(value.rstrip(b"\0")):
+            room = MANY if single else 0
         if value and size < room and (tag, value) not in found:
             found[tag, value] = None
             size += max(LEAST, len(value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.deidentify.cleaner import Cleaner
-from gateway.deidentify.harvest import harvest, tag_search
+from gateway.deidentify.harvest import Own, harvest, tag_search
 from gateway.deidentify.searched import How, searched
 from gateway.deidentify.verify import verify
 from gateway.model import Kept
@@ -29,6 +29,15 @@ def test_no_chance_find_hides_the_element_behind_it(before: bytes) -> None:
     element = write([Element(0x00321032, "PN", b"Roe^Jane")], "implicit")
     for noise in (before, b"\0" + before, before + b"\0", b"\x08" + before, before + b"\x10"):
         assert len(harvest([noise + element], CODECS.little_implicit, tag_search(CODECS.little_implicit)).values) == 1
+
+
+@pytest.mark.parametrize("syntax", ["explicit", "implicit", "big"])
+def test_a_long_list_is_taken_and_what_covers_other_elements_is_not(syntax: str) -> None:
+    """Other IDs, operators: as many as there are."""
+    numbers = b"\\".join(b"QX%07d" % number for number in range(700))
+    assert Own(0x00101000, b"QX0000699") in original([Element(0x00101000, "LO", numbers)], syntax).values
+    covered = [Element(0x00101000, "LO", write([Element(0x00081050, "PN", b"A" * 60)] * 20, syntax))]
+    assert {own.tag for own in original(covered, syntax).values} == {0x00081050}
 
 
 def test_what_is_searched_comes_from_the_table() -> None:
