@@ -71,7 +71,7 @@ class Listed:
         """
         left = or_(request.c.state == "planned", ~settle.has_confirmed())
         mine = (request.c.project == project, request.c.listed == 1, request.c.state.in_(CANCELLABLE))
-        with self._db.read() as c:
+        with self._db.long_read() as c:  # each of a million is looked up
             return {r.accession_hash for r in c.execute(select(request.c.accession_hash).where(*mine, left))}
 
     def hash(self, wanted: Wanted) -> str:
