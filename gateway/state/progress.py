@@ -136,11 +136,13 @@ class Progress:
     def hold(self, row: SeriesRow, route: Route, *, lease: float, now: float) -> bool:
         """A sign of life of a claim that is worked on: its lease begins anew, of a series that is withdrawn meanwhile too.
 
-        Not of one whose lease was over (the machine slept): by then its archive may have been cleared.
+        Not of that one when it was over (the machine slept): by then its archive may have been cleared.
         """
-        mine = (*standing.of(row, route.sink), progress.c.claimed_by == row.owner, progress.c.lease_until >= now)
+        theirs = select(series.c.id).where(series.c.id == row.id, series.c.state.in_(machine.UNDER_WAY))
+        mine = (*standing.of(row, route.sink), progress.c.claimed_by == row.owner)
+        alive = or_(progress.c.lease_until >= now, theirs.exists())
         with self._under(row.owner) as c:
-            return c.execute(update(progress).where(*mine).values(lease_until=now + lease)).rowcount == 1
+            return c.execute(update(progress).where(*mine, alive).values(lease_until=now + lease)).rowcount == 1
 
     # ---- what became of it
 

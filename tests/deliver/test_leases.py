@@ -46,19 +46,22 @@ def test_nor_does_a_file_that_takes_longer_than_one(bench: Bench, monkeypatch: p
     assert bench.deliver.step() and bench.store.states[KEY] == "delivered"
 
 
-def test_who_slept_past_its_lease_puts_nothing_more(bench: Bench) -> None:
-    """A machine that stood still: its patient may be withdrawn by now, the archive cleared; the rest came after that."""
+@pytest.mark.parametrize("withdrawn", [True, False])
+def test_who_slept_past_its_lease_puts_nothing_more_of_who_is_withdrawn(bench: Bench, *, withdrawn: bool) -> None:
+    """A machine that stood still: the archive may have been cleared by now, and the rest came after that."""
     for number in range(3):
         bench.keep(number)
     bench.store.add()
     put, came = bench.sink.put, list[Path]()
 
     def asleep(file: Path) -> Receipt:
-        bench.now += 0.0 if came else 7200.0
+        if withdrawn and not came:
+            bench.store.withdraw(KEY)
+        bench.now += 7200.0
         came.append(file)
         return put(file)
 
     bench.sink.put = asleep  # type: ignore[method-assign]
-    assert bench.deliver.step() and len(came) == 1 and bench.store.claims == []
-    assert bench.board.states("sink") == {"first": True} and set(bench.store.attempts.values()) == {0}
-    assert bench.deliver.step() and bench.store.states[KEY] == "delivered"
+    assert bench.deliver.step() and len(came) == (1 if withdrawn else 3) and bench.store.claims == []
+    assert bench.store.states == {KEY: "withdrawn" if withdrawn else "delivered"}
+    assert bench.board.states("sink") == {"first": True}
