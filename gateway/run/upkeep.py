@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 
 import structlog
 
 from gateway.deliver import header
 from gateway.errors import Refused, Retry
+from gateway.model import Outcome
 from gateway.run.wiring import State
 from gateway.state.outbox import Outbox
 
@@ -52,8 +54,18 @@ def resume_outbox(state: State, now: float, *, quiet: float = 0.0) -> int:
     confirmed = [key for key, found in states.items() if found == "confirmed"]
     for key in confirmed:  # by another node it may have been whole
         state.outbox.forget_damaged(key)
+        _let_go(state, key)
     left = [key for key in confirmed if (state.outbox.files(key) if quiet else not state.outbox.remove(key, ()))]
     return sum(state.store.late(key, now=now, quiet=quiet) for key in left)
+
+
+def _let_go(state: State, key: str) -> None:
+    """What another node has delivered in place of this one does not follow: by another version or other rules it is other bytes."""
+    with contextlib.suppress(OSError):  # a ledger that is closed to us
+        lines = state.outbox.ledger(key).values()
+        kept = {line.instance: line.file for line in lines if line.outcome is Outcome.KEPT}
+        if over := state.store.delivered_elsewhere(key, kept):
+            state.outbox.remove(key, [state.outbox.path(key, kept[instance]) for instance in over])
 
 
 def _tell_unknown(state: State, states: Mapping[str, str]) -> None:

@@ -59,6 +59,17 @@ def forget(c: Connection, series_ids: Sequence[int], *, after: bytes) -> bytes |
     return last
 
 
+def elsewhere(c: Connection, series_key: str, instances: Iterable[str], *, node: str) -> frozenset[str]:
+    """Of these, what another node than this one has in all archives of a series that is confirmed."""
+    wanted = [bytes.fromhex(i) for i in instances]
+    theirs = (series.c.key == series_key, series.c.state == "confirmed", series.c.node != node)
+    there = select(committed.c.instance).join(series, series.c.id == committed.c.series_id).where(*theirs)
+    pieces = (wanted[at : at + ASKED_AT_ONCE] for at in range(0, len(wanted), ASKED_AT_ONCE))
+    return frozenset(
+        r.instance.hex() for some in pieces for r in c.execute(there.where(committed.c.instance.in_(some)))
+    )
+
+
 def known(c: Connection, instances: Iterable[str]) -> frozenset[str]:
     """Those that every project has in its archives, if it was to have them, and that nobody has withdrawn since."""
     wanted = [bytes.fromhex(i) for i in dict.fromkeys(instances)]

@@ -211,6 +211,10 @@ class Store:
         with self._db.read() as c:
             return receipts.has(c, series_key, instance)
 
+    def delivered_elsewhere(self, series_key: str, instances: Iterable[str]) -> frozenset[str]:
+        with self._db.read() as c:
+            return receipts.elsewhere(c, series_key, instances, node=self._node)
+
     def expected(self, StudyInstanceUID: str) -> tuple[Expected, ...]:
         """Every (project, series) of that study that a plan knows; () means that nobody asked for it."""
         with self._db.read() as c:

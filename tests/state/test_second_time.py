@@ -10,11 +10,13 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.model import AccessionNumber, FoundSeries, Plan, PlannedSeries, Verdict, Wanted
+from gateway.model import AccessionNumber, FoundSeries, LedgerLine, Outcome, Plan, PlannedSeries, Verdict, Wanted
 from gateway.run import upkeep, wiring
+from gateway.state import receipts
 from gateway.state.outbox import Outbox
 from gateway.state.rows import Pushed, Tally
-from tests.state.conftest import PROJECT, Opened, plan
+from gateway.state.store import Store
+from tests.state.conftest import KEY, PROJECT, Opened, plan
 from tests.support.carried import claim_row
 
 THREE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
@@ -96,6 +98,25 @@ def test_files_of_a_confirmed_series_are_resumed_but_not_while_it_is_being_remov
     assert upkeep.resume_outbox(opened, 701, quiet=600) == 1
     assert state.views.series(key)[0].state == "retrieved"
     assert outbox.damaged(series.key) == []
+
+
+def test_what_another_node_has_delivered_meanwhile_does_not_follow(state: Opened, tmp_path: Path) -> None:
+    """By another version it has other bytes under its name: `deliver.conflict` ended a series that was whole in its archive."""
+    state.ask("A1")
+    key = state.plan("1.1")
+    confirm(state, 100)
+    (series,) = state.views.series(key)
+    outbox = Outbox(tmp_path / "outbox")
+    for name in ("2.25.7", "2.25.8"):
+        stored = outbox.keep(series.key, name, [b"by the version before"])
+        outbox.note(series.key, LedgerLine(name[-1] * 32, Outcome.KEPT, file=stored.name))
+    with state.database.write() as c:
+        receipts.note(c, 1, ["7" * 32])
+    back = Store(state.database, KEY, node="gw9")
+    opened = cast(wiring.State, SimpleNamespace(store=back, outbox=outbox))
+    assert upkeep.resume_outbox(opened, 701, quiet=600) == 1, "the other one is late"
+    assert [file.name for file in outbox.files(series.key)] == ["2.25.8.dcm"]
+    assert state.views.series(key)[0].state == "retrieved"
 
 
 def test_files_that_no_row_knows_are_told(state: Opened, tmp_path: Path) -> None:
