@@ -14,6 +14,7 @@ from gateway.run.wiring import State
 from gateway.state.outbox import Outbox
 
 ASKED_AT_ONCE = 1000  # series; a statement takes a limited number of values
+SKEW = 60.0  # seconds; what was on its way when its series ended
 OVER = frozenset({"failed", "excluded", "withdrawn"})  # states of which nothing is delivered
 
 
@@ -24,14 +25,14 @@ def clear_outbox(state: State) -> int:
     """
     over = [key for key, found in _states(state).items() if found in OVER]
     for key in over:
-        if state.store.series_states([key]).get(key) in OVER:
+        if state.store.series_states([key]).get(key) in OVER and not _came_since(state, key):
             state.outbox.clear(key)
     return len(over)
 
 
 def unknown(state: State) -> list[str]:
-    """Series with a folder that the state does not know: it was restored from before they came."""
-    return sorted(key for key, found in _states(state).items() if not found)
+    """Series with a folder that the state does not know, or not so: it was restored from before they came."""
+    return sorted(key for key, found in _states(state).items() if _is_unknown(state, key, found))
 
 
 def pseudonyms(outbox: Outbox, series: str) -> Iterator[str]:
@@ -59,6 +60,16 @@ def resume_outbox(state: State, now: float, *, quiet: float = 0.0) -> int:
     return sum(state.store.late(key, now=now, quiet=quiet) for key in left)
 
 
+def _is_unknown(state: State, key: str, found: str) -> bool:
+    return not found or (found in OVER and _came_since(state, key))
+
+
+def _came_since(state: State, key: str) -> bool:
+    """Pushed, and acknowledged, after nothing of it was wanted any more: so only an older database says, and nobody else has it."""
+    since = state.store.left_out_since(key)
+    return since is not None and any(file.stat().st_mtime > since + SKEW for file in state.outbox.files(key))
+
+
 def _let_go(state: State, key: str) -> None:
     """What another node has delivered in place of this one does not follow: by another version or other rules it is other bytes."""
     with contextlib.suppress(OSError):  # a ledger that is closed to us
@@ -70,7 +81,7 @@ def _let_go(state: State, key: str) -> None:
 
 def _tell_unknown(state: State, states: Mapping[str, str]) -> None:
     """An older database was restored beside this outbox: nobody knows whose these files are, until they are sent again."""
-    keys = [key for key, found in states.items() if not found and state.outbox.files(key)]
+    keys = [key for key, found in states.items() if _is_unknown(state, key, found) and state.outbox.files(key)]
     if keys:
         structlog.get_logger().error("outbox.unknown", count=len(keys), series=keys[:10])
 

@@ -135,3 +135,8 @@ def claim(c: Connection, lease: Lease, keys: Sequence[str]) -> list[SeriesRow]:
     ids = [r.id for r in rows]
     c.execute(update(series).where(series.c.id.in_(ids)).values(claimed_by=lease.owner, lease_until=lease.until))
     return [SeriesRow(r.id, r.key, r.project, r.state, r.attempts, lease.owner) for r in rows]
+
+
+def left_out_since(c: Connection, series_key: str) -> float | None:
+    over = (series.c.key == series_key, series.c.pacs == PUSHED, series.c.state.in_(("excluded", "failed")))
+    return c.execute(select(series.c.updated).where(*over)).scalar()

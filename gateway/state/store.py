@@ -260,6 +260,11 @@ class Store:
             rows = c.execute(select(series.c.key, series.c.state).where(series.c.key.in_(keys)))
             return {r.key: r.state for r in rows}
 
+    def left_out_since(self, series_key: str) -> float | None:
+        """Since when nothing of a series that was pushed is wanted; None: it is wanted, or was not pushed, or was withdrawn."""
+        with self._db.read() as c:
+            return unasked.left_out_since(c, series_key)
+
     def free_node(self) -> int:
         """At start: frees what an earlier life of this node had claimed."""
         with self._db.write() as c:

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from gateway.model import AccessionNumber, FoundSeries, LedgerLine, Outcome, Plan, PlannedSeries, Verdict, Wanted
 from gateway.run import upkeep, wiring
-from gateway.state import receipts
+from gateway.state import db, receipts
 from gateway.state.outbox import Outbox
 from gateway.state.rows import Pushed, Tally
 from gateway.state.store import Store
@@ -129,6 +130,26 @@ def test_files_that_no_row_knows_are_told(state: Opened, tmp_path: Path) -> None
         assert upkeep.resume_outbox(opened, 200) == 0
     assert [(line["event"], line["series"]) for line in told] == [("outbox.unknown", ["S-UNKNOWN"])]
     assert len(outbox.files("S-UNKNOWN")) == 1
+
+
+@pytest.mark.parametrize(("since", "stays"), [(3600, True), (0, False)])
+def test_what_was_pushed_after_an_older_database_left_its_series_out_stays(
+    state: Opened, tmp_path: Path, since: int, stays: bool
+) -> None:
+    """Too few instances that day, enough by now: at the start beside that database the only copy was cleared."""
+    state.store.push(Pushed(PROJECT, "1.2.9", "1.2.9.1", None, "PID", "20260101", "CT", "{}"), now=100)
+    (waiting,) = state.store.pushed([PROJECT])
+    outbox = Outbox(tmp_path / "outbox")
+    file = outbox.keep(waiting.key, "2.25.9", [b"pushed"]).path
+    with state.database.write() as c:
+        c.execute(update(db.series).values(state="excluded", updated=file.stat().st_mtime - since))
+    opened = cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox))
+    with capture_logs() as told:
+        upkeep.clear_outbox(opened)
+        upkeep.resume_outbox(opened, 200)
+    assert file.exists() == stays
+    assert upkeep.unknown(opened) == ([waiting.key] if stays else []), "cleared if the patient is withdrawn"
+    assert [line["series"] for line in told] == ([[waiting.key]] if stays else [])
 
 
 def test_what_is_retried_while_the_outbox_is_swept_keeps_what_comes(
