@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.ops.health import HealthSocket, Told
+from gateway.ops.health import HealthSocket, Vitals
 from gateway.ops.httpd import PLAIN, Answer
 from gateway.run.commands.options import settings_for
 from gateway.run.receivers import listen
@@ -57,7 +57,7 @@ def test_a_patient_id_that_is_a_number_is_well_but_for_zeros(place: Place) -> No
 def test_the_port_of_a_daemon_that_is_not_ready_is_its_own(place: Place) -> None:
     """Its database was away, and "another program has the port: end it" was said of it."""
     settings = settings_for(place.config)
-    unready = Told(lambda: True, lambda: {"receiver": True, "database": False}, dict, lambda: Answer(200, PLAIN, b""))
+    unready = Vitals(lambda: True, lambda: {"receiver": True, "database": False}, dict, lambda: Answer(200, PLAIN, b""))
     with closing(listen(settings.receiver)), closing(HealthSocket(settings.health.socket, unready)):
         assert check(place, "port")["detail"] == "our daemon listens on it"
 
