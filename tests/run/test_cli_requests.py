@@ -97,6 +97,7 @@ def test_list_filters_and_shows_keys_only(added: Place) -> None:
     assert len(keys(added)) == len(keys(added, "--state", "new", "--project", "chest")) == 2
     assert keys(added, "--state", "done") == []
     assert len(keys(added, "--limit", "1")) == 1
+    assert ["only" in added.say("requests", "list", "--limit", n).err for n in ("1", "2")] == [True, False]
     told = added.say("requests", "list")
     assert told.code == 0
     assert all(key in told.out for key in keys(added))

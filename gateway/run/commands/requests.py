@@ -47,12 +47,13 @@ def requests() -> None:
 def list_(state: str | None, project: str | None, limit: int, config: Path, as_json: bool) -> int:
     """List requests, the one that changed last first."""
     with opened(settings_for(config), project=project) as here:
-        found = here.views.requests(state=state, project=project, limit=limit)
+        found = here.views.requests(state=state, project=project, limit=limit + 1)
+    shown = found[:limit]
     if as_json:
-        console.emit([request_facts(request) for request in found])
+        console.emit([request_facts(request) for request in shown])
     else:
-        console.table("Requests", COLUMNS, map(_row, found))
-    if len(found) == limit:
+        console.table("Requests", COLUMNS, map(_row, shown))
+    if len(found) > limit:
         console.warn(f"the first {limit} only; --limit shows more")
     return 0
 
