@@ -24,7 +24,7 @@ DONE = _set(
     "dettato validato visto refertata beoordeeld aangevraagd verslagen gezien ondertekend verwezen uitgevoerd"
 )
 HEADINGS = _set("befund")
-"""Of `DONE`, what heads the findings themselves where a colon follows: "Befund: Keine Fraktur", but "Befund von Klein"."""
+"""Of `DONE`, what heads the findings themselves where a colon and more than a name follow: "Befund: Keine Fraktur"."""
 SIGNED = _set(
     "signed sgd cosigned gez gezeichnet signiert unterschrieben signé firmado firmato ondertekend sign signature "
     "dear fao"
@@ -73,7 +73,7 @@ HERE = _set(
     "phone telephone fax email letter report protocol request default contrast injection radiologie chirurgie "
     "innere medizin klinik ambulanz station urologie onkologie for on at in of to and with as not no after before "
     "because due during if when while off out up only also from this that none negative normal unremarkable without "
-    "kein keine keinen keiner keinem keines keinerlei nicht ohne weder unauffällig regelrecht"
+    "kein keine keinen keiner keinem keines keinerlei nicht ohne unauffällig regelrecht"
 )
 """Places and small words, which no name is, even with a large initial."""
 SHORT = _set("fam ord geb gez sgd pat pt ref tech rptd req u né nok med")

@@ -100,7 +100,9 @@ def _rule(text: Text, at: int) -> Rule:
         return Rule.SURE
     if word in BY:
         return _by(text, at)
-    if labelled and (word in DONE or word in ROLES) and word not in HEADINGS:
+    if labelled and word in HEADINGS:  # one word alone may be who wrote it
+        return Rule.NONE if text.gaps[at + 1 : at + 2] == [" "] else Rule.WEAK
+    if labelled and (word in DONE or word in ROLES):
         return Rule.SURE
     if labelled and word in SUBJECTS:
         return Rule.SAID

@@ -55,6 +55,7 @@ def test_the_same_forms_beside_what_identifies_go(text: str, left: str) -> None:
         "Befund: Nachweis von Metastasen",
         "Dictated: Negative",
         "weder Erguss noch Pneumothorax",
+        "Befund: Weder Fraktur noch Erguss",
         "keinerlei Zeichen einer Metastase",
         "Fraktur ausgeschlossen",
         "geen fractuur, niet verdacht",
@@ -69,8 +70,24 @@ def test_what_is_said_not_to_be_there_is_not_said_to_be(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Befund von Klein", "Befund durch White", "Befund: Dr. White", "befundet: Klein", "Befund: Quastenberg"]
+    "text",
+    [
+        "Befund von Klein",
+        "Befund durch White",
+        "Befund: Dr. White",
+        "befundet: Klein",
+        "Befund: Quastenberg",
+        "Befund: Klein",
+    ],
 )
 def test_who_made_the_findings_goes(text: str) -> None:
     left = clean(text)
     assert not any(name in left for name in ("Klein", "White", "Quastenberg"))
+
+
+@pytest.mark.parametrize(
+    "text", ["Radiologe: {}", "gez. {}", "Walter {}", "{}, Zwackelmann", "Patientin {}", "signé {}"]
+)
+@pytest.mark.parametrize("name", ["Weder", "Geen", "Ni"])
+def test_who_is_called_as_a_finding_begins_goes(text: str, name: str) -> None:
+    assert name not in clean(text.format(name))
