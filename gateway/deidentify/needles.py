@@ -111,8 +111,8 @@ def needles_of(own: Own, character_set: str) -> tuple[Needle, ...]:
 
 
 def is_technical(tag: int, text: str) -> bool:
-    """Whether what should be an order's number is made of everybody's words alone, and so tells of nobody."""
-    return tag in ORDERS and all(map(_known, words(text.lower())))
+    """Whether what should be an order's number is made of everybody's words alone, and so tells of nobody: 4-7-1-1 does."""
+    return tag in ORDERS and not any(c.isdigit() for c in text) and all(map(_known, words(text.lower())))
 
 
 def laxity(needle: Needle) -> tuple[bool, bool]:
@@ -125,7 +125,7 @@ def _forms(how: How, text: str) -> Iterable[Form]:
     if how is How.NAME:
         return _name(text)
     if how in (How.PLACE, How.WHOLE) and compact.isdigit():
-        return _number(compact)
+        return _identifier(text)
     if how is How.PLACE:
         return _place(text)
     if how is How.DEVICE:

@@ -165,6 +165,22 @@ def test_numbers_are_found_where_they_stand_alone(patient: bytes, text: bytes) -
         assert told([Element(0x00080104, "LO", text)], own, syntax) == "verify.PatientID@00080104"
 
 
+@pytest.mark.parametrize(
+    ("tag", "number"),
+    [
+        (0x00401104, b"+49 6221 563-4567"),
+        (0x00101040, b"80331-12"),
+        (0x00081040, b"12-34-567"),
+        (0x00200010, b"4-7-1-1-9-3"),
+        (0x00401001, b"1 2 3 4"),
+    ],
+)
+def test_numbers_with_separators_are_found_as_they_came(tag: int, number: bytes) -> None:
+    """Telephones, postcodes, cost centres; and what is numbered digit by digit is no everyday word."""
+    own = original(with_(base(), Element(tag, "LO", number)))
+    assert told([Element(0x00080104, "LO", b"see " + number)], own).endswith("@00080104")
+
+
 @pytest.mark.parametrize("vr", ["DS", "IS"])
 def test_a_number_is_not_hidden_by_a_fraction_of_nothing(vr: str) -> None:
     own = original(base(patient=b"7654321"))
