@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,7 +13,7 @@ from gateway.deidentify.encoding import Codec
 from gateway.deidentify.harvest import DATES, NAMES, Harvest, Own
 from gateway.deidentify.needles import is_technical
 from gateway.deidentify.output import Parts
-from gateway.deidentify.ownwords import own_words, squeezed
+from gateway.deidentify.ownwords import beginning, own_words, squeezed
 from gateway.deidentify.preview import BIRTH_DATE, PATIENT_AGE, PATIENT_ID, STUDY_DATE, STUDY_INSTANCE
 from gateway.deidentify.pseudonym import Pseudonyms
 from gateway.deidentify.text import TextCleaner
@@ -51,8 +52,7 @@ class Subject:
 
     def is_named_in(self, raw: bytes, charset: Charset) -> bool:
         """Whether a word of the patient's own stands in a value, with or without separators, whatever is around it."""
-        text = squeezed(charset.decode(raw))
-        return any(squeezed(word) in text for word in self.own)
+        return bool(self.own) and _any_of(self.own).search(squeezed(charset.decode(raw))) is not None
 
 
 class Subjects:
@@ -74,6 +74,11 @@ class Subjects:
         return Subject(
             self._pseudonyms, self._text, days, studied, bygone_at(studied), over_89(born, studied, aged), own
         )
+
+
+@lru_cache(64)
+def _any_of(own: frozenset[str]) -> re.Pattern[str]:
+    return re.compile(beginning(map(squeezed, own)))
 
 
 def words_of(original: Harvest, own: frozenset[str], kept: frozenset[int]) -> frozenset[str]:
