@@ -33,6 +33,8 @@ DECIMAL_VRS = frozenset((b"DS", b"IS"))
 BINARY_VRS = frozenset(
     (b"AT", b"FD", b"FL", b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SL", b"SS", b"SV", b"UL", b"US", b"UV")
 )
+WAVEFORM_DATA = 0x54001010
+"""Samples, which spell tags and lengths by chance: text is believed to stand there only in ASCII and UTF-8."""
 UNREADABLE = "verify.unreadable"
 FEW = 64
 """UIDs that are looked for one by one; of more, those of the result are collected and compared."""
@@ -264,7 +266,7 @@ def _counts(needle: Needle, leaf: Leaf) -> bool:
         return leaf.vr in DECIMAL_VRS and len(needle.text) >= LONG_NUMBER
     if leaf.vr in BINARY_VRS:
         long = len(needle.text) >= SURE and not needle.weak
-        return bool(needle.date) or (long and (leaf.tag in PIXEL_TAGS or is_legible(needle.text)))
+        return bool(needle.date) or (long and (leaf.tag != WAVEFORM_DATA or is_legible(needle.text)))
     return not needle.weak or leaf.vr in TEXT_VRS
 
 

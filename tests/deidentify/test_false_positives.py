@@ -125,3 +125,20 @@ def test_samples_that_spell_a_tag_and_a_length_cost_no_waveform(tag: int, first:
         data = write(with_(base(), Element(0x00100010, "PN", name), hidden), "explicit")
         clean = cleaner_of(RECOMMENDED).clean(data, SYNTAXES["explicit"], frozenset())
         assert isinstance(clean, Kept) and name not in b"".join(clean.parts)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8", "utf-16-le", "utf-16-be", "gb18030"])
+@pytest.mark.parametrize(
+    ("tag", "vr"), [(0x00420011, "OB"), (0x00700256, "OB"), (0x00281201, "OW"), (0x54001010, "OW")]
+)
+def test_in_a_document_and_in_other_bytes_a_name_counts_as_it_may_be_encoded(tag: int, vr: str, encoding: str) -> None:
+    """But for the samples of a waveform."""
+    name = "王小东方" if encoding == "gb18030" else "Müßiggang"
+    text = f"<patient>{name} </patient>".encode(encoding)
+    named = Element(0x00080005, "CS", b"ISO_IR 192"), Element(0x00100010, "PN", name.encode())
+    data = write(with_(base(), *named, Element(tag, vr, text + b" " * (len(text) % 2))), "explicit")
+    clean = make_cleaner(
+        project="p", deidentify=Deidentify(keep=("EncapsulatedDocument",)), instance_rule=None, key=KEY
+    ).clean(data, SYNTAXES["explicit"], frozenset())
+    assert isinstance(clean, Kept)
+    assert (text in b"".join(clean.parts)) is (tag == 0x54001010 and encoding != "utf-8")
