@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from gateway.accession import vanished
@@ -36,6 +37,7 @@ def jobs(settings: Settings, state: State, told: Told, stop: threading.Event, in
         ),
         ("withdrawn", broker.EVERY, desk.clear),
         ("unknown", broker.SELDOM, desk.clear_unknown),
+        ("receipts", broker.SELDOM, in_turn("receipts", partial(desk.broker.forget_receipts, stop), None)),
         *_told(settings, desk),
     ]
 

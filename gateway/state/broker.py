@@ -5,10 +5,11 @@ Raises `Retry("state.busy")` when the database does not answer for `db.BUSY_SECO
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from gateway.keys import Keys
 from gateway.state import persons, plans, receipts, ring, withdrawn
@@ -22,6 +23,7 @@ PseudonymsOf: TypeAlias = Callable[[str], Iterable[str]]
 """Of a patient ID as text."""
 AUDIT_MARK: Final = "/audit/"
 SENT_MARK: Final = "/audit-sent/"
+RECEIPTS_MARK: Final = "/receipts"
 """In the table of cursors, where no project can have such a name."""
 
 
@@ -96,20 +98,29 @@ class Broker:
         with self._db.long_read() as c:
             seen = withdrawn.look(c, self._seal, order, now)
         with self._db.write() as c:
-            done = withdrawn.withdraw(c, self._seal, order, now, seen)
-        if done.series:
-            self._forget_receipts(order.project)
-        return done
+            return withdrawn.withdraw(c, self._seal, order, now, seen)
 
-    def _forget_receipts(self, project: str) -> None:
-        """When all else is done, in pieces: nobody asks for them. What a crash leaves goes with the next."""
+    def forget_receipts(self, stop: threading.Event) -> bool:
+        """Of who was withdrawn since it was done last; in pieces, all may take minutes. True: there were some, and they are gone.
+
+        Nobody asks for them, so nobody waits for it. `stop`: it begins anew the next time, as after a crash.
+        """
         with self._db.read() as c:
-            gone = receipts.of_withdrawn(c, project)
+            before, _ = _head(plans.saved_cursor(c, self._seal, RECEIPTS_MARK))
+            new = select(func.max(withdrawal.c.id), func.min(withdrawal.c.at)).where(withdrawal.c.id > before)
+            newest, since = c.execute(new).one()
+            gone = receipts.of_withdrawn(c, since) if newest else []
         for some in gone:
             last: bytes | None = b""
             while last is not None:
+                if stop.is_set():
+                    return False
                 with self._db.write() as c:
                     last = receipts.forget(c, some, after=last)
+        if newest:
+            with self._db.write() as c:
+                plans.save_cursor(c, self._seal, RECEIPTS_MARK, f"{newest} ")
+        return bool(gone)
 
     def pending(self, projects: Sequence[str], *, now: float) -> list[Pending]:
         """Withdrawals that some archive has not heard of yet."""

@@ -36,9 +36,9 @@ def has(c: Connection, series_key: str, instance: str) -> bool:
     return c.execute(there).first() is not None
 
 
-def of_withdrawn(c: Connection, project: str) -> list[list[int]]:
-    """Numbers of series, some at a time, whose receipts are to be forgotten."""
-    gone = select(series.c.id).where(series.c.project == project, series.c.state == "withdrawn")
+def of_withdrawn(c: Connection, since: float) -> list[list[int]]:
+    """Numbers of series withdrawn at or after `since`, some at a time, whose receipts are to be forgotten."""
+    gone = select(series.c.id).where(series.c.state == "withdrawn", series.c.updated >= since)
     ids = c.execute(gone.order_by(series.c.id)).scalars().all()
     return [list(ids[at : at + FORGOTTEN_AT_ONCE]) for at in range(0, len(ids), FORGOTTEN_AT_ONCE)]
 

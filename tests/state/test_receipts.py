@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from gateway.model import LedgerLine, Outcome
 from gateway.state import receipts
@@ -92,18 +94,62 @@ def test_thousands_are_asked_for_at_once(state: Opened) -> None:
     assert state.store.committed([f"{n:032x}" for n in range(40_000)]) == frozenset()
 
 
-def test_of_who_is_withdrawn_they_go_in_pieces_and_no_other(state: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There may be hundreds of millions: read from end to end, they took longer than any transaction may."""
+def out(state: Opened, patient: str, now: float) -> None:
+    order = Order(PROJECT, frozenset({patient}), frozenset(), "", ("one",), lambda _: ())
+    assert Broker(state.database, KEY).withdraw(order, now=now).series
+
+
+def left(state: Opened) -> set[str]:
+    with state.database.read() as c:
+        return {r.instance.hex() for r in c.execute(sa.select(committed))}
+
+
+@pytest.fixture
+def of_two(state: Opened, monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], set[str], set[str]]:
+    """Receipts of two series of one patient, and of one of another, read three at a time."""
     state.ask("A1", "A2")
     state.plan("1.2.3.1", "1.2.3.2")
     state.plan("1.2.3.3")
-    *theirs, others = ({f"{n:032x}" for n in range(first, 20, 3)} for first in range(3))
-    for series_id, mine in enumerate((*theirs, others), 1):
+    one, two, others = ({f"{n:032x}" for n in range(first, 20, 3)} for first in range(3))
+    for series_id, mine in enumerate((one, two, others), 1):
         with state.database.write() as c:
             receipts.note(c, series_id, mine)
     monkeypatch.setattr(receipts, "READ_AT_ONCE", 3)
     monkeypatch.setattr(receipts, "FORGOTTEN_AT_ONCE", 1)
-    order = Order(PROJECT, frozenset({"PID-A1"}), frozenset(), "", ("one",), lambda _: ())
-    assert len(Broker(state.database, KEY).withdraw(order, now=200).series) == 2
-    with state.database.read() as c:
-        assert {r.instance.hex() for r in c.execute(sa.select(committed))} == others
+    return one, two, others
+
+
+def test_of_who_is_withdrawn_they_go_in_pieces_and_no_other(
+    state: Opened, of_two: tuple[set[str], set[str], set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be hundreds of millions: read from end to end, they took longer than any transaction may."""
+    broker, go_on = Broker(state.database, KEY), threading.Event()
+    assert not broker.forget_receipts(go_on)
+    out(state, "PID-A1", now=200)
+    assert broker.forget_receipts(go_on) and left(state) == of_two[2]
+    monkeypatch.delattr(receipts, "forget")
+    assert not broker.forget_receipts(go_on), "nobody was withdrawn since: none is read"
+
+
+def test_a_withdrawal_does_not_wait_for_them(
+    state: Opened, of_two: tuple[set[str], set[str], set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told in the trail, and cleared the outbox, minutes later, or never where the database failed in between; for each
+    patient those of all who ever were withdrawn were looked for."""
+    broker, stop = Broker(state.database, KEY), threading.Event()
+    out(state, "PID-A1", now=200)
+    assert left(state) == set().union(*of_two)
+    asked, forget = list[list[int]](), receipts.forget
+
+    def counted(c: Connection, ids: list[int], *, after: bytes) -> bytes | None:
+        asked.append(ids)
+        stop.set()
+        return forget(c, ids, after=after)
+
+    monkeypatch.setattr(receipts, "forget", counted)
+    assert not broker.forget_receipts(stop) and asked == [[1]], "the daemon stops: after the piece in hand"
+    assert broker.forget_receipts(threading.Event()) and left(state) == of_two[2], "and begins anew"
+    asked.clear()
+    out(state, "PID-A2", now=300)
+    assert broker.forget_receipts(threading.Event()) and left(state) == set()
+    assert [3] in asked and [1] not in asked
