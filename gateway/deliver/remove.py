@@ -67,8 +67,12 @@ def _folders(root: Path, patterns: list[str], unread: list[Path]) -> Iterator[Pa
         yield root
         return
     for found in _named(root, patterns[0], unread):
-        if not found.name.startswith(".") and found.name != FOUND and found.is_dir():
+        if found.name.startswith(".") or found.name == FOUND:
+            continue
+        if found.is_dir():
             yield from _folders(found, patterns[1:], unread)
+        elif found.is_symlink() and not found.exists():  # its disk is not there now, and may be back
+            unread.append(found)
 
 
 def _named(folder: Path, pattern: str, unread: list[Path]) -> list[Path]:

@@ -103,6 +103,18 @@ def test_what_lies_on_another_disk_behind_a_link_goes_too(tmp_path: Path) -> Non
     assert len(files(tmp_path)) == 2
 
 
+def test_a_disk_behind_a_link_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
+    """The withdrawal said that it had removed all; with the disk the files were back."""
+    sink = filled(tmp_path, LAYOUT)
+    ours, elsewhere = tmp_path / "archive" / THEIRS, tmp_path / "disk"
+    ours.rename(tmp_path / "unmounted")
+    ours.symlink_to(elsewhere)
+    with pytest.raises(Retry, match=r"sink\.unreadable"):
+        sink.remove(THEIRS)
+    (tmp_path / "unmounted").rename(elsewhere)
+    assert sink.remove(THEIRS) == 3 and not [p for p in elsewhere.rglob("*") if p.is_file()]
+
+
 def test_an_archive_that_is_not_there_is_asked_again_later(tmp_path: Path) -> None:
     sink = DirectorySink(Settings(path=tmp_path / "gone"))
     with pytest.raises(Retry, match=r"sink\.unwritable"):
