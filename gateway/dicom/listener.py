@@ -55,6 +55,7 @@ class Listener(AssociationServer):
         doorstep: Doorstep | None = None,
         turnstiles: Mapping[Rejection, Turnstile] = MappingProxyType({}),
     ) -> None:
+        _time_steadily()
         self._listener, self._welcome, self._ahead, self._report = listener, welcome, ahead, report
         self._doorstep, self._turnstiles = doorstep, turnstiles
         self._never = threading.Event()
@@ -112,7 +113,7 @@ class Listener(AssociationServer):
         self._report("connection.broken")
 
 
-def time_steadily() -> None:
+def _time_steadily() -> None:
     """pynetdicom times by the wall clock: set back, it keeps who says nothing, set forward, it ends who waits (B8, O3)."""
     timer.time = SimpleNamespace(time=time.monotonic)  # type: ignore[attr-defined, assignment]
 

@@ -36,7 +36,6 @@ from gateway.dicom.listener import (
     reject,
     rejection_pdu,
     threads_alive,
-    time_steadily,
     wait_for,
     wake_if_unasked,
 )
@@ -109,7 +108,6 @@ class StorageServer:
     def serve(self, stop: threading.Event, limits: Limits = NORMAL) -> None:
         """Accepts until `stop` is set, lets running associations end, aborts the rest. Leaves no pynetdicom thread."""
         _take_peers_as_they_are()
-        time_steadily()
         sys.setswitchinterval(SWITCH)
         self._lean = self._lean_path(limits)
         if self._tls:

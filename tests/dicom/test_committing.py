@@ -56,3 +56,17 @@ def test_a_certificate_in_the_midst_of_being_renewed_is_waited_for(tmp_path: Pat
     asking = Asking("RESEARCH", free_port(), 1.0)
     with pytest.raises(Retry, match=r"^sink\.tls"), _listening(peer(1, torn), Waiting(TRANSACTION, "ARCHIVE"), asking):
         pytest.fail("it listened")
+
+
+@pytest.mark.catalogue("B8", "O3")
+def test_who_says_nothing_there_while_the_clock_is_set_back_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.dicom.committing.SILENT", 1.0)
+    now, port = time.time, free_port()
+    with (
+        _listening(peer(1, Tls()), Waiting(TRANSACTION, "ARCHIVE"), Asking("RESEARCH", port, 1.0)),
+        socket.create_connection((HOST, port), timeout=5) as silent,
+        monkeypatch.context() as change,
+    ):
+        time.sleep(0.3)
+        change.setattr(time, "time", lambda: now() - 3600)
+        assert silent.recv(1) == b""
