@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +40,23 @@ def not_as_root(folder: Path) -> None:
     """Raises Fatal("state.owner"): root may write anywhere, and the daemon's own account would be refused by what root has left."""
     if os.geteuid() == 0 and folder.stat().st_uid != 0:
         raise _another(folder)
+
+
+@contextmanager
+def as_owner(folder: Path) -> Iterator[None]:
+    """Root works on the state as its owner does, so that what is written there is the daemon's."""
+    owner = folder.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        only_owner(folder)
+        yield
+        return
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
 
 
 def _another(folder: Path) -> Fatal:

@@ -142,28 +142,11 @@ def _bench(settings: Settings, user: str) -> Iterator[Bench]:
     if not (settings.state_dir / (FILE if settings.database == SQLITE else "outbox")).exists():
         raise Fatal("state.missing", f"{settings.state_dir} holds no state: there is nothing to rotate")
     with ExitStack() as alone:
-        alone.enter_context(_as_owner(settings.state_dir))
+        alone.enter_context(caller.as_owner(settings.state_dir))
         alone.enter_context(lock_state(settings))
         alone.enter_context(closing(use_alone(settings)))
         database = alone.enter_context(closing(open_database(settings)))
         yield Bench(settings, database, user)
-
-
-@contextmanager
-def _as_owner(folder: Path) -> Iterator[None]:
-    """Root works on the state as its owner does, so that what is written there is the daemon's."""
-    owner = folder.stat()
-    if os.geteuid() != 0 or owner.st_uid == 0:
-        caller.only_owner(folder)
-        yield
-        return
-    os.setegid(owner.st_gid)
-    os.seteuid(owner.st_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
 
 
 @contextmanager

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import stat
+import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from gateway.errors import Fatal
 from gateway.ops.log import again
 from gateway.run.commands.bundled import _cleaned, configuration
+from gateway.run.commands.journal import UNIT, journal
 from gateway.settings import load
-from tests.run.command_line import Place
+from tests.run.command_line import Place, furnish
 from tests.support.daemon import Daemon
 from tests.support.leaks import leaks
+from tests.support.process import new_folder
 
 KEY = bytes(range(32))
 PASSWORD = "synthetic-password-of-the-ris"
@@ -99,6 +105,31 @@ def test_without_a_daemon_the_parts_say_so(site: Place) -> None:
     assert parts["status.json"].startswith("daemon.unreachable") and parts["queues.json"].startswith("state.missing")
     again_ = site.say("support-bundle", str(file), "--log", str(site.folder / "empty.log"))
     assert again_.code == 1 and "cannot be made" in again_.err
+
+
+def test_root_leaves_the_state_its_owner_s(capsys: pytest.CaptureFixture[str]) -> None:
+    """From a copy of the database alone, before the first start: `outbox` and `held` were root's, and no daemon could start."""
+    if os.geteuid():
+        pytest.skip("only root can give a file to another user")
+    folder = new_folder("bundle")
+    place = Place(folder, capsys)
+    furnish(folder)
+    assert place.say("migrate").code == 0
+    for name in ("outbox", "held"):
+        shutil.rmtree(folder / "state" / name)
+    folder.chmod(0o711)
+    for path in (folder / "state", folder / "state" / "state.sqlite", folder / "pseudonym.key"):
+        os.chown(path, 12345, 12345)
+    assert place.say("support-bundle", str(folder / "bundle.tar.gz"), "--log", str(place.config)).code == 0
+    assert json.loads(unpacked(folder / "bundle.tar.gz")["queues.json"])["requests"] == {}
+    assert {path.stat().st_uid for path in (folder / "state").rglob("*")} == {12345}
+
+
+def test_a_journal_without_a_line_of_the_unit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of another account's units journalctl shows nothing, and calls it a success: the log was empty, and nothing said why."""
+    monkeypatch.setattr(subprocess, "run", lambda argv, **_: subprocess.CompletedProcess(argv, 0, b"", b""))
+    with pytest.raises(Fatal, match="has no line of pacs-gateway"):
+        journal(UNIT, 10)
 
 
 def test_the_configuration_keeps_its_shape_and_loses_what_it_compares_with(site: Place) -> None:

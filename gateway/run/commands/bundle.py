@@ -13,6 +13,7 @@ import tarfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,7 @@ import click
 from gateway.errors import Fatal, GatewayError
 from gateway.ops.log import again
 from gateway.run import console, deciding
+from gateway.run.caller import as_owner
 from gateway.run.commands.bundled import configuration, versions
 from gateway.run.commands.journal import UNIT, journal
 from gateway.run.commands.options import config_option, settings_for
@@ -80,7 +82,8 @@ def _told(make: Callable[[], str]) -> str:
 
 
 def _queues(settings: Settings) -> dict[str, Any]:
-    with opened(settings) as here:
+    owned = as_owner(settings.state_dir) if os.path.isdir(settings.state_dir) else nullcontext()
+    with owned, opened(settings) as here:
         counts = here.views.counts()
         return {
             "requests": {f"{project} {state}": n for (project, state), n in sorted(counts.requests.items())},
