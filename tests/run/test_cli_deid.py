@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -118,16 +119,17 @@ def test_a_folder_that_cannot_be_read_is_counted(
     assert len(results(place)) == 4
 
 
-def test_a_file_of_a_folder_that_may_be_listed_and_not_entered_is_counted(
-    place: Place, study: StudyFacts, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("why", [errno.EACCES, errno.ESTALE, errno.ENAMETOOLONG])
+def test_a_file_that_is_listed_and_cannot_be_looked_at_is_counted(
+    place: Place, study: StudyFacts, monkeypatch: pytest.MonkeyPatch, why: int
 ) -> None:
-    """Mode 0744, for another account; the tests may run as root, whom nothing is closed to."""
+    """In a folder of mode 0744, for another account (the tests may run as root, whom nothing is closed to), say."""
     for name in ("stat", "open"):
         real = getattr(Path, name)
 
         def refuse(path: Path, *words: Any, real: Callable[..., Any] = real, **more: Any) -> Any:
             if path == study.files[1]:
-                raise PermissionError(13, "Permission denied", str(path))
+                raise OSError(why, os.strerror(why), str(path))
             return real(path, *words, **more)
 
         monkeypatch.setattr(Path, name, refuse)

@@ -119,10 +119,11 @@ def _files(source: Path, report: Report) -> list[Path]:
 
 
 def _is_file(path: Path) -> bool:
-    """What may not even be looked at (its folder can be listed, not entered) is taken for one, and counted when it is read."""
+    """What cannot even be looked at (its folder may be listed, not entered; its server is away; its path is too long) is taken
+    for one, and counted when it is read."""
     try:
         return path.is_file()
-    except PermissionError:
+    except OSError:
         return True
 
 
