@@ -13,7 +13,7 @@ CouchSurface;CouchInterior;zRing1;ROI1;Lung_L;Bowel_Bag;A_LAD;Femur_Head_R
 Tc-99m MDP;Tc^99m^ sestamibi;99m-Tc;TC 99m;Ga-68 DOTATATE;68Ga-PSMA-11;Lu-177;Zr-89;I-123 MIBG;Y-90;F-18 FDG;Imeron 400;Xenetix 350
 Lead I;Lead II;Lead III;QT Interval;WHO grade II;Grade III glioma;Typ III;NYHA II;Couinaud segment VI;Type II endoleak;Stage IIIB
 Arc1_CW;Arc 2 CCW;cine_retro_4ch;2CH;SAX;CW;CEST;DRR;Sono Abdomen;Abdomen leer;NAC
-Thrombus V. cava inferior;vena cava;Vena Cava Filter;dura mater;X-Ray Tube Current;Electron Beam 6 MeV;T2WI;DKI
+Thrombus V. cava inferior;vena cava;Vena Cava Filter;dura mater;X-Ray Tube Current;Electron Beam 6 MeV;T2WI;DKI;Nerve XI;Factor XI
 """.replace("\n", ";")
     .strip(";")
     .split(";")
@@ -88,6 +88,16 @@ def test_who_made_the_findings_goes(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["Radiologe: {}", "gez. {}", "Walter {}", "{}, Zwackelmann", "Patientin {}", "signé {}"]
 )
-@pytest.mark.parametrize("name", ["Weder", "Geen", "Ni"])
-def test_who_is_called_as_a_finding_begins_goes(text: str, name: str) -> None:
+@pytest.mark.parametrize("name", ["Weder", "Geen", "Ni", "Couch", "Xi", "XI"])
+def test_who_is_called_as_a_finding_or_a_thing_goes(text: str, name: str) -> None:
     assert name not in clean(text.format(name))
+
+
+@pytest.mark.parametrize("text", ["LI, XI", "Sono, Akira", "Tim Couch"])
+def test_a_strangers_name_of_such_words_is_broken_up(text: str) -> None:
+    assert clean(text) in ("", "LI")
+
+
+@pytest.mark.parametrize("text", ["TC 92 anni, donna", "TC-99 y/o woman", "Tc 99 year old", "TC95y", "TC_95y"])
+def test_the_age_behind_a_tomography_is_none_of_technetium(text: str) -> None:
+    assert "9" not in clean(text)
