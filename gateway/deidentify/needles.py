@@ -111,8 +111,14 @@ def needles_of(own: Own, character_set: str) -> tuple[Needle, ...]:
 
 
 def is_technical(tag: int, text: str) -> bool:
-    """Whether what should be an order's number is made of everybody's words alone, and so tells of nobody: 4-7-1-1 does."""
-    return tag in ORDERS and not any(c.isdigit() for c in text) and all(map(_known, words(text.lower())))
+    """Whether what should be an order's number is made of everybody's words alone, and so tells of nobody.
+
+    4-7-1-1 and Klein do: digits, and nothing but what is a name as well.
+    """
+    if tag not in ORDERS or any(c.isdigit() for c in text):
+        return False
+    told, known = words(text.lower()), load_vocabulary()
+    return all(map(_known, told)) and any(f"{word}~" not in known for word in told)
 
 
 def laxity(needle: Needle) -> tuple[bool, bool]:
