@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,8 @@ import structlog
 
 from gateway.errors import Fatal, Retry
 from gateway.keys import Keys
-from gateway.run.schedule import Schedule
+from gateway.run.clock import is_impossible
+from gateway.run.schedule import STEP, Schedule
 from gateway.settings import Settings, read_key, read_password
 from gateway.state.db import Database
 from gateway.state.fellowship import Fellowship
@@ -24,6 +26,8 @@ from gateway.state.ring import keys_of
 from gateway.state.store import Store
 from gateway.state.writing import sync_folder
 
+CLOCK: Final = "10m"
+"""For so long nobody has set a clock that is taken for right."""
 BEATS: Final = 6
 """Signs of life in one lease: a few may be lost."""
 MAX_SKEW: Final = 30.0
@@ -67,6 +71,7 @@ class Nodes:
     def __init__(self, settings: Settings, store: Store, outbox: Outbox) -> None:
         self._settings, self._store, self._outbox = settings, store, outbox
         self._fellowship: Fellowship | None = None
+        self._ahead = -math.inf
 
     def begin(self) -> int:
         """Joins the others, and frees what an earlier life had claimed; returns how much. Raises Fatal("node.taken")."""
@@ -80,20 +85,29 @@ class Nodes:
     def start(self, schedule: Schedule, guarded: Callable[[str, Job], Job]) -> None:
         """Starts the schedule; with it go signs of life, and the work of nodes that give none.
 
-        And what was written while the clock was ahead: at the start, and, as each job, whenever the clock was set.
+        And what was written while the clock was ahead, once it is right again.
         """
-        schedule.add("clock", "1h", guarded("clock", self._wait_anew))
+        schedule.add("clock", CLOCK, guarded("clock", self._wait_anew))
         if self._fellowship:
             schedule.add("node", f"{max(1, round(self._settings.node_lease / BEATS))}s", guarded("node", self._beat))
         schedule.start()
 
     def _wait_anew(self) -> int:
-        total = 0
-        while some := self._store.wait_anew(self._fellowship.clock() if self._fellowship else time.time()):
+        """Not by a clock that was set since the last look, or with which the daemon started: by one that is far behind, until a
+        time server answers, all was written ahead, and once it is right all would be due."""
+        now, before, total = time.time(), self._ahead, 0
+        self._ahead = now - time.monotonic()
+        if abs(self._ahead - before) > STEP or is_impossible(datetime.fromtimestamp(now, UTC)):
+            return 0
+        while some := self._store.wait_anew(self._latest()):
             total += some
         if total:
             structlog.get_logger().warning("clock.set-back", count=total)
         return total
+
+    def _latest(self) -> float:
+        """What time it is here and at the database, which may be behind by itself."""
+        return max(time.time(), self._fellowship.clock()) if self._fellowship else time.time()
 
     def in_turn(self, name: str, job: Job, idle: Job | None = None) -> Job:
         """`job`, of which there is one at a time, only while it is this node's turn. `idle`: once that was long ago."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy import ColumnElement, select, text, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.engine import Connection
 
-from gateway.state.db import ASKABLE, population, progress, request, series
+from gateway.state.db import population, progress, request, series
 
 APART: Final = 120.0
 """Seconds: the clocks of nodes may be half of one apart at the start, and then drift."""
 LONGEST_REST: Final = 86400.0 + APART
 """Of an archive's row, which does not say when it was written."""
 AT_ONCE: Final = 2000
-WAITING: Final = ((request, text(ASKABLE)), (series, series.c.state == "planned"))
+WAITING: Final = ((request, request.c.state.in_(("new", "empty"))), (series, series.c.state == "planned"))
+"""Requests by the index of what changed last: there may be a million that only wait to be asked again."""
 
 
 def wait_anew(c: Connection, now: float) -> int:
@@ -25,7 +26,7 @@ def wait_anew(c: Connection, now: float) -> int:
     for table, waiting in WAITING:
         for mine in _places(c, table.name):
             due = (waiting, *mine, table.c.not_before > now + APART, table.c.updated > now + APART)
-            some = select(table.c.id).where(*due).order_by(table.c.not_before).limit(AT_ONCE)
+            some = select(table.c.id).where(*due).limit(AT_ONCE)
             ids = c.execute(some).scalars().all()  # not in one: PostgreSQL may look for them anew for each row
             later = {"not_before": table.c.not_before - table.c.updated + now, "updated": now}
             still = (table.c.id.in_(ids), table.c.updated > now + APART)

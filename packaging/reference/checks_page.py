@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.run import receivers
-from gateway.run.commands.clock import SET
+from gateway.run.clock import SET
 from gateway.run.commands.mends import DISK, ELSE, KEY, MENDS, STATE
 
 HEAD = """\

@@ -175,3 +175,45 @@ def test_a_machine_that_is_called_otherwise_keeps_what_lies_in_its_outbox(
     monkeypatch.setattr(Fellowship, "clock", lambda _: now + 2 * LEASE)
     assert after._beat() == 1 and after._beat() == 0
     assert [waiting.key for waiting in renamed.pushed([PROJECT])] == [key]
+
+
+DAY = 86400.0
+RIGHT = 1_900_000_000.0  # 2030
+
+
+@pytest.mark.catalogue("O3")
+def test_o3_a_clock_that_was_set_just_now_takes_nothing_for_written_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a start, behind until a time server answers, it took all for that; then all rechecks were due at once, and spent."""
+    state = Opened(tmp_path)
+    alone, store = node(state, "gw1", tmp_path)
+    lived = itertools.count(0.0, 600.0)
+
+    def look(wall: float) -> int:
+        monkeypatch.setattr(nodes, "time", SimpleNamespace(time=lambda: wall, monotonic=lambda: next(lived)))
+        return alone._wait_anew()
+
+    state.ask("A1", now=RIGHT)
+    (claim,) = store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=RIGHT)
+    assert store.settle_empty(claim, not_before=RIGHT + 30 * DAY, now=RIGHT)
+    assert [look(600.0 * n) for n in range(3)] == [0, 0, 0], "1970, for as long as nobody says what time it is"
+    assert look(RIGHT - DAY) == 0
+    assert [look(RIGHT + 600.0 * n) for n in range(2)] == [0, 0]
+    assert store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=RIGHT + 29 * DAY) == []
+    state.ask("A2", now=RIGHT + 365 * DAY)
+    assert look(RIGHT + 365 * DAY) == 0
+    assert [look(RIGHT + 600.0 * n) for n in range(3)] == [0, 1, 0]
+    assert len(store.claim_requests(projects=[PROJECT], limit=2, lease=60, now=RIGHT + DAY)) == 1
+
+
+@pytest.mark.real
+@pytest.mark.catalogue("O3")
+def test_o3_nor_does_the_clock_of_a_database_that_is_behind(
+    shared: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lives, _), now = node(shared, "gw1", tmp_path), time.time()
+    lives.begin()
+    shared.ask("A1", now=now - DAY)
+    monkeypatch.setattr(Fellowship, "clock", lambda _: now - 365 * DAY)
+    assert lives._wait_anew() == lives._wait_anew() == 0

@@ -15,8 +15,8 @@ from gateway.accession.sql import NO_ROWS, NULL
 from gateway.cstore.space import free_bytes
 from gateway.errors import Fatal, GatewayError, Refused, Retry
 from gateway.run import delivering, wiring
+from gateway.run.clock import SET, clock_fault, told
 from gateway.run.commands.canary import Canary
-from gateway.run.commands.clock import SET, clock_fault, told
 from gateway.run.commands.exits import UNREACHABLE, exit_code
 from gateway.run.commands.key import fault_of
 from gateway.run.commands.mends import DISK, KEY, STATE, mend

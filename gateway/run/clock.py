@@ -25,12 +25,16 @@ SET: Final = (
 def clock_fault(state_dir: Path, now: datetime | None = None) -> str:
     """What is certainly wrong with it; "" when nothing is."""
     now = now or datetime.now(UTC)
-    if now.year < EARLIEST_YEAR:
+    if is_impossible(now):
         return f"it says {now.date()}, which is before this program was written"
     newest = max(_written(state_dir), default=now)
     if newest - now > ALLOWED:
         return f"it says {now:%Y-%m-%d %H:%M}Z, but our own state was written {newest - now} later"
     return ""
+
+
+def is_impossible(now: datetime) -> bool:
+    return now.year < EARLIEST_YEAR
 
 
 def _written(state_dir: Path) -> Iterator[datetime]:
