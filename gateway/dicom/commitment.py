@@ -32,9 +32,7 @@ from gateway.dicom.association import LAST_ID, Deadlines
 from gateway.dicom.identifier import text
 from gateway.dicom.incoming import asked as request_of
 from gateway.dicom.models import SYNTAXES, Address
-from gateway.dicom.quiet import silence
-from gateway.dicom.sockets import quicken
-from gateway.dicom.tls import requestor
+from gateway.dicom.requesting import associate
 from gateway.dicom.waiting import PatientQueue
 from gateway.errors import Retry
 
@@ -205,27 +203,17 @@ def _asked(information: Dataset, assoc: Association) -> Asked:
 
 def dial(peer: Address, calling_ae: str, asked: Asked, verdicts: Verdicts) -> None:
     """Reports on an association of our own, as its SCP (PS3.7 D.3.3.4). Raises Retry."""
-    silence()
     deadlines, lines = Deadlines(), list[Line]()
-
-    def on_open(event: evt.Event) -> None:
-        quicken(event.assoc, deadlines.pdu)
-        lines.append(Line(event.assoc))
-
     ae = AE(calling_ae)
     ae.add_requested_context(PUSH_MODEL, SYNTAXES)
     ae.connection_timeout, ae.acse_timeout = deadlines.connect, deadlines.negotiate
-    secured = requestor(peer.tls, "commitment.unreachable") if peer.tls else None
-    try:
-        assoc = ae.associate(
-            peer.host, peer.port, ae_title=peer.ae_title, ext_neg=[build_role(PUSH_MODEL, scp_role=True)],
-            tls_args=(secured, peer.host) if secured else None, evt_handlers=[(evt.EVT_CONN_OPEN, on_open)],
-        )  # fmt: skip
-    except OSError:
-        raise Retry("commitment.unreachable", "no such host", charge=False) from None
+    assoc = associate(
+        ae, peer, "commitment", pdu=deadlines.pdu, ext_neg=[build_role(PUSH_MODEL, scp_role=True)],
+        handlers=[(evt.EVT_CONN_OPEN, lambda event: lines.append(Line(event.assoc)))],
+    ).assoc  # fmt: skip
     if not assoc.is_established:
         raise Retry("commitment.unreachable", "no association for a report", charge=False)
-    told = lines[0].send(asked, verdicts)
+    told = lines[-1].send(asked, verdicts)
     if assoc.is_established:
         assoc.acse.negotiate_release()  # `release` would pause the reactor
     if not told:

@@ -20,7 +20,7 @@ from gateway.dicom.tls import requestor
 from gateway.dicom.waiting import attend_asking, dismiss
 from gateway.errors import Retry
 
-PEERS: Final = {"pacs": "PACS", "sink": "archive"}
+PEERS: Final = {"pacs": "PACS", "sink": "archive", "commitment": "peer"}
 MOST_ADDRESSES: Final = 2
 """Of a host's that are tried. Each may take as long as connecting may."""
 

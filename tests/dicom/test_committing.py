@@ -6,12 +6,13 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.dicom.association import Deadlines
 from gateway.dicom.commitment import Asked, Reference, dial
-from gateway.dicom.committing import Asking, Waiting, _listening
+from gateway.dicom.committing import Asking, Waiting, _entity, _listening
 from gateway.errors import Retry
 from gateway.settings import Pacs, Tls
 from tests.support.certificates import Authority
@@ -56,6 +57,26 @@ def test_a_certificate_in_the_midst_of_being_renewed_is_waited_for(tmp_path: Pat
     asking = Asking("RESEARCH", free_port(), 1.0)
     with pytest.raises(Retry, match=r"^sink\.tls"), _listening(peer(1, torn), Waiting(TRANSACTION, "ARCHIVE"), asking):
         pytest.fail("it listened")
+
+
+@pytest.mark.catalogue("A4", "O1")
+def test_a_report_goes_to_the_other_address_of_a_host_that_has_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, waiting = socket.getaddrinfo, Waiting(TRANSACTION, "ARCHIVE")
+
+    def resolved(host: str, *args: Any, **kwargs: Any) -> list[Any]:
+        hosts = ["127.0.0.9", HOST] if host == "peer.example" else [host]
+        return [found for one in hosts for found in plain(one, *args, **kwargs)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    port = free_port()
+    ae = _entity("RESEARCH")
+    ae.start_server((HOST, port), block=False, evt_handlers=waiting.handlers(Deadlines()))
+    at = Pacs(name="peer", ae_title="RESEARCH", host="peer.example", port=port)
+    try:
+        dial(at, "ARCHIVE", Asked("", HOST, TRANSACTION, (REFERENCE,)), {REFERENCE: 0})
+    finally:
+        ae.shutdown()
+    assert waiting.report is not None and waiting.report.committed == {"2.25.1"}
 
 
 @pytest.mark.catalogue("B8", "O3")
