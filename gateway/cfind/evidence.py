@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -114,11 +114,10 @@ def compare(study: FoundStudy, ris: Wanted | None, form: str, aliases: Aliases =
 
 
 def days(study_date: str, window: int = WINDOW) -> tuple[str, str] | None:
-    """The first and the last day (DA) that count as that day; None when it is no day."""
-    day = read_day(study_date)
-    if day is None:
+    """The first and the last day (DA) that count as that day; None when it is no day, as 99991231, a database's word for it."""
+    day, about = read_day(study_date), timedelta(days=window)
+    if day is None or not date.min + about <= day <= date.max - about:
         return None
-    about = timedelta(days=window)
     return written(day - about), written(day + about)
 
 

@@ -66,7 +66,14 @@ def test_modalities_follow_from_the_series() -> None:
 
 @pytest.mark.parametrize(
     ("day", "window"),
-    [("20240301", ("20240229", "20240302")), ("20240230", None), ("", None), ("20241231", ("20241230", "20250101"))],
+    [
+        ("20240301", ("20240229", "20240302")),
+        ("20240230", None),
+        ("", None),
+        ("20241231", ("20241230", "20250101")),
+        ("99991231", None),
+        ("00010101", None),
+    ],
 )
 def test_the_days_around(day: str, window: tuple[str, str] | None) -> None:
     assert days(day) == window
