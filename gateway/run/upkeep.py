@@ -67,7 +67,9 @@ def _is_unknown(state: State, key: str, found: str) -> bool:
 def _came_since(state: State, key: str) -> bool:
     """Pushed, and acknowledged, after nothing of it was wanted any more: so only an older database says, and nobody else has it."""
     since = state.store.left_out_since(key)
-    return since is not None and any(file.stat().st_mtime > since + SKEW for file in state.outbox.files(key))
+    with contextlib.suppress(FileNotFoundError):  # cleared meanwhile: the patient was withdrawn
+        return since is not None and any(file.stat().st_mtime > since + SKEW for file in state.outbox.files(key))
+    return False
 
 
 def _let_go(state: State, key: str) -> None:

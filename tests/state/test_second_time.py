@@ -152,6 +152,18 @@ def test_what_was_pushed_after_an_older_database_left_its_series_out_stays(
     assert [line["series"] for line in told] == ([[waiting.key]] if stays else [])
 
 
+def test_what_is_cleared_while_the_outbox_is_swept_ends_no_sweep(state: Opened, tmp_path: Path) -> None:
+    state.store.push(Pushed(PROJECT, "1.2.9", "1.2.9.1", None, "PID", "20260101", "CT", "{}"), now=100)
+    (waiting,) = state.store.pushed([PROJECT])
+    with state.database.write() as c:
+        c.execute(update(db.series).values(state="excluded"))
+    outbox = Outbox(tmp_path / "outbox")
+    outbox.keep(waiting.key, "2.25.9", [b"pushed"])
+    gone = SimpleNamespace(series=outbox.series, clear=outbox.clear, files=lambda _: [tmp_path / "gone.dcm"])
+    assert upkeep.clear_outbox(cast(wiring.State, SimpleNamespace(store=state.store, outbox=gone))) == 1
+    assert outbox.series() == []
+
+
 def test_what_is_retried_while_the_outbox_is_swept_keeps_what_comes(
     state: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
