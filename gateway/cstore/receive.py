@@ -36,7 +36,7 @@ class Store(Protocol):
     def instance_hash(self, SOPInstanceUID: str) -> str: ...
     def series_hash(self, SeriesInstanceUID: str) -> str: ...
     def has_receipt(self, series_key: str, instance: str) -> bool: ...
-    def tell(self, series_key: str, event: str, *, reason: str, now: float) -> None: ...
+    def tell(self, series_key: str, event: str, *, reason: str, now: float, once: bool) -> bool: ...
 
 
 class Stored(Protocol):
@@ -254,9 +254,10 @@ class Receive:
         self._tell(claim.project, dropped.outcome, series=key, reason=dropped.reason)
 
     def _refused_late(self, row: Row, reason: str) -> None:
-        """No count of its series has it any more: the history alone says that it came, and why it is not kept."""
-        self._store.tell(row.key, "refused", reason=reason, now=self._clock())
-        self._log.error("instance.refused", project=row.project, series=row.key, reason=reason)
+        """No count of its series has it any more: the history alone says that it came, and why it is not kept. Once: the same may
+        come each night."""
+        if self._store.tell(row.key, "refused", reason=reason, now=self._clock(), once=True):
+            self._log.error("instance.refused", project=row.project, series=row.key, reason=reason)
 
     def _tell(self, project: str, outcome: Outcome, *, series: str = "", reason: str = "") -> None:
         self._count.add("instances_received_total", project=project, result=outcome.value)

@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.state import machine, settle
 from gateway.state.ahead import APART
-from gateway.state.db import asked, request, series
+from gateway.state.db import asked, history, request, series
 from gateway.state.rows import Tally
 from gateway.state.settle import At, Step
 
@@ -129,8 +129,15 @@ def _still_held(c: Connection, at: At, step: Step, values: dict[str, Any], row: 
     c.execute(update(series).where(series.c.id == at.id).values(**values, reason=step.reason, updated=step.now))
 
 
-def tell(c: Connection, series_key: str, step: Step) -> None:
+def tell(c: Connection, series_key: str, step: Step, *, once: bool = False) -> bool:
     """A line of history about a series that changes no state: what a person did to one of its held instances."""
     row = c.execute(select(series.c.id, series.c.state).where(series.c.key == series_key)).first()
-    if row is not None:
-        settle.note(c, At(series, row.id, row.state), step, row.state)
+    if row is None or (once and _is_told(c, row.id, step)):
+        return False
+    settle.note(c, At(series, row.id, row.state), step, row.state)
+    return True
+
+
+def _is_told(c: Connection, series_id: int, step: Step) -> bool:
+    same = (history.c.series_id == series_id, history.c.event == step.event, history.c.reason == step.reason)
+    return c.execute(select(history.c.id).where(*same).limit(1)).first() is not None

@@ -160,10 +160,10 @@ class Store:
         with self._db.read() as c:
             return [r.key for r in c.execute(select(series.c.key).where(*mine).order_by(series.c.id))]
 
-    def tell(self, series_key: str, event: str, *, reason: str, now: float) -> None:
-        """A line in the history of a series, whose state stays."""
+    def tell(self, series_key: str, event: str, *, reason: str, now: float, once: bool = False) -> bool:
+        """A line in the history of a series, whose state stays. `once`: unless it has that line; False then."""
         with self._db.write() as c:
-            change.tell(c, series_key, Step(event, now, reason))
+            return change.tell(c, series_key, Step(event, now, reason), once=once)
 
     def fail_series(self, row: SeriesRow, *, reason: str, now: float) -> bool:
         with self._under(row.owner) as c:

@@ -57,8 +57,9 @@ class FakeStore:
     def has_receipt(self, series_key: str, instance: str) -> bool:
         return (series_key, instance) in self.receipts
 
-    def tell(self, series_key: str, event: str, *, reason: str, now: float) -> None:
+    def tell(self, series_key: str, event: str, *, reason: str, now: float, once: bool) -> bool:
         self.told.append((series_key, event, reason))
+        return True
 
 
 class FakeCleaner:
