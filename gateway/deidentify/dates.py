@@ -17,8 +17,10 @@ FARTHEST = 3650
 OLDEST = 89
 """Years: ages above are told as one class, 090Y."""
 
-CACHED = 1 << 14
-"""Values remembered: an enhanced object has some thousand different frame times."""
+CACHED, REPEATED = 1 << 14, 256
+"""Values remembered: an enhanced object has some thousand different frame times; none of more bytes, which do not repeat."""
+LONGEST_RANGE = 64
+"""Bytes: two moments of 26 and a hyphen (PS3.5 6.2), and some blanks. Of millions of hyphens each would be tried."""
 
 _OFFSET = rb"[+-](?:0[0-9]|1[0-4])[0-5][0-9]"
 _ZONE = rb"(?P<zone>" + _OFFSET + rb")?"
@@ -41,15 +43,21 @@ def offset_days(key: bytes, patient: bytes) -> int:
     return -(NEAREST + int.from_bytes(digest, "big") % (FARTHEST - NEAREST + 1))
 
 
-@lru_cache(CACHED)
 def shift(vr: bytes, raw: bytes, days: int, bygone: bytes = b"") -> bytes:
     """The value of a DA, DT or TM element, moved by `days`; several values and ranges too. b"" where nothing is left.
 
     `bygone`: as of `bygone_at`; a day then or before becomes empty, as nobody's birth can be told from it.
     """
+    return (_shifted if len(raw) <= REPEATED else _shift)(vr, raw, days, bygone)
+
+
+def _shift(vr: bytes, raw: bytes, days: int, bygone: bytes) -> bytes:
     told = [part.strip(PADDING) for part in raw.split(b"\\")]
     shifted = [b"" if vr != b"TM" and _is_bygone(part, bygone) else _shift_value(vr, part, days) for part in told]
     return b"\\".join(shifted) if any(shifted) else b""
+
+
+_shifted = lru_cache(CACHED)(_shift)
 
 
 @lru_cache(CACHED)
@@ -111,7 +119,7 @@ def _shift_value(vr: bytes, value: bytes, days: int) -> bytes:
         return b""
     value = _FINER.sub(rb"\1", value)
     shifted = single(value, days)
-    if shifted or b"-" not in value:
+    if shifted or b"-" not in value or len(value) > LONGEST_RANGE:
         return shifted
     for hyphen in (match.start() for match in re.finditer(b"-", value)):
         ends = value[:hyphen], value[hyphen + 1 :]

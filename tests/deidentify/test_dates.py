@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.deidentify.dates import FARTHEST, NEAREST, age, birth, offset_days, over_89, shift, zone
+from gateway.deidentify.dates import FARTHEST, NEAREST, _shifted, age, birth, offset_days, over_89, shift, zone
 
 KEY = bytes(range(32))
 
@@ -209,3 +210,11 @@ def test_birth(born: bytes, studied: bytes, expected: bytes) -> None:
 )
 def test_over_89(born: bytes, studied: bytes, patient_age: bytes, expected: bool) -> None:
     assert over_89(born, studied, patient_age) is expected
+
+
+@pytest.mark.parametrize("vr", [b"DA", b"DT", b"TM"])
+def test_a_megabyte_of_hyphens_takes_no_time_and_is_not_remembered(vr: bytes) -> None:
+    """Implicit VR has no limit of length; each hyphen might divide a range."""
+    began, remembered = time.process_time(), _shifted.cache_info().currsize
+    assert shift(vr, b"-" * (1 << 20), -100) == b""
+    assert time.process_time() - began < 2 and _shifted.cache_info().currsize == remembered
