@@ -11,6 +11,11 @@ from typing import Any, Final
 
 from gateway.accession.patience import Limits
 
+UNKNOWN: Final = (
+    "its driver does not know what url has behind the ?, or is too old to have deadlines: "
+    "mend url, or install a newer one"
+)
+
 
 def connect_arguments(driver: str, limits: Limits) -> dict[str, object]:
     """Arguments of the driver's `connect` that bound connecting and, where the driver can, each answer."""
@@ -82,6 +87,16 @@ def is_login(error: BaseException) -> bool:
         re.search(r"password|authenticat|access denied|login failed|ORA-01017|no role|role .* not", _said(error), re.I)
         is not None
     )
+
+
+def why_not(error: BaseException) -> tuple[str, str]:
+    """Reason and words of a connection that could not be made."""
+    kind = type(error).__name__
+    if isinstance(error, (AttributeError, TypeError)) or "invalid connection option" in _said(error):  # libpq's
+        return "ris.driver", UNKNOWN
+    if isinstance(error, OSError):  # pymysql's, of a certificate
+        return "ris.down", f"what its url names cannot be read ({kind})"
+    return "ris.down", f"it {'refuses the log-in' if is_login(error) else 'cannot be reached'} ({kind})"
 
 
 def named(error: BaseException, query: str) -> str:

@@ -34,7 +34,6 @@ PAGE: Final = 500
 LIMITS: Final = Limits()
 EARLIEST_DAY: Final = datetime(1900, 1, 1)  # SQL Server's smalldatetime knows none before
 SINCE: Final = "since"
-UNKNOWN: Final = "its driver does not know what url has behind the ?, or is too old to have deadlines"
 NULL: Final = "NULL"
 NO_ROWS: Final = "no rows"
 """For a column of which one row does not show the type."""
@@ -118,14 +117,8 @@ class SqlSource:
     def _connect(self) -> Connection:
         try:
             return self._engine.connect()
-        except DBAPIError as err:
-            cause = err.orig or err
-            mend = "refuses the log-in" if drivers.is_login(cause) else "cannot be reached"
-            raise self._retry("ris.down", f"it {mend} ({type(cause).__name__})") from None
-        except (AttributeError, TypeError):  # of a driver that does not know an argument
-            raise self._retry("ris.driver", f"{UNKNOWN}: mend url, or install a newer one") from None
-        except OSError as err:  # pymysql's, of a certificate
-            raise self._retry("ris.down", f"what its url names cannot be read ({type(err).__name__})") from None
+        except (DBAPIError, AttributeError, TypeError, OSError) as err:
+            raise self._retry(*drivers.why_not(getattr(err, "orig", None) or err)) from None
 
     def _explain(self, err: SQLAlchemyError, patience: Patience) -> Retry:
         cause = err.orig if isinstance(err, DBAPIError) and err.orig is not None else err
@@ -237,6 +230,8 @@ def _engine(ris: Ris, limits: Limits) -> sa.Engine:
         )
     except (ArgumentError, NoSuchModuleError):
         raise Fatal("ris.url", f"the url of ris {ris.name!r} is not a SQLAlchemy URL of a known database") from None
+    except ValueError:
+        raise Fatal("ris.url", f"the url of ris {ris.name!r} has a port, or behind the ?, what is no number") from None
     except ModuleNotFoundError as err:
         raise Fatal("ris.driver", f"ris {ris.name!r} needs the Python package {err.name}") from None
     sa.event.listen(engine, "handle_error", _close_dead_cursor)

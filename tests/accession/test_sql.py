@@ -241,15 +241,28 @@ def test_a_driver_without_deadlines_is_told(sqlite: Hospital, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"), [("?pool_recycle=5", "ris.driver"), ("?ssl_ca=/there/is/none.pem", "ris.down")]
+    ("driver", "options", "reason"),
+    [
+        ("mysql+pymysql", "?pool_recycle=5", "ris.driver"),
+        ("postgresql+psycopg", "?pool_recycle=5", "ris.driver"),
+        ("mysql+pymysql", "?ssl_ca=/there/is/none.pem", "ris.down"),
+    ],
 )
-def test_what_the_url_has_behind_its_question_mark_is_told(options: str, reason: str) -> None:
-    """The driver raises TypeError for an argument that it does not know, OSError for a file: no newer driver mends that."""
-    ris = Ris(name="ris", url=f"mysql+pymysql://reader@127.0.0.1:1/ris{options}")
+def test_what_the_url_has_behind_its_question_mark_is_told(driver: str, options: str, reason: str) -> None:
+    """pymysql raises TypeError for an argument that it does not know, OSError for a file: no newer driver mends that."""
+    ris = Ris(name="ris", url=f"{driver}://reader@127.0.0.1:1/ris{options}")
     source = Source(ris="ris", schedule="5m", query="select accession_number from v")
     with pytest.raises(Retry, match="url") as caught:
         list(SqlSource(ris, source).rows(None))
     assert caught.value.reason == reason and "none.pem" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["mysql+pymysql://h/ris?read_timeout=SECRET", "postgresql+psycopg://h:SECRET/ris"])
+def test_what_is_no_number_in_the_url_is_told(url: str) -> None:
+    """It was a ValueError with what stood there: a traceback at the start, and of `check`."""
+    with pytest.raises(Fatal, match="no number") as caught:
+        SqlSource(Ris(name="ris", url=url), Source(ris="ris", schedule="5m", query="select accession_number from v"))
+    assert caught.value.reason == "ris.url" and "SECRET" not in str(caught.value)
 
 
 def test_an_absent_driver_is_named() -> None:
