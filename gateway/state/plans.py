@@ -151,6 +151,8 @@ def found(c: Connection, seal: Seal, claim: RequestClaim, plan: Plan, now: float
         values["sealed"] = None
     if step.reason == settle.YOUNG:
         values["not_before"] = again
+    if step.event == "planned" and claim.state == "new" and "confirmed" in known:
+        values["created"] = now  # until now it only waited to be looked at once more
     return settle.claimed_request(c, claim, step, values)
 
 

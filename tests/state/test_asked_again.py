@@ -74,12 +74,16 @@ def test_it_has_not_waited_since_it_was_asked_for_first(state: Opened) -> None:
     assert state.views.counts().oldest_pending == {PROJECT: 200}
 
 
-@pytest.mark.parametrize("way", ["found at last", "retried", "late", "grown"])
+@pytest.mark.parametrize("way", ["found at last", "retried", "late", "grown", "young"])
 def test_nor_has_what_goes_on_in_another_way(state: Opened, way: str) -> None:
     state.ask("A1")
     if way == "found at last":
         (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
         assert state.store.settle_empty(claim, not_before=200, now=100)
+    elif way == "young":  # only waited to be looked at once more
+        (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+        assert state.store.settle_found(claim, replace(plan("1.1"), again=150), now=100)
+        confirm(state, 101)
     else:
         key = state.plan("1.1")
         if way == "retried":
