@@ -113,7 +113,7 @@ class Broker:
         for some in gone:
             last: bytes | None = b""
             while last is not None:
-                if stop.is_set():
+                if stop.wait(receipts.REST):
                     return False
                 with self._db.write() as c:
                     last = receipts.forget(c, some, after=last)

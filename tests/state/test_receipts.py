@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,7 @@ def of_two(state: Opened, monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], se
         with state.database.write() as c:
             receipts.note(c, series_id, mine)
     monkeypatch.setattr(receipts, "READ_AT_ONCE", 3)
+    monkeypatch.setattr(receipts, "REST", 0.0)
     monkeypatch.setattr(receipts, "FORGOTTEN_AT_ONCE", 1)
     return one, two, others
 
@@ -153,3 +155,21 @@ def test_a_withdrawal_does_not_wait_for_them(
     out(state, "PID-A2", now=300)
     assert broker.forget_receipts(threading.Event()) and left(state) == set()
     assert [3] in asked and [1] not in asked
+
+
+def test_between_two_pieces_others_have_their_turn(
+    state: Opened, of_two: tuple[set[str], set[str], set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's other writers wait by asking again: of eight seconds a receive process waited for five, of minutes for too long."""
+    monkeypatch.setattr(receipts, "REST", 0.05)
+    out(state, "PID-A2", now=200)
+    forget, ends = receipts.forget, list[float]()
+
+    def timed(c: Connection, ids: list[int], *, after: bytes) -> bytes | None:
+        assert not ends or time.monotonic() - ends[-1] >= 0.05
+        last = forget(c, ids, after=after)
+        ends.append(time.monotonic())
+        return last
+
+    monkeypatch.setattr(receipts, "forget", timed)
+    assert Broker(state.database, KEY).forget_receipts(threading.Event()) and len(ends) > 1
