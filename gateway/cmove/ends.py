@@ -12,7 +12,7 @@ STOPPED: Final = "move.stopped"
 LOST: Final = "move.lease-lost"
 PAUSED: Final = "move.paused"
 CLOSED: Final = "move.window-closed"
-CROWDED: Final = "receiver.crowded"  # our own receiver had no room for an association of the move (A3, M2)
+CROWDED: Final = "receiver.crowded"  # our own receiver refused an association of the move for now (A3, M2)
 OURS: Final = frozenset({STOPPED, LOST, PAUSED, CLOSED, CROWDED})
 """Given back uncharged, and the PACS counts as up."""
 

@@ -38,7 +38,7 @@ class MoveStep:
     `gate`: shared by all slots of the PACS; when its window ends a move under way is cancelled and given back, too.
     `paused`: the receiver takes nothing for a while: no move is begun, and one under way is ended and given back, uncharged.
     `only`: keys of the series that alone may be retrieved now, None: any.
-    `crowded`: how many associations our receiver has refused for want of room, so far.
+    `crowded`: how many associations our receiver has refused for now, so far.
     `take`: what becomes of an instance that comes by C-GET, as at the receiver; without it C-MOVE is used.
     """
 
@@ -210,7 +210,7 @@ class MoveStep:
             news = self._settling.arrived(claim) != before
             if not self._is_complete(claim, want, success=failure is None, news=news):
                 if self._crowded() != crowded and reported.reason not in OURS:
-                    reported = Retry(CROWDED, "our receiver had no room", after=PEER_PAUSE, charge=False)
+                    reported = Retry(CROWDED, "our receiver took no association", after=PEER_PAUSE, charge=False)
                 ours, listed = reported.reason in OURS, failure is None and self._is_complete(claim, want, success=True)
                 result = "stopped" if ours else "complete" if listed else "incomplete" if reported.charge else "failed"
                 raise reported

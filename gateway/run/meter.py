@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 WINDOW = 300.0
 """Seconds that "the last minutes" are."""
-NO_ROOM = ("limit", "connections", "disk", "outbox")
+NOT_NOW = ("limit", "connections", "unresolved", "disk", "outbox")
 """Why our receiver refuses an association that it would take at another time."""
 
 
@@ -30,7 +30,7 @@ class Meter:
 
     def add(self, name: str, value: float, labels: Mapping[str, str], now: float) -> None:
         """A count, whichever process it is of."""
-        if name == "associations_rejected_total" and labels.get("reason") in NO_ROOM:
+        if name == "associations_rejected_total" and labels.get("reason") in NOT_NOW:
             with self._lock:
                 self._crowded += float(value)
         kept = name == "instances_received_total" and labels.get("result") == "kept"
@@ -40,7 +40,7 @@ class Meter:
                 self._trim(now)
 
     def crowded(self) -> float:
-        """Associations that our receiver refused for want of room, so far."""
+        """Associations that our receiver refused for now, so far."""
         with self._lock:
             return self._crowded
 
