@@ -73,10 +73,11 @@ def not_well(request: Document) -> bool:
 
 def show_request(request: Document) -> None:
     """The tables of what `found_request` gave."""
-    shown = ("project", "state", "reason", "attempts", "empties", "created", "updated")
+    shown = {name: request[name] for name in ("project", "state", "reason", "attempts", "empties")}
+    times = {"asked for": request["created"], "updated": request["updated"]}  # for the last time: it may be retried
     waits = request["state"] == "empty" or (request["state"] == "new" and request["reason"])
     again = {"asked again": request["not_before"] or "never"} if waits else {}
-    console.facts(request["key"], {name: request[name] for name in shown} | again)
+    console.facts(request["key"], shown | times | again)
     if request["evidence"]:
         console.table("Studies found", STUDY_COLUMNS, map(study_row, request["evidence"]))
     rows = [_series(s) for s in request["series"]]
