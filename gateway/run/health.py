@@ -46,7 +46,8 @@ def _answer(path: Path, what: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
     except (OSError, http.client.HTTPException) as err:
         why = getattr(err, "strerror", None) or type(err).__name__
-        raise Fatal("daemon.unreachable", f"no daemon answers on {path} ({why}): is it running?") from None
+        mend = "ask as its account" if isinstance(err, PermissionError) else "is it running?"
+        raise Fatal("daemon.unreachable", f"no daemon answers on {path} ({why}): {mend}") from None
     finally:
         connection.close()
 

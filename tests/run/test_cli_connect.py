@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from gateway.run.health import Health
 from tests.run.command_line import Place, furnish
 from tests.support.daemon import Daemon
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
@@ -192,6 +193,19 @@ def test_without_a_daemon_it_is_3(place: Place) -> None:
     told = place.say("status")
     assert told.code == 3
     assert "is it running?" in told.err and str(place.folder / "health.sock") in told.err
+
+
+def test_whom_the_socket_is_closed_to_is_told_to_ask_as_its_account(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mode 0660; the tests may run as root, whom nothing is closed to. A daemon that runs was asked for."""
+
+    def closed(_: Health) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Health, "connect", closed)
+    told = place.say("status")
+    assert told.code == 3 and "(Permission denied): ask as its account" in told.err
 
 
 def test_a_socket_that_a_crash_left_is_no_daemon(place: Place) -> None:
