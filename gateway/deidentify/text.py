@@ -32,8 +32,8 @@ SEPARATORS = re.compile(r"([\s!-/:-@\[-`{-~°–—…«»„“”‘’×±·�
 JOINS = frozenset((" ", ", ", ",", "^", "-", "."))
 """Between the parts of a name."""
 PASSES = 8
-CACHED = 2048
-"""Bytes; longer texts do not repeat."""
+CACHED, FEW = 2048, 1024
+"""Bytes, and words of the patient's own: longer texts do not repeat, and of thousands of persons none need be remembered."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TextCleaner:
 
     def clean(self, vr: bytes, raw: bytes, charset: Charset, own: frozenset[str]) -> bytes:
         """`raw`: the element's value as it came. `own`: of `own_words`. -> never longer, legal, not padded."""
-        if len(raw) > CACHED:
+        if len(raw) > CACHED or len(own) > FEW:
             return self._clean(vr, raw, charset, own)
         return self._cleaned(vr, raw, charset.names, own)
 
@@ -116,7 +116,7 @@ class TextCleaner:
                 kinds[at + 1] = Kind.LOOSE
 
 
-@lru_cache(1024)
+@lru_cache(64)
 def known_own(own: frozenset[str]) -> Own:
     """`own` as it is searched for."""
     long = [squeezed(word) for word in own if len(word) >= SURE]

@@ -272,3 +272,6 @@ def test_thousands_of_own_words_take_no_longer_than_a_few() -> None:
     start = time.perf_counter()
     assert CLEANER.clean(b"UT", b"chest, 3 mm. " * 8_000, UTF8, own).startswith(b"chest, 3 mm. chest")
     assert time.perf_counter() - start < 8.0
+    remembered = CLEANER._cleaned.cache_info().currsize
+    assert CLEANER.clean(b"LO", b"chest of nobody", UTF8, own) == b"chest of nobody"
+    assert CLEANER._cleaned.cache_info().currsize == remembered
