@@ -7,8 +7,10 @@ says where a patient's files may be, and each file's own header whether it is on
 from __future__ import annotations
 
 import contextlib
+import errno
 import fnmatch
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
@@ -67,12 +69,18 @@ def _folders(root: Path, patterns: list[str], unread: list[Path]) -> Iterator[Pa
         yield root
         return
     for found in _named(root, patterns[0], unread):
-        if found.name.startswith(".") or found.name == FOUND:
-            continue
-        if found.is_dir():
+        if not found.name.startswith(".") and found.name != FOUND and _is_folder(found, unread):
             yield from _folders(found, patterns[1:], unread)
-        elif found.is_symlink() and not found.exists():  # its disk is not there now, and may be back
+
+
+def _is_folder(found: Path, unread: list[Path]) -> bool:
+    """What a link leads to may be a disk that is not there now, or a place that is closed to us."""
+    try:
+        return stat.S_ISDIR(found.stat().st_mode)
+    except OSError as err:
+        if err.errno != errno.ENOENT or found.is_symlink():  # else it has gone meanwhile
             unread.append(found)
+        return False
 
 
 def _named(folder: Path, pattern: str, unread: list[Path]) -> list[Path]:

@@ -158,3 +158,14 @@ def test_a_folder_that_may_not_be_read_is_not_an_empty_one(tmp_path: Path, monke
     assert len(files(tmp_path)) == 2
     (tmp_path / "archive" / "MR").rmdir()
     assert sink.remove(THEIRS) == 0
+
+
+def test_where_a_link_leads_that_nobody_can_follow_holds_up_no_other(tmp_path: Path) -> None:
+    """Told as an archive that cannot be changed, before anything was removed from it."""
+    sink = filled(tmp_path, "{Modality}/{PatientID}/{SOPInstanceUID}.dcm")
+    odd = tmp_path / "archive" / "MR"
+    odd.symlink_to("x" * 300)  # as a place that is closed to us, which nothing is to root
+    with pytest.raises(Retry, match=r"sink\.unreadable"):
+        sink.remove(THEIRS)
+    odd.unlink()
+    assert len(files(tmp_path)) == 2 and sink.remove(THEIRS) == 0
