@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from gateway.deidentify.searched import BIRTH_DATES
 MOST = 400
 """Needles that are searched one by one; what is beyond is looked up among the words of the result, which costs the same for any
 number. So a report that names thousands of persons is read as fast as another."""
+CROWD = 64
+"""Values of one element, such as a list of other IDs, which must not take the places of all else: they come last."""
 PATIENT_GROUPS = frozenset((0x0000, 0x0010, 0x0038))
 """Whose values are the patient's own, whatever else is kept; 0: the request's."""
 WINDOW = 40
@@ -20,7 +23,7 @@ WINDOW = 40
 
 
 class Sought(NamedTuple):
-    """`plain`: needles by their bytes, the patient's first. `dates`: by their year. `rest`: whole words only."""
+    """`plain`: needles by their bytes, the patient's first, long lists last. `dates`: by their year. `rest`: whole words only."""
 
     plain: tuple[tuple[bytes, Needle], ...]
     dates: tuple[tuple[bytes, Needle], ...]
@@ -37,7 +40,9 @@ def _sought(
     values: frozenset[Own], others: frozenset[Own], own: frozenset[str], kept: frozenset[int], character_set: str
 ) -> Sought:
     request = {Own(0, value.strip().encode()) for value in own}
-    owns = sorted((o for o in (*values, *others, *request) if o.tag not in kept), key=_rank)
+    told = [o for o in (*values, *others, *request) if o.tag not in kept]
+    many = Counter(o.tag for o in told)
+    owns = sorted(told, key=lambda o: (many[o.tag] > CROWD, not _personal(o.tag), o.tag, o.text))
     spared = b"\0".join(o.text for o in (*values, *others) if o.tag in kept).lower()
     needles: dict[tuple[bytes, str], Needle] = {}
     for each in owns:
@@ -54,11 +59,6 @@ def _sought(
         tuple((needle.text, needle) for needle in dates[:MOST]),
         {needle.text: needle for needle in plain[MOST:]},
     )
-
-
-def _rank(own: Own) -> tuple[bool, int, bytes]:
-    """The patient's own first."""
-    return not _personal(own.tag), own.tag, own.text
 
 
 def _personal(tag: int) -> bool:

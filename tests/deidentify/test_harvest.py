@@ -109,3 +109,17 @@ def test_a_registered_frame_of_reference_is_nobodys(cleaner: Cleaner) -> None:
         data = write(with_(base(), Element(0x00200052, "UI", uid)), "explicit")
         result = cleaner.clean(data, SYNTAXES["explicit"], frozenset())
         assert isinstance(result, Kept) and (uid in b"".join(result.parts)) is stays
+
+
+def test_a_list_of_hundreds_of_ids_takes_no_ones_place() -> None:
+    """Beyond the first hundreds only whole words are looked for: no telephone number, and no name within a word."""
+    other_ids = b"\\".join(b"X-%06d" % (100_000 + 37 * number) for number in range(500))
+    others = [
+        Element(0x00080090, "PN", b"Zwirnsperger^Kunigunde"),
+        Element(0x00101000, "LO", other_ids),
+        Element(0x00102154, "SH", b"+49 6221 56-34567"),
+    ]
+    own = original(with_(base(), *others))
+    for text in (b"call +49 6221 56-34567", b"DrZwirnsperger2", b"see X100037"):
+        result = write([Element(0x00080104, "LO", text)], "explicit")
+        assert verify([result], CODECS.little_explicit, own, (), frozenset()).endswith("@00080104"), text
