@@ -69,18 +69,20 @@ def _folders(root: Path, patterns: list[str], unread: list[Path]) -> Iterator[Pa
         yield root
         return
     for found in _named(root, patterns[0], unread):
-        if not found.name.startswith(".") and found.name != FOUND and _is_folder(found, unread):
+        if found.name.startswith(".") or found.name == FOUND:
+            continue
+        if _kind(found, unread, follow=True) == stat.S_IFDIR:
             yield from _folders(found, patterns[1:], unread)
 
 
-def _is_folder(found: Path, unread: list[Path]) -> bool:
-    """What a link leads to may be a disk that is not there now, or a place that is closed to us."""
+def _kind(found: Path, unread: list[Path], *, follow: bool) -> int:
+    """As stat(2) has it. 0: it has gone meanwhile, or it is told in `unread`: a place that is closed, a link to no disk."""
     try:
-        return stat.S_ISDIR(found.stat().st_mode)
+        return stat.S_IFMT(found.stat(follow_symlinks=follow).st_mode)
     except OSError as err:
-        if err.errno != errno.ENOENT or found.is_symlink():  # else it has gone meanwhile
+        if err.errno != errno.ENOENT or (follow and found.is_symlink()):
             unread.append(found)
-        return False
+        return 0
 
 
 def _named(folder: Path, pattern: str, unread: list[Path]) -> list[Path]:
@@ -107,7 +109,7 @@ def _remove_from(folder: Path, pattern: str, PatientID: str, unread: list[Path])
 
 
 def _is_of(file: Path, PatientID: str, unread: list[Path]) -> bool:
-    if file.is_symlink() or not file.is_file():
+    if _kind(file, unread, follow=False) != stat.S_IFREG:
         return False
     try:
         return header.read(file, ["PatientID"])["PatientID"].strip() == PatientID

@@ -169,3 +169,25 @@ def test_where_a_link_leads_that_nobody_can_follow_holds_up_no_other(tmp_path: P
         sink.remove(THEIRS)
     odd.unlink()
     assert len(files(tmp_path)) == 2 and sink.remove(THEIRS) == 0
+
+
+def test_a_folder_of_which_only_the_names_may_be_read_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mode r--: its files can be listed, and no more be told of them."""
+    sink = filled(tmp_path, LAYOUT)
+    locked = next(p.parent for p in sorted(files(tmp_path)) if THEIRS in p.parts)
+    plain = os.stat
+
+    def closed(path: Path, **how: bool) -> os.stat_result:
+        if isinstance(path, Path) and path.parent == locked:
+            raise PermissionError(13, "Permission denied")
+        return plain(path, **how)
+
+    monkeypatch.setattr(os, "stat", closed)
+    with pytest.raises(Retry, match=r"sink\.unreadable"):
+        sink.remove(THEIRS)
+    monkeypatch.undo()
+    assert {p.parent for p in files(tmp_path) if THEIRS in p.parts} == {locked}
+    sink.remove(THEIRS)
+    assert len(files(tmp_path)) == 2
