@@ -25,7 +25,7 @@ from gateway.dicom.association import Deadlines
 from gateway.dicom.commitment import PUSH_INSTANCE, PUSH_MODEL, RESOURCES, SUCCESS, Asked, Reference, information
 from gateway.dicom.identifier import text
 from gateway.dicom.incoming import asked as request_of
-from gateway.dicom.listener import Listener
+from gateway.dicom.listener import LIMIT_EXCEEDED, Listener
 from gateway.dicom.models import SYNTAXES, Address
 from gateway.dicom.sockets import quicken
 from gateway.dicom.status import CONFIG_PAUSE
@@ -38,6 +38,7 @@ NOT_OURS: Final = 0x0110  # processing failure, PS3.7 annex C
 CLOSING: Final = 4.0  # seconds for the end of what is under way
 SILENT: Final = 8.0  # seconds that who dials us may say nothing
 LOOK: Final = 0.25  # seconds between signs of life while we wait
+MOST: Final = 16  # connections to the port for reports at once; others are hung up on
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ def _listening(archive: Address, waiting: Waiting, asking: Asking) -> Iterator[N
     except OSError:
         raise Retry("sink.port", "the port for reports is taken", charge=False) from None
     server = Listener(
-        _entity(asking.calling_ae), listener, handlers=waiting.handlers(asking.deadlines), welcome=lambda _: None,
+        _entity(asking.calling_ae), listener, handlers=waiting.handlers(asking.deadlines),
+        welcome=lambda _: LIMIT_EXCEEDED if len(server.active_associations) + len(doorstep or ()) >= MOST else None,
         ahead=lambda: False, report=structlog.get_logger().warning, doorstep=doorstep,
     )  # fmt: skip
     over = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ import pytest
 
 from gateway.dicom.association import Deadlines
 from gateway.dicom.commitment import Asked, Reference, dial
-from gateway.dicom.committing import Asking, Waiting, _entity, _listening
+from gateway.dicom.committing import MOST, Asking, Waiting, _entity, _listening
 from gateway.errors import Retry
 from gateway.settings import Pacs, Tls
 from tests.support.certificates import Authority
@@ -49,6 +50,22 @@ def test_who_says_nothing_on_the_port_for_reports_is_in_nobodys_way(
         told.set()
         taking.join(10)
         assert not taking.is_alive()
+
+
+@pytest.mark.parametrize("secured", [False, True])
+def test_who_comes_in_crowds_takes_no_thread_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secured: bool
+) -> None:
+    monkeypatch.setattr("gateway.dicom.committing.SILENT", 3.0)
+    tls, port = Authority(tmp_path).issue("both").tls if secured else Tls(), free_port()
+    with (
+        _listening(peer(1, tls), Waiting(TRANSACTION, "ARCHIVE"), Asking("RESEARCH", port, 1.0)),
+        contextlib.ExitStack() as crowd,
+    ):
+        before = threading.active_count()
+        came = [crowd.enter_context(socket.create_connection((HOST, port), timeout=1)) for _ in range(100)]
+        assert came[-1].recv(1) == b""
+        assert threading.active_count() - before <= 2 * MOST
 
 
 def test_a_certificate_in_the_midst_of_being_renewed_is_waited_for(tmp_path: Path) -> None:
