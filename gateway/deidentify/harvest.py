@@ -92,13 +92,14 @@ def harvest(segments: Iterable[Buffer], codec: Codec, tags: Search) -> Harvest:
     """`segments`: the original without its pixel data. `tags`: of `tag_search` for this byte order."""
     found: dict[Place, None] = {}  # in order, so that the first character set counts
     homes: dict[bytes, tuple[bytes, ...]] = {}
+    size = 0
     for segment in segments:
         for start in range(0, len(segment), COPIED):
             data = bytes(segment[start : start + COPIED + OVERLAP])
-            _note_values(data, codec, tags, found)
+            size = _note_values(_values(data, codec, tags), data, found, size)
             _note_uids(data, homes)
     values, others, character_set = _sorted(frozenset(found), next((v for t, v in found if t == CHARACTER_SET), b""))
-    return Harvest(values, _secret(homes, codec), character_set, others, homes, _size(found) >= MOST)
+    return Harvest(values, _secret(homes, codec), character_set, others, homes, size >= MOST)
 
 
 def footprint(data: bytes, codec: Codec, tags: Search) -> Iterator[tuple[int, int]]:
@@ -212,10 +213,9 @@ def _keys(order: str) -> Mapping[bytes, int]:
     return {struct.pack(order + "HH", tag >> 16, tag & 0xFFFF): tag for tag in (*searched(), CHARACTER_SET)}
 
 
-def _note_values(data: bytes, codec: Codec, tags: Search, found: dict[Place, None]) -> None:
-    """Tag and value of each place that looks like an element, explicit or implicit (as inside UN)."""
-    size = _size(found)
-    for tag, _, start, end in _values(data, codec, tags):
+def _note_values(places: Iterable[tuple[int, int, int, int]], data: bytes, found: dict[Place, None], size: int) -> int:
+    """Tag and value of each place that looks like an element, explicit or implicit (as inside UN). `size`: of `found`, -> anew."""
+    for tag, _, start, end in places:
         value = data[start:end]
         room, single = MOST, len(value) <= SINGLE
         if (size >= MANY or not single) and NO_TEXT.search(value.rstrip(b"\0")):
@@ -223,10 +223,7 @@ def _note_values(data: bytes, codec: Codec, tags: Search, found: dict[Place, Non
         if value and size < room and (tag, value) not in found:
             found[tag, value] = None
             size += max(LEAST, len(value))
-
-
-def _size(found: Iterable[Place]) -> int:
-    return sum(max(LEAST, len(value)) for _, value in found)
+    return size
 
 
 def _values(data: bytes, codec: Codec, tags: Search) -> Iterator[tuple[int, int, int, int]]:

@@ -286,3 +286,13 @@ def test_thousands_of_numbers_that_are_somebodys_too_take_no_time(cleaner: Clean
     result = cleaner.clean(data, EXPLICIT, frozenset())
     assert isinstance(result, Kept) and b"\\27840" in b"".join(result.parts)
     assert time.process_time() - began < 10
+
+
+def test_thousands_of_icons_beside_thousands_of_names_take_no_time(cleaner: Cleaner) -> None:
+    """Each is a piece of the header by itself, in which names are looked for."""
+    people = tuple((Element(0x00100010, "PN", b"Zq%dzx^Pv%dy" % (n, n)),) for n in range(6000))
+    icons = ((Element(0x00280010, "US", b"\2\0"), Element(0x7FE00010, "OW", b"\1" * 4)),) * 16_000
+    data = write(with_(base(), Element(0x00081140, "SQ", people), Element(0x00880200, "SQ", icons)), "explicit")
+    began = time.process_time()
+    assert isinstance(cleaner.clean(data, EXPLICIT, frozenset()), Kept)
+    assert time.process_time() - began < 4
