@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import structlog
 
@@ -67,9 +68,15 @@ def _is_unknown(state: State, key: str, found: str) -> bool:
 def _came_since(state: State, key: str) -> bool:
     """Pushed, and acknowledged, after nothing of it was wanted any more: so only an older database says, and nobody else has it."""
     since = state.store.left_out_since(key)
-    with contextlib.suppress(FileNotFoundError):  # cleared meanwhile: the patient was withdrawn
-        return since is not None and any(file.stat().st_mtime > since + SKEW for file in state.outbox.files(key))
-    return False
+    return since is not None and any(_kept_at(file) > since + SKEW for file in state.outbox.files(key))
+
+
+def _kept_at(file: Path) -> float:
+    """Epoch seconds; 0.0: it is gone meanwhile, cleared by who looks in the same hour."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _let_go(state: State, key: str) -> None:

@@ -164,6 +164,23 @@ def test_what_is_cleared_while_the_outbox_is_swept_ends_no_sweep(state: Opened, 
     assert outbox.series() == []
 
 
+def test_what_is_cleared_while_somebody_looks_is_no_fault(
+    state: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hourly sweep clears what the hourly look at what is unknown has just listed."""
+    state.store.push(Pushed(PROJECT, "1.2.9", "1.2.9.1", None, "PID", "20260101", "CT", "{}"), now=100)
+    (waiting,) = state.store.pushed([PROJECT])
+    outbox = Outbox(tmp_path / "outbox")
+    outbox.keep(waiting.key, "2.25.9", [b"pushed"])
+    with state.database.write() as c:
+        c.execute(update(db.series).values(state="excluded", updated=100))
+    listed = outbox.files(waiting.key)
+    monkeypatch.setattr(Outbox, "files", lambda *_: listed)
+    outbox.clear(waiting.key)
+    monkeypatch.setattr(Outbox, "series", lambda _: [waiting.key])
+    assert upkeep.unknown(cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox))) == []
+
+
 def test_what_is_retried_while_the_outbox_is_swept_keeps_what_comes(
     state: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
