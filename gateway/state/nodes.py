@@ -141,9 +141,11 @@ def former(c: Connection, me: Node, now: float) -> list[str]:
 
 
 def rejoin(c: Connection, me: Node, names: Sequence[str], keys: Sequence[str]) -> int:
-    """Of `former` names: series, by key, whose files are in this node's outbox are its own."""
-    theirs = update(series).where(series.c.key.in_(keys), series.c.node.in_(names), _local())
-    return c.execute(theirs.values(node=me.name)).rowcount
+    """Of `former` names: series, by key, whose files are in this node's outbox are its own: nobody delivers them by that name."""
+    theirs = (series.c.key.in_(keys), series.c.node.in_(names), _local())
+    held = (progress.c.claimed_by.is_not(None), progress.c.series_id.in_(select(series.c.id).where(*theirs)))
+    c.execute(update(progress).where(*held).values(**settle.FREE))
+    return c.execute(update(series).where(*theirs).values(node=me.name)).rowcount
 
 
 def _local() -> ColumnElement[bool]:

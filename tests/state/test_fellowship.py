@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from gateway.model import AccessionNumber
 from gateway.state import nodes
 from gateway.state.fellowship import Fellowship
 from gateway.state.nodes import Node
+from gateway.state.outbox import Outbox
+from gateway.state.progress import Progress, Route, Stage
 from gateway.state.rows import Pushed, Tally
 from gateway.state.store import Store
 from tests.state.conftest import KEY, PROJECT, Opened
@@ -158,3 +161,19 @@ def test_under_another_name_it_delivers_what_lies_in_its_outbox(state: Opened) -
     assert renamed.rejoin(lambda: outbox, now=100) == 1
     assert [w.key for w in Store(state.database, KEY, node="new-name").pushed([PROJECT])] == [kept]
     assert other.rejoin(lambda: outbox, now=100) == 0
+
+
+def test_nor_does_it_wait_for_what_it_was_putting_under_that_name(state: Opened, tmp_path: Path) -> None:
+    """The courier's claim is for an hour, the lease of a name for minutes."""
+    Fellowship(state.database, Node("gw1", "home-1", 60)).join(now=0)
+    state.ask("A1", now=0)
+    (series,) = state.views.series(state.plan("1.2.3.1", now=0))
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=0)
+    assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=0)
+    outbox, route = Outbox(tmp_path / "outbox"), Route(PROJECT, "archive", ("archive",))
+    assert Progress(state.database, state.store, outbox, node="gw1").claim(Stage.WAITING, route, lease=HOUR, now=0)
+    renamed = Fellowship(state.database, Node("new-name", "home-1", 60))
+    renamed.join(now=50)
+    assert renamed.rejoin(lambda: [series.key], now=100) == 1
+    couriers = Progress(state.database, state.store, outbox, node="new-name")
+    assert couriers.claim(Stage.WAITING, route, lease=HOUR, now=100)
