@@ -106,8 +106,12 @@ class Children:
         for child in self._children:
             while not child.ready.wait(0.1):
                 meanwhile()
-                if child.process.poll() is not None or time.monotonic() > until:
-                    told = f"a {self.kind.name} process did not start; its own log lines say why"
+                code = child.process.poll()
+                if code is not None or time.monotonic() > until:
+                    how = f"within {START_SECONDS:.0f} s" if code is None else f"(exit code {code})"
+                    told = (
+                        f"a {self.kind.name} process did not start {how}; its own log lines say why, of -9 the kernel's"
+                    )
                     raise Fatal(f"{self.kind.name}.start", told)
 
     def ready(self) -> bool:

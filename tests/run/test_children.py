@@ -124,7 +124,14 @@ def test_ready_and_drained(run: Run) -> None:
 def test_one_that_cannot_start_is_told(run: Run) -> None:
     with pytest.raises(Fatal) as caught:
         run("dying").wait_ready()
-    assert caught.value.reason == "odd.start"
+    assert caught.value.reason == "odd.start" and "did not start (exit code 3)" in caught.value.detail
+
+
+def test_one_that_hangs_at_its_start_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither it nor one that the kernel has killed leaves a line in the log: nothing said which it was."""
+    monkeypatch.setattr(children, "START_SECONDS", 0.0)
+    with pytest.raises(Fatal, match="did not start within 0 s"):
+        run("dying").wait_ready()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
