@@ -7,6 +7,7 @@ not synced, which is what storescp does.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -37,6 +38,7 @@ from gateway.state.store import Store
 KEY = bytes(range(32))
 PROJECT, OURS = "bench", "RESEARCH"
 READY = b"ready\n"
+TRIES = 10
 
 
 class Uncounted:
@@ -98,12 +100,12 @@ class AsItCame:
         return 0x0000 if written == len(meta) + len(incoming.data) else OUT_OF_RESOURCES
 
     def _opened(self, name: str) -> int:
-        """Its folder goes with the last file, where a test empties it."""
-        try:
-            return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-        except FileNotFoundError:
+        """Its folder goes with the last file where a test empties it, and may go again as soon as it is made."""
+        for _ in range(TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
             self._folder.mkdir(exist_ok=True)
-            return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        raise FileNotFoundError(name)
 
 
 def main() -> None:
