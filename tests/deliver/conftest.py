@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,7 @@ class Bench:
         self.archive = directory_archive(folder)
         self.outbox = Outbox(folder / "outbox")
         self.state = Opened(folder)
+        weakref.finalize(self, self.state.database.close)
         self.store = Rows(self.state)
         self.sink = Moody(self.archive.sink, "first")
         self.board, self.metrics = Board(), Metrics()
@@ -184,10 +186,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.state.database.close()
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
 
 
 @pytest.fixture(scope="session", autouse=True)
