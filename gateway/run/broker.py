@@ -21,7 +21,7 @@ from gateway.ops.audit import Head, Trail
 from gateway.run import upkeep
 from gateway.run.crosswalk import Names, make_names
 from gateway.run.delivering import make_sinks
-from gateway.run.wiring import State
+from gateway.run.opening import State
 from gateway.settings import Settings
 from gateway.state.broker import Broker
 from gateway.state.persons import Known

@@ -30,6 +30,7 @@ from gateway.run.endpoints import Endpoints, peers
 from gateway.run.locking import lock_state
 from gateway.run.meter import Meter
 from gateway.run.nodes import Nodes
+from gateway.run.opening import open_state
 from gateway.run.receivers import listen, receive_kind
 from gateway.run.schedule import Schedule
 from gateway.run.screen import screen_kind
@@ -79,7 +80,7 @@ class Life:
         interval = watchdog_interval(os.environ, os.getpid())
         self.watchdog = Watchdog(systemd, self.hearts, interval, time.monotonic)
         self.board, self.gates = Board(peers(settings)), moving.make_gates(settings, self.metrics)
-        self.state, self.page = wiring.open_state(settings), Page(len(settings.pacs))
+        self.state, self.page = open_state(settings), Page(len(settings.pacs))
         self.room = receiving.make_room(settings, self.state.views, self.state.outbox, self.page)
         hear = Hear(self.metrics, self._beat, lambda line: self.meter.line(line, time.time()))
         self.receivers = Children(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.cstore.screening import DEAD, mapped, settle
-from gateway.run.wiring import State
+from gateway.run.opening import State
 from gateway.state import evidence
 from gateway.state import holding as held
 from gateway.state.holding import Holding

@@ -15,13 +15,14 @@ from gateway.deliver.directory import DirectorySink
 from gateway.deliver.sink import Sink
 from gateway.deliver.storescu import StoreSink
 from gateway.run.manifesting import Manifested, make_manifests
+from gateway.run.opening import State
 from gateway.settings import DicomSink, DicomWebSink, Project, Settings
 from gateway.settings import DirectorySink as Directory
 from gateway.settings.schema import AnySink
 from gateway.state.progress import Progress, Route
 
 if TYPE_CHECKING:
-    from gateway.run.wiring import State, Told
+    from gateway.run.wiring import Told
 
 LONGEST: Final = 1800.0
 """Seconds without a sign of life of one who delivers: a piece of a file, and what a server does on its own, may take as long."""

@@ -18,7 +18,8 @@ from gateway.cstore.space import Room
 from gateway.ops.health import iso
 from gateway.ops.metrics import Metrics
 from gateway.run.meter import Meter
-from gateway.run.wiring import State, Told, make_intake
+from gateway.run.opening import State
+from gateway.run.wiring import Told, make_intake
 from gateway.settings import Pacs, Settings
 from gateway.state.pushed import PUSHED
 

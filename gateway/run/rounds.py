@@ -14,7 +14,8 @@ from gateway.accession.optout import COLUMN, OptOut
 from gateway.accession.poll import Poll
 from gateway.run import broker, manifesting, telling, wiring
 from gateway.run.broker import Desk
-from gateway.run.wiring import State, Told
+from gateway.run.opening import State
+from gateway.run.wiring import Told
 from gateway.settings import Settings, Source
 from gateway.state.listed import Listed
 

@@ -20,6 +20,7 @@ from gateway.errors import Fatal
 from gateway.ops.metrics import RemoteCount
 from gateway.run import wiring
 from gateway.run.children import Kind
+from gateway.run.opening import open_state
 from gateway.run.process import begin
 from gateway.run.worker import Role, Watch, work
 from gateway.settings import Settings
@@ -54,7 +55,7 @@ def main() -> int:
         failed.append(err)
         begun.stop.set()
 
-    state = wiring.open_state(begun.settings)
+    state = open_state(begun.settings)
     step = wiring.make_screen_step(begun.settings, state, count)
     begun.ready()
     role = Role("screen", _bounded(step.step), lambda: None, idle=IDLE)

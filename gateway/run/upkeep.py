@@ -11,7 +11,7 @@ import structlog
 from gateway.deliver import header
 from gateway.errors import Refused, Retry
 from gateway.model import Outcome
-from gateway.run.wiring import State
+from gateway.run.opening import State
 from gateway.state.outbox import Outbox
 
 ASKED_AT_ONCE = 1000  # series; a statement takes a limited number of values

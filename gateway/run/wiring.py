@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,45 +27,19 @@ from gateway.cstore.withdrawn import WithoutWithdrawn
 from gateway.deidentify.cleaner import Cleaner
 from gateway.deidentify.cleaner import make_cleaner as build_cleaner
 from gateway.dicom.server import Incoming, StorageServer
-from gateway.errors import BadConfiguration, Fatal, Mistake
+from gateway.errors import Fatal
 from gateway.keys import Keys
 from gateway.ops.health import Board
 from gateway.ops.metrics import Count
 from gateway.rules import compiled
 from gateway.run.crosswalk import anchored, checked, load_aliases, load_crosswalk, make_names
-from gateway.run.locking import Use, use_state
-from gateway.run.nodes import open_database
+from gateway.run.opening import State, open_state
 from gateway.run.receiving import Reception, make_commitments, make_push, share
 from gateway.settings import Project, Select, Settings, Source
 from gateway.state.broker import Broker
-from gateway.state.db import Database
-from gateway.state.outbox import OWN, Outbox
-from gateway.state.store import Store
-from gateway.state.views import Views
 
 Clock = Callable[[], float]
 SCREENED: Final = "clean-pixel-data"
-
-
-@dataclass(frozen=True)
-class State:
-    """The opened state of this node."""
-
-    store: Store
-    views: Views
-    outbox: Outbox
-    database: Database
-    in_use: Use | None = None  # see locking.use_state
-
-    @property
-    def keys(self) -> Keys:
-        return self.store.keys
-
-    def close(self) -> None:
-        self.outbox.close()
-        self.database.close()
-        if self.in_use is not None:
-            self.in_use.close()
 
 
 @dataclass(frozen=True)
@@ -81,32 +54,6 @@ class Told:
 def load_settings(path: Path) -> Settings:
     """Raises BadConfiguration with every mistake at once, those of the crosswalks' files once all else is right."""
     return checked(anchored(configuration.load(path), path.parent))
-
-
-def project(settings: Settings, name: str) -> Project:
-    """The project of that name. Raises BadConfiguration when there is none."""
-    for found in settings.project:
-        if found.name == name:
-            return found
-    known = ", ".join(p.name for p in settings.project)
-    raise BadConfiguration((Mistake("command line", 0, "--project", "no project of that name", f"one of: {known}"),))
-
-
-def open_state(settings: Settings) -> State:
-    """Opens the database and the outbox under `state_dir`. Raises Fatal when that is not possible."""
-    try:
-        settings.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
-        outbox = Outbox(settings.state_dir / "outbox", Outbox(settings.state_dir / "held", modes=OWN))
-    except OSError as err:
-        raise Fatal("state.folder", f"{settings.state_dir}: {err.strerror}; it must be writable") from None
-    with ExitStack() as opened:
-        in_use = opened.enter_context(closing(use_state(settings)))
-        key = configuration.read_key(settings)
-        database = opened.enter_context(closing(open_database(settings)))
-        store = Store(database, key, node=settings.node)
-        store.keep_to_key()
-        opened.pop_all()  # it stays open
-    return State(store, Views(database, store.keys), outbox, database, in_use)
 
 
 # ---- accession

@@ -14,7 +14,7 @@ Standard: TOML 1.0; five-field cron; PS3.5 6.2 for AE titles and element values.
 
 from gateway.settings.certificates import check_certificates
 from gateway.settings.cron import Cron, read_schedule
-from gateway.settings.loading import load
+from gateway.settings.loading import load, project_named
 from gateway.settings.schema import (
     Audit,
     Deidentify,
@@ -60,6 +60,7 @@ __all__ = [
     "Tls",
     "check_certificates",
     "load",
+    "project_named",
     "read_key",
     "read_password",
     "read_schedule",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from gateway.errors import BadConfiguration
+from gateway.errors import BadConfiguration, Mistake
 from gateway.settings.archives import bad_archive_files, bad_archives
 from gateway.settings.available import not_available
 from gateway.settings.certificates import bad_certificates, half_certificates
@@ -13,7 +13,7 @@ from gateway.settings.cross import contradictions
 from gateway.settings.document import read
 from gateway.settings.explain import validated
 from gateway.settings.finding import Finding, Raw
-from gateway.settings.schema import Settings
+from gateway.settings.schema import Project, Settings
 from gateway.settings.secret import missing_secrets
 
 
@@ -30,6 +30,15 @@ def load(path: Path, *, files: bool = True) -> Settings:
     if mistakes or settings is None:
         raise BadConfiguration(tuple(sorted(dict.fromkeys(mistakes), key=document.order)))
     return settings
+
+
+def project_named(settings: Settings, name: str) -> Project:
+    """The project of that name. Raises BadConfiguration when there is none."""
+    for found in settings.project:
+        if found.name == name:
+            return found
+    known = ", ".join(p.name for p in settings.project)
+    raise BadConfiguration((Mistake("command line", 0, "--project", "no project of that name", f"one of: {known}"),))
 
 
 def _checked(raw: Raw, *, files: bool) -> tuple[Settings | None, list[Finding]]:

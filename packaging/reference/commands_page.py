@@ -37,11 +37,14 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 
 def _below(words: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    if isinstance(command, click.Group):
-        for name, one in sorted(command.commands.items()):
-            yield from _below(f"{words} {name}".strip(), one)
-    else:
+    if not isinstance(command, click.Group):
         yield words, command
+        return
+    with click.Context(command) as context:
+        for name in command.list_commands(context):
+            one = command.get_command(context, name)
+            assert one is not None, name
+            yield from _below(f"{words} {name}".strip(), one)
 
 
 def page() -> str:

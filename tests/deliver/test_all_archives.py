@@ -11,6 +11,7 @@ from gateway import settings
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.run import delivering, wiring
+from gateway.run.opening import State
 from gateway.state.outbox import Outbox
 from gateway.state.rows import Tally
 from tests.deliver.clean import clean_bytes
@@ -54,7 +55,7 @@ def test_every_archive_has_everything(tmp_path: Path) -> None:
     assert opened.store.settle_retrieved(claim.rows[0], Tally(FILES, FILES, 0, 0, {}), now=102.0)
     metrics, configured = Metrics(), aimed(tmp_path)
     told = wiring.Told(metrics, Board())
-    state = wiring.State(opened.store, opened.views, outbox, opened.database)
+    state = State(opened.store, opened.views, outbox, opened.database)
     steps = delivering.make_steps(configured, state, lambda _: told, threading.Event())
     assert len(steps) == 8
     while any([step.step() for _, step in steps]):  # noqa: C419  each of them

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from gateway.ops.health import Board
-from gateway.run import wiring
 from gateway.run.commands.options import settings_for
 from gateway.run.delivering import make_steps
+from gateway.run.opening import open_state
 from gateway.run.wiring import Told
 from gateway.state.rows import Tally
 from tests.dicom.serving import Counts
@@ -94,7 +94,7 @@ def test_a_copy_of_the_database_made_while_it_runs_is_enough(site: Place) -> Non
 
 def test_what_was_in_the_outbox_is_not_and_is_asked_for_again(site: Place) -> None:
     settings = settings_for(site.config)
-    with closing(wiring.open_state(settings)) as state:
+    with closing(open_state(settings)) as state:
         now = time.time() + 1
         for claim in state.store.claim_requests(projects=["chest"], limit=2, lease=60, now=now):
             assert state.store.settle_found(claim, plan(f"1.2.{claim.id}", study=f"1.{claim.id}"), now=now)
@@ -104,7 +104,7 @@ def test_what_was_in_the_outbox_is_not_and_is_asked_for_again(site: Place) -> No
     run(site, BLOCKS[1])
     shutil.rmtree(site.folder / "lib" / "pacs-gateway")
     run(site, BLOCKS[3])
-    with closing(wiring.open_state(settings)) as state:
+    with closing(open_state(settings)) as state:
         told = Told(Counts(), Board(), time.time)
         deliver, _ = (step for _, step in make_steps(settings, state, lambda _: told, threading.Event()))
         assert deliver.step()

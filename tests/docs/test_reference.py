@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from gateway.ops.declared import TABLE
-from gateway.run.commands.group import pacs_gateway
+from gateway.run.commands.group import MODULES
 from gateway.state import machine
 from tests.support.daemon import REPOSITORY
 
@@ -44,9 +44,9 @@ def test_a_page_names_every_setting_metric_and_command(modules: ModuleType) -> N
     names = {place.rpartition(".")[2] for place in modules.places() if not place.endswith(".")}
     assert [n for n in names if f"`{n}`" not in pages["configuration"]] == []
     assert [n for n in TABLE if f"`{n}`" not in pages["metrics"]] == []
-    assert [n for n in pacs_gateway.commands if f"\n## {n}" not in pages["commands"]] == []
+    assert [n for n in MODULES if f"\n## {n}" not in pages["commands"]] == []
     manual = (REFERENCE / "pacs-gateway.1").read_text("utf-8")
-    assert [n for n in pacs_gateway.commands if n.replace("-", "\\-") not in manual] == []
+    assert [n for n in MODULES if n.replace("-", "\\-") not in manual] == []
 
 
 @pytest.mark.parametrize(("name", "table"), [("request", machine.REQUEST), ("series", machine.SERIES)])

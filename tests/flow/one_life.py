@@ -15,6 +15,7 @@ from gateway.keys import Keys
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.run import broker, delivering, moving, upkeep, wiring
+from gateway.run.opening import open_state
 from gateway.settings import Project, Settings
 
 PROJECT: Final = "chest-ct"
@@ -58,7 +59,7 @@ class Life:
     """What a daemon is made of, from start to crash."""
 
     def __init__(self, settings: Settings, site: Place) -> None:
-        self.state = wiring.open_state(settings)
+        self.state = open_state(settings)
         self.state.store.free_node()
         self.state.outbox.sweep()
         self.sweep(quiet=0.0)

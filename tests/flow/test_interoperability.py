@@ -21,6 +21,7 @@ from gateway.cstore.page import Page
 from gateway.dicom.reactor import steady
 from gateway.ops.health import Board
 from gateway.run import delivering, wiring
+from gateway.run.opening import open_state
 from gateway.run.receiving import make_settle_step
 from gateway.settings import (
     Deidentify,
@@ -69,7 +70,7 @@ class Site:
             ),),
         )  # fmt: skip
         self.counts, self.stop = Counts(), threading.Event()
-        self.state = wiring.open_state(self.settings)
+        self.state = open_state(self.settings)
         listener = socket.create_server((HOST, self.port), backlog=64)
         server = wiring.make_server(self.settings, listener, self.counts, Page(1), self.stop)
         self.thread = threading.Thread(target=server.serve, args=(self.stop,), daemon=True)

@@ -17,6 +17,7 @@ from gateway.model import AccessionNumber, FoundSeries, Plan, PlannedSeries, Ver
 from gateway.ops.health import Board
 from gateway.ops.metrics import Metrics
 from gateway.run import delivering, wiring
+from gateway.run.opening import open_state
 from gateway.state.rows import Added, RequestClaim, SeriesClaim, tally
 from tests.run.command_line import Place, Told
 from tests.support.dicomfiles import SeriesSpec, StudyFacts, make_study
@@ -40,7 +41,7 @@ class Site:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.settings = wiring.load_settings(place.config)
-        self.state = wiring.open_state(self.settings)
+        self.state = open_state(self.settings)
         self.counts = Metrics()
         told = wiring.Told(self.counts, Board())
         steps = delivering.make_steps(self.settings, self.state, lambda _: told, threading.Event())

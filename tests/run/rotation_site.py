@@ -10,6 +10,7 @@ from gateway.dicom.part10 import read_file
 from gateway.model import Kept
 from gateway.run import wiring
 from gateway.run.nodes import kept_keys
+from gateway.settings import project_named
 from tests.run.broker_site import PROJECT, Site, audit
 from tests.support.dicomfiles import StudyFacts
 
@@ -29,7 +30,7 @@ def events(site: Site) -> list[str]:
 
 def made_of(site: Site, facts: StudyFacts) -> list[str]:
     """What an offline run makes of a file: pseudonym and UIDs."""
-    cleaner = wiring.make_cleaner(wiring.project(site.settings, PROJECT), kept_keys(site.settings))
+    cleaner = wiring.make_cleaner(project_named(site.settings, PROJECT), kept_keys(site.settings))
     made = cleaner.clean(*read_file(facts.files[0]), frozenset())
     assert isinstance(made, Kept)
     file = site.place.folder / "made.dcm"

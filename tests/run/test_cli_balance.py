@@ -7,9 +7,8 @@ import time
 from sqlalchemy import update
 
 from gateway.model import AccessionNumber, FoundSeries, Plan, PlannedSeries, Verdict, Wanted
-from gateway.run import wiring
 from gateway.run.commands.options import settings_for
-from gateway.run.wiring import State
+from gateway.run.opening import State, open_state
 from gateway.state.db import request
 from gateway.state.rows import RequestClaim, Tally
 from tests.run.command_line import Place
@@ -41,7 +40,7 @@ def carried(state: State, before: str, event: str) -> None:
 def filled(place: Place) -> None:
     """Six requests: one of each fate, and one that nothing has happened to."""
     settings = settings_for(place.config)
-    state = wiring.open_state(settings)
+    state = open_state(settings)
     wanted = [Wanted("chest", AccessionNumber(f"SYNACC{n}"), patient_id=f"SYNPATIENT{n}") for n in range(6)]
     state.store.add_requests(wanted, (), project="chest", cursor=None, now=time.time())
     claims = state.store.claim_requests(projects=["chest"], limit=5, lease=60, now=time.time())
@@ -79,7 +78,7 @@ def test_every_fate_is_told_and_the_sum_is_what_was_asked(place: Place) -> None:
 
 def test_work_that_was_lost_is_seen(place: Place) -> None:
     filled(place)
-    state = wiring.open_state(settings_for(place.config))
+    state = open_state(settings_for(place.config))
     with state.database.write() as c:
         c.execute(update(request).where(request.c.state == "done").values(state="planned"))
     state.close()
@@ -89,7 +88,7 @@ def test_work_that_was_lost_is_seen(place: Place) -> None:
 
 
 def test_nothing_asked_is_no_sheet(place: Place) -> None:
-    wiring.open_state(settings_for(place.config)).close()
+    open_state(settings_for(place.config)).close()
     assert place.say("balance", "--json").json == []
 
 

@@ -12,6 +12,7 @@ from gateway.deliver.directory import DirectorySink
 from gateway.errors import Refused
 from gateway.ops.health import Board
 from gateway.run import broker, wiring
+from gateway.run.opening import open_state
 from gateway.run.rounds import jobs
 from tests.deliver.peers import orthanc
 from tests.run.broker_site import ANNA, BERT, PROJECT, Site, audit, study, withdraw
@@ -143,7 +144,7 @@ def test_requests_that_wait_are_stopped_and_forgotten(site: Site, anna: StudyFac
 def test_it_holds_for_that_project_and_after_a_restart(site: Site, anna: StudyFacts, tmp_path: Path) -> None:
     withdraw(site, "--patient-id", ANNA)
     site.close()
-    site.state = wiring.open_state(site.settings)
+    site.state = open_state(site.settings)
     assert site.ask(study(tmp_path / "later", ANNA, 2)).aside == 1
 
 

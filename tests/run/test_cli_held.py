@@ -14,7 +14,7 @@ from sqlalchemy import update
 from gateway.dicom.part10 import read_file
 from gateway.model import AccessionNumber, FoundSeries, Held, LedgerLine, Outcome, Plan, PlannedSeries, Verdict, Wanted
 from gateway.run import caller, wiring
-from gateway.run.wiring import State
+from gateway.run.opening import State, open_state
 from gateway.state import holding
 from gateway.state.db import series as series_table
 from gateway.state.rows import tally
@@ -79,7 +79,7 @@ def waiting(place: Place, tmp_path: Path) -> Iterator[Waiting]:
         accession="SYNACC4711", study_date="20240503",
     )  # fmt: skip
     place.change("series = \"Modality == 'CT'\"\n", "")
-    state = wiring.open_state(wiring.load_settings(place.config))
+    state = open_state(wiring.load_settings(place.config))
     yield Waiting(place, state, study)
     state.close()
 

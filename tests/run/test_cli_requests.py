@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from gateway.model import AccessionNumber, FoundSeries, Plan, PlannedSeries, Verdict
-from gateway.run import wiring
 from gateway.run.commands import requests
 from gateway.run.commands.options import settings_for
+from gateway.run.opening import open_state
 from gateway.state.db import SCHEMA_VERSION
 from gateway.state.rows import Tally
 from tests.run.command_line import Place, Told
@@ -161,7 +161,7 @@ def plan_of_three() -> Plan:
 @pytest.fixture
 def failed(added: Place) -> Place:
     """SYNACC0001 planned, and its series gone their ways; SYNACC0002 untouched."""
-    state = wiring.open_state(settings_for(added.config))
+    state = open_state(settings_for(added.config))
     try:
         now = time.time() + 1
         claims = state.store.claim_requests(projects=["chest"], limit=9, lease=60, now=now)

@@ -7,8 +7,8 @@ import time
 from gateway.accession import csvfile
 from gateway.accession.rows import DATES
 from gateway.model import FoundSeries, Plan, PlannedSeries, Verdict
-from gateway.run import wiring
 from gateway.run.commands.options import settings_for
+from gateway.run.opening import open_state
 from tests.run.command_line import Place, Told
 
 SECRETS = ("SYNACC0001", "SYNACC0002", "SYNPATIENT7", "05/03/2024")
@@ -82,7 +82,7 @@ def test_facts_that_a_request_lacks_are_told_to_it(place: Place) -> None:
     assert told.code == 0
     assert "1 new, 2 known already, 0 repeated" in told.out
     assert "requests changed by what the file says: 1" in told.out
-    state = wiring.open_state(settings_for(place.config))
+    state = open_state(settings_for(place.config))
     try:
         claims = state.store.claim_requests(projects=["chest"], limit=9, lease=60, now=time.time() + 1)
     finally:
@@ -114,7 +114,7 @@ def test_the_help_of_add_names_columns_and_dates(place: Place) -> None:
 def test_what_is_done_is_asked_for_again_when_the_rules_have_changed(place: Place) -> None:
     content = "accession_number\nSYNACC0001\nSYNACC0002\n"
     add(place, content)
-    state = wiring.open_state(settings_for(place.config))
+    state = open_state(settings_for(place.config))
     (claim, *_) = state.store.claim_requests(projects=["chest"], limit=2, lease=60, now=time.time())
     one = FoundSeries("1.2.826.0.1", "1.2.826.0.1.1", {"Modality": "CT"}, 3)
     left_out = PlannedSeries("main", one, Verdict(False, "select.series"))

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.model import AccessionNumber, Agreement, Candidate, Evidence, Plan, Wanted
 from gateway.run import wiring
-from gateway.run.wiring import State
+from gateway.run.opening import State, open_state
 from tests.cfind.archive import archive, study
 from tests.run.command_line import Place, Told, furnish
 from tests.support.scripted_pacs import ScriptedPacs
@@ -51,7 +51,7 @@ class Waiting:
 
 @pytest.fixture
 def waiting(place: Place) -> Iterator[Waiting]:
-    state = wiring.open_state(wiring.load_settings(place.config))
+    state = open_state(wiring.load_settings(place.config))
     yield Waiting(place, state)
     state.close()
 

@@ -14,6 +14,8 @@ from gateway.errors import Fatal
 from gateway.model import Kept
 from gateway.run import wiring
 from gateway.run.nodes import kept_keys
+from gateway.run.opening import open_state
+from gateway.settings import project_named
 from tests.run.broker_site import Site
 from tests.run.command_line import Place
 from tests.support.dicomfiles import StudyFacts
@@ -25,7 +27,7 @@ UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfRefer
 def cleaned(place: Place, facts: StudyFacts, project: str = "chest") -> Mapping[str, str]:
     """What the project makes of the first file."""
     settings = wiring.load_settings(place.config)
-    cleaner = wiring.make_cleaner(wiring.project(settings, project), kept_keys(settings))
+    cleaner = wiring.make_cleaner(project_named(settings, project), kept_keys(settings))
     made = cleaner.clean(*read_file(facts.files[0]), frozenset())
     assert isinstance(made, Kept)
     file = place.folder / "made.dcm"
@@ -81,7 +83,7 @@ def test_a_state_takes_no_other_key_and_stays_as_it_is(place: Place, anna: Study
         told = place.say(*words)
         assert told.code == 1 and "state.key" in told.err and pseudonym not in told.out
     with pytest.raises(Fatal, match=r"state\.key"):
-        wiring.open_state(wiring.load_settings(place.config))
+        open_state(wiring.load_settings(place.config))
     assert {p: p.read_bytes() for p in before} == before
     key.write_bytes(right)
     assert place.say("audit", "verify").code == 0

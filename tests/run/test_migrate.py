@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway.run import migration, wiring
+from gateway.run import migration
 from gateway.run.commands.options import settings_for
 from gateway.run.locking import lock_state
+from gateway.run.opening import open_state
 from gateway.state import db
 from gateway.state.rows import Tally
 from tests.run.command_line import Place
@@ -38,7 +39,7 @@ def filled(place: Place) -> Place:
     csv = place.folder / "list.csv"
     csv.write_text("accession_number;patient_id\n" + "".join(f"{a};SYNPATIENT{a}\n" for a in ACCESSIONS) + "BAD*1;\n")
     place.say("requests", "add", "--project", "chest", str(csv))
-    state = wiring.open_state(settings_for(place.config))
+    state = open_state(settings_for(place.config))
     store = state.store
     for n, claim in enumerate(store.claim_requests(projects=["chest"], limit=3, lease=60, now=2e9)):
         assert store.settle_found(claim, plan(f"1.2.3.{n}"), now=2e9)
@@ -101,7 +102,7 @@ def test_everything_is_there_and_goes_on(filled: Place, peer: Postgres) -> None:
     assert filled.say("requests", "add", "--project", "chest", str(csv)).code == 0, (
         "numbers go on after those that came"
     )
-    state = wiring.open_state(settings_for(filled.config))
+    state = open_state(settings_for(filled.config))
     assert claim_row(state.store, "retrieved", projects=["chest"], lease=60, now=3e9) is not None
     state.close()
 
@@ -180,7 +181,7 @@ def test_a_look_at_the_new_database_first_fills_nothing(filled: Place, peer: Pos
 
 def test_not_while_another_command_uses_it(filled: Place, peer: Postgres) -> None:
     """A long `requests add`, say, would write the rest into what was set aside."""
-    with closing(wiring.open_state(settings_for(filled.config))):
+    with closing(open_state(settings_for(filled.config))):
         pointed(filled, peer)
         told = filled.say("migrate", "--from-sqlite")
     assert (told.code, "another command uses the state" in told.err) == (1, True)

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from gateway.deliver.directory import DirectorySink
 from gateway.errors import Refused, Retry
 from gateway.ops.log import FIELDS
-from gateway.run import broker, wiring
+from gateway.run import broker
+from gateway.run.opening import open_state
 from gateway.state.outbox import Outbox
 from tests.run.broker_site import ANNA, BERT, PROJECT, SERIES, Site, audit, study, withdraw
 from tests.support.dicomfiles import SeriesSpec, StudyFacts
@@ -88,7 +89,7 @@ def test_files_that_an_older_database_knows_nothing_of(site: Site, tmp_path: Pat
     for file in (site.place.folder / "state").glob("state.sqlite*"):
         file.unlink()
     shutil.copy(yesterday, site.place.folder / FILE)
-    site.state = wiring.open_state(site.settings)
+    site.state = open_state(site.settings)
     assert len(site.state.outbox.series()) == 5
     here, elsewhere = site.place.folder / "state", tmp_path / "another node"
     for name in ("outbox", "held"):

@@ -12,7 +12,8 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from gateway.model import AccessionNumber, FoundSeries, LedgerLine, Outcome, Plan, PlannedSeries, Verdict, Wanted
-from gateway.run import upkeep, wiring
+from gateway.run import upkeep
+from gateway.run.opening import State
 from gateway.state import db, receipts
 from gateway.state.outbox import Outbox
 from gateway.state.rows import Pushed, Tally
@@ -94,7 +95,7 @@ def test_files_of_a_confirmed_series_are_resumed_but_not_while_it_is_being_remov
     outbox = Outbox(tmp_path / "outbox")
     outbox.keep(series.key, "2.25.9", [b"late"])
     outbox.set_aside(series.key, outbox.keep(series.key, "2.25.8", [b"spoilt here, confirmed by another node"]).name)
-    opened = cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox))
+    opened = cast(State, SimpleNamespace(store=state.store, outbox=outbox))
     assert upkeep.resume_outbox(opened, 200, quiet=600) == 0
     assert upkeep.resume_outbox(opened, 701, quiet=600) == 1
     assert state.views.series(key)[0].state == "retrieved"
@@ -114,7 +115,7 @@ def test_what_another_node_has_delivered_meanwhile_does_not_follow(state: Opened
     with state.database.write() as c:
         receipts.note(c, 1, ["7" * 32])
     back = Store(state.database, KEY, node="gw9")
-    opened = cast(wiring.State, SimpleNamespace(store=back, outbox=outbox))
+    opened = cast(State, SimpleNamespace(store=back, outbox=outbox))
     assert upkeep.resume_outbox(opened, 701, quiet=600) == 1, "the other one is late"
     assert [file.name for file in outbox.files(series.key)] == ["2.25.8.dcm"]
     assert state.views.series(key)[0].state == "retrieved"
@@ -126,7 +127,7 @@ def test_files_that_no_row_knows_are_told(state: Opened, tmp_path: Path) -> None
     outbox.keep("S-UNKNOWN", "2.25.9", [b"pushed"])
     (tmp_path / "outbox" / "S-EMPTY").mkdir()
     with capture_logs() as told:
-        opened = cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox))
+        opened = cast(State, SimpleNamespace(store=state.store, outbox=outbox))
         assert upkeep.resume_outbox(opened, 200) == 0
     assert [(line["event"], line["series"]) for line in told] == [("outbox.unknown", ["S-UNKNOWN"])]
     assert len(outbox.files("S-UNKNOWN")) == 1
@@ -143,7 +144,7 @@ def test_what_was_pushed_after_an_older_database_left_its_series_out_stays(
     file = outbox.keep(waiting.key, "2.25.9", [b"pushed"]).path
     with state.database.write() as c:
         c.execute(update(db.series).values(state="excluded", updated=file.stat().st_mtime - since))
-    opened = cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox))
+    opened = cast(State, SimpleNamespace(store=state.store, outbox=outbox))
     with capture_logs() as told:
         upkeep.clear_outbox(opened)
         upkeep.resume_outbox(opened, 200)
@@ -160,7 +161,7 @@ def test_what_is_cleared_while_the_outbox_is_swept_ends_no_sweep(state: Opened, 
     outbox = Outbox(tmp_path / "outbox")
     outbox.keep(waiting.key, "2.25.9", [b"pushed"])
     gone = SimpleNamespace(series=outbox.series, clear=outbox.clear, files=lambda _: [tmp_path / "gone.dcm"])
-    assert upkeep.clear_outbox(cast(wiring.State, SimpleNamespace(store=state.store, outbox=gone))) == 1
+    assert upkeep.clear_outbox(cast(State, SimpleNamespace(store=state.store, outbox=gone))) == 1
     assert outbox.series() == []
 
 
@@ -178,7 +179,7 @@ def test_what_is_cleared_while_somebody_looks_is_no_fault(
     monkeypatch.setattr(Outbox, "files", lambda *_: listed)
     outbox.clear(waiting.key)
     monkeypatch.setattr(Outbox, "series", lambda _: [waiting.key])
-    assert upkeep.unknown(cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox))) == []
+    assert upkeep.unknown(cast(State, SimpleNamespace(store=state.store, outbox=outbox))) == []
 
 
 def test_what_is_retried_while_the_outbox_is_swept_keeps_what_comes(
@@ -203,7 +204,7 @@ def test_what_is_retried_while_the_outbox_is_swept_keeps_what_comes(
                 outbox.keep(one.key, "2.25.10", [b"acknowledged"])
 
     monkeypatch.setattr(outbox, "clear", slowly)
-    upkeep.clear_outbox(cast(wiring.State, SimpleNamespace(store=state.store, outbox=outbox)))
+    upkeep.clear_outbox(cast(State, SimpleNamespace(store=state.store, outbox=outbox)))
     assert [s.state for s in state.views.series(key)] == ["planned", "planned"]
     assert all("2.25.10.dcm" in [f.name for f in outbox.files(s.key)] for s in state.views.series(key))
 

@@ -31,6 +31,7 @@ from gateway.run.commands.options import config_option, json_option, project_opt
 from gateway.run.commands.profile import told_of
 from gateway.run.nodes import kept_keys
 from gateway.settings import DirectorySink as Place
+from gateway.settings import project_named
 
 LAYOUT: Final = "{PatientID}/{SOPInstanceUID}.dcm"
 OWN: Final[frozenset[str]] = frozenset()  # no request asked for these files
@@ -72,7 +73,7 @@ def deid(project: str, places: tuple[Path, Path], explain: bool, config: Path, a
     1 when a file was refused, held or could not be read, or when there is none.
     """
     settings = settings_for(config)
-    found = wiring.project(settings, project)
+    found = project_named(settings, project)
     source, home = _places(*places)
     with told_of(config, project):
         cleaner = wiring.make_cleaner(found, kept_keys(settings))

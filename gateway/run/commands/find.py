@@ -16,7 +16,7 @@ from gateway.errors import Refused, Retry
 from gateway.model import AccessionNumber, Plan, known_modality
 from gateway.run import console, wiring
 from gateway.run.commands.options import config_option, json_option, project_option, sensitive, settings_for
-from gateway.settings import Project, Settings
+from gateway.settings import Project, Settings, project_named
 
 COLUMNS: Final = ("Accession", "PACS", "Study", "Series", "Modality", "Instances", "Verdict", "Reason")
 
@@ -55,7 +55,7 @@ def find(project: str, accessions: tuple[str, ...], config: Path, as_json: bool)
     1 when a question could not be answered; 3 when a PACS cannot be reached. Each ACCESSION may be -: a line of standard input.
     """
     settings = settings_for(config)
-    asked = wiring.project(settings, project)
+    asked = project_named(settings, project)
     numbers = [_number(i, text) for i, text in enumerate(accessions, start=1)]
     with ExitStack() as stack:
         asking = _asking(settings, asked, stack)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping
+from typing import Final
+
 import click
 
 from gateway import __version__
-from gateway.run.commands.audit import audit
-from gateway.run.commands.balance import balance
-from gateway.run.commands.broker import reidentify, withdraw
-from gateway.run.commands.bundle import support_bundle
-from gateway.run.commands.check import check
-from gateway.run.commands.deid import deid
-from gateway.run.commands.explain import explain
-from gateway.run.commands.find import find
-from gateway.run.commands.held import held
-from gateway.run.commands.key import key
-from gateway.run.commands.life import demo, migrate, run
-from gateway.run.commands.profile import profile
-from gateway.run.commands.requests import requests
-from gateway.run.commands.status import status
-from gateway.run.commands.trace import trace
+
+MODULES: Final[Mapping[str, str]] = {
+    "run": "life", "check": "check", "demo": "life", "status": "status", "requests": "requests", "balance": "balance",
+    "explain": "explain", "find": "find", "held": "held", "deid": "deid", "profile": "profile", "reidentify": "broker",
+    "withdraw": "broker", "audit": "audit", "key": "key", "migrate": "life", "support-bundle": "bundle",
+}  # fmt: skip
+"""Command -> the module here that has it."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class OnDemand(click.Group):
+    """Imports the module of the command that is asked for: all of them take a second."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in MODULES:
+            return None
+        found = getattr(
+            importlib.import_module(f"gateway.run.commands.{MODULES[cmd_name]}"), cmd_name.replace("-", "_")
+        )
+        assert isinstance(found, click.Command)
+        return found
+
+
+@click.group(cls=OnDemand, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="pacs-gateway")
 def pacs_gateway() -> None:
     """Fills a research archive from a hospital PACS, de-identified before it is stored.
@@ -30,11 +42,3 @@ def pacs_gateway() -> None:
     Exit codes: 0 done; 1 the thing asked about is not well; 2 wrong usage or configuration; 3 the daemon or a peer cannot
     be reached.
     """
-
-
-for command in (
-    run, check, demo, status, requests, balance, explain, find, held, deid, profile, reidentify, withdraw, audit, key,
-    migrate, support_bundle,
-):  # fmt: skip
-    pacs_gateway.add_command(command)
-requests.add_command(trace)

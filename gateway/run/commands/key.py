@@ -10,11 +10,11 @@ import click
 
 from gateway.errors import Fatal
 from gateway.keys import KEY_BYTES
-from gateway.run import caller, console, rotating, wiring
+from gateway.run import caller, console, rotating
 from gateway.run.commands.options import config_option, settings_for
 from gateway.run.keyfile import make_key
 from gateway.run.rotating import Rotated
-from gateway.settings import Settings, secret_path
+from gateway.settings import Settings, project_named, secret_path
 from gateway.settings.secret import CREDENTIAL, key_fault
 
 UNLINKED: Final = (
@@ -60,7 +60,7 @@ def rotate(project: str | None, key_file: Path | None, yes: bool, config: Path) 
     if project is None:
         _tell(rotating.rotate(settings, file, user=caller.user()))
         return 0
-    wiring.project(settings, project)
+    project_named(settings, project)
     if not yes:
         raise click.UsageError(UNLINKED.format(project=project))
     rotating.renew(settings, file, project=project, user=caller.user())

@@ -10,9 +10,9 @@ from typing import Final
 import click
 
 from gateway import settings as configuration
-from gateway.run import console, wiring
+from gateway.run import console
 from gateway.run.crosswalk import anchored
-from gateway.settings import Settings
+from gateway.settings import Settings, project_named
 
 DEFAULT_CONFIG: Final = "/etc/pacs-gateway/gateway.toml"
 
@@ -55,5 +55,5 @@ def settings_for(config: Path, project: str | None = None) -> Settings:
     """
     settings = anchored(configuration.load(config, files=False), config.parent)
     if project is not None:
-        wiring.project(settings, project)
+        project_named(settings, project)
     return settings

@@ -12,8 +12,9 @@ from pydicom._uid_dict import UID_dictionary
 from gateway.deidentify.override import BadProfile
 from gateway.deidentify.profile import Profile, ProfileRow, compile_profile
 from gateway.errors import BadConfiguration, Mistake
-from gateway.run import console, wiring
+from gateway.run import console
 from gateway.run.commands.options import config_option, json_option, project_option, settings_for
+from gateway.settings import project_named
 
 
 @click.command()
@@ -25,7 +26,7 @@ from gateway.run.commands.options import config_option, json_option, project_opt
 @json_option
 def profile(project: str, sop_class: str | None, config: Path, as_json: bool) -> int:
     """Show the project's effective de-identification profile: tag, keyword, action, the rule it comes from."""
-    found = wiring.project(settings_for(config), project)
+    found = project_named(settings_for(config), project)
     with told_of(config, project):
         made = compile_profile(found.deidentify)
     rows = list(_rows_of(made, sop_class))

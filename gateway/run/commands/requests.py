@@ -23,7 +23,8 @@ from gateway.run.commands.options import (
     some_project_option,
 )
 from gateway.run.commands.state import opened
-from gateway.run.wiring import State
+from gateway.run.commands.trace import trace
+from gateway.run.opening import State
 from gateway.state import machine
 from gateway.state.change import CANCELLABLE, RETRIABLE
 from gateway.state.listed import Listed
@@ -36,6 +37,9 @@ COLUMNS: Final = ("Key", "Project", "State", "Reason", "Attempts", "Asked again"
 @click.group()
 def requests() -> None:
     """The work: accession numbers on their way into an archive."""
+
+
+requests.add_command(trace)
 
 
 @requests.command("list")

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import Fatal
-from gateway.run import wiring
 from gateway.run.nodes import SQLITE
-from gateway.run.wiring import State
-from gateway.settings import Settings
+from gateway.run.opening import State, open_state
+from gateway.settings import Settings, project_named
 from gateway.settings.secret import account
 
 KEPT: Final = ("daemon.lock", "state.sqlite", "outbox", "held", "audit.jsonl")
@@ -29,12 +28,12 @@ def opened(settings: Settings, *, create: bool = False, project: str | None = No
     database = settings.state_dir / ("state.sqlite" if settings.database == SQLITE else "outbox")
     if not os.access(database, os.R_OK | os.W_OK):
         if project is not None:
-            wiring.project(settings, project)
+            project_named(settings, project)
         _refuse(settings.state_dir, database, create=create)
-    state = wiring.open_state(settings)
+    state = open_state(settings)
     try:
         if project is not None and project not in state.views.projects():
-            wiring.project(settings, project)
+            project_named(settings, project)
         yield state
     finally:
         state.close()

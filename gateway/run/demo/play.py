@@ -23,6 +23,8 @@ from gateway.run.demo.hospital import Hospital, build_hospital
 from gateway.run.demo.progress import Seen, Show, shown
 from gateway.run.demo.ris import make_ris
 from gateway.run.demo.site import LOOPBACK, OUR_AE, PACS_AE, PROJECT, Site, claimed, free_ports, furnish
+from gateway.run.opening import open_state
+from gateway.settings import project_named
 
 FOLDER: Final = Path("demo")
 DEADLINE: Final = 120.0  # seconds, from the daemon's start to the last settled request
@@ -117,7 +119,7 @@ def _settled(daemon: Daemon, site: Site, hospital: Hospital, show: Show) -> bool
 
 def _decide_held(site: Site) -> None:
     """What a person would do, by the same means as the command `held discard`."""
-    state = wiring.open_state(wiring.load_settings(site.config))
+    state = open_state(wiring.load_settings(site.config))
     try:
         deciding.decide(state, [holding.key for holding, _, _ in deciding.listed(state)], VERDICT)
     finally:
@@ -126,12 +128,12 @@ def _decide_held(site: Site) -> None:
 
 def _summarise(console: Console, site: Site, hospital: Hospital, archive: Archive) -> None:
     settings = wiring.load_settings(site.config)
-    state = wiring.open_state(settings)
+    state = open_state(settings)
     try:
         found = summary.all_series(state.views)
         summary.print_requests(console, state.views, hospital)
         summary.print_series(console, found)
-        words = summary.reasons(wiring.project(settings, PROJECT).select)
+        words = summary.reasons(project_named(settings, PROJECT).select)
         summary.print_instances(console, found, words)
         summary.print_comparison(console, hospital, archive)
         summary.print_next(console, site)
