@@ -8,6 +8,9 @@ PYTHON    ?= $(shell $(SYSTEM) -c 'import ensurepip, sys, venv; sys.exit(sys.ver
 TEST_JOBS ?= 2
 PYTEST    ?=
 
+# Images of containers set it, and each process that a test starts would compile the gateway anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 
