@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -15,6 +15,8 @@ WORD = re.compile(r"[^\W_]+")
 SQUEEZE = re.compile(r"[\W_]+")
 SURE = 6
 """Characters from which on a word is looked for inside of others too, as `needles` does; shorter ones only by themselves."""
+FEW = 1024
+"""Words of the patient's own; of more, which are thousands of persons', as little as may be is remembered."""
 DEEPEST = 64
 """Branches of a word: Python's own limit is further."""
 
@@ -65,6 +67,14 @@ def bare(folded: str) -> str:
 def squeezed(text: str) -> str:
     """Letters and digits alone, casefolded, so that no separator hides a word."""
     return SQUEEZE.sub("", text.casefold())
+
+
+def any_of(words: Sequence[str]) -> re.Pattern[str]:
+    """What holds one of `words`. `re` would remember the last five hundred patterns, of whatever size."""
+    pattern = re.compile(beginning(words))
+    if len(words) > FEW:
+        re.purge()
+    return pattern
 
 
 def beginning(words: Iterable[str], deep: int = DEEPEST) -> str:

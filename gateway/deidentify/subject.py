@@ -13,7 +13,7 @@ from gateway.deidentify.encoding import Codec
 from gateway.deidentify.harvest import DATES, NAMES, Harvest, Own
 from gateway.deidentify.needles import is_technical
 from gateway.deidentify.output import Parts
-from gateway.deidentify.ownwords import beginning, own_words, squeezed
+from gateway.deidentify.ownwords import any_of, own_words, squeezed
 from gateway.deidentify.preview import BIRTH_DATE, PATIENT_AGE, PATIENT_ID, STUDY_DATE, STUDY_INSTANCE
 from gateway.deidentify.pseudonym import Pseudonyms
 from gateway.deidentify.text import TextCleaner
@@ -52,7 +52,7 @@ class Subject:
 
     def is_named_in(self, raw: bytes, charset: Charset) -> bool:
         """Whether a word of the patient's own stands in a value, with or without separators, whatever is around it."""
-        return bool(self.own) and _any_of(self.own).search(squeezed(charset.decode(raw))) is not None
+        return bool(self.own) and known_within(self.own).search(squeezed(charset.decode(raw))) is not None
 
 
 class Subjects:
@@ -77,8 +77,8 @@ class Subjects:
 
 
 @lru_cache(64)
-def _any_of(own: frozenset[str]) -> re.Pattern[str]:
-    return re.compile(beginning(map(squeezed, own)))
+def known_within(own: frozenset[str]) -> re.Pattern[str]:
+    return any_of([*map(squeezed, own)])
 
 
 def words_of(original: Harvest, own: frozenset[str], kept: frozenset[int]) -> frozenset[str]:

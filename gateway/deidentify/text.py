@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gateway.deidentify.charset import Charset
-from gateway.deidentify.ownwords import SURE, bare, beginning, squeezed
+from gateway.deidentify.ownwords import FEW, SURE, any_of, bare, squeezed
 from gateway.deidentify.textforms import HOLE, pierced
 from gateway.deidentify.textpersons import name_people
 from gateway.deidentify.wordlike import Kind, Words, is_dose, kind_of, parts_of, sort_words
@@ -32,8 +32,8 @@ SEPARATORS = re.compile(r"([\s!-/:-@\[-`{-~°–—…«»„“”‘’×±·�
 JOINS = frozenset((" ", ", ", ",", "^", "-", "."))
 """Between the parts of a name."""
 PASSES = 8
-CACHED, FEW = 2048, 1024
-"""Bytes, and words of the patient's own: longer texts do not repeat, and of thousands of persons none need be remembered."""
+CACHED = 2048
+"""Bytes; longer texts do not repeat."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class TextCleaner:
 def known_own(own: frozenset[str]) -> Own:
     """`own` as it is searched for."""
     long = [squeezed(word) for word in own if len(word) >= SURE]
-    return Own(own, re.compile(beginning(long)) if long else None)
+    return Own(own, any_of(long) if long else None)
 
 
 def _is_own(word: str, own: Own, *, inside: bool) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from gateway.deidentify.charset import Charset, read_charset
 from gateway.deidentify.ownwords import own_words, squeezed
-from gateway.deidentify.text import LIMITS, TextCleaner
+from gateway.deidentify.subject import known_within
+from gateway.deidentify.text import LIMITS, TextCleaner, known_own
 from gateway.deidentify.vocabulary import load_vocabulary
 
 UTF8 = Charset(("utf-8",))
@@ -275,3 +277,14 @@ def test_thousands_of_own_words_take_no_longer_than_a_few() -> None:
     remembered = CLEANER._cleaned.cache_info().currsize
     assert CLEANER.clean(b"LO", b"chest of nobody", UTF8, own) == b"chest of nobody"
     assert CLEANER._cleaned.cache_info().currsize == remembered
+
+
+def test_of_thousands_of_own_words_no_pattern_outlives_what_is_remembered() -> None:
+    """`re` keeps five hundred by itself, whatever their size."""
+    own = frozenset(f"zq{n}dzxv" for n in range(4000))
+    for remembered in (known_own, known_within):
+        found = remembered(own)
+        pattern = weakref.ref(found if isinstance(found, re.Pattern) else found.sure)
+        del found
+        remembered.cache_clear()
+        assert pattern() is None
