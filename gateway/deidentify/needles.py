@@ -113,12 +113,13 @@ def needles_of(own: Own, character_set: str) -> tuple[Needle, ...]:
 def is_technical(tag: int, text: str) -> bool:
     """Whether what should be an order's number is made of everybody's words alone, and so tells of nobody.
 
-    4-7-1-1 and Klein do: digits, and nothing but what is a name as well.
+    4-7-1-1 and Klein J do: digits that are searched, and nothing but what is a name as well. Thorax 2 does not.
     """
-    if tag not in ORDERS or any(c.isdigit() for c in text):
+    if tag not in ORDERS or sum(map(str.isdigit, text)) > SHORTEST:
         return False
     told, known = words(text.lower()), load_vocabulary()
-    return all(map(_known, told)) and any(f"{word}~" not in known for word in told)
+    long = [word for word in told if len(word) > 1]
+    return all(map(_known, told)) and (not long or any(f"{word}~" not in known for word in long))
 
 
 def laxity(needle: Needle) -> tuple[bool, bool]:

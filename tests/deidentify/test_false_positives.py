@@ -104,7 +104,17 @@ def test_a_station_called_as_its_model_costs_no_model(name: bytes) -> None:
 
 @pytest.mark.parametrize("tag", [0x00200010, 0x00400253, 0x00401001])
 @pytest.mark.parametrize(
-    ("number", "stays"), [(b"CT Thorax", True), (b"Thorax", True), (b"Quastl", False), (b"Klein", False)]
+    ("number", "stays"),
+    [
+        (b"CT Thorax", True),
+        (b"Thorax", True),
+        (b"Thorax 2", True),
+        (b"Quastl", False),
+        (b"Klein", False),
+        (b"Klein J", False),
+        (b"Klein 2", False),
+        (b"Thorax 4-7-1-1", False),
+    ],
 )
 def test_an_order_numbered_by_what_is_examined_costs_no_word_of_it(tag: int, number: bytes, stays: bool) -> None:
     texts = [Element(0x0008103E, "LO", b"Thorax nativ 5 mm"), Element(0x00181030, "LO", number)]
