@@ -133,7 +133,7 @@ class Manifests:
         """The days whose series have changed since. Returns how many."""
         series = self._root / "series"
         folders = sorted(p for p in series.iterdir() if p.is_dir()) if series.is_dir() else []
-        return _each(folders, self._day)
+        return each(folders, self._day)
 
     def forget(self, PatientID: str) -> None:
         """Nothing is left of that patient's lines, nor of halves of files that a killed process left: they may hold some."""
@@ -141,7 +141,7 @@ class Manifests:
             if copy.abandoned(part):
                 part.unlink(missing_ok=True)
         try:
-            _each(sorted(self._root.glob("series/*/*.csv")), lambda path: self._forget_in(path, PatientID))
+            each(sorted(self._root.glob("series/*/*.csv")), lambda path: self._forget_in(path, PatientID))
         finally:
             self.bring_up()
 
@@ -232,8 +232,8 @@ def _iso(day: str) -> str:
         return ""
 
 
-def _each(paths: Sequence[Path], do: Callable[[Path], bool]) -> int:
-    """How many times it did something. What fails for one keeps no other from it, and is raised in the end."""
+def each(paths: Sequence[Path], do: Callable[[Path], int]) -> int:
+    """How much it did, or how many times it did something. What fails for one keeps no other from it, and is raised in the end."""
     done, failed = 0, None
     for path in paths:
         try:

@@ -17,7 +17,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from gateway.deliver import copy, header
 from gateway.deliver.layout import Layout
-from gateway.deliver.manifest import Manifests
+from gateway.deliver.manifest import Manifests, each
 from gateway.errors import Refused, Retry
 from gateway.state.writing import sync_folder
 
@@ -45,16 +45,22 @@ class Removes(Protocol):
 
 
 def remove_files(root: Path, layout: Layout, manifests: Manifests, PatientID: str) -> int:
-    """As `Removes.remove`, in a folder. Raises Retry sink.unwritable, or sink.unreadable when all that can be read is out."""
-    removed, unread = 0, list[Path]()
+    """As `Removes.remove`, in a folder. Raises Retry sink.unwritable or sink.unreadable when all that can be is out."""
+    unread: list[Path] = []
+
+    def take_from(folder: Path) -> int:
+        removed = _remove_from(folder, name, PatientID, unread)
+        _tidy(root, folder, layout)
+        return removed
+
     try:
         if not root.is_dir():
             raise FileNotFoundError(2, "the archive's root is missing")
         *above, name = layout.patterns({"PatientID": PatientID})
-        for folder in list(_folders(root, above, unread)):
-            removed += _remove_from(folder, name, PatientID, unread)
-            _tidy(root, folder, layout)
-        manifests.forget(PatientID)
+        try:
+            removed = each(list(_folders(root, above, unread)), take_from)
+        finally:
+            manifests.forget(PatientID)
     except OSError as err:
         raise Retry("sink.unwritable", f"directory:{root} cannot be changed ({err.strerror})", charge=False) from None
     if unread:
@@ -91,7 +97,7 @@ def _named(folder: Path, pattern: str, unread: list[Path]) -> list[Path]:
         return [folder / name for name in sorted(fnmatch.filter(os.listdir(folder), pattern))]
     except FileNotFoundError:
         return []
-    except PermissionError:
+    except OSError:
         unread.append(folder)
         return []
 
@@ -101,11 +107,17 @@ def _remove_from(folder: Path, pattern: str, PatientID: str, unread: list[Path])
     found = [f for f in _named(folder, pattern, unread) if not f.name.startswith(".")]
     mine = [f for f in found if _is_of(f, PatientID, unread)]
     halves = [f for f in sorted(folder.glob(f".*{PART}")) if copy.abandoned(f)]
-    for file in (*mine, *halves):
-        file.unlink(missing_ok=True)
     if mine or halves:
-        sync_folder(folder)
+        try:
+            each([*mine, *halves], _unlink)
+        finally:
+            sync_folder(folder)
     return len(mine)
+
+
+def _unlink(file: Path) -> int:
+    file.unlink(missing_ok=True)
+    return 1
 
 
 def _is_of(file: Path, PatientID: str, unread: list[Path]) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.deliver import header
 from gateway.deliver.directory import DirectorySink
+from gateway.deliver.manifest import Manifests
 from gateway.deliver.remove import Removes
 from gateway.errors import Retry
 from gateway.settings import DirectorySink as Settings
@@ -190,4 +191,43 @@ def test_a_folder_of_which_only_the_names_may_be_read_holds_up_no_other(
     monkeypatch.undo()
     assert {p.parent for p in files(tmp_path) if THEIRS in p.parts} == {locked}
     sink.remove(THEIRS)
+    assert len(files(tmp_path)) == 2
+
+
+def test_a_disk_that_is_for_reading_only_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind one of the links: what lies elsewhere goes, and so do the lines in the tables."""
+    sink = filled(tmp_path, LAYOUT)
+    locked = next(p.parent for p in sorted(files(tmp_path)) if THEIRS in p.parts)
+    plain = Path.unlink
+
+    def read_only(path: Path, **how: bool) -> None:
+        if path.parent == locked:
+            raise OSError(30, "Read-only file system")
+        plain(path, **how)
+
+    forgotten: list[str] = []
+    monkeypatch.setattr(Path, "unlink", read_only)
+    monkeypatch.setattr(Manifests, "forget", lambda _, patient: forgotten.append(patient))
+    with pytest.raises(Retry, match=r"sink\.unwritable.*Read-only"):
+        sink.remove(THEIRS)
+    monkeypatch.undo()
+    assert {p.parent for p in files(tmp_path) if THEIRS in p.parts} == {locked} and forgotten == [THEIRS]
+    sink.remove(THEIRS)
+    assert len(files(tmp_path)) == 2
+
+
+def test_a_folder_that_its_disk_cannot_list_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handle that a file server has forgotten, or a bad sector."""
+    sink = filled(tmp_path, "{Modality}/{PatientID}/{SOPInstanceUID}.dcm")
+    broken, plain = tmp_path / "archive" / "AA", os.listdir
+    broken.mkdir()
+
+    def stale(path: Path) -> list[str]:
+        if path == broken:
+            raise OSError(116, "Stale file handle")
+        return plain(path)
+
+    monkeypatch.setattr(os, "listdir", stale)
+    with pytest.raises(Retry, match=r"sink\.unreadable"):
+        sink.remove(THEIRS)
     assert len(files(tmp_path)) == 2
