@@ -25,7 +25,7 @@ from gateway.dicom.association import Deadlines
 from gateway.dicom.commitment import PUSH_INSTANCE, PUSH_MODEL, RESOURCES, SUCCESS, Asked, Reference, information
 from gateway.dicom.identifier import text
 from gateway.dicom.incoming import asked as request_of
-from gateway.dicom.listener import LIMIT_EXCEEDED, Listener
+from gateway.dicom.listener import LIMIT_EXCEEDED, Listener, end
 from gateway.dicom.models import SYNTAXES, Address
 from gateway.dicom.sockets import quicken
 from gateway.dicom.status import CONFIG_PAUSE
@@ -177,6 +177,7 @@ def _listening(archive: Address, waiting: Waiting, asking: Asking) -> Iterator[N
         server.server_close()
         if doorstep:
             doorstep.close()
+        end(server.active_associations)  # it would refuse the report of another transaction
 
 
 def _entity(calling_ae: str) -> AE:

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pynetdicom import AE, build_role, evt
 
 from gateway.dicom.association import Deadlines
-from gateway.dicom.commitment import Asked, Reference, dial
+from gateway.dicom.commitment import PUSH_MODEL, Asked, Line, Reference, dial
 from gateway.dicom.committing import MOST, Asking, Waiting, _entity, _listening
+from gateway.dicom.models import SYNTAXES
+from gateway.dicom.requesting import associate
 from gateway.errors import Retry
 from gateway.settings import Pacs, Tls
 from tests.support.certificates import Authority
@@ -108,3 +111,25 @@ def test_who_says_nothing_there_while_the_clock_is_set_back_ends_all_the_same(mo
         time.sleep(0.3)
         change.setattr(time, "time", lambda: now() - 3600)
         assert silent.recv(1) == b""
+
+
+def test_an_association_that_the_archive_keeps_is_not_there_for_the_next_transaction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which it knows nothing of: the report would be refused, and the files never known to be safe."""
+    monkeypatch.setattr("gateway.dicom.committing.CLOSING", 0.2)
+    lines, port, waiting = list[Line](), free_port(), Waiting(TRANSACTION, "ARCHIVE")
+    archive = AE("ARCHIVE")
+    archive.add_requested_context(PUSH_MODEL, SYNTAXES)
+    with _listening(peer(1, Tls()), waiting, Asking("RESEARCH", port, 1.0)):
+        kept = associate(
+            archive, Pacs(name="peer", ae_title="RESEARCH", host=HOST, port=port), "commitment", pdu=5.0,
+            ext_neg=[build_role(PUSH_MODEL, scp_role=True)],
+            handlers=[(evt.EVT_CONN_OPEN, lambda event: lines.append(Line(event.assoc)))],
+        ).assoc  # fmt: skip
+        assert lines[0].send(Asked("", HOST, TRANSACTION, (REFERENCE,)), {REFERENCE: 0})
+    assert waiting.report is not None
+    until = time.monotonic() + 5
+    while kept.is_alive() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not kept.is_alive()
