@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from gateway.errors import Fatal
 from gateway.state import claim, settle
-from gateway.state.db import insert_new, node, progress, series, turn
+from gateway.state.db import insert_new, node, progress, request, series, turn
 from gateway.state.settle import At, Step
 
 ORPHANED: Final = ("retrieved", "delivered", "held")
@@ -123,10 +123,13 @@ def plan_again(c: Connection, name: str, now: float) -> int:
 
 
 def adopt(c: Connection, name: str) -> int:
-    """A state that nobody shares belongs to its node, whatever that was called before.
+    """A state that nobody shares belongs to its node, whatever that was called before, and nobody works on it by that name.
 
     By each other name that there is: so the index finds them, and what is this node's already costs nothing.
     """
+    for table in (request, series, progress):
+        mine = table.c.claimed_by.startswith(f"{name}/", autoescape=True)
+        c.execute(update(table).where(table.c.claimed_by.is_not(None), ~mine).values(**settle.FREE))
     return sum(
         c.execute(update(series).where(series.c.node == other, _local()).values(node=name)).rowcount
         for other in _names(c) if other != name

@@ -177,3 +177,26 @@ def test_nor_does_it_wait_for_what_it_was_putting_under_that_name(state: Opened,
     assert renamed.rejoin(lambda: [series.key], now=100) == 1
     couriers = Progress(state.database, state.store, outbox, node="new-name")
     assert couriers.claim(Stage.WAITING, route, lease=HOUR, now=100)
+
+
+def test_nor_where_it_is_the_only_machine(tmp_path: Path) -> None:
+    """A container is called otherwise at each start: after a crash a delivery waited for an hour, a request for a quarter."""
+    state = Opened(tmp_path)
+    outbox, route = Outbox(tmp_path / "outbox"), Route(PROJECT, "archive", ("archive",))
+    state.ask("A1", "A2", now=0)
+    state.plan("1.2.3.1", "1.2.3.2", now=0)
+    first = state.store.claim_series(pacs="main", projects=[PROJECT], lease=HOUR, now=0)
+    assert first is not None and state.store.settle_retrieved(first.rows[0], WHOLE, now=0)
+
+    def claims(name: str) -> list[object]:
+        store = Store(state.database, KEY, node=name)
+        store.free_node()
+        couriers = Progress(state.database, store, outbox, node=name)
+        return [
+            store.claim_requests(projects=[PROJECT], limit=1, lease=HOUR, now=1),
+            store.claim_series(pacs="main", projects=[PROJECT], lease=HOUR, now=1),
+            couriers.claim(Stage.WAITING, route, lease=HOUR, now=1),
+        ]
+
+    assert all(claims("gw1")) and all(claims("new-name"))
+    state.database.close()
