@@ -47,7 +47,8 @@ def open_database(settings: Settings) -> Database:
     try:
         return Database(settings.database, (lambda: read_password(file)) if file else None)
     except Retry as err:
-        raise Fatal("state.unreachable", f"{err.detail}: is it up, are host, user and password right?") from None
+        mend = "is it up, are host, user, password and what stands behind the ? right?"
+        raise Fatal("state.unreachable", f"{err.detail}: {mend}") from None
 
 
 def kept_keys(settings: Settings) -> Keys:

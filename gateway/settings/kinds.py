@@ -165,16 +165,19 @@ def _long_enough(seconds: float) -> float:
 
 
 def _web_fits(url: str) -> bool:
-    """Also what only looks like one: a port beyond every port, half an IPv6 address."""
+    return _WEB.fullmatch(url) is not None and _port_fits(url) and bool(urlsplit(url).hostname)
+
+
+def _port_fits(url: str) -> bool:
+    """Also what only looks like a URL has none: a port that is no number or beyond every port, half an IPv6 address."""
     try:
-        parts = urlsplit(url)
-        return _WEB.fullmatch(url) is not None and parts.port != 0 and bool(parts.hostname)
+        return urlsplit(url).port != 0
     except ValueError:
         return False
 
 
 def _database_fits(text: str) -> bool:
-    return text == "sqlite" or re.fullmatch(r"postgresql\+psycopg://\S+", text) is not None
+    return text == "sqlite" or (re.fullmatch(r"postgresql\+psycopg://\S+", text) is not None and _port_fits(text))
 
 
 def _zone_fits(text: str) -> bool:

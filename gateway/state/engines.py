@@ -186,6 +186,8 @@ def _mend(err: exc.DBAPIError) -> str:
         return "state.sqlite is damaged, or no database: put the last back-up in its place"
     if _sqlstate(err) == FORBIDDEN:
         return "the user that `database` names may not make tables there, or use them: let that user own the database"
+    if "invalid connection option" in str(err.orig):  # libpq's
+        return "the driver does not know what `database` has behind the ?"
     return f"{type(err.orig).__name__} in the state database"
 
 

@@ -75,6 +75,7 @@ TABLE = [
     ('path = "/srv/research/chest-ct"', 'path = "/srv/../x"', DELIVER + "path", "without .."),
     ("[receiver]", f'health.socket = "/run/{"x" * 110}"\n[receiver]', "health.socket", "at most 107 bytes"),
     ("[receiver]", 'database = "mysql://h/db"\n[receiver]', "database", 'found text; "sqlite", or postgresql'),
+    ("[receiver]", 'database = "postgresql+psycopg://h:PORT/d"\n[receiver]', "database", 'found text; "sqlite", or'),
     ('schedule = "*/5 * * * *"', 'schedule = "*/5 * * *"', SOURCE + "schedule", 'found "*/5 * * *"; five cron fields'),
     ('schedule = "*/5 * * * *"', 'schedule = "61 * * * *"', SOURCE + "schedule", "five cron fields"),
     ('schedule = "*/5 * * * *"', 'schedule = "0 0 31 2 *"', SOURCE + "schedule", "this schedule never runs"),

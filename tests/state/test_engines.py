@@ -49,6 +49,13 @@ def test_what_keeps_it_from_writing_is_told_and_not_that_it_does_not_answer(
     database.close()
 
 
+def test_an_option_that_the_driver_does_not_know_is_told() -> None:
+    """It was a ProgrammingError in the state database, and nothing else."""
+    with pytest.raises(Fatal, match="what `database` has behind the") as caught:
+        Database("postgresql+psycopg://127.0.0.1:1/state?SECRET=5")
+    assert "SECRET" not in str(caught.value)
+
+
 def _written(database: Database, *statements: str) -> None:
     with database.write() as c:
         for statement in statements:
