@@ -68,7 +68,12 @@ def _is_unknown(state: State, key: str, found: str) -> bool:
 def _came_since(state: State, key: str) -> bool:
     """Pushed, and acknowledged, after nothing of it was wanted any more: so only an older database says, and nobody else has it."""
     since = state.store.left_out_since(key)
-    return since is not None and any(_kept_at(file) > since + SKEW for file in state.outbox.files(key))
+    return since is not None and any(_kept_at(file) > since + SKEW for file in _acknowledged(state.outbox, key))
+
+
+def _acknowledged(outbox: Outbox, key: str) -> list[Path]:
+    """Clean, or held."""
+    return [*outbox.files(key), *(outbox.held.files(key) if outbox.held is not None else ())]
 
 
 def _kept_at(file: Path) -> float:
@@ -90,7 +95,7 @@ def _let_go(state: State, key: str) -> None:
 
 def _tell_unknown(state: State, states: Mapping[str, str]) -> None:
     """An older database was restored beside this outbox: nobody knows whose these files are, until they are sent again."""
-    keys = [key for key, found in states.items() if _is_unknown(state, key, found) and state.outbox.files(key)]
+    keys = [key for key, found in states.items() if _is_unknown(state, key, found) and _acknowledged(state.outbox, key)]
     if keys:
         structlog.get_logger().error("outbox.unknown", count=len(keys), series=keys[:10])
 

@@ -134,14 +134,16 @@ def test_files_that_no_row_knows_are_told(state: Opened, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("since", "stays"), [(3600, True), (0, False)])
+@pytest.mark.parametrize("is_held", [False, True])
 def test_what_was_pushed_after_an_older_database_left_its_series_out_stays(
-    state: Opened, tmp_path: Path, since: int, stays: bool
+    state: Opened, tmp_path: Path, since: int, stays: bool, is_held: bool
 ) -> None:
     """Too few instances that day, enough by now: at the start beside that database the only copy was cleared."""
     state.store.push(Pushed(PROJECT, "1.2.9", "1.2.9.1", None, "PID", "20260101", "CT", "{}"), now=100)
     (waiting,) = state.store.pushed([PROJECT])
-    outbox = Outbox(tmp_path / "outbox")
-    file = outbox.keep(waiting.key, "2.25.9", [b"pushed"]).path
+    held = Outbox(tmp_path / "held")
+    outbox = Outbox(tmp_path / "outbox", held)
+    file = (held if is_held else outbox).keep(waiting.key, "2.25.9", [b"pushed"]).path
     with state.database.write() as c:
         c.execute(update(db.series).values(state="excluded", updated=file.stat().st_mtime - since))
     opened = cast(State, SimpleNamespace(store=state.store, outbox=outbox))
@@ -160,7 +162,8 @@ def test_what_is_cleared_while_the_outbox_is_swept_ends_no_sweep(state: Opened, 
         c.execute(update(db.series).values(state="excluded"))
     outbox = Outbox(tmp_path / "outbox")
     outbox.keep(waiting.key, "2.25.9", [b"pushed"])
-    gone = SimpleNamespace(series=outbox.series, clear=outbox.clear, files=lambda _: [tmp_path / "gone.dcm"])
+    listed = [tmp_path / "gone.dcm"]
+    gone = SimpleNamespace(series=outbox.series, clear=outbox.clear, files=lambda _: listed, held=None)
     assert upkeep.clear_outbox(cast(State, SimpleNamespace(store=state.store, outbox=gone))) == 1
     assert outbox.series() == []
 
