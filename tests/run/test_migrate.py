@@ -107,6 +107,17 @@ def test_everything_is_there_and_goes_on(filled: Place, peer: Postgres) -> None:
     state.close()
 
 
+def test_nobody_works_on_it_by_a_former_name(filled: Place, peer: Postgres) -> None:
+    """The node is given its name with the database; what the host had claimed waited for as long as a claim lasts."""
+    with closing(db.Database(filled.folder / "state" / "state.sqlite")) as before, before.write() as c:
+        c.execute(sa.update(db.series).values(claimed_by="host/1", lease_until=9e9))
+    pointed(filled, peer)
+    assert filled.say("migrate", "--from-sqlite").code == 0
+    settings = settings_for(filled.config)
+    with closing(db.Database(settings.database, lambda: PASSWORD)) as after, after.read() as c:
+        assert set(c.execute(sa.select(db.series.c.claimed_by)).scalars()) == {None}
+
+
 def test_what_holds_a_state_is_not_filled(filled: Place, peer: Postgres) -> None:
     sqlite = filled.folder / "state" / "state.sqlite"
     before = rows(sqlite)
