@@ -141,10 +141,11 @@ class Nodes:
         log, rejoined = structlog.get_logger(), 0
         taken, some = 0, 1
         while some:
-            if not self._fellowship.beat(self._fellowship.clock()):
+            now = self._fellowship.clock()  # for all: where the beat hangs with the database, so do the others'
+            if not self._fellowship.beat(now):
                 raise Fatal("node.taken", f"another machine has taken the name {self._settings.node!r} of this node")
-            rejoined += self._fellowship.rejoin(self._outbox.series, self._fellowship.clock())
-            some = self._fellowship.take_over(self._fellowship.clock())
+            rejoined += self._fellowship.rejoin(self._outbox.series, now)
+            some = self._fellowship.take_over(now)
             taken += some
         if rejoined:
             log.warning("node.renamed", series=rejoined)

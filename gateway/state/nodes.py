@@ -107,8 +107,11 @@ def over(now: float, slack: float) -> ColumnElement[bool]:
 
 
 def _since(found: Row[Any], me: Node, now: float) -> float:
-    """Now, where its lease has ended, or the clock was set back since its last sign of life."""
-    return min(found.since, now) if now <= found.lease_until <= now + me.lease else now
+    """Now, where it last showed that it lives more than half a lease ago, or the clock was set back since.
+
+    For so long the database may have been away for all: the lease of another, which had shown it a little earlier, may be over.
+    """
+    return min(found.since, now) if now + me.lease / 2 <= found.lease_until <= now + me.lease else now
 
 
 def plan_again(c: Connection, name: str, now: float) -> int:

@@ -13,7 +13,7 @@ node = Table(
     Column("name", String, primary_key=True),
     Column("home", String, nullable=False),  # names its state_dir
     Column("lease_until", Float, nullable=False),
-    Column("since", Float, nullable=False),  # since when it has never let its lease end
+    Column("since", Float, nullable=False),  # since when it has never let more than half of its lease pass
 )
 
 turn = Table(

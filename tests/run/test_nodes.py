@@ -100,6 +100,7 @@ def test_who_takes_over_for_longer_than_a_lease_is_not_dead_meanwhile(
     other._fellowship = Fellowship(shared.database, Node("gw2", "other", LEASE))
     times, plan_again, seen = itertools.count(2 * LEASE, LEASE / 4), state_nodes.plan_again, list[int]()
     other._fellowship.join(LEASE)
+    assert other._fellowship.beat(1.5 * LEASE)
     monkeypatch.setattr(Fellowship, "clock", lambda _: next(times))
     monkeypatch.setattr(state_nodes, "AT_ONCE", 1)
 
@@ -112,6 +113,36 @@ def test_who_takes_over_for_longer_than_a_lease_is_not_dead_meanwhile(
     assert other._beat() == 4
     assert seen == [0] * 5
     assert {s.state for s in shared.views.series(request)} == {"planned"}
+
+
+@pytest.mark.real
+def test_who_hung_with_the_database_while_it_showed_that_it_lives_takes_nobody_for_dead(
+    shared: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them hung. What it was told before the time is no time to judge by when it goes on."""
+    (hung, _), (other, store), now, beat = (
+        node(shared, "gw1", tmp_path),
+        node(shared, "gw2", tmp_path),
+        time.time(),
+        Fellowship.beat,
+    )
+    monkeypatch.setattr(Fellowship, "clock", lambda _: now)
+    hung.begin(), other.begin()
+    shared.ask("A1", now=now)
+    shared.plan("1.2.3.1", now=now)
+    claim = store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=now)
+    assert claim is not None and store.settle_retrieved(claim.rows[0], Tally(3, 3, 0, 0, {}), now=now)
+    for _ in range(6):
+        now += LEASE / 5
+        assert hung._beat() == other._beat() == 0
+
+    def hangs(me: Fellowship, at: float) -> bool:
+        nonlocal now
+        now += 2 * LEASE
+        return beat(me, at)
+
+    monkeypatch.setattr(Fellowship, "beat", hangs)
+    assert hung._beat() == 0
 
 
 @pytest.mark.real

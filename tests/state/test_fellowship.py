@@ -82,7 +82,7 @@ def test_who_comes_back_while_it_is_taken_over_keeps_the_rest(state: Opened, mon
     for _ in range(2):
         claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=0)
         assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=0)
-    for now in (50, 100, 150, 200):
+    for now in range(0, 201, 25):
         other.beat(now)
     plan_again, joined, back = nodes.plan_again, list[bool](), threading.Thread(target=one.beat, args=[201])
 
@@ -104,6 +104,20 @@ def test_who_comes_back_while_it_is_taken_over_keeps_the_rest(state: Opened, mon
     assert sorted(s.state for s in state.views.series(request)) == ["planned", "retrieved", "retrieved"]
 
 
+def test_after_the_database_was_away_for_a_little_less_than_a_lease_nobody_is_taken_for_dead(state: Opened) -> None:
+    """Of two nodes one had shown later than the other that it lives, and was first to find the database back."""
+    one, other = (Fellowship(state.database, Node(f"gw{n}", f"home-{n}", 60)) for n in (1, 2))
+    state.ask("A1", now=0)
+    state.plan("1.2.3.1", now=0)
+    claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=0)
+    assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=0)
+    one.join(now=0), other.join(now=0)
+    for now in range(0, 101, 10):
+        assert one.beat(now) and other.beat(now + 9)
+    assert other.beat(165) and other.take_over(165) == 0
+    assert one.beat(166)
+
+
 @pytest.mark.parametrize("ahead", [2 * HOUR, YEAR], ids=["local time for UTC", "another year"])
 def test_who_died_while_the_clock_was_ahead_is_dead(state: Opened, ahead: float) -> None:
     """Its series and its turns are the others', and its name is free, within a lease: not in a year. Nobody who lives is dead."""
@@ -119,7 +133,7 @@ def test_who_died_while_the_clock_was_ahead_is_dead(state: Opened, ahead: float)
     assert dead.has_turn("poll", ahead) and not one.has_turn("poll", ahead)
     assert one.beat(100) and one.take_over(100) == 0, "the other has not been heard since"
     assert other.beat(120)
-    assert one.take_over(140) == 0 and one.beat(140)
+    assert one.beat(130) and one.take_over(140) == 0 and one.beat(150)
     assert one.take_over(161) == 1
     assert [s.state for s in state.views.series(request)] == ["planned"]
     assert one.has_turn("poll", 180) and not other.has_turn("poll", 181)
