@@ -51,6 +51,13 @@ WAITS: Final = {
 SERVER_WAITS: Final = "-c statement_timeout=20s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 PASSING: Final = ("25006", "25P03", "53", "57", "58", "40")
 """Beginnings of SQLSTATEs that pass: a standby not yet promoted, time-outs, a full disk, a shutdown, a deadlock."""
+TOLD: Final = {
+    "53100": "the disk of the database server is full: make room on it",
+    "25006": "the state database can only be read: a standby? Then let `database` name the server that can be written",
+}
+"""By SQLSTATE, what passes once somebody has mended it."""
+NO_MORE: Final = ("too many", "connection slots")
+"""In what a server says, in English, that has no connection to give. There is no SQLSTATE then."""
 FORBIDDEN: Final = "42501"
 """The SQLSTATE of a privilege that is missing."""
 FRESH, WATCH = "fresh", "watch"
@@ -173,8 +180,8 @@ def plain_errors() -> Iterator[None]:
         raise Fatal("state.database", _mend(err)) from None
 
 
-def _sqlstate(err: exc.DBAPIError) -> str:
-    return str(getattr(err.orig, "sqlstate", None) or "")
+def _sqlstate(err: exc.SQLAlchemyError) -> str:
+    return str(getattr(getattr(err, "orig", None), "sqlstate", None) or "")
 
 
 def _sqlite(err: exc.SQLAlchemyError) -> int:
@@ -192,8 +199,10 @@ def _mend(err: exc.DBAPIError) -> str:
 
 
 def _busy(err: exc.SQLAlchemyError) -> Retry:
-    told = "the state database does not answer"
-    if _sqlite(err) in DISK:
+    told = TOLD.get(_sqlstate(err), "the state database does not answer")
+    if any(words in str(getattr(err, "orig", "")) for words in NO_MORE):
+        told = "the database server gives no more connections: raise its max_connections, or the user's limit"
+    elif _sqlite(err) in DISK:
         told = "the disk of state_dir is full, or fails: make room on it, else see the kernel's log"
     elif _sqlite(err) in RIGHTS:
         told = "state.sqlite cannot be written: give all of state_dir to the daemon's account, as root: chown -R"

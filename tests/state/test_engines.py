@@ -82,3 +82,30 @@ def test_a_user_who_may_make_nothing_is_told_what_he_lacks(postgres: Postgres) -
     place = sa.make_url(postgres.url).set(username="guest", database="another")
     with pytest.raises(Fatal, match=r"^state\.database: the user that `database` names .* own the database"):
         reopened(place.render_as_string())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("53100", "disk of the database server is full: make room"),
+        ("25006", "can only be read: .* standby"),
+        ("57014", "does not answer$"),
+    ],
+)
+def test_what_postgresql_says_is_told_and_not_that_it_does_not_answer(postgres: Postgres, code: str, told: str) -> None:
+    database = reopened(postgres.url)
+    with pytest.raises(Retry, match=rf"^state\.busy: the .*{told}"):
+        _written(database, f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$")
+    database.close()
+
+
+@pytest.mark.real
+def test_a_server_with_no_connection_to_give_is_told(postgres: Postgres) -> None:
+    database, admin = reopened(postgres.url), sa.create_engine(postgres.open_url, poolclass=sa.NullPool)
+    with admin.begin() as c:
+        c.exec_driver_sql(f"create role many login password '{PASSWORD}' connection limit 0")
+    admin.dispose()
+    with pytest.raises(Retry, match=r"^state\.busy: the database server gives no more connections: .*max_connections"):
+        reopened(sa.make_url(postgres.url).set(username="many").render_as_string())
+    database.close()
