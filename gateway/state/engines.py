@@ -60,6 +60,7 @@ NO_MORE: Final = ("too many", "connection slots")
 """In what a server says, in English, that has no connection to give. There is no SQLSTATE then."""
 FORBIDDEN: Final = "42501"
 """The SQLSTATE of a privilege that is missing."""
+WRITABLE: Final = "SELECT NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'"
 FRESH, WATCH = "fresh", "watch"
 """What is noted beside a connection."""
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -148,6 +149,11 @@ def _give_password(engine: Engine, password: Password) -> None:
             parameters["password"] = password()
         except Fatal as err:  # good at the start; a password that is being changed is no reason to end the daemon
             raise Retry("state.busy", f"database_password_file: {err.detail}", charge=False) from None
+
+
+def is_well(c: Connection) -> bool:
+    """Whether what can be read can be written, as far as that is told. A standby cannot."""
+    return bool(c.exec_driver_sql(WRITABLE if c.dialect.name == "postgresql" else "SELECT 1").scalar_one())
 
 
 def scrub(writer: Engine, reader: Engine, tables: Iterable[str]) -> None:

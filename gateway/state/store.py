@@ -19,6 +19,7 @@ from gateway.state import change, claim, evidence, lookup, machine, nodes, plans
 from gateway.state import pushed as unasked
 from gateway.state.ahead import wait_anew
 from gateway.state.db import Database, request, series
+from gateway.state.engines import is_well
 from gateway.state.fellowship import Fellowship
 from gateway.state.rows import Added, Expected, Pushed, RequestClaim, SeriesClaim, SeriesRow, Tally, WaitingSeries
 from gateway.state.sealed import Seal
@@ -288,9 +289,9 @@ class Store:
                 plans.save_cursor(c, self._seal, plans.KEY_MARK, "made with this key")
 
     def answers(self) -> bool:
-        """True when the database can be read."""
+        """True when the database can be read, and not only read."""
         with self._db.read() as c:
-            return c.execute(select(1)).scalar() == 1
+            return is_well(c)
 
 
 def _at(table: Table, row: RequestClaim | SeriesRow) -> At:

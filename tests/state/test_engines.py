@@ -109,3 +109,18 @@ def test_a_server_with_no_connection_to_give_is_told(postgres: Postgres) -> None
     with pytest.raises(Retry, match=r"^state\.busy: the database server gives no more connections: .*max_connections"):
         reopened(sa.make_url(postgres.url).set(username="many").render_as_string())
     database.close()
+
+
+@pytest.mark.real
+def test_a_database_that_can_only_be_read_is_not_well(postgres: Postgres) -> None:
+    """After a fail-over its address may lead to the standby: `readyz` said that all was well, and nothing got on."""
+    state, admin, told = Opened(postgres.url), sa.create_engine(postgres.open_url, poolclass=sa.NullPool), []
+    for value in ("off", "on", "off"):
+        with admin.begin() as c:
+            c.exec_driver_sql("set transaction_read_only = off")
+            c.exec_driver_sql(f"alter role ris set default_transaction_read_only = {value}")
+        state.database._writer.dispose()  # new connections, as after a fail-over
+        told.append(state.store.answers())
+    state.database.close()
+    admin.dispose()
+    assert told == [True, False, True]
