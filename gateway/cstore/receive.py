@@ -154,8 +154,8 @@ class Receive:
             self._settle(claim, arrival)
         except Refused as err:  # a name that the outbox does not take
             self._drop(claim, arrival, Dropped(Outcome.REFUSED, err.reason))
-        except Retry as err:
-            return self._unable(claim.project, err.reason)
+        except Retry as err:  # of the database it is nobody's deferral: the daemon hears it, and asks for nothing more
+            return self._unable("" if err.reason.startswith("state.") else claim.project, err.reason)
         except OSError as err:
             return self._unable(claim.project, f"disk.errno-{err.errno or 0}")
         return SUCCESS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -12,6 +13,9 @@ WINDOW = 300.0
 NOT_NOW = ("limit", "connections", "unresolved", "disk", "outbox")
 """Why our receiver refuses an association that it would take at another time."""
 
+DEFERRING = 30.0
+"""Seconds in which nothing is asked for after our receiver could not use the database, or had no room: it would be for nothing."""
+
 
 class Meter:
     """Fed with the counting lines of the receive processes and the number of series still to do."""
@@ -20,7 +24,7 @@ class Meter:
         self._lock = threading.Lock()
         self._seen: deque[tuple[float, str, float]] = deque()
         self._backlog: deque[tuple[float, int]] = deque()
-        self._crowded = 0.0
+        self._crowded, self._deferred = 0.0, -math.inf
 
     def line(self, raw: bytes, now: float) -> None:
         """`raw`: a line of ops.metrics.RemoteCount, as `replay` has taken it; only received instances and bytes count here."""
@@ -33,6 +37,8 @@ class Meter:
         if name == "associations_rejected_total" and labels.get("reason") in NOT_NOW:
             with self._lock:
                 self._crowded += float(value)
+        if value and name == "instances_received_total" and labels == {"project": "", "result": "deferred"}:
+            self._deferred = now
         kept = name == "instances_received_total" and labels.get("result") == "kept"
         if kept or name == "received_bytes_total":
             with self._lock:
@@ -43,6 +49,10 @@ class Meter:
         """Associations that our receiver refused for now, so far."""
         with self._lock:
             return self._crowded
+
+    def deferring(self, now: float) -> bool:
+        """Whether our receiver deferred a moment ago what came, whosever it was."""
+        return 0 <= now - self._deferred < DEFERRING
 
     def backlog(self, series: int, now: float) -> None:
         with self._lock:

@@ -75,7 +75,8 @@ def make_move_steps(
     take = make_intake(settings, state, count, around.page, around.stop).take if get else None
     make = partial(
         MoveStep, store=state.store, outbox=state.outbox, projects=[p.name for p in settings.project],
-        calling_ae=settings.receiver.ae_title, stop=around.stop, paused=lambda: not around.room.look(around.metrics),
+        calling_ae=settings.receiver.ae_title, stop=around.stop,
+        paused=lambda: not around.room.look(around.metrics) or around.meter.deferring(time.time()),
         crowded=around.meter.crowded, only=lambda: around.room.only,
     )  # fmt: skip
     return [

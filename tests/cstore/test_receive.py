@@ -193,6 +193,16 @@ def test_a_busy_database_defers(tmp_path: Path) -> None:
     assert rig.send() == 0x0000
 
 
+def test_a_database_that_fails_while_it_is_cleaned_is_no_projects_deferral(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By that the daemon tells that no move is of use now (Meter.deferring)."""
+    rig = Rig(tmp_path, Expects())
+    monkeypatch.setattr(rig.cleaners["chest"], "clean", once(Retry("state.busy"), rig.cleaners["chest"].clean))
+    assert rig.send() == 0xA700 and (rig.results("deferred", ""), rig.results("deferred", "chest")) == (1, 0)
+    assert rig.send() == 0x0000
+
+
 def test_the_store_is_asked_once_a_second(tmp_path: Path) -> None:
     rig = Rig(tmp_path, Expects())
     for number in range(5):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.run.meter import WINDOW, Meter
+from gateway.run.meter import DEFERRING, WINDOW, Meter
 from gateway.run.watched import REJECTED
 
 
@@ -25,3 +25,15 @@ def test_what_our_receiver_refuses_for_now_is_no_fault_of_a_series() -> None:
     for reason in REJECTED:
         meter.add("associations_rejected_total", 1.0, {"reason": reason}, 0.0)
     assert meter.crowded() == len(set(REJECTED) - {"calling-ae", "called-ae", "plain", "tls"})
+
+
+def test_while_our_receiver_defers_what_comes_nothing_is_asked_for() -> None:
+    """Its database was full for a night: each series was charged eight times with what the PACS made of it, and had failed."""
+    meter, at = Meter(), 10_000.0
+    told = {"project": "chest", "result": "deferred"}
+    meter.add("instances_received_total", 0.0, {**told, "project": ""}, at)
+    meter.add("instances_received_total", 1.0, told, at)
+    assert not meter.deferring(at), "a disk's fault with one file"
+    meter.add("instances_received_total", 1.0, {**told, "project": ""}, at)
+    assert meter.deferring(at) and meter.deferring(at + DEFERRING - 1)
+    assert not meter.deferring(at + DEFERRING) and not meter.deferring(at - 3600), "the clock was set back"
