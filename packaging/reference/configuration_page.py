@@ -80,7 +80,12 @@ def settings_of(place: str, model: type[Part]) -> Iterator[Setting]:
     kinds = written_kinds()[model.__name__]
     for name, field in model.model_fields.items():
         if not any(_parts(field.annotation)):
-            default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))
+            # the default of `type` is only the word for its class: without the setting a delivery is refused
+            default = (
+                "required"
+                if field.is_required() or name == "type"
+                else _shown(field.get_default(call_default_factory=True))
+            )
             yield Setting(f"{place}.{name}".lstrip("."), _kind(kinds[name]), default)
 
 

@@ -39,6 +39,13 @@ def test_every_setting_has_its_sentence_and_every_sentence_its_setting(modules: 
     assert modules.places() - set(sentences) == set()
 
 
+def test_what_tells_the_archives_apart_has_no_default(modules: ModuleType) -> None:
+    """A [[project.deliver]] without `type` is refused, whatever default its class has."""
+    told = {s.place: s.default for place, model in modules.sections() for s in modules.settings_of(place, model)}
+    kinds = ("directory", "dicom", "dicomweb", "s3")
+    assert [told[f"project.deliver:{kind}.type"] for kind in kinds] == ["required"] * len(kinds)
+
+
 def test_a_page_names_every_setting_metric_and_command(modules: ModuleType) -> None:
     pages = {p.stem: p.read_text("utf-8") for p in (REPOSITORY / "docs" / "reference").glob("*.md")}
     names = {place.rpartition(".")[2] for place in modules.places() if not place.endswith(".")}
