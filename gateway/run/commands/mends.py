@@ -33,6 +33,7 @@ MENDS: Final[Mapping[str, str]] = MappingProxyType({
     "sink.full": "make room there, or enlarge it",
     "sink.unauthorised": "it knows us and does not let us: token, password or credentials, and their rights",
     "sink.unreachable": "nobody answers there: is it up, are host, port or url right, does a firewall let this machine through?",
+    "sink.strange": "it answers otherwise than such an archive: is `url` its service (DICOMweb: without /studies), or a bucket?",
     "sink.tls": "TLS with it fails: does the machine know its certificate's authority? else mend the file that is named",
     "sink.secret": "the file of the token, password or credentials must exist, be of mode 0640 or 0600, readable for this user",
 })  # fmt: skip
