@@ -139,10 +139,11 @@ def _ended(bench: Bench, files: Files, rows: int | None) -> Rotated:
 
 @contextmanager
 def _bench(settings: Settings, user: str) -> Iterator[Bench]:
-    if not (settings.state_dir / (FILE if settings.database == SQLITE else "outbox")).exists():
-        raise Fatal("state.missing", f"{settings.state_dir} holds no state: there is nothing to rotate")
     with ExitStack() as alone:
-        alone.enter_context(caller.as_owner(settings.state_dir))
+        if os.path.isdir(settings.state_dir):  # first: only its owner may look into it
+            alone.enter_context(caller.as_owner(settings.state_dir))
+        if not (settings.state_dir / (FILE if settings.database == SQLITE else "outbox")).exists():
+            raise Fatal("state.missing", f"{settings.state_dir} holds no state: there is nothing to rotate")
         alone.enter_context(lock_state(settings))
         alone.enter_context(closing(use_alone(settings)))
         database = alone.enter_context(closing(open_database(settings)))

@@ -207,3 +207,21 @@ def test_root_leaves_the_state_its_owner_s_and_the_key_whose_it_was(capsys: pyte
     assert key_file.stat().st_uid == 12345 and os.geteuid() == 0
     found = {path.name: path.stat().st_uid for path in (folder / "state").rglob("*")}
     assert {"audit.jsonl", "daemon.lock", "state.sqlite"} <= set(found) and set(found.values()) == {12345}
+
+
+def test_who_may_not_look_into_the_state_is_told_whose_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """It was "the system refuses: Permission denied (pathlib.py:1014)"."""
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+    folder = new_folder("rotate")
+    place = Place(folder, capsys)
+    furnish(folder)
+    Site(place).close()
+    folder.chmod(0o755)
+    (folder / "state").chmod(0o700)
+    os.seteuid(12345)
+    try:
+        told = place.say("key", "rotate")
+    finally:
+        os.seteuid(0)
+    assert told.code == 1 and f"{folder}/state belongs to root: run this command as that user" in told.err
