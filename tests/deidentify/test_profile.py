@@ -132,7 +132,7 @@ def test_rows_say_where_each_rule_comes_from() -> None:
 def test_measurements_of_older_objects_stay_and_are_numbers(cleaner: Cleaner) -> None:
     for tag in RETIRED_NUMBERS:
         retired, vr = DicomDictionary[tag][3], DicomDictionary[tag][0]
-        assert retired and vr in ("DS", "FL", "FD", "US")
+        assert retired and vr in ("DS", "FL", "FD", "US", "IS", "OW", "CS", "SQ")
     offset = Element(0x30060045, "DS", b"0\\0\\-12.5")
     plan = Element(0x300A0082, "DS", b"239.5\\239.5\\-751.8")
     contour = Element(0x30060039, "SQ", ((Element(0x30060040, "SQ", ((offset,),)),),))
@@ -140,6 +140,34 @@ def test_measurements_of_older_objects_stay_and_are_numbers(cleaner: Cleaner) ->
     assert isinstance(result, Kept)
     out = b"".join(result.parts)
     assert b"0\\0\\-12.5" in out and b"239.5\\239.5\\-751.8" in out
+
+
+MATRIX = b"1\\0\\0\\-7.25\\0\\1\\0\\3.5\\0\\0\\1\\91\\0\\0\\0\\1 "
+OLDER = {
+    "registration of a structure set": Element(
+        0x30060010,
+        "SQ",
+        (
+            (
+                Element(
+                    0x300600C0, "SQ", ((Element(0x300600C4, "CS", b"HOMOGENEOUS "), Element(0x300600C6, "DS", MATRIX)),)
+                ),
+            ),
+        ),
+    ),
+    "hole in a contour": Element(0x30060039, "SQ", ((Element(0x30060049, "IS", b"41"),),)),
+    "dose at a point": Element(0x30040010, "SQ", ((Element(0x30040012, "DS", b"61.75 "),),)),
+    "calibrated dose of a beam": Element(0x300C0120, "SQ", ((Element(0x30040012, "DS", b"0.9875"),),)),
+    "triangles of a surface": Element(0x00660013, "SQ", ((Element(0x00660023, "OW", bytes(range(1, 13))),),)),
+    "strip of a surface": Element(0x00660026, "SQ", ((Element(0x00660029, "OW", bytes(range(1, 13))),),)),
+}
+
+
+@pytest.mark.parametrize("element", OLDER.values(), ids=OLDER)
+def test_geometry_and_dose_of_older_objects_stay_in_their_sequences(cleaner: Cleaner, element: Element) -> None:
+    value = write([element], "explicit")
+    result = cleaner.clean(write(with_(base(), element), "explicit"), SYNTAXES["explicit"], frozenset())
+    assert isinstance(result, Kept) and value in b"".join(result.parts)
 
 
 BY_TYPE = """
