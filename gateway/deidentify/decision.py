@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gateway.deidentify.actions import DUMMIES, TEXT_VRS, Action, Rule
 from gateway.deidentify.charset import Charset
 from gateway.deidentify.dates import age, birth, shift, years, zone
@@ -19,6 +21,8 @@ CLEANED = (Action.TEXT, Action.SHIFT)
 """Of which nothing may be left, even where the object needs a value."""
 NEVER_EMPTY = frozenset({0x00080070, 0x00080100, 0x00080104, 0x00080119, 0x0040A160, 0x00700006})
 """Text that is Type 1 or 1C nearly wherever it occurs: manufacturer, code, its meaning, text values."""
+_NUMBERS = {0x00080119: re.compile(rb"[0-9]{17,18}").fullmatch, 0x300A007B: re.compile(rb"[01]+").fullmatch}
+"""Technical text that is a number: a long code of SNOMED CT (others are no longer than 16), and on which days fractions are given."""
 Value = tuple[bytes, bytes, Charset]
 """VR, raw value, character set."""
 NATURE: dict[Action, frozenset[bytes]] = {
@@ -86,13 +90,19 @@ def new_value(action: Action, tag: int, value: Value, subject: Subject) -> bytes
     if action is Action.UID:
         return subject.pseudonyms.uids(raw)
     if action is Action.TEXT:
-        if tag == CODE_MEANING and is_standard(raw) and not subject.is_named_in(raw, charset):
+        if _is_formal(tag, raw) and not subject.is_named_in(raw, charset):
             return raw.strip(PADDING)
         clean = subject.text.clean(vr, raw, charset, subject.own)
         return clean or (DUMMIES[vr] if tag in NEVER_EMPTY else b"")
     if action is Action.SHIFT:
         return shift(vr, raw, subject.days, subject.bygone)
     return _rarer(action, tag, vr, raw, subject)
+
+
+def _is_formal(tag: int, raw: bytes) -> bool:
+    """Whether a text is one that the standard, not a person, has worded."""
+    number = _NUMBERS.get(tag)
+    return bool(number(raw.strip(PADDING))) if number else tag == CODE_MEANING and is_standard(raw)
 
 
 def _rarer(action: Action, tag: int, vr: bytes, raw: bytes, subject: Subject) -> bytes:

@@ -27,7 +27,7 @@ from gateway.deidentify.table import Table, load_table
 from gateway.deidentify.types import load_types
 from gateway.settings import Deidentify
 
-REVISION = "8"
+REVISION = "9"
 """Raised when the engine does something else with the same rules, so that the version hash tells."""
 
 FIXED = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E, PATIENT_ID, 0x00080005}) | PIXEL_TAGS

@@ -282,6 +282,29 @@ def test_what_positions_refer_to_stays_as_a_slide_has_to_say(told: str, left: st
     assert cleaned(Deidentify(), Element(0x00201040, "LO", told.encode())).PositionReferenceIndicator == left
 
 
+@pytest.mark.parametrize("options", [(), ("clean-descriptors",)])
+def test_long_codes_and_the_days_of_fractions_are_no_identifiers_as_long_as_they_are_not_the_patients(
+    options: tuple[str, ...],
+) -> None:
+    """Codes of SNOMED CT extensions have 17 or 18 digits, a week of fractions has a digit a day."""
+    concept, pattern = Element(0x00080119, "UC", b"621566751000087104"), Element(0x300A007B, "LT", b"11111001111100")
+    code = Element(0x00082218, "SQ", ((concept,),))
+    group = Element(0x300A0070, "SQ", ((pattern,),))
+    ds = cleaned(Deidentify(options=options), code, group)
+    assert ds.AnatomicRegionSequence[0].LongCodeValue == "621566751000087104"
+    assert ds.FractionGroupSequence[0].FractionPattern == "11111001111100"
+    owned = cleaned(Deidentify(options=options), Element(0x00380010, "LO", b"621566751000087104"), code, group)
+    assert owned.AnatomicRegionSequence[0].LongCodeValue == "ANON"
+
+
+@pytest.mark.parametrize("code", [b"Mustermann, 01701234567", b"017012345678", b"4711/2021/98765432101"])
+def test_what_is_no_long_code_is_cleaned(code: bytes) -> None:
+    item = (Element(0x00080119, "UC", code), Element(0x300A007B, "LT", b"1985"))
+    ds = cleaned(Deidentify(), Element(0x00082218, "SQ", (item,)))
+    assert ds.AnatomicRegionSequence[0].LongCodeValue in ("ANON", ",")
+    assert not ds.AnatomicRegionSequence[0].FractionPattern
+
+
 def test_typed_text_stays_empty_and_is_the_projects_to_keep() -> None:
     label = Element(0x00620005, "LO", b"Liver")
     assert cleaned(Deidentify(keep=("SegmentLabel",)), label).SegmentLabel == "Liver"
