@@ -13,6 +13,10 @@ CouchSurface;CouchInterior;zRing1;ROI1;Lung_L;Bowel_Bag;A_LAD;Femur_Head_R
 Tc-99m MDP;Tc^99m^ sestamibi;99m-Tc;TC 99m;Ga-68 DOTATATE;68Ga-PSMA-11;Lu-177;Zr-89;I-123 MIBG;Y-90;F-18 FDG;Imeron 400;Xenetix 350
 Lead I;Lead II;Lead III;QT Interval;WHO grade II;Grade III glioma;Typ III;NYHA II;Couinaud segment VI;Type II endoleak;Stage IIIB
 Arc1_CW;Arc 2 CCW;cine_retro_4ch;2CH;SAX;CW;CEST;DRR;Sono Abdomen;Abdomen leer;NAC
+clavicula_left;autochthon_right;lung_trachea_bronchia;SeminalVes;IGTVp;ctx-lh-bankssts;ctx-rh-precuneus;ctx-lh-parstriangularis
+ctx-rh-superiortemporal;Left-Pallidum;Thalamus Pulvinar;Tegmentum;Cartilage_Arytenoid;SUVpeak;SUVmean;SUVR;MTV;TLG;PERCIST;mRECIST
+Tumor Lymphocyte;mitosis;macrophage;eosinophil;fibroblast;glomerulus;podocyte;nucleolus;cytoplasm;submucosa;muscularis;villi
+drusen;exudate;neovascularization;t1ce;mpMRI;bpMRI;GLRLM;GLSZM;wavelet;WMH;microbleeds;IDH mutant;MGMT;hotspot;spacer hydrogel
 Thrombus V. cava inferior;vena cava;Vena Cava Filter;dura mater;X-Ray Tube Current;Electron Beam 6 MeV;T2WI;DKI;Nerve XI;Factor XI
 """.replace("\n", ";")
     .strip(";")
