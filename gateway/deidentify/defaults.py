@@ -75,7 +75,15 @@ REMOVED = frozenset(
         0x0040003A,
         0x00400515,
     }  # issuers of accession and order numbers, department, container
-    | {0x00080220, 0x00321031, 0x00440103, 0x0044010A, 0x30100019, 0x0074100C}  # groups and persons responsible
+    | {
+        0x00080220,
+        0x00321031,
+        0x00321034,
+        0x00440103,
+        0x0044010A,
+        0x30100019,
+        0x0074100C,
+    }  # groups and persons responsible
     | {
         0x0072000E,
         0x00720010,

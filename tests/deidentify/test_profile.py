@@ -269,6 +269,16 @@ def test_labels_that_may_name_somebody_do_not_stay(action: Action, tags: str) ->
     assert stay == ({} if action is Action.REMOVE else dict.fromkeys(tags.split(), "ANON"))
 
 
+DEPARTMENTS = (0x00080220, 0x00321031, 0x00321034, 0x0040003A)
+
+
+@pytest.mark.parametrize("options", [(), ("clean-descriptors", "retain-institution-identity")])
+def test_whose_department_asked_is_told_by_no_code(options: tuple[str, ...]) -> None:
+    code = (Element(0x00080100, "SH", b"QUH-7B"), Element(0x00080104, "LO", b"Quellenhof Urology"))
+    ds = cleaned(Deidentify(options=options), *(Element(tag, "SQ", (code,)) for tag in DEPARTMENTS))
+    assert not any(tag in ds for tag in DEPARTMENTS)
+
+
 @pytest.mark.parametrize(
     ("told", "left"),
     [
