@@ -117,7 +117,7 @@ RETIRED_NUMBERS = frozenset(
     {0x00200030, 0x00200035, 0x00200050, 0x00185210, 0x00185212, 0x00181141, 0x00181146}  # position, orientation, angle
     | {0x00180032, 0x00180033, 0x00189195, 0x00189196}  # energy windows, spectral limits
     | {0x30060044, 0x30060045, 0x30060049}  # thickness and offset of contours, and whose holes they are
-    | {0x300600C0, 0x300600C4}  # how a structure set's frames of reference lie
+    | {0x300600C0}  # how a structure set's frames of reference lie
     | {0x00660023, 0x00660024, 0x00660025, 0x00660029}  # which points make a surface, in words of 16 bits
     | {0x30040010, 0x30040012}  # dose at points and on the average, and of a calibration
     | {0x300A0082, 0x300A008D, 0x300A008E, 0x300A008F}  # where a beam's dose was specified
