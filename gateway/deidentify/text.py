@@ -19,7 +19,7 @@ from gateway.deidentify.charset import Charset
 from gateway.deidentify.ownwords import FEW, SURE, any_of, bare, squeezed
 from gateway.deidentify.textforms import HOLE, pierced
 from gateway.deidentify.textpersons import name_people
-from gateway.deidentify.wordlike import Kind, Words, is_dose, kind_of, parts_of, sort_words
+from gateway.deidentify.wordlike import Kind, Words, is_setting, kind_of, parts_of, sort_words
 
 LIMITS: dict[bytes, int] = {b"CS": 16, b"SH": 16, b"LO": 64, b"ST": 1024, b"LT": 10240, b"UC": 0, b"UT": 0}
 """Characters of one value (PS3.5 6.2); 0: any. Text of another VR goes as a whole."""
@@ -93,7 +93,7 @@ class TextCleaner:
         words, gaps = pieces[::2], pieces[1::2]
         kinds = [self._kind(word) if word else Kind.LISTED for word in words]
         if Kind.UNKNOWN in kinds:
-            self._phrases(words, kinds)
+            self._phrases(words, gaps, kinds)
         name_people(words, gaps, kinds, self._words)
         if own.words:
             inside = own.sure is not None and bool(own.sure.search(squeezed(text)) or not text.isascii())
@@ -107,12 +107,12 @@ class TextCleaner:
     def _kind_of(self, word: str) -> Kind:
         return kind_of(word, self._words)
 
-    def _phrases(self, words: list[str], kinds: list[Kind]) -> None:
-        """Gray matter: names by themselves, harmless together. PTV_6000: a number of nobody's beside a target."""
+    def _phrases(self, words: list[str], gaps: list[str], kinds: list[Kind]) -> None:
+        """Gray matter: names by themselves, harmless together. PTV_6000: a number of nobody's beside a setting."""
         for at in range(len(words) - 1):
             if not (kinds[at] and kinds[at + 1]) and f"{words[at]} {words[at + 1]}".casefold() in self._words.phrases:
                 kinds[at] = kinds[at + 1] = Kind.LISTED
-            elif is_dose(words[at + 1], words[at]):
+            elif is_setting(words[at + 1], words[at], gaps[at]):
                 kinds[at + 1] = Kind.LOOSE
 
 

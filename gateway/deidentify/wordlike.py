@@ -31,6 +31,9 @@ GRID = re.compile(r"(?:64|96|128|192|256|288|320|384|448|512|640|704|768|896|960
 TARGET = re.compile(r"[cgip]tv[npt]?\d{0,2}")
 CENTIGRAYS = re.compile(r"(?!19|20(?!00))[1-8]\d{3}")
 """No year, which would tell by how much dates were shifted."""
+B_BEFORE = re.compile(r"[Bb]\d{0,4}")
+B_VALUES = re.compile(r"(?:1[0-8]|[2-9]\d)[05]0")
+"""Those of four digits but for 1900 and 1950."""
 LONGEST = 40
 
 
@@ -95,8 +98,10 @@ def kind_of(word: str, words: Words) -> Kind:
     return Kind.LISTED if _joined(word, words) or _compound(folded, words.stems) else Kind.UNKNOWN
 
 
-def is_dose(word: str, before: str) -> bool:
-    """PTV_6000: targets of a plan are told apart by their dose alone."""
+def is_setting(word: str, before: str, gap: str) -> bool:
+    """PTV_6000: targets of a plan are told apart by their dose alone; diffusion images by b=1000, but "b. 2000" may be born."""
+    if B_VALUES.fullmatch(word) and B_BEFORE.fullmatch(before):
+        return word[0] == "1" or "=" in gap or "_" in gap
     return bool(CENTIGRAYS.fullmatch(word) and TARGET.fullmatch(before.casefold()))
 
 

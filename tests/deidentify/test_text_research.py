@@ -17,6 +17,7 @@ clavicula_left;autochthon_right;lung_trachea_bronchia;SeminalVes;IGTVp;ctx-lh-ba
 ctx-rh-superiortemporal;Left-Pallidum;Thalamus Pulvinar;Tegmentum;Cartilage_Arytenoid;SUVpeak;SUVmean;SUVR;MTV;TLG;PERCIST;mRECIST
 Tumor Lymphocyte;mitosis;macrophage;eosinophil;fibroblast;glomerulus;podocyte;nucleolus;cytoplasm;submucosa;muscularis;villi
 drusen;exudate;neovascularization;t1ce;mpMRI;bpMRI;GLRLM;GLSZM;wavelet;WMH;microbleeds;IDH mutant;MGMT;hotspot;spacer hydrogel
+AX DWI B=1000;AX DWI b=1000;DWI b 1000;DWI (b = 1400);dwi b=2000;b0_1000
 Thrombus V. cava inferior;vena cava;Vena Cava Filter;dura mater;X-Ray Tube Current;Electron Beam 6 MeV;T2WI;DKI;Nerve XI;Factor XI
 """.replace("\n", ";")
     .strip(";")
@@ -36,6 +37,10 @@ def test_what_structures_leads_grades_and_isotopes_are_told_apart_by_stays(text:
         ("PTV_1961", "PTV"),
         ("PTV_60001", "PTV"),
         ("ID 6000", ""),
+        ("Jane b. 2000", "b"),
+        ("b 1950", "b"),
+        ("b=1990", ""),
+        ("b=1234", ""),
         ("Quastenberg_6000", ""),
         ("99m", ""),
         ("F/93, 99m", ""),
