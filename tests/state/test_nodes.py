@@ -109,19 +109,19 @@ def test_held_instances_are_their_nodes_alone(state: Opened, two: tuple[Fellow, 
     assert one.store.settle_held(key, WHOLE, now=103) == "released"
 
 
-@pytest.mark.parametrize("tally", [WHOLE, HELD], ids=["retrieved", "held"])
-def test_what_a_dead_node_had_is_retrieved_again(state: Opened, two: tuple[Fellow, Fellow], tally: Tally) -> None:
+@pytest.mark.parametrize("had", ["retrieved", "held", "delivered"])
+def test_what_a_dead_node_had_is_retrieved_again(state: Opened, two: tuple[Fellow, Fellow], had: str) -> None:
     one, other = two
     state.ask("A1")
     request = state.plan("1.2.3.1")
-    key = one.retrieve(tally, now=101)
+    key = one.retrieve(HELD if had == "held" else WHOLE, now=101)
+    assert had != "delivered" or one.carried(now=102)
     live(one, until=100)
     live(other, until=200)
     assert other.node.take_over(now=150) == 0, "its lease has not ended"
     assert other.node.take_over(now=200) == 1
     assert states(state, request) == ["planned"]
-    assert other.retrieve(now=201) == key
-    assert other.carried(now=202) == key
+    assert (other.retrieve(now=201), other.carried(now=202)) == (key, key)
     assert [e.reason for e in state.views.history(request) if e.event == "orphaned"] == ["node.gone"]
 
 
