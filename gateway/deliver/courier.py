@@ -48,7 +48,6 @@ class DeliverStep:
         way.board.success("delivery", now=way.clock())
 
     def _keep_pace(self, row: SeriesRow) -> None:
-        self._care.go_on(row)
         while due := self._pace.due(self._way.clock()):
             self._way.stop.wait(min(due, PIECE))
             self._care.go_on(row)
