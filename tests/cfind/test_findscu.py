@@ -117,9 +117,10 @@ def test_no_image_level_leaves_the_count_open(counts: Counts) -> None:
 
 
 @pytest.mark.catalogue("F15", "A5")
-def test_an_answer_is_complete_or_an_error(counts: Counts) -> None:
-    """The study was listed, its series were not: no plan may be made of half an answer."""
-    scripts = script.in_turn(script.by_level(STUDY=[STUDY]), script.silent)
+@pytest.mark.parametrize("told", [{"STUDY": [STUDY]}, {"STUDY": [STUDY], "SERIES": [SERIES]}], ids=["series", "images"])
+def test_an_answer_is_complete_or_an_error(counts: Counts, told: dict[str, list[Dataset]]) -> None:
+    """The study was listed, its series, or how many images they have, were not: no plan may be made of half an answer."""
+    scripts = script.in_turn(*[script.by_level(**told)] * len(told), script.silent)
     with ScriptedPacs(find=scripts) as pacs, pytest.raises(Retry) as caught:
         finder(pacs, counts).find(AN)
     assert (caught.value.reason, caught.value.charge) == ("find.timeout", False)
