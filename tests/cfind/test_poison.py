@@ -41,6 +41,7 @@ def test_a_pacs_that_refuses_everything_is_down(state: Opened) -> None:
     step = step_for(state, Answers({f"BAD{n}": error for n in (1, 2, 3)}, otherwise=found()), [1000.0])
     with pytest.raises(Retry, match=r"find\.not-authorised"):
         step.step()
+    assert not step.step(), "nothing is due, and nothing was refused since"
 
 
 @pytest.mark.catalogue("A9")
