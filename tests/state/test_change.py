@@ -23,8 +23,10 @@ def test_many_are_asked_again_in_pieces_so_that_nobody_waits_for_all_of_them(
     state: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(change, "AT_ONCE", 2)
-    state.ask(*(f"A{n}" for n in range(5)))
-    for claim in state.store.claim_requests(projects=[PROJECT], limit=5, lease=60, now=100):
+    state.ask(*(f"A{n}" for n in range(5)), "EMPTY")
+    *claims, empty = state.store.claim_requests(projects=[PROJECT], limit=6, lease=60, now=100)
+    assert state.store.settle_empty(empty, not_before=None, now=101)
+    for claim in claims:
         assert state.store.fail_request(claim, reason="find.failed", now=101)
     begun: list[int] = []
     write = state.database.write
@@ -36,6 +38,7 @@ def test_many_are_asked_again_in_pieces_so_that_nobody_waits_for_all_of_them(
     monkeypatch.setattr(state.database, "write", counted)
     assert state.store.retry(state="failed", now=200) == 5
     assert len(begun) == 4 and state.views.requests(state="failed") == []
+    assert len(state.views.requests(state="empty")) == 1, "nobody asked for that"
 
 
 def asked_without_patient(state: Opened, now: float) -> None:
