@@ -11,6 +11,7 @@ import pytest
 
 from gateway.deliver.breaker import FIRST_WAIT, LONGEST_WAIT, wait
 from gateway.deliver.care import MAX_ATTEMPTS
+from gateway.deliver.courier import PIECE
 from gateway.errors import Retry
 from gateway.ops.declared import PREFIX
 from gateway.ops.metrics import Metrics
@@ -85,6 +86,24 @@ def test_a_sink_in_trouble_costs_nothing_but_time(bench: Bench) -> None:
     assert bench.board.states("sink") == {"first": False}
     assert bench.board.snapshot()["sinks"]["first"]["error"] == "sink.full"  # type: ignore[index]
     assert deliveries(bench) == {"failed": 1}
+
+
+def test_who_waits_for_its_pace_stops_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow line's pace is minutes from one file to the next."""
+    files = [bench.keep(n) for n in (1, 2)]
+    bench.max_rate = files[0].stat().st_size / 600
+    bench.restart()
+    bench.store.add()
+    stop, waited = bench.ways[0].stop, list[float]()
+
+    def wait_a_piece(seconds: float) -> None:
+        waited.append(seconds)
+        bench.now += seconds
+        stop.set()
+
+    monkeypatch.setattr(stop, "wait", wait_a_piece)
+    assert bench.deliver.step() and waited == [PIECE] and len(bench.archive.visible()) == 1
+    assert (bench.store.states[KEY], bench.store.claims) == ("retrieved", [])
 
 
 def test_an_archive_rests_while_others_go_on(bench: Bench, tmp_path: Path) -> None:
