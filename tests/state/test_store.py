@@ -224,6 +224,15 @@ def test_another_key_is_said_not_guessed(state: Opened) -> None:
         stranger.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
 
 
+def test_what_one_project_has_is_retrieved_for_another_alone(state: Opened) -> None:
+    state.ask("A1", project="other")
+    state.plan("1.2.3.1", project="other")
+    first = retrieve(state)
+    state.ask("A1")
+    state.plan("1.2.3.1")
+    assert [[row.project for row in claim.rows] for claim in (first, retrieve(state))] == [["other"], [PROJECT]]
+
+
 def test_a_sealed_value_cannot_be_moved_to_another_row(state: Opened) -> None:
     state.ask("A1", "A2")
     with state.database.write() as c:
