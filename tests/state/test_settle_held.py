@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from gateway.model import LedgerLine, Outcome
+from gateway.state import db, settle
 from gateway.state.rows import Tally, tally
-from tests.state.conftest import PROJECT, Opened, plan
+from gateway.state.settle import Step
+from gateway.state.store import Store
+from tests.state.conftest import KEY, PROJECT, Opened, plan, reopened
 from tests.state.test_store import carry, retrieve
 from tests.support.carried import claim_row
 
@@ -119,6 +124,17 @@ def test_some_decided_and_some_not_is_still_held(held: tuple[Opened, str, str]) 
     assert lines(state, request, series)[-1] == ("screened", "held", "screening.died")
 
 
+def test_what_is_said_of_one_is_said_of_no_other(held: tuple[Opened, str, str]) -> None:
+    state, _, series = held
+    state.ask("A2")
+    request = state.plan("1.2")
+    retrieve(state, counted(kept=1, held=2))
+    assert state.store.settle_held(series, counted(kept=2, held=1), now=103) == ""
+    assert state.store.settle_held(series, counted(excluded=3), now=104) == "discarded"
+    (view,) = state.views.series(request)
+    assert (view.state, view.kept, view.held, view.excluded) == ("held", 1, 2, 0)
+
+
 def test_files_taken_away_behind_our_back_fail_it(held: tuple[Opened, str, str]) -> None:
     state, request, series = held
     assert state.store.settle_held(series, counted(kept=2), now=103) == "failed"
@@ -184,3 +200,36 @@ def test_an_empty_answer_leaves_alone_what_another_request_has_brought_and_a_per
     assert {(r.state, s.state) for r in state.views.requests() for s in state.views.series(r.key)} == {
         ("planned", "held")
     }
+
+
+@pytest.mark.parametrize("ends", ["confirmed", "excluded", "discarded"])
+def test_its_uids_are_forgotten_when_nothing_can_need_them_any_more(state: Opened, ends: str) -> None:
+    state.ask("A1")
+    state.plan("1.1")
+    arrived = {"confirmed": counted(kept=3), "excluded": counted(excluded=3), "discarded": counted(held=3)}
+    key = retrieve(state, arrived[ends]).rows[0].key
+    if ends == "confirmed":
+        carry(state, "retrieved", "delivered")
+        carry(state, "delivered", "confirmed")
+    elif ends == "discarded":
+        assert state.store.settle_held(key, counted(excluded=3), now=103) == "discarded"
+    with state.database.read() as c:
+        assert c.execute(select(db.series.c.sealed)).scalars().all() == [None]
+
+
+def test_of_the_last_two_the_one_that_is_decided_while_the_other_fails_ends_their_request(state: Opened) -> None:
+    """Neither would see what the other has not written yet, and both would leave it to the other."""
+    state.ask("A1")
+    state.plan("1.1", "1.2")
+    key = retrieve(state, counted(held=3)).rows[0].key
+    last = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=103)
+    there = reopened(state.place)
+    decide = Store(there, KEY, node="gw1").settle_held
+    decided = threading.Thread(target=decide, args=(key, counted(excluded=3)), kwargs={"now": 104})
+    with state.database.write() as c:
+        assert last and settle.claimed_series(c, last.rows[0], Step("failed", 104, "move.refused"))
+        decided.start()
+        decided.join(0.5)
+    decided.join(60)
+    there.close()
+    assert [r.state for r in state.views.requests()] == ["failed"]
