@@ -114,7 +114,7 @@ def dataset(instance: str, series: str, study: str) -> bytes:
     return stream.getvalue()
 
 
-def once(error: OSError, then: Callable[..., object]) -> Callable[..., object]:
+def once(error: Exception, then: Callable[..., object]) -> Callable[..., object]:
     """A stand-in that fails the first time."""
     left = [error]
 

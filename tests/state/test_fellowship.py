@@ -111,7 +111,8 @@ def test_after_the_database_was_away_for_a_little_less_than_a_lease_nobody_is_ta
     state.plan("1.2.3.1", now=0)
     claim = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=0)
     assert claim is not None and state.store.settle_retrieved(claim.rows[0], WHOLE, now=0)
-    one.join(now=0), other.join(now=0)
+    for fellow in (one, other):
+        fellow.join(now=0)
     for now in range(0, 101, 10):
         assert one.beat(now) and other.beat(now + 9)
     assert other.beat(165) and other.take_over(165) == 0
