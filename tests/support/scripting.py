@@ -165,8 +165,7 @@ class ScriptedPacs:
         self._server = self.ae.make_server((HOST, 0), evt_handlers=binding, server_class=ThreadedAssociationServer)
         assert self._server.socket is not None
         self.port = self._server.socket.getsockname()[1]
-        polling = {"poll_interval": 0.02}  # 0.5 s otherwise, at the end of each test
-        threading.Thread(target=self._server.serve_forever, kwargs=polling, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
     def __exit__(
