@@ -51,7 +51,7 @@ class Known:
 
     def ledger(self, series: str) -> dict[str, LedgerLine]:
         self.read.append(series)
-        return self.ledgers[series]
+        return self.ledgers.get(series, {})  # as the outbox does of one that goes meanwhile
 
     def path(self, series: str, name: str) -> Path:
         return self._folder / f"{series}.{name}"
