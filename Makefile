@@ -32,7 +32,7 @@ demo: .venv/.installed
 
 test: .venv/.ready-for-tests
 	packaging/peers
-	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: .venv/.ready-for-tests
 	$(BIN)/ruff format --check gateway tests packaging

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import Counter
 from collections.abc import Iterator
 from socketserver import BaseServer
 
@@ -19,6 +20,16 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 # A server in the tests' own process looks this often whether it shall end; else every half second, which is waited for at the end
 # of each test that has one.
 BaseServer.serve_forever.__defaults__ = (0.02,)
+
+LONG = {"real", "slow", "packaging", "systemd"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In which order several processes take the files: first those that may take long, as the last one keeps all others waiting."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        long = {item.path for item in items if LONG & {mark.name for mark in item.iter_markers()}}
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (item.path not in long, -tests[item.path]))
 
 
 @pytest.fixture(autouse=True)
