@@ -12,6 +12,7 @@ Standard: S3 API (PutObject, CreateMultipartUpload, UploadPartCopy); RFC 9110 13
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,8 +57,7 @@ TRIES: Final = 3
 ONE_REQUEST: Final = 32 * 2**20  # bytes; it is in memory meanwhile
 MOST: Final = 5 * 2**30  # bytes that S3 copies
 PART, PARTS_AT_ONCE = 8 * 2**20, 4
-HEAD: Final = 1 << 16  # bytes in which a patient ID is looked for
-HEADS: Final = (1 << 22, 1 << 26)  # and where none is in there
+HEAD, HEADS = 1 << 16, (1 << 22, 1 << 26)  # bytes in which a patient ID is looked for, and where none is in there
 CONNECT, SILENCE, WHOLE = timedelta(seconds=10), timedelta(seconds=60), timedelta(seconds=900)
 DENIED: Final = (UnauthenticatedError, PermissionDeniedError)
 ABSENT: Final = (NotFoundError, FileNotFoundError)  # it raises Python's own
@@ -119,7 +119,7 @@ class S3Sink:
         """As `remove.Removes`, also what a killed put left behind. Raises Retry sink.*; a bucket with versions keeps those."""
         *above, name = self._layout.patterns({"PatientID": PatientID})
         known = list(takewhile(lambda part: "*" not in part, above))
-        pattern = self._whole("/".join((*above, name)))
+        pattern = "/".join(part for part in (glob.escape(self._prefix), *above, name) if part)
         with self._told() as store:
             placed = {k: n for k, n in _sizes(store, self._whole("/".join(known))).items() if fnmatchcase(k, pattern)}
             own = _sizes(store, self._own)

@@ -116,3 +116,16 @@ def test_s3_where_much_stands_before_the_patient(tmp_path: Path) -> None:
     assert file.stat().st_size > HEAD
     sink.put(file)
     assert sink.remove(THEIRS) == 1 and names(peer.store(bucket)) == []
+
+
+def test_s3_below_a_prefix_with_brackets(tmp_path: Path) -> None:
+    """Which are letters of a pattern: nothing was removed, and all of it told as removed."""
+    peer, bucket = s3_server(), f"research-{secrets.token_hex(8)}"
+    peer.make(bucket)
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[default]\naws_access_key_id = SYN-KEY\naws_secret_access_key = SYN-SECRET\n")
+    credentials.chmod(0o600)
+    sink = S3Sink(settings.S3Sink(url=f"s3://{bucket}/chest[1]", endpoint=peer.url, credentials_file=credentials))
+    for file in files(tmp_path):
+        sink.put(file)
+    assert sink.remove(THEIRS) == 3 and len(names(peer.store(bucket))) == 2
