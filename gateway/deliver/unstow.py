@@ -105,4 +105,4 @@ class Unstow:
 def _value(row: object, tag: str) -> str:
     element = row.get(tag) if isinstance(row, dict) else None
     values = element.get("Value") if isinstance(element, dict) else None
-    return str(values[0]) if isinstance(values, list) and values else ""
+    return str(values[0]).strip(" \0") if isinstance(values, list) and values else ""

@@ -63,3 +63,16 @@ def test_one_that_does_not_delete_is_for_a_person() -> None:
     refusing = scripted(lambda heard: archive(heard) if heard.method == "GET" else Said(405))
     with refusing as site, pytest.raises(Refused, match=r"^sink\.no-delete"):
         StowSink(settings.DicomWebSink(url=site.url)).remove(THEIRS)
+
+
+def test_what_an_archive_tells_with_its_padding_is_known_all_the_same() -> None:
+    """It was taken for another patient's, and the withdrawal told as done."""
+    archive = Late("1.2", finds=0)
+
+    def padded(heard: Heard) -> Said:
+        said = archive(heard)
+        return Said(said.status, said.body.replace(b'"CHEST-ABC"', b'"CHEST-ABC "').replace(b'"1.2"', b'"1.2\\u0000"'))
+
+    with scripted(padded) as site:
+        assert StowSink(settings.DicomWebSink(url=site.url)).remove(THEIRS) == 3
+    assert archive.deleted == ["1.2"]
