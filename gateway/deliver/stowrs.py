@@ -174,4 +174,4 @@ def _items(document: object, tag: str) -> Iterator[object]:
 
 
 def _values(document: object, *tags: str) -> list[str]:
-    return [str(value) for tag in tags for value in _items(document, tag)]
+    return [str(value).strip(" \0") for tag in tags for value in _items(document, tag)]
