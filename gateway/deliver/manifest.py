@@ -131,9 +131,7 @@ class Manifests:
 
     def bring_up(self) -> int:
         """The days whose series have changed since. Returns how many."""
-        series = self._root / "series"
-        folders = sorted(p for p in series.iterdir() if p.is_dir()) if series.is_dir() else []
-        return each(folders, self._day)
+        return each(self._folders(), self._day)
 
     def forget(self, PatientID: str) -> None:
         """Nothing is left of that patient's lines, nor of halves of files that a killed process left: they may hold some."""
@@ -141,9 +139,14 @@ class Manifests:
             if copy.abandoned(part):
                 part.unlink(missing_ok=True)
         try:
-            each(sorted(self._root.glob("series/*/*.csv")), lambda path: self._forget_in(path, PatientID))
+            each(self._folders(), lambda folder: each(_tables(folder), lambda path: self._forget_in(path, PatientID)))
         finally:
             self.bring_up()
+
+    def _folders(self) -> list[Path]:
+        """Of days."""
+        series = self._root / "series"
+        return sorted(p for p in series.iterdir() if p.is_dir()) if series.is_dir() else []
 
     def _forget_in(self, path: Path, PatientID: str) -> bool:
         rows = _read(path)
@@ -163,7 +166,7 @@ class Manifests:
         changed = _settled(folder)
         if path.exists() and path.stat().st_mtime_ns >= changed:
             return False
-        rows = [_summed(instances) for file in sorted(folder.glob("*.csv")) if (instances := _read(file))]
+        rows = [_summed(instances) for file in _tables(folder) if (instances := _read(file))]
         self._write(path, SERIES, rows)
         for file in self._files(path):  # as old as what it was made from: what came meanwhile is newer
             if file.exists():
@@ -189,6 +192,11 @@ class Manifests:
             path.with_suffix(suffix).unlink(missing_ok=True)
         if path.parent.is_dir():
             sync_folder(path.parent)
+
+
+def _tables(folder: Path) -> list[Path]:
+    """Of a day's series. Not by Path.glob, for which a folder that may not be read is an empty one."""
+    return sorted(path for path in folder.iterdir() if path.suffix == ".csv")
 
 
 def _settled(folder: Path) -> int:

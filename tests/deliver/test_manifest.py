@@ -6,8 +6,11 @@ import csv
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from arro3.io import read_parquet
@@ -245,3 +248,27 @@ def test_one_that_was_changed_by_hand_is_told_and_keeps_nobody_else_in(site: Sit
     changed.rename(site.folder / "kept.csv")
     assert site.sink.remove("CHEST-A") == 0
     assert [p for p in (site.root / "manifests").rglob("*.csv") if b"CHEST-A" in p.read_bytes()] == []
+
+
+def test_a_folder_that_may_not_be_read_is_no_empty_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The withdrawal was told as done, and its lines stayed."""
+    site.deliver(1)
+    site.deliver(2, series=2, day=TOMORROW)
+    site.manifests.bring_up()
+    locked, listed, scanned = site.root / "manifests/series/2026-11-26", os.listdir, os.scandir
+
+    def closed(plain: Callable[[Path], Any], folder: Path) -> Any:
+        if Path(folder) == locked:
+            raise PermissionError(13, "Permission denied")
+        return plain(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", partial(closed, listed))
+        patch.setattr(os, "scandir", partial(closed, scanned))
+        with pytest.raises(Retry, match=r"sink\.unwritable.*denied"):
+            site.sink.remove("CHEST-A")
+    assert [name for name in site.names() if name.endswith(".csv")] == [
+        "days/2026-11-26.csv",
+        "series/2026-11-26/2.25.81.csv",
+    ]
+    assert site.sink.remove("CHEST-A") == 0 and site.names() == []
