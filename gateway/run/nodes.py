@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ CLOCK: Final = "10m"
 """For so long nobody has set a clock that is taken for right."""
 BEATS: Final = 6
 """Signs of life in one lease: a few may be lost."""
+COPIES: Final = 3
+"""In such a part of a lease who lives has given a sign of it."""
 MAX_SKEW: Final = 30.0
 """Seconds between this node's clock and the database's: claims are leased by each node's own, nodes by the database's."""
 SQLITE: Final = "sqlite"
@@ -37,6 +40,7 @@ FILE: Final = "state.sqlite"
 IDLE: Final = 3600.0
 """Seconds after which what a node found when it last had a turn is old. Turns may go to and fro from one to the next."""
 Job = Callable[[], object]
+wait = threading.Event().wait
 
 
 def open_database(settings: Settings) -> Database:
@@ -79,9 +83,19 @@ class Nodes:
         self._fellowship = self._store.fellowship(home=home(self._settings.state_dir), lease=self._settings.node_lease)
         if self._fellowship:
             _same_time(self._fellowship.clock(), time.time())
+            self._no_copy(self._fellowship)
             self._fellowship.inherit(self._fellowship.clock())
             self._fellowship.join(self._fellowship.clock())
         return self._store.free_node()
+
+    def _no_copy(self, fellowship: Fellowship) -> None:
+        """What a copy of this machine has in hand, and in its outbox, would be taken for this one's."""
+        seen = fellowship.elsewhere(fellowship.clock())
+        if seen is not None:
+            wait(self._settings.node_lease / COPIES)
+            if fellowship.elsewhere(fellowship.clock()) not in (None, seen):
+                told = f"a copy of this machine runs as node {self._settings.node!r}"
+                raise Fatal("node.taken", f"{told}: stop it, or give this one its own `node`, and remove its node.id")
 
     def start(self, schedule: Schedule, guarded: Callable[[str, Job], Job]) -> None:
         """Starts the schedule; with it go signs of life, and the work of nodes that give none.

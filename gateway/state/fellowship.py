@@ -28,6 +28,12 @@ class Fellowship:
         """At start, before anything is claimed. Raises Fatal("node.taken")."""
         with self._db.write() as c:
             nodes.join(c, self.me, now)
+            nodes.note_address(c, self.me)
+
+    def elsewhere(self, now: float) -> float | None:
+        """Before `join`; see nodes.elsewhere. Another answer later on: somebody lives there."""
+        with self._db.read() as c:
+            return nodes.elsewhere(c, self.me, now)
 
     def beat(self, now: float) -> bool:
         """A sign of life. False: another machine has this node's name by now."""

@@ -23,6 +23,8 @@ ORPHANED: Final = ("retrieved", "delivered", "held")
 """States of a series whose files are in one outbox, and nowhere else yet."""
 AT_ONCE: Final = 200
 GONE: Final = "node.gone"
+FROM: Final = "from {name}"
+"""No turn, but in their table: the address that a node joined from."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,25 @@ def join(c: Connection, me: Node, now: float) -> None:
             f"another machine runs as node {me.name!r}: give each its own `node`, or wait {me.lease:.0f} s",
         )
     c.execute(update(node).where(node.c.name == me.name).values({**new, "since": _since(found, me, now)}))
+
+
+def elsewhere(c: Connection, me: Node, now: float) -> float | None:
+    """Until when a life of this very state_dir lasts that joined from another address: of a copy of this machine, or its own."""
+    mine = (node.c.name == me.name, node.c.home == me.home, ~over(now, me.lease))
+    noted = select(turn.c.owner).where(turn.c.name == FROM.format(name=me.name), turn.c.owner != address(c))
+    return c.execute(select(node.c.lease_until).where(*mine, noted.exists())).scalar()
+
+
+def note_address(c: Connection, me: Node) -> None:
+    name = FROM.format(name=me.name)
+    c.execute(delete(turn).where(turn.c.name == name))
+    c.execute(insert_new(c, turn).values(name=name, owner=address(c), until=0.0))
+
+
+def address(c: Connection) -> str:
+    """Of this machine, as the database sees it."""
+    seen = "SELECT coalesce(host(inet_client_addr()), '')" if c.dialect.name == "postgresql" else "SELECT ''"
+    return str(c.exec_driver_sql(seen).scalar_one())
 
 
 def beat(c: Connection, me: Node, now: float) -> bool:
