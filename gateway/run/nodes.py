@@ -21,6 +21,7 @@ from gateway.run.clock import is_impossible
 from gateway.run.schedule import STEP, Schedule
 from gateway.settings import Settings, read_key, read_password
 from gateway.state.db import Database
+from gateway.state.engines import SILENT
 from gateway.state.fellowship import Fellowship
 from gateway.state.outbox import Outbox
 from gateway.state.ring import keys_of
@@ -51,8 +52,8 @@ def open_database(settings: Settings) -> Database:
     try:
         return Database(settings.database, (lambda: read_password(file)) if file else None)
     except Retry as err:
-        mend = "is it up, are host, user, password and what stands behind the ? right?"
-        raise Fatal("state.unreachable", f"{err.detail}: {mend}") from None
+        mend = f"{SILENT}: is it up, are host, user, password and what stands behind the ? right?"
+        raise Fatal("state.unreachable", mend if err.detail == SILENT else err.detail) from None
 
 
 def kept_keys(settings: Settings) -> Keys:

@@ -54,8 +54,10 @@ PASSING: Final = ("25006", "25P03", "53", "57", "58", "40")
 TOLD: Final = {
     "53100": "the disk of the database server is full: make room on it",
     "25006": "the state database can only be read: a standby? Then let `database` name the server that can be written",
+    "55P03": "the state database is held by somebody else, such as a back-up or an upgrade: try again when that ends",
 }
 """By SQLSTATE, what passes once somebody has mended it."""
+SILENT: Final = "the state database does not answer"
 NO_MORE: Final = ("too many", "connection slots")
 """In what a server says, in English, that has no connection to give. There is no SQLSTATE then."""
 FORBIDDEN: Final = "42501"
@@ -205,7 +207,7 @@ def _mend(err: exc.DBAPIError) -> str:
 
 
 def _busy(err: exc.SQLAlchemyError) -> Retry:
-    told = TOLD.get(_sqlstate(err), "the state database does not answer")
+    told = TOLD.get(_sqlstate(err), SILENT)
     if any(words in str(getattr(err, "orig", "")) for words in NO_MORE):
         told = "the database server gives no more connections: raise its max_connections, or the user's limit"
     elif _sqlite(err) in DISK:

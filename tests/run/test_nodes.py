@@ -25,6 +25,7 @@ from gateway.state.fellowship import Fellowship
 from gateway.state.nodes import Node
 from gateway.state.outbox import Outbox
 from gateway.state.rows import Pushed, Tally
+from gateway.state.schema import BRING_UP_LOCK
 from gateway.state.store import Store
 from tests.state.conftest import KEY, PROJECT, Opened, emptied
 from tests.support.peers import Postgres
@@ -71,6 +72,28 @@ def test_no_two_state_directories_have_the_same_name_also_after_a_disk_was_full(
 
 def full_disk() -> str:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("database", "told"), [("postgres", "held by somebody else, .* when that ends$"), ("none", "is it up, ")]
+)
+def test_why_a_database_is_not_to_be_had_is_told_at_the_start(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str, told: str
+) -> None:
+    """An upgrade while a back-up runs, say: it was asked whether the server is up, and the password right."""
+    (tmp_path / "password").write_text(server.password)
+    (tmp_path / "password").chmod(0o600)
+    url = sa.make_url(server.url).set(database=database).update_query_dict({"options": "-c lock_timeout=100ms"})
+    settings = Settings.model_construct(
+        database=url.render_as_string(), database_password_file=tmp_path / "password", state_dir=tmp_path
+    )
+    holds = sa.create_engine(server.open_url, poolclass=sa.NullPool)
+    with holds.begin() as c:
+        c.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": BRING_UP_LOCK})
+        with pytest.raises(Fatal, match=rf"^state\.unreachable: .*{told}"):
+            nodes.open_database(settings)
+    holds.dispose()
 
 
 @pytest.mark.real
