@@ -44,6 +44,9 @@ def _answer(path: Path, what: str) -> tuple[int, bytes]:
         connection.request("GET", what)
         answer = connection.getresponse()
         return answer.status, answer.read()
+    except TimeoutError:
+        told = f"the daemon runs, and has not answered within {PATIENCE:.0f} s: does its disk, or PostgreSQL, hang?"
+        raise Fatal("daemon.unreachable", told) from None
     except (OSError, http.client.HTTPException) as err:
         why = getattr(err, "strerror", None) or type(err).__name__
         mend = "ask as its account" if isinstance(err, PermissionError) else "is it running?"

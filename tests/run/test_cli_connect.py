@@ -208,6 +208,17 @@ def test_whom_the_socket_is_closed_to_is_told_to_ask_as_its_account(
     assert told.code == 3 and "(Permission denied): ask as its account" in told.err
 
 
+def test_a_daemon_that_waits_for_its_database_is_told_as_that(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PostgreSQL that hangs: it was asked whether the daemon runs, which it did."""
+    monkeypatch.setattr("gateway.run.health.PATIENCE", 0.1)
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(place.folder / "health.sock"))
+        daemon.listen()
+        told = place.say("status")
+    assert told.code == 3 and "is it running" not in told.err
+    assert "the daemon runs, and has not answered" in told.err and "PostgreSQL" in told.err
+
+
 def test_a_socket_that_a_crash_left_is_no_daemon(place: Place) -> None:
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(place.folder / "health.sock"))
