@@ -16,15 +16,11 @@ M_ARENA_MAX: Final = -8  # malloc.h of glibc; others have no mallopt
 
 
 def forbid_core_dumps() -> None:
-    """Call first in every process. systemd-coredump and apport keep to this limit as the kernel does."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """Call first in every process. The limit is for a file; a program that core_pattern pipes to need not keep to it (core(5)).
 
-
-def forbid_inspection() -> None:
-    """Not dumpable at all, nor to be traced: for the receive processes, which hold originals.
-
-    Not for the main process: its open descriptors in /proc would be hidden from its own metrics too.
+    What is not dumpable goes to neither, and its memory and descriptors are open to root and itself alone. An exec undoes it.
     """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 

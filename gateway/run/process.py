@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from gateway.dicom.quiet import silence
 from gateway.ops import log
-from gateway.ops.core import forbid_core_dumps, forbid_inspection, one_heap, seldom_collect
+from gateway.ops.core import forbid_core_dumps, one_heap, seldom_collect
 from gateway.settings import Settings
 
 READY = b'"ready"\n'
@@ -55,7 +55,6 @@ class Begun:
 def begin() -> Begun:
     """First of all in the process's `main`."""
     forbid_core_dumps()
-    forbid_inspection()
     one_heap()
     settings: Settings = pickle.load(sys.stdin.buffer)  # noqa: S301  written by our own supervisor
     silence()
