@@ -235,6 +235,21 @@ def test_what_is_safe_beyond_the_table_is_numbers_alone() -> None:
     assert not [e for e in cleaned(applying(), mosaic) if e.tag.is_private]
 
 
+@pytest.mark.parametrize(
+    ("creator", "tag", "vr", "value"),
+    [
+        ("GEMS_PARM_01", 0x0043102F, "SS", struct.pack("<h", 1)),
+        ("Image Private Header", 0x00651009, "FD", struct.pack("<d", 1000)),
+        ("Image Private Header", 0x00651037, "FD", struct.pack("<3d", 0.5, -0.5, 0.7)),
+        ("Image Private Header", 0x00651050, "DS", b"42.0"),
+    ],
+)
+def test_phases_diffusion_and_grids_are_known_by_private_numbers(creator: str, tag: int, vr: str, value: bytes) -> None:
+    """Of GE whether it is magnitude, phase, real or imaginary; of United Imaging how a grid is taken apart and weighted."""
+    elements = with_(base(), Element(tag & 0xFFFF0000 | 0x10, "LO", creator.encode()), Element(tag, vr, value))
+    assert tag in cleaned(applying("retain-safe-private"), elements) and tag not in cleaned(applying(), elements)
+
+
 def test_a_creator_that_is_nobody_or_comes_second_keeps_nothing() -> None:
     elements = with_(
         base(),
