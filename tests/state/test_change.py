@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -10,12 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from gateway.model import AccessionNumber, Wanted
-from gateway.state import change
+from gateway.state import change, settle
 from gateway.state.broker import Broker
 from gateway.state.db import request
 from gateway.state.rows import SeriesClaim, Tally
+from gateway.state.settle import Step
+from gateway.state.store import Store
 from gateway.state.withdrawn import Order
-from tests.state.conftest import KEY, PROJECT, Opened, plan
+from tests.state.conftest import KEY, PROJECT, Opened, plan, reopened
 from tests.support.carried import claim_row
 
 
@@ -100,6 +103,23 @@ def test_a_last_look_that_finds_nothing_makes_nobody_one_who_was_withdrawn(state
     assert row and state.store.settle_row(row, "failed", reason="deliver.conflict", now=106)
     asked_without_patient(state, now=107)
     assert state.store.retry(keys=[claim.key], now=108) == 1
+
+
+def test_what_comes_late_while_the_last_other_series_is_settled_has_its_request_under_way(state: Opened) -> None:
+    """As another node sees it, that request is still planned: nobody would have resumed it, and it was called done."""
+    state.ask("A1")
+    state.plan("1.2.3.1", "1.2.3.2")
+    key = delivered(state).rows[0].key
+    last = state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=104)
+    there = reopened(state.place)
+    late = threading.Thread(target=Store(there, KEY, node="gw1").late, args=(key,), kwargs={"now": 105})
+    with state.database.write() as c:
+        assert last and settle.claimed_series(c, last.rows[0], Step("excluded", 105))
+        late.start()
+        late.join(0.5)
+    late.join(60)
+    there.close()
+    assert [r.state for r in state.views.requests()] == ["planned"]
 
 
 def test_a_number_that_comes_back_while_a_withdrawal_reads_the_requests_is_dropped_again(state: Opened) -> None:
