@@ -213,9 +213,10 @@ def test_a_pacs_that_goes_down_in_the_middle() -> None:
 
 
 @pytest.mark.catalogue("A9")
-def test_a_question_that_alone_gets_no_answer_is_charged_the_second_time() -> None:
+@pytest.mark.parametrize("other", [found(), ODD], ids=["found", "unable"])
+def test_a_question_that_alone_gets_no_answer_is_charged_the_second_time(other: Found | Exception) -> None:
     store = Requests("B")
-    answers = Answers({"A": found(), "B": SILENT})
+    answers = Answers({"A": other, "B": SILENT})
     looks = step(store, answers)
     with pytest.raises(Retry):
         looks.step()
