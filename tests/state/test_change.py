@@ -101,6 +101,7 @@ def test_a_last_look_that_finds_nothing_makes_nobody_one_who_was_withdrawn(state
     assert state.store.late(key, now=105)
     row = claim_row(state.store, "retrieved", projects=[PROJECT], lease=60, now=106)
     assert row and state.store.settle_row(row, "failed", reason="deliver.conflict", now=106)
+    assert state.store.retry(keys=[claim.key], now=106) == 0, "its number was forgotten when it was done"
     asked_without_patient(state, now=107)
     assert state.store.retry(keys=[claim.key], now=108) == 1
 
