@@ -60,6 +60,15 @@ def test_what_is_only_looked_at_once_more_has_not_waited_since_it_was_asked_for(
     assert state.views.counts().oldest_pending == {PROJECT: 200}
 
 
+@pytest.mark.catalogue("M15")
+def test_a_study_of_today_of_which_nothing_is_wanted_yet_is_looked_at_once_more(state: Opened) -> None:
+    state.ask("A1")
+    (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
+    assert state.store.settle_found(claim, replace(plan("1.1", keep=False), again=200.0), now=100)
+    assert state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=199) == []
+    assert state.plan("1.2", now=200) == claim.key and state.views.requests()[0].state == "planned"
+
+
 @pytest.mark.catalogue("M16")
 def test_a_failed_series_that_the_pacs_leaves_out_now_is_still_missing(state: Opened) -> None:
     state.ask("A1")
