@@ -181,6 +181,15 @@ def test_told_without_a_change_of_state(held: tuple[Opened, str, str]) -> None:
     assert lines(state, request, series)[-1] == ("release-ordered", "held", "H-1 by=anna")
 
 
+def test_told_once_of_each(held: tuple[Opened, str, str]) -> None:
+    state, _, series = held
+    state.ask("A2")
+    state.plan("1.2")
+    other = retrieve(state).rows[0].key
+    told = [state.store.tell(key, "refused", reason="verify", now=103, once=True) for key in (series, other, series)]
+    assert told == [True, True, False]
+
+
 def test_an_empty_answer_leaves_alone_what_another_request_has_brought_and_a_person_must_look_at(state: Opened) -> None:
     """It is released later, and the request is done with it: as empty for good it would say that there is nothing."""
     state.ask("A1")
