@@ -37,7 +37,8 @@ def test_adding_twice_adds_once(state: Opened) -> None:
     first = state.store.add_requests(wanted, (), project=PROJECT, cursor="c1", now=1)
     again = state.store.add_requests(wanted, (), project=PROJECT, cursor="c2", now=2)
     assert (first.new, first.known, again.new, again.known) == (1, 0, 0, 1)
-    assert state.store.cursor(PROJECT) == "c2"
+    state.store.add_requests(wanted, (), project=PROJECT, cursor=None, now=3)
+    assert state.store.cursor(PROJECT) == "c2", "a list that a person adds moves no cursor"
 
 
 @pytest.mark.catalogue("R5")
