@@ -67,6 +67,11 @@ class Order:
     instance: int
     traps: tuple[str, ...]
 
+    @property
+    def burned(self) -> bool:
+        """Text is burned into its pixels."""
+        return any(trap.startswith("burned-in") for trap in self.traps)
+
 
 @cache
 def corpus(seed: int = 0, files: int = FILES) -> tuple[Entry, ...]:
@@ -198,7 +203,7 @@ def _made(order: Order, seed: int, *, tame: bool = False) -> Entry:
         facts=tuple(maker.answers.facts),
         planted=tuple(maker.answers.planted),
         risky=PIXELS in values and (order.kind in RISKY or values.get(0x00280301) == "YES"),
-        burned=any(trap.startswith("burned-in") for trap in order.traps),
+        burned=order.burned,
         pixels=expected,
     )
 
@@ -209,7 +214,7 @@ def _merged(order: Order) -> tuple[Line, ...]:
     for trap in order.traps:
         found |= {line.tag: replace(line, trap=trap) for line in traps().get(trap, ((), ""))[0]}
     changes: Mapping[int, str] = {}
-    if any(trap.startswith("burned-in") for trap in order.traps):
+    if order.burned:
         changes = SINGLE | GREY | {0x00280301: "YES" if "burned-in-flagged" in order.traps else "NO"}
     elif "overlay-bits" in order.traps:
         changes = OVERLAY_BITS
@@ -247,7 +252,7 @@ def _pixels(order: Order, values: Mapping[int, str], draft: Draft) -> tuple[Elem
         told = [draft.plant(made, "jpeg-comments").decode() for made in (draft.mint.name(), draft.mint.id())]
         fragments, clean = jpeg(shape.frames, told)
         return Layout().head(PIXEL_DATA, "OB", 0xFFFFFFFF) + fragments, clean
-    if any(trap.startswith("burned-in") for trap in order.traps):
+    if order.burned:
         return Element(PIXEL_DATA, "OB", captioned(draft.mint.name().text.replace("^", " "), 1)), None
     if "overlay-bits" in order.traps:
         return native(shape, endian, high=0x8000), native(shape, "<").value  # type: ignore[return-value]
