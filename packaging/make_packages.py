@@ -191,7 +191,7 @@ def _documents(share: Path, wanted: Wanted) -> None:
     doc.mkdir(parents=True)
     for path in (ROOT / "README.md", PARTS / "copyright"):
         shutil.copy(path, doc / path.name)
-    shutil.copytree(ROOT / "docs", doc / "docs")
+    shutil.copytree(ROOT / "docs", doc / "docs", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "etc", doc / "examples")
     stamp = email.utils.formatdate(told())
     head = f"pacs-gateway ({wanted.version}-{wanted.revision}) stable; urgency=medium"
