@@ -12,7 +12,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-# CI: the same examples every time, and no deadline on a machine that is busy with two files of tests at once.
+# CI: the same examples every time, and no deadline on a machine that is busy with several files of tests at once.
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")

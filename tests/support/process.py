@@ -32,11 +32,12 @@ GIVEN: Final[set[int]] = set()
 def free_port() -> int:
     """A TCP port on loopback that nobody listened on a moment ago; never the same one twice in a process.
 
-    Of those that the kernel gives to no connection by itself, and of two that test at once each has its own half.
+    Of those that the kernel gives to no connection by itself, and of several that test at once each has its own share.
     """
-    half = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+    number = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % number
     while True:
-        port = 2 * secrets.randbelow(6000) + 20_000 + half
+        port = number * secrets.randbelow(12_000 // number) + 20_000 + mine
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
             if port not in GIVEN:
