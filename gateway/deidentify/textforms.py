@@ -109,7 +109,8 @@ NUMERIC = (
     _form(BEFORE_DAYS, rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d{{1,2}}(?:[./]|\. )\d{{1,2}}(?:\.|\b(?!\.?\d))"),
     _form(
         f"{YEARS} a",
-        r"(?<!\d)(?<!\d[.,])(?:(?<!\b[Tt][Cc])(?<!\b[Tt][Cc][ _^-])|(?!99[Mm]\b))(?!99m[ _^-]Tc\b)"  # technetium: no man of 99
+        rf"(?<!\d)(?<!\d[.,])(?:(?<!{_START}[Tt][Cc])(?<!{_START}[Tt][Cc][ _^-])|(?!99[Mm]{_END}))"
+        rf"(?!99m[ _^-]Tc{_END})"  # technetium: no man of 99
         rf"0?(?:9\d|1[0-4]\d)(?:[.,]\d)?(?:[ -]?(?i:{_YEARS})|a|\. ?(?i:lebensjahre?s?|lj)){_END}(?:[ -]olds?)?"
         rf"|{_START}(?<!\d[/.,])0?(?:9\d|1[01]\d) ?[/,] ?[MFWmfw]{_END}|{_START}[MFWmfw] ?[/,] ?0?(?:9\d|1[01]\d){_END}"
         rf"|{_START}(?i:{_any(SEXES)})[ /,]{{1,2}}0?(?:9\d|1[01]\d){_END}(?!/\d)"

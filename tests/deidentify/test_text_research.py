@@ -11,6 +11,7 @@ RESEARCH = (
 GTVp;GTVn_1;CTV_High;PTV_6000;PTV1_6000;PTVp_7000;CTV 5040;PTV_2000;SpinalCord_PRV05;OpticNrv_L;Glnd_Submand_L;Musc_Constrict_S
 CouchSurface;CouchInterior;zRing1;ROI1;Lung_L;Bowel_Bag;A_LAD;Femur_Head_R
 Tc-99m MDP;Tc^99m^ sestamibi;99m-Tc;TC 99m;Ga-68 DOTATATE;68Ga-PSMA-11;Lu-177;Zr-89;I-123 MIBG;Y-90;F-18 FDG;Imeron 400;Xenetix 350
+Tc99m_MDP;TC-99M_BONE;WB_Tc99m_MDP;Tc_99m_HDP;99m-Tc_MDP
 Lead I;Lead II;Lead III;QT Interval;WHO grade II;Grade III glioma;Typ III;NYHA II;Couinaud segment VI;Type II endoleak;Stage IIIB
 Arc1_CW;Arc 2 CCW;cine_retro_4ch;2CH;SAX;CW;CEST;DRR;Sono Abdomen;Abdomen leer;NAC
 clavicula_left;autochthon_right;lung_trachea_bronchia;SeminalVes;IGTVp;ctx-lh-bankssts;ctx-rh-precuneus;ctx-lh-parstriangularis
