@@ -106,7 +106,7 @@ NUMERIC = (
         "",
         r"(?<![\d.])\d{1,2}(?::\d{2}(?::\d{2}(?:[.,]\d{1,6})?)?(?: ?[ap]\.?m\b\.?)?|h\d{2}(?!\d)|(?<=0\d)/\d{2}(?![\d/]))",
     ),
-    _form(BEFORE_DAYS, rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d{{1,2}}(?:[./]|\. )\d{{1,2}}(?:\.|\b(?!\.?\d))"),
+    _form(BEFORE_DAYS, rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d{{1,2}}(?:[./]|\. )\d{{1,2}}(?:\.|{_END}(?!\.?\d))"),
     _form(
         f"{YEARS} a",
         rf"(?<!\d)(?<!\d[.,])(?:(?<!{_START}[Tt][Cc])(?<!{_START}[Tt][Cc][ _^-])|(?!99[Mm]{_END}))"
