@@ -113,8 +113,9 @@ class Broker:
         for some in gone:
             last: bytes | None = b""
             while last is not None:
-                if stop.wait(receipts.REST):
+                if stop.is_set():
                     return False
+                self._db.rest()
                 with self._db.write() as c:
                     last = receipts.forget(c, some, after=last)
         if newest:

@@ -234,6 +234,7 @@ class Database:
         self.shared = isinstance(place, str)
         self._patience: engines.Patience | None = None
         self._lock: Any = nullcontext()
+        self.rest = engines.rests() if not self.shared else lambda: None  # between the pieces of a long work
         if not isinstance(place, str):
             self._writer = engines.sqlite(place, begin="BEGIN IMMEDIATE")
             self._reader = engines.sqlite(place, begin="BEGIN")

@@ -40,6 +40,7 @@ POOL: Final = {
 }
 KEPT: Final = {"pool_size": 2, "max_overflow": 14, "pool_timeout": BUSY_SECONDS, "pool_use_lifo": True}
 """SQLite: two stay, from the start (`open_kept`), since each has descriptors and a cache; a third costs its opening, 1 ms."""
+ROW, REST = 1.0, 0.2  # seconds
 AT_ONCE: Final = 10  # connections; a day of the soak has up to 8
 PAGES_KIB: Final = 512
 """Of that cache. The kernel has the pages too, and every process of ours has connections."""
@@ -119,6 +120,22 @@ def open_kept(engine: Engine) -> None:
         with contextlib.ExitStack() as at_once:
             for _ in range(AT_ONCE):
                 at_once.enter_context(engine.connect())
+
+
+def rests() -> Callable[[], None]:
+    """To be called between the pieces of a long work: it rests for REST seconds where the last time was ROW ago.
+
+    SQLite's other writers ask for their turn every tenth of a second: of pieces back to back nobody else had one, for minutes.
+    """
+    last = time.monotonic()
+
+    def rest() -> None:
+        nonlocal last
+        if time.monotonic() - last >= ROW:
+            threading.Event().wait(REST)
+            last = time.monotonic()
+
+    return rest
 
 
 def postgresql(url: str, password: Password | None) -> Engine:

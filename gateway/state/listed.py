@@ -46,6 +46,7 @@ class Listed:
         for some in _some(wanted):
             with self._db.write() as c:
                 changed += self._note(c, list(some), now)
+            self._db.rest()
         return changed
 
     def amend(self, wanted: Sequence[Wanted], *, now: float) -> int:
@@ -53,6 +54,7 @@ class Listed:
 
         They do not become the RIS's for that: `vanish` would cancel them. Nor does a file bring back what is gone there.
         """
+        self._db.rest()
         with self._db.write() as c:
             return sum(self._amend(c, list(some), now) for some in _some(wanted))
 
@@ -61,6 +63,7 @@ class Listed:
 
         What was withdrawn stays out.
         """
+        self._db.rest()
         with self._db.write() as c:
             return sum(self._ask_again(c, list(some), now) for some in _some(wanted))
 
@@ -83,6 +86,7 @@ class Listed:
         for some in _some(sorted(hashes)):
             with self._db.write() as c:
                 cancelled += self._vanish(c, project, list(some), now)
+            self._db.rest()
         return cancelled
 
     def _vanish(self, c: Connection, project: str, hashes: list[str], now: float) -> int:

@@ -241,6 +241,7 @@ class Progress:
             with self._db.write() as c:
                 some, last = standing.show_again(c, here, sinks, after=last, now=now)
             total += some
+            self._db.rest()
         with self._db.write() as c:
             for sink in sinks:
                 standing.enrol(c, here, sink)

@@ -14,8 +14,6 @@ ASKED_AT_ONCE: Final = 500
 """Hashes in one statement; SQLite takes 32766."""
 READ_AT_ONCE: Final = 200_000
 """Receipts in one transaction."""
-REST: Final = 0.2
-"""Seconds between two: SQLite's other writers ask for their turn every tenth, and without it waited for seconds, by chance."""
 FORGOTTEN_AT_ONCE: Final = 10_000
 """Series in one statement."""
 SETTLED: Final = ("confirmed", "excluded", "withdrawn")

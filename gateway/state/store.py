@@ -243,6 +243,7 @@ class Store:
             with self._db.write() as c:
                 some, last = change.retry(c, which, now, after=last)
             total += some
+            self._db.rest()
         return total
 
     def cancel(self, *, keys: Sequence[str], now: float) -> int:
@@ -275,6 +276,7 @@ class Store:
 
     def wait_anew(self, now: float) -> int:
         """See `ahead.wait_anew`."""
+        self._db.rest()
         with self._db.write() as c:
             return wait_anew(c, now)
 

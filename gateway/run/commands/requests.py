@@ -151,6 +151,7 @@ def _cancel_all(here: State, state: str | None, project: str | None) -> int:
         if not some:  # all of them have gone on by themselves meanwhile
             break
         cancelled += some
+        here.database.rest()
     return cancelled
 
 
