@@ -83,7 +83,8 @@ class Nodes:
         """Joins the others, and frees what an earlier life had claimed; returns how much. Raises Fatal("node.taken")."""
         self._fellowship = self._store.fellowship(home=home(self._settings.state_dir), lease=self._settings.node_lease)
         if self._fellowship:
-            _same_time(self._fellowship.clock(), time.time())
+            if told := _apart(self._fellowship.clock()):
+                raise Fatal("node.clock", told)
             self._no_copy(self._fellowship)
             self._fellowship.inherit(self._fellowship.clock())
             self._fellowship.join(self._fellowship.clock())
@@ -154,14 +155,17 @@ class Nodes:
         """A sign of life before each piece that is taken over: all of them may take longer than a lease."""
         assert self._fellowship is not None  # `start` adds this job only then
         log, rejoined = structlog.get_logger(), 0
-        taken, some = 0, 1
+        taken, some, apart = 0, 1, ""
         while some:
             now = self._fellowship.clock()  # for all: where the beat hangs with the database, so do the others'
+            apart = _apart(now)
             if not self._fellowship.beat(now):
                 raise Fatal("node.taken", f"another machine has taken the name {self._settings.node!r} of this node")
             rejoined += self._fellowship.rejoin(self._outbox.series, now)
             some = self._fellowship.take_over(now)
             taken += some
+        if apart:
+            log.warning("node.clock", detail=apart)
         if rejoined:
             log.warning("node.renamed", series=rejoined)
         if taken:
@@ -190,7 +194,12 @@ def _make_home(file: Path) -> None:
     sync_folder(file.parent)
 
 
-def _same_time(theirs: float, ours: float) -> None:
-    if abs(theirs - ours) > MAX_SKEW:
-        told = f"this machine's clock and the database's are {abs(theirs - ours):.0f} s apart"
-        raise Fatal("node.clock", f"{told}; give all machines the same time (NTP)")
+def _apart(theirs: float) -> str:
+    """What is to be told of this machine's clock and the database's; "": they agree.
+
+    Where they do not, what one node has claimed is free to another before its time.
+    """
+    ours = time.time()
+    if abs(theirs - ours) <= MAX_SKEW:
+        return ""
+    return f"this machine's clock and the database's are {abs(theirs - ours):.0f} s apart; give all machines the same time (NTP)"
