@@ -55,7 +55,10 @@ PASSING: Final = ("25006", "25P03", "53", "57", "58", "40")
 TOLD: Final = {
     "53100": "the disk of the database server is full: make room on it",
     "25006": "the state database can only be read: a standby? Then let `database` name the server that can be written",
-    "55P03": "the state database is held by somebody else, such as a back-up or an upgrade: try again when that ends",
+    **dict.fromkeys(
+        ("55P03", "40P01"),
+        "the state database is held by somebody else, such as another node, or a back-up: a new schema wants all nodes stopped",
+    ),
 }
 """By SQLSTATE, what passes once somebody has mended it."""
 SILENT: Final = "the state database does not answer"

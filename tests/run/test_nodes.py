@@ -77,7 +77,7 @@ def full_disk() -> str:
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("database", "told"), [("postgres", "held by somebody else, .* when that ends$"), ("none", "is it up, ")]
+    ("database", "told"), [("postgres", "held by somebody else, .* all nodes stopped$"), ("none", "is it up, ")]
 )
 def test_why_a_database_is_not_to_be_had_is_told_at_the_start(
     server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str, told: str

@@ -91,6 +91,7 @@ def test_a_user_who_may_make_nothing_is_told_what_he_lacks(postgres: Postgres) -
         ("53100", "disk of the database server is full: make room"),
         ("25006", "can only be read: .* standby"),
         ("55P03", "state database is held by somebody else"),
+        ("40P01", "state database is held by somebody else, such as another node"),
         ("57014", "does not answer$"),
     ],
 )
