@@ -229,7 +229,8 @@ def _engine(ris: Ris, limits: Limits) -> sa.Engine:
             connect_args=drivers.connect_arguments(url.get_dialect().driver, limits),
         )
     except (ArgumentError, NoSuchModuleError):
-        raise Fatal("ris.url", f"the url of ris {ris.name!r} is not a SQLAlchemy URL of a known database") from None
+        known = "postgresql+psycopg://, mysql+pymysql://, mssql+pymssql://, oracle+oracledb://"
+        raise Fatal("ris.url", f"the url of ris {ris.name!r} is of no known database; it begins with {known}") from None
     except ValueError:
         raise Fatal("ris.url", f"the url of ris {ris.name!r} has a port, or behind the ?, what is no number") from None
     except ModuleNotFoundError as err:

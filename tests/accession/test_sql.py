@@ -265,6 +265,13 @@ def test_what_is_no_number_in_the_url_is_told(url: str) -> None:
     assert caught.value.reason == "ris.url" and "SECRET" not in str(caught.value)
 
 
+def test_a_url_as_other_programs_write_it_is_told_as_it_has_to_be() -> None:
+    """`postgres://` is what libpq, and most tools, take."""
+    with pytest.raises(Fatal, match=r"postgresql\+psycopg://") as caught:
+        SqlSource(Ris(name="ris", url="postgres://reader@ris/view"), Source(ris="ris", schedule="5m", query="select 1"))
+    assert caught.value.reason == "ris.url"
+
+
 def test_an_absent_driver_is_named() -> None:
     with pytest.raises(Fatal) as caught:
         SqlSource(
