@@ -20,8 +20,8 @@ Tumor Lymphocyte;mitosis;macrophage;eosinophil;fibroblast;glomerulus;podocyte;nu
 drusen;exudate;neovascularization;t1ce;mpMRI;bpMRI;GLRLM;GLSZM;wavelet;WMH;microbleeds;IDH mutant;MGMT;hotspot;spacer hydrogel
 AX DWI B=1000;AX DWI b=1000;DWI b 1000;DWI (b = 1400);dwi b=2000;b0_1000
 EEG Fp1;Fp2;Fpz;Fz;Cz;Pz;Oz;C3-Cz;F3-Fz;SpO2;etCO2;Pleth;IBP1;Chin EMG;ABP;PAP;PCW;LVEDP;HRA d;RVA;NSR;IHC Ki-67;Thumbnail
-OCT Macula;Macula OD;ONH;FAF;ICGA;Gleason 3+4=7;Gleason 4 + 3;Gleason grade group 2;gluteus_maximus_left;Gluteus Maximus
-pT2 pN1 pM0;cN2
+OCT Macula;Macula OD;ONH;FAF;ICGA;Gleason 3+4=7;Gleason 4 + 3;Gleason grade group 2
+gluteus_maximus_left;Gluteus Maximus;pT2 pN1 pM0;cN2
 Thrombus V. cava inferior;vena cava;Vena Cava Filter;dura mater;X-Ray Tube Current;Electron Beam 6 MeV;T2WI;DKI;Nerve XI;Factor XI
 """.replace("\n", ";")
     .strip(";")
