@@ -172,7 +172,8 @@ def test_retry_later_costs_an_attempt_only_when_the_item_is_at_fault(state: Open
     assert claim.attempts == 0
     state.store.release_request(claim, reason="find.failed", not_before=120, charge=True, now=111)
     (claim,) = state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=120)
-    assert claim.attempts == 1
+    assert claim.attempts == 1 and state.store.settle_empty(claim, not_before=130, now=121)
+    assert state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=130)[0].attempts == 0, "answered"
 
 
 def test_cancel_keeps_what_somebody_else_asked_for(state: Opened) -> None:
