@@ -69,6 +69,8 @@ def test_f8_what_the_study_row_lacks_follows_from_its_series() -> None:
     assert partly.attributes["ModalitiesInStudy"] == ["PR"], "what the PACS says stands"
     assert partly.attributes["NumberOfStudyRelatedInstances"] is None, "one of them is not known"
     assert answer.completed(FoundStudy("1.1"), []).attributes["ModalitiesInStudy"] is None
+    named = answer.completed(FoundStudy("1.1", {"PatientID": "P1"}), series)
+    assert [{s.PatientID for s in one.series} for one in (named, study)] == [{"P1"}, {""}]
 
 
 def test_counted_tells_rules_too() -> None:
