@@ -32,7 +32,8 @@ demo: .venv/.installed
 
 test: .venv/.ready-for-tests
 	packaging/peers
-	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder --durations=20 --durations-min=5 \
+	  $(PYTEST)
 
 check: .venv/.ready-for-tests
 	$(BIN)/ruff format --check gateway tests packaging
