@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Final
 
 import structlog
@@ -164,7 +165,7 @@ class Desk:
         if not sinks:
             return self._told(Removal(*told, LISTED, pseudonyms=one.pseudonyms))
         try:
-            removed = sum(sink.remove(pseudonym) for sink in sinks for pseudonym in one.pseudonyms)
+            removed = _removed(sinks, one.pseudonyms)
         except Refused:  # it turns out that it cannot
             return self._told(Removal(*told, LISTED, pseudonyms=one.pseudonyms))
         except Retry as err:
@@ -195,6 +196,19 @@ def make_desk(settings: Settings, state: State) -> Desk:
         {p.name: make_names(p, state.keys) for p in settings.project},
         {p.name: make_sinks(settings, p) for p in settings.project},
     )
+
+
+def _removed(sinks: Sequence[Removes], pseudonyms: Sequence[str]) -> int:
+    """As `Removes.remove`: what is in the way under one pseudonym, and perhaps for long, keeps no other there."""
+    removed, failed = 0, None
+    for sink, pseudonym in product(sinks, pseudonyms):
+        try:
+            removed += sink.remove(pseudonym)
+        except Retry as err:
+            failed = failed or err
+    if failed is not None:
+        raise failed
+    return removed
 
 
 def _formerly(sink: str) -> str:

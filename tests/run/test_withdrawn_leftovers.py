@@ -17,6 +17,7 @@ from gateway.ops.log import FIELDS
 from gateway.run import broker
 from gateway.run.opening import open_state
 from gateway.state.outbox import Outbox
+from gateway.state.withdrawn import Pending
 from tests.run.broker_site import ANNA, BERT, PROJECT, SERIES, Site, audit, study, withdraw
 from tests.support.dicomfiles import SeriesSpec, StudyFacts
 
@@ -127,3 +128,20 @@ def test_a_bucket_that_a_withdrawal_of_a_version_before_names_without_its_server
     (outcome,) = desk.carry_on()
     assert outcome.result == broker.REMOVED and site.archive() == []
     assert desk.unfinished() == []
+
+
+def test_what_is_in_the_way_under_one_pseudonym_holds_up_no_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has had two, of an older template or list: what lies there under the second stayed until a person came."""
+    asked: list[str] = []
+
+    def remove(_: DirectorySink, PatientID: str) -> int:
+        asked.append(PatientID)
+        if PatientID == "CHEST-A":
+            raise Retry("sink.unreadable", "a folder", charge=False)
+        return 1
+
+    monkeypatch.setattr(DirectorySink, "remove", remove)
+    desk = broker.make_desk(site.settings, site.state)
+    (name,) = (sink.name for sink in desk.sinks[PROJECT])
+    outcome = desk._take_out(Pending("w", PROJECT, ("CHEST-A", "CHEST-B"), (name,)), name)
+    assert (outcome.result, outcome.reason, asked) == (broker.LATER, "sink.unreadable", ["CHEST-A", "CHEST-B"])
