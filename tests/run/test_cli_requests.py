@@ -117,7 +117,8 @@ def test_cancel_and_retry_round_trip(added: Place) -> None:
     assert told.code == 0
     assert [e["event"] for e in told.json["history"]][-2:] == ["cancelled", "retried"]
     shown = added.say("requests", "show", key).out
-    assert "asked for" in shown and "created" not in shown, "it is as old as its first line of history"
+    assert "begun" in shown and "created" not in shown, "it is as old as its first line of history"
+    assert "asked for" not in shown, "nobody need have asked: a study that grew, and late files, begin it anew"
 
 
 def test_retry_of_several_says_how_many_could_not(added: Place) -> None:

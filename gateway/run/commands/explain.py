@@ -74,7 +74,10 @@ def not_well(request: Document) -> bool:
 def show_request(request: Document) -> None:
     """The tables of what `found_request` gave."""
     shown = {name: request[name] for name in ("project", "state", "reason", "attempts", "empties")}
-    times = {"asked for": request["created"], "updated": request["updated"]}  # for the last time: it may be retried
+    times = {
+        "begun": request["created"],
+        "updated": request["updated"],
+    }  # for the last time: retried, grown, files that came late
     waits = request["state"] == "empty" or (request["state"] == "new" and request["reason"])
     again = {"asked again": request["not_before"] or "never"} if waits else {}
     console.facts(request["key"], shown | times | again)
