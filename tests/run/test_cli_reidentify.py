@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pytest
+
 from gateway.run import caller
-from tests.run.broker_site import ANNA, PROJECT, Site, audit, study, withdraw
+from tests.run.broker_site import ANNA, BERT, PROJECT, Site, audit, study, withdraw
 from tests.support.dicomfiles import StudyFacts
 
 
@@ -98,3 +101,15 @@ def test_what_no_patient_can_be_called_withdraws_nobody(site: Site) -> None:
     """As a terminal gives what was typed in another encoding: it would bar nobody, and look as if it had."""
     told = withdraw(site, "--patient-id", "M\udcfcller")
     assert told.code == 2 and "M" not in told.err.partition("--patient-id:")[2] and not site.states()
+
+
+def test_a_list_of_patients_withdraws_nobody_rather_than_the_first_alone(
+    site: Site, anna: StudyFacts, bert: StudyFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command answers for one: it took the first line, ended well, and the others stayed in the archive."""
+    site.delivered(anna)
+    site.delivered(bert)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{ANNA}\n{BERT}\n".encode())))
+    told = withdraw(site, "--patient-id", "-")
+    assert told.code == 2 and "more than one line" in told.err and ANNA not in told.out + told.err
+    assert "withdrawn" not in site.states()

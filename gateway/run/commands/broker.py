@@ -12,7 +12,7 @@ import click
 from gateway.errors import Fatal
 from gateway.run import broker, caller, console
 from gateway.run.broker import LATER, LISTED, REMOVED, Desk, Removal
-from gateway.run.commands.options import config_option, json_option, project_option, sensitive, settings_for
+from gateway.run.commands.options import config_option, json_option, one_sensitive, project_option, settings_for
 from gateway.run.commands.state import opened
 from gateway.state.persons import Known
 from gateway.state.withdrawn import Order, Withdrawal
@@ -50,7 +50,10 @@ def reidentify(project: str, pseudonym: str, config: Path, as_json: bool) -> int
 @click.command()
 @project_option
 @click.option(
-    "--patient-id", metavar="ID", type=sensitive, help="Of the patient, as the PACS writes it; -: from standard input."
+    "--patient-id",
+    metavar="ID",
+    type=one_sensitive,
+    help="Of the patient, as the PACS writes it; -: from standard input.",
 )
 @click.option("--pseudonym", metavar="P", help="Of the patient, in this project.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; kept sealed, and never in the audit trail.")
