@@ -113,3 +113,12 @@ def test_a_list_of_patients_withdraws_nobody_rather_than_the_first_alone(
     told = withdraw(site, "--patient-id", "-")
     assert told.code == 2 and "more than one line" in told.err and ANNA not in told.out + told.err
     assert "withdrawn" not in site.states()
+
+
+def test_an_id_of_which_nothing_is_here_may_be_a_slip_and_is_told(site: Site, anna: StudyFacts) -> None:
+    """It is barred, and the command ends well: who had a typing error took that for done."""
+    site.delivered(anna)
+    told = withdraw(site, "--patient-id", "SYNPID70010")
+    assert told.code == 0 and "written as the PACS writes it" in told.err and "SYNPID" not in told.err
+    told = withdraw(site, "--patient-id", ANNA)
+    assert told.code == 0 and told.err == ""

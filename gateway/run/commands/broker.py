@@ -25,6 +25,10 @@ DONE: Final = {
     LISTED: "cannot delete: a person must, by the patient IDs above",
     LATER: "not reached; the daemon goes on",
 }
+NOTHING: Final = (
+    "nothing of this patient was known or found in the project: is the ID written as the PACS writes it? "
+    "what was given is barred"
+)
 
 
 @click.command()
@@ -109,6 +113,8 @@ def _tell(order: Order, done: Withdrawal, outcomes: Sequence[Removal], *, as_jso
     for one in outcomes:
         if one.detail:
             console.warn(f"{one.detail} ({one.reason})")
+    if order.patients and not (done.series or done.requests or any(o.files for o in outcomes)):
+        console.warn(NOTHING)
     if as_json:
         console.emit({
             "withdrawal": done.key, "pseudonyms": done.pseudonyms, "series": len(done.series), "requests": done.requests,
