@@ -236,6 +236,12 @@ def test_pacs_are_asked_in_order_until_one_has_an_answer() -> None:
     assert store.said["R-C"] == ("empty", 60.0)
 
 
+def test_a_doubt_of_the_first_pacs_stands_when_the_second_has_nothing() -> None:
+    store = Requests("A")
+    step(store, Answers({"A": Found(doubt="evidence.patient")}), Answers({})).step()
+    assert store.said["R-A"] == ("held", "evidence.patient")
+
+
 def test_a_second_pacs_that_is_down_holds_up_only_what_needs_it() -> None:
     store = Requests("A", "B", "C")
     first, second = Answers({"A": found(), "C": found()}), Answers({}, otherwise=DOWN)
