@@ -8,7 +8,8 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -21,11 +22,12 @@ from gateway.run.clock import is_impossible
 from gateway.run.schedule import STEP, Schedule
 from gateway.settings import Settings, read_key, read_password
 from gateway.state.db import Database
-from gateway.state.engines import SILENT
+from gateway.state.engines import SILENT, Password
 from gateway.state.fellowship import Fellowship
 from gateway.state.outbox import Outbox
 from gateway.state.ring import keys_of
 from gateway.state.store import Store
+from gateway.state.tryout import try_out
 from gateway.state.writing import sync_folder
 
 CLOCK: Final = "10m"
@@ -48,9 +50,26 @@ def open_database(settings: Settings) -> Database:
     """Raises Fatal("state.unreachable") when PostgreSQL does not answer."""
     if settings.database == SQLITE:
         return Database(settings.state_dir / FILE)
+    with _as_fatal():
+        return Database(settings.database, _password(settings))
+
+
+def try_database(settings: Settings) -> str:
+    """What is told of a PostgreSQL where all is well; nothing is made there. Raises Fatal."""
+    with _as_fatal():
+        try_out(settings.database, _password(settings))
+    return "can be written"
+
+
+def _password(settings: Settings) -> Password | None:
     file = settings.database_password_file
+    return (lambda: read_password(file)) if file else None
+
+
+@contextmanager
+def _as_fatal() -> Iterator[None]:
     try:
-        return Database(settings.database, (lambda: read_password(file)) if file else None)
+        yield
     except Retry as err:
         mend = f"{SILENT}: is it up, are host, user, password and what stands behind the ? right?"
         raise Fatal("state.unreachable", mend if err.detail == SILENT else err.detail) from None

@@ -66,6 +66,7 @@ NO_MORE: Final = ("too many", "connection slots")
 """In what a server says, in English, that has no connection to give. There is no SQLSTATE then."""
 FORBIDDEN: Final = "42501"
 """The SQLSTATE of a privilege that is missing."""
+OWN: Final = "the user that `database` names may not make tables there, or use them: let that user own the database"
 WRITABLE: Final = "SELECT NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'"
 FRESH, WATCH = "fresh", "watch"
 """What is noted beside a connection."""
@@ -220,7 +221,7 @@ def _mend(err: exc.DBAPIError) -> str:
     if _sqlite(err) in DAMAGED:
         return "state.sqlite is damaged, or no database: put the last back-up in its place"
     if _sqlstate(err) == FORBIDDEN:
-        return "the user that `database` names may not make tables there, or use them: let that user own the database"
+        return OWN
     if "invalid connection option" in str(err.orig):  # libpq's
         return "the driver does not know what `database` has behind the ?"
     return f"{type(err.orig).__name__} in the state database"

@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.ops.health import HealthSocket, Vitals
 from gateway.ops.httpd import PLAIN, Answer
 from gateway.run.commands.options import settings_for
 from gateway.run.receivers import listen
 from tests.run.command_line import Place, furnish
+from tests.support.peers import Postgres
 
 DAEMON = 12345
 """An account that is nobody's."""
@@ -159,3 +162,67 @@ def test_a_port_that_cannot_be_had(place: Place, monkeypatch: pytest.MonkeyPatch
 def test_an_address_that_is_not_of_this_machine(place: Place) -> None:
     place.change('bind = "127.0.0.1"', 'bind = "192.0.2.1"')
     assert "correct `bind`" in check(place, "port")["mend"]
+
+
+# ---- the state in PostgreSQL
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with Postgres() as started:
+        yield started
+
+
+def shared(place: Place, server: Postgres, *, database: str = "tried", user: str = "ris") -> None:
+    (place.folder / "password").write_text(server.password)
+    (place.folder / "password").chmod(0o600)
+    url = sa.make_url(server.url).set(database=database, username=user).render_as_string()
+    text = place.config.read_text()
+    place.config.write_text(f'database = "{url}"\ndatabase_password_file = "{place.folder}/password"\n{text}')
+
+
+def told(server: Postgres, *statements: str, database: str = "postgres") -> list[Any]:
+    """What the last statement answers."""
+    engine = sa.create_engine(sa.make_url(server.open_url).set(database=database), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as c:
+            done = [c.exec_driver_sql(statement) for statement in statements][-1]
+            return [row[0] for row in done] if done.returns_rows else []
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.real
+def test_the_database_is_tried_and_nothing_made_in_it(place: Place, server: Postgres) -> None:
+    """All was well on this page, and the daemon could not start."""
+    shared(place, server)
+    missing = check(place, "database")
+    assert (missing["ok"], missing["unreachable"]) == (False, True) and "is it up" in missing["detail"]
+    told(server, "CREATE DATABASE tried")
+    found = check(place, "database")
+    assert (found["ok"], found["detail"]) == (True, "can be written") and found["name"].endswith("/tried")
+    assert told(server, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", database="tried") == [0]
+    assert server.password not in place.say("check", "--connect").out
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("ALTER ROLE plain SET default_transaction_read_only = on", "can only be read"),
+        ("REVOKE CREATE ON SCHEMA public FROM PUBLIC", "may not make tables there"),
+    ],
+    ids=["as on a standby", "no right"],
+)
+def test_a_database_that_cannot_be_used_is_told(place: Place, server: Postgres, change: str, said: str) -> None:
+    name = f"of_{said.partition(' ')[0]}"
+    told(
+        server,
+        f"CREATE DATABASE {name}",
+        "DROP ROLE IF EXISTS plain",
+        f"CREATE ROLE plain LOGIN PASSWORD '{server.password}'",
+    )
+    told(server, "GRANT CREATE ON SCHEMA public TO PUBLIC", change, database=name)
+    shared(place, server, database=name, user="plain")
+    found = check(place, "database")
+    assert not found["ok"] and said in found["detail"]

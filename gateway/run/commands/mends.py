@@ -49,13 +49,14 @@ DISK: Final = "make room: below that nothing is received; never delete in the ou
 
 ELSE: Final[Mapping[str, str]] = MappingProxyType({
     "pacs": "is it up; are host, port and both AE titles right, and is ours known there?",
+    "database": "is `database` its url, `database_password_file` current, and does it let this machine and this user in?",
     "query": "is it up; are url, user, password and the query right?",
     "archive": "it must be there, have room, and let this user write",
 })  # fmt: skip
 
 
 def mend(what: str, reason: str, detail: str) -> str:
-    """The most special that is known. `what`: pacs, query or archive."""
+    """The most special that is known. `what`: pacs, query, archive or database."""
     special = next((text for key, text in MENDS.items() if _codes(key, reason, detail)), "")
     return special or MENDS.get(reason) or ELSE[what]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 from gateway.accession.rows import COLUMN
 from gateway.accession.sql import NO_ROWS, NULL
@@ -23,6 +24,7 @@ from gateway.run.commands.mends import DISK, KEY, STATE, mend
 from gateway.run.commands.state import existing, folder_fault
 from gateway.run.console import size
 from gateway.run.health import ask
+from gateway.run.nodes import SQLITE, try_database
 from gateway.run.receivers import listen
 from gateway.settings import Pacs, Settings, Source
 
@@ -56,8 +58,15 @@ def probes(settings: Settings) -> Iterator[Callable[[], Probed]]:
     yield partial(_port, settings)
     yield partial(_key, settings)
     yield partial(_state, settings)
+    if settings.database != SQLITE:
+        yield partial(_tried, "database", _without_user(settings.database), partial(try_database, settings))
     yield partial(_disk, settings)
     yield partial(_clock, settings)
+
+
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] + parts.path
 
 
 def _tried(what: str, name: str, attempt: Callable[[], str]) -> Probed:
