@@ -71,6 +71,25 @@ def test_what_the_disk_cannot_read_is_spoilt_and_what_it_cannot_rename_is_still_
     assert bench.outbox.damaged(KEY) == ([] if code == errno.ENOSPC else [file.name])
 
 
+def test_what_cannot_be_read_for_now_is_not_spoilt(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many open files, a folder that is closed: nobody has seen what is in it."""
+    file = bench.keep(1)
+    checksum = of_parts([file.read_bytes()]).hex()
+    bench.outbox.note(KEY, LedgerLine("hash-1", Outcome.KEPT, file=file.name, checksum=checksum))
+    bench.store.add()
+
+    def closed(*args: Any) -> Any:
+        raise OSError(errno.EMFILE, "")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(courier, "of_file", closed)
+        for _ in range(2):
+            assert bench.deliver.step()
+            bench.now = bench.store.not_before[KEY, "first"]
+    assert bench.outbox.files(KEY) == [file]
+    assert bench.deliver.step() and bench.store.states[KEY] == "delivered"
+
+
 def test_a_file_whose_line_comes_after_it_is_delivered(bench: Bench) -> None:
     """It was kept anew with other bytes, and the courier looked in between."""
     file = bench.keep(1)
