@@ -15,7 +15,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench packages
+# Two at once, what takes longest first.
+CHECKS := types architecture site style contracts
+.PHONY: help install demo test check bench packages $(CHECKS)
 
 help:
 	@echo "make demo      the whole way on this machine: embedded PACS and RIS, the real daemon, a filled archive"
@@ -36,11 +38,18 @@ test: .venv/.ready-for-tests
 	  $(PYTEST)
 
 check: .venv/.ready-for-tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync $(CHECKS)
+
+types:
+	$(BIN)/mypy
+site:
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/site
+style:
 	$(BIN)/ruff format --check gateway tests packaging
 	$(BIN)/ruff check gateway tests packaging
-	$(BIN)/mypy
+contracts:
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/site
+architecture:
 	$(BIN)/python -m pytest -q tests/architecture
 
 packages: .venv/.ready-for-tests
