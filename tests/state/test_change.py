@@ -72,6 +72,19 @@ def delivered(state: Opened) -> SeriesClaim:
     return claim
 
 
+def test_who_worked_on_what_was_withdrawn_lets_go_of_that_alone(state: Opened) -> None:
+    claims = []
+    for number in (1, 2):
+        state.ask(f"A{number}")
+        state.plan(f"1.{number}.1", study=f"1.{number}")
+        claims.append(state.store.claim_series(pacs="main", projects=[PROJECT], lease=60, now=101))
+    gone, kept = claims
+    order = Order(PROJECT, frozenset({"PID-A1"}), frozenset(), "asked to", (), lambda _: ())
+    Broker(state.database, KEY).withdraw(order, now=102)
+    assert gone and not state.store.settle_retrieved(gone.rows[0], Tally(3, 3, 0, 0, {}), now=103)
+    assert kept and state.store.extend_series(kept, lease=60, now=104)
+
+
 @pytest.mark.parametrize("ends", ["failed", "cancelled"])
 def test_what_ended_after_it_had_been_done_can_be_asked_again_once_its_number_is_told(state: Opened, ends: str) -> None:
     """Late instances had it under way again, when its number had been dropped."""
