@@ -180,10 +180,13 @@ def test_m8_instances_after_the_final_from_another_ae(rig: Rig) -> None:
 
 def test_refused_instances_have_arrived(rig: Rig) -> None:
     rig.plan(SERIES)
+    rig.outcome = Outcome.HELD
+    rig.note(rig.only().key, "2.25.71009")  # one that came besides
     rig.outcome = Outcome.REFUSED
     with capture_logs() as logs, pacs(LIST, script.sends(rig.receiver.port, IMAGES, then=SUCCESS)) as peer:
         rig.step(peer).step()
-    assert (rig.only().state, rig.only().refused) == ("failed", 4)
+    assert (rig.only().state, rig.only().refused, rig.only().held) == ("failed", 4, 1)
+    assert rig.outbox.ledger(rig.only().key) == {}, "nothing of it is delivered"
     (told,) = [entry for entry in logs if entry.get("series") == rig.only().key]
     assert (told["event"], told["log_level"], told["reason"]) == ("series.failed", "error", rig.only().reason)
 
