@@ -189,6 +189,23 @@ def test_a_sink_in_trouble_keeps_everything(bench: Bench) -> None:
     all_is_well(bench, 1)
 
 
+def test_who_stops_leaves_the_rest_to_the_next_life(bench: Bench) -> None:
+    for n in (1, 2, 3):
+        bench.keep(n)
+    bench.store.add()
+    assert bench.deliver.step()
+    confirm, asked = bench.sink.confirm, list[Path]()
+
+    def stopped(*files: Path) -> bool:
+        asked.extend(files)
+        bench.ways[0].stop.set()
+        return confirm(*files)
+
+    bench.sink.confirm = stopped  # type: ignore[method-assign]
+    assert bench.confirm.step() and len(asked) == 1
+    assert (bench.store.states[KEY], bench.store.claims) == ("delivered", [])
+
+
 def test_a_lost_lease_removes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     files = delivered(bench, 1)
     monkeypatch.setattr(bench.progress, "confirmed", lambda *_, **__: "")
