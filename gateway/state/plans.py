@@ -268,9 +268,8 @@ def _grown(row: Row[Any], planned: PlannedSeries) -> str | None:
 def _plan_pushed(c: Connection, seal: Seal, row: Row[Any], planned: PlannedSeries) -> None:
     """A series that came unasked and is asked for now: its rest is retrieved, and then it is settled like any other."""
     pushed = (series.c.id == row.id, series.c.state == "planned", series.c.pacs == "")
-    if planned.verdict.keep:
-        known = {"pacs": planned.pacs, "expected": planned.found.instances, "sealed": _uids(seal, row.key, planned)}
-        c.execute(update(series).where(*pushed).values(known))
+    known = {"pacs": planned.pacs, "expected": planned.found.instances, "sealed": _uids(seal, row.key, planned)}
+    c.execute(update(series).where(*pushed).values(known))
 
 
 def _uids(seal: Seal, key: str, planned: PlannedSeries) -> bytes:
