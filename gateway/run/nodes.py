@@ -22,7 +22,8 @@ from gateway.run.clock import is_impossible
 from gateway.run.schedule import STEP, Schedule
 from gateway.settings import Settings, read_key, read_password
 from gateway.state.db import Database
-from gateway.state.engines import SILENT, Password
+from gateway.state.engines import Password
+from gateway.state.faults import SILENT
 from gateway.state.fellowship import Fellowship
 from gateway.state.outbox import Outbox
 from gateway.state.ring import keys_of

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from gateway.state import engines
+from gateway.state import engines, faults
 from gateway.state.schema import STEPS as STEPS
 from gateway.state.schema import bring_up
 from gateway.state.sharing import metadata as metadata
@@ -243,9 +243,9 @@ class Database:
             self._writer = engines.postgresql(place, password)
             self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         try:
-            with engines.plain_errors(), self._writer.begin() as c:
+            with faults.plain_errors(), self._writer.begin() as c:
                 bring_up(c, metadata, STEPS)
-            with engines.plain_errors():
+            with faults.plain_errors():
                 engines.open_kept(self._reader)
         except BaseException:
             self.close()
@@ -255,18 +255,18 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        with self._lock, engines.plain_errors(), self._writer.begin() as c:
+        with self._lock, faults.plain_errors(), self._writer.begin() as c:
             yield c
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with engines.plain_errors(), self._reader.begin() as c:
+        with faults.plain_errors(), self._reader.begin() as c:
             yield c
 
     @contextmanager
     def long_read(self) -> Iterator[Connection]:
         """For a report, which reads every row."""
-        with engines.plain_errors(), self._reader.begin() as c:
+        with faults.plain_errors(), self._reader.begin() as c:
             if self.shared:
                 engines.allow(c, engines.REPORTS_SECONDS)
                 c.exec_driver_sql(f"SET LOCAL statement_timeout = '{engines.REPORT_SECONDS}s'")
@@ -275,7 +275,7 @@ class Database:
     @contextmanager
     def long_write(self) -> Iterator[Connection]:
         """For a migration: a transaction that takes its time."""
-        with self._lock, engines.plain_errors(), self._writer.begin() as c:
+        with self._lock, faults.plain_errors(), self._writer.begin() as c:
             if self.shared:
                 engines.allow(c, math.inf)
                 c.exec_driver_sql("SET LOCAL statement_timeout = 0")
@@ -283,7 +283,7 @@ class Database:
 
     def scrub(self, tables: Iterable[str]) -> None:
         """What was overwritten in these is in no file any more. Nobody else may have the database open."""
-        with engines.plain_errors():
+        with faults.plain_errors():
             engines.scrub(self._writer, self._reader, tables)
 
     def close(self) -> None:

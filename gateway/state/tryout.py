@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.errors import Fatal, Retry
-from gateway.state import engines
+from gateway.state import engines, faults
 
 MAY: Final = "SELECT to_regclass('series') IS NOT NULL OR has_schema_privilege(current_schema(), 'CREATE')"
 
@@ -14,11 +14,11 @@ def try_out(url: str, password: engines.Password | None) -> None:
     """Raises as `Database` does: Retry where it does not answer or can only be read, Fatal where we may make no tables there."""
     engine = engines.postgresql(url, password)
     try:
-        with engines.plain_errors(), engine.begin() as c:
+        with faults.plain_errors(), engine.begin() as c:
             well, may = engines.is_well(c), bool(c.exec_driver_sql(MAY).scalar_one())
     finally:
         engine.dispose()
     if not well:
-        raise Retry("state.busy", engines.TOLD["25006"], charge=False)
+        raise Retry("state.busy", faults.TOLD["25006"], charge=False)
     if not may:
-        raise Fatal("state.database", engines.OWN)
+        raise Fatal("state.database", faults.OWN)
