@@ -191,6 +191,14 @@ def test_refused_instances_have_arrived(rig: Rig) -> None:
     assert (told["event"], told["log_level"], told["reason"]) == ("series.failed", "error", rig.only().reason)
 
 
+def test_what_waits_for_a_person_stays(rig: Rig) -> None:
+    rig.plan(SERIES)
+    rig.outcome = Outcome.HELD
+    with pacs(LIST, script.sends(rig.receiver.port, IMAGES, then=SUCCESS)) as peer:
+        rig.step(peer).step()
+    assert (rig.only().state, len(rig.outbox.ledger(rig.only().key))) == ("held", 4)
+
+
 @pytest.mark.catalogue("F8")
 def test_without_image_level_the_count_has_to_do(rig: Rig) -> None:
     rig.plan(SERIES, instances=4)
