@@ -234,9 +234,8 @@ def test_any_answer_is_read(body: bytes) -> None:
 
 
 def test_every_instance_of_an_answer_is_read() -> None:
-    """Also one whose UID is told with its padding."""
     body = answer(stored=("1", "2\0", "3"), failed={"3": 0xA700, "4": 0xC000})
-    assert read_outcome(body).stored == {"1", "2"}
+    assert read_outcome(body).stored == {"1", "2"}, "also with its padding"
     assert read_outcome(body).failed == {"3": 0xA700, "4": 0xC000}
     assert read_outcome(b"[" + body + b"]") == read_outcome(body)
 
