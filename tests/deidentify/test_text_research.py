@@ -55,6 +55,11 @@ def test_what_structures_leads_grades_and_isotopes_are_told_apart_by_stays(text:
         ("Gleason", ""),
         ("Dr. Gleason", ""),
         ("Gleason, Jackie", ""),
+        ("Mehmet Oz", ""),
+        ("Oz, Mehmet", ""),
+        ("OZ^MEHMET", ""),
+        ("Villi, Quastl", ""),
+        ("his wife Macula", "his wife"),
     ],
 )
 def test_the_same_forms_beside_what_identifies_go(text: str, left: str) -> None:
