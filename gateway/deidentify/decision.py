@@ -21,8 +21,12 @@ CLEANED = (Action.TEXT, Action.SHIFT)
 """Of which nothing may be left, even where the object needs a value."""
 NEVER_EMPTY = frozenset({0x00080070, 0x00080100, 0x00080104, 0x00080119, 0x0040A160, 0x00700006})
 """Text that is Type 1 or 1C nearly wherever it occurs: manufacturer, code, its meaning, text values."""
-_NUMBERS = {0x00080119: re.compile(rb"[0-9]{17,18}").fullmatch, 0x300A007B: re.compile(rb"[01]+").fullmatch}
-"""Technical text that is a number: a long code of SNOMED CT (others have 16 digits at the most), the days of fractions."""
+_NUMBERS = {
+    0x00080119: re.compile(rb"[1-9][0-9]{6,7}1000[0-9]{3}10[0-9]").fullmatch,
+    0x300A007B: re.compile(rb"[01]+").fullmatch,
+}
+"""Technical text that is a number: a long code of SNOMED CT, by its extension's namespace (100...) and partition (10), as citizens
+have 18 digits, too; the days of fractions."""
 Value = tuple[bytes, bytes, Charset]
 """VR, raw value, character set."""
 NATURE: dict[Action, frozenset[bytes]] = {

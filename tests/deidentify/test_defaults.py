@@ -71,7 +71,16 @@ def test_long_codes_and_the_days_of_fractions_are_no_identifiers_as_long_as_they
     assert owned.AnatomicRegionSequence[0].LongCodeValue == "ANON"
 
 
-@pytest.mark.parametrize("code", [b"Mustermann, 01701234567", b"017012345678", b"4711/2021/98765432101"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"Mustermann, 01701234567",
+        b"017012345678",
+        b"4711/2021/98765432101",
+        b"999999195001010109",
+        b"99999919500101010",
+    ],
+)
 def test_what_is_no_long_code_is_cleaned(code: bytes) -> None:
     item = (Element(0x00080119, "UC", code), Element(0x300A007B, "LT", b"1985"))
     ds = cleaned(Deidentify(), Element(0x00082218, "SQ", (item,)))
