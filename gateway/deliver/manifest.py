@@ -135,13 +135,10 @@ class Manifests:
 
     def forget(self, PatientID: str) -> None:
         """Nothing is left of that patient's lines, nor of halves of files that a killed process left: they may hold some."""
-        for part in self._root.glob("**/.*.part"):
-            if copy.abandoned(part):
-                part.unlink(missing_ok=True)
-        try:
+        with contextlib.ExitStack() as also:  # whatever of it fails
+            also.callback(self.bring_up)
+            also.callback(each, list(self._root.glob("**/.*.part")), _sweep)
             each(self._folders(), lambda folder: each(_tables(folder), lambda path: self._forget_in(path, PatientID)))
-        finally:
-            self.bring_up()
 
     def _folders(self) -> list[Path]:
         """Of days."""
@@ -197,6 +194,12 @@ class Manifests:
 def _tables(folder: Path) -> list[Path]:
     """Of a day's series. Not by Path.glob, for which a folder that may not be read is an empty one."""
     return sorted(path for path in folder.iterdir() if path.suffix == ".csv")
+
+
+def _sweep(part: Path) -> bool:
+    if gone := copy.abandoned(part):
+        part.unlink(missing_ok=True)
+    return gone
 
 
 def _settled(folder: Path) -> int:

@@ -219,6 +219,25 @@ def test_halves_of_a_killed_process_go_with_the_withdrawn(tmp_path: Path) -> Non
     assert not part.exists() and not day.exists()
 
 
+def test_a_half_that_cannot_be_removed_keeps_no_line_of_the_withdrawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path)
+    site.deliver(1, day=TODAY)
+    part, plain = site.root / "manifests" / ".0123456789abcdef.part", Path.unlink
+    part.write_text("PatientID\nCHEST-A\n")
+
+    def read_only(path: Path, **how: bool) -> None:
+        if path == part:
+            raise OSError(30, "Read-only file system")
+        plain(path, **how)
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    with pytest.raises(OSError, match="Read-only"):
+        site.manifests.forget("CHEST-A")
+    assert not list(site.root.rglob("*.csv")) and part.exists()
+
+
 BY_HAND = {
     "semicolons": b"PatientID;SOPInstanceUID;Size;SHA256;Profile\nCHEST-A;2.25.1;5;ab;p\n",
     "another encoding": "PatientID,M\u00fcller\nCHEST-A,1\n".encode("latin-1"),
