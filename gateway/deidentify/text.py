@@ -111,7 +111,8 @@ class TextCleaner:
         """Gray matter: names by themselves, harmless together. PTV_6000: a number of nobody's beside a setting."""
         for at in range(len(words) - 1):
             if not (kinds[at] and kinds[at + 1]) and f"{words[at]} {words[at + 1]}".casefold() in self._words.phrases:
-                kinds[at] = kinds[at + 1] = Kind.LISTED
+                named = words[at + 1].isdigit() and words[at].casefold() in self._words.namesakes  # Gleason 4
+                kinds[at], kinds[at + 1] = Kind.NAMESAKE if named else Kind.LISTED, Kind.LISTED
             elif is_setting(words[at + 1], words[at], gaps[at]):
                 kinds[at + 1] = Kind.LOOSE
 

@@ -55,6 +55,8 @@ def test_what_structures_leads_grades_and_isotopes_are_told_apart_by_stays(text:
         ("Gleason", ""),
         ("Dr. Gleason", ""),
         ("Gleason, Jackie", ""),
+        ("Paul Gleason 4", "4"),
+        ("Quastl, Gleason 4", "4"),
         ("Mehmet Oz", ""),
         ("Oz, Mehmet", ""),
         ("OZ^MEHMET", ""),
