@@ -101,13 +101,14 @@ class Nodes:
 
     def begin(self) -> int:
         """Joins the others, and frees what an earlier life had claimed; returns how much. Raises Fatal("node.taken")."""
-        self._fellowship = self._store.fellowship(home=home(self._settings.state_dir), lease=self._settings.node_lease)
-        if self._fellowship:
-            if told := _apart(self._fellowship.clock()):
+        fellowship = self._store.fellowship(home=home(self._settings.state_dir), lease=self._settings.node_lease)
+        if fellowship:
+            if told := _apart(fellowship.clock()):
                 raise Fatal("node.clock", told)
-            self._no_copy(self._fellowship)
-            self._fellowship.inherit(self._fellowship.clock())
-            self._fellowship.join(self._fellowship.clock())
+            self._no_copy(fellowship)
+            fellowship.inherit(fellowship.clock())
+            fellowship.join(fellowship.clock())
+        self._fellowship = fellowship  # who is refused has no turn to leave: they are of the one that lives
         return self._store.free_node()
 
     def _no_copy(self, fellowship: Fellowship) -> None:

@@ -215,3 +215,15 @@ def test_nor_where_it_is_the_only_machine(tmp_path: Path) -> None:
 
     assert all(claims("gw1")) and all(claims("new-name"))
     state.database.close()
+
+
+def test_who_has_lost_its_name_leaves_the_turns_of_that_name_alone(state: Opened) -> None:
+    """It ends, and the machine that has the name now was polling: another began the same poll beside it."""
+    old, new, other = (
+        Fellowship(state.database, Node(*names, 60)) for names in (("gw1", "old"), ("gw1", "new"), ("gw2", ""))
+    )
+    for node, now in ((old, 100), (new, 1000), (other, 1000)):
+        node.join(now)
+    assert new.has_turn("poll", now=1000)
+    old.leave()
+    assert not other.has_turn("poll", now=1001)
