@@ -101,9 +101,10 @@ def take_turn(c: Connection, name: str, me: Node, now: float) -> bool:
 
 
 def leave_turns(c: Connection, me: Node) -> None:
-    """When it stops: the others need not wait. Those of another machine, which has this name by now, stay."""
+    """When it stops: the others need not wait, nor itself, from another address. Those of who has this name by now stay."""
     mine = select(node.c.name).where(node.c.name == me.name, node.c.home == me.home)
-    c.execute(delete(turn).where(turn.c.owner == me.name, mine.exists()))
+    own = or_(turn.c.owner == me.name, turn.c.name == FROM.format(name=me.name))
+    c.execute(delete(turn).where(own, mine.exists()))
 
 
 def take_over(c: Connection, me: Node, now: float) -> int:

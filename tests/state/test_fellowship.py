@@ -227,3 +227,13 @@ def test_who_has_lost_its_name_leaves_the_turns_of_that_name_alone(state: Opened
     assert new.has_turn("poll", now=1000)
     old.leave()
     assert not other.has_turn("poll", now=1001)
+
+
+def test_who_left_in_order_may_come_back_from_another_address(state: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload, or a container of a new version, waited for a third of a lease, to see whether a copy of it lives."""
+    one = Fellowship(state.database, Node("gw1", "home", 60))
+    one.join(now=100)
+    monkeypatch.setattr(nodes, "address", lambda _: "192.0.2.7")
+    assert one.elsewhere(now=101) is not None, "after a crash"
+    one.leave()
+    assert one.elsewhere(now=101) is None
