@@ -83,6 +83,7 @@ def clean(text: str) -> str:
         ("chest 24\u00a003\u00a007", "chest"),
         ("chest am 17. 03.", "chest"),
         ("chest am 5.3_CT", "chest CT"),
+        ("T1 on 3.0_T MRI", "T1 on 3.0_T MRI"),
         ("chest 17. 03.", "chest"),
         ("chest 92-jährig", "chest"),
         ("chest im 92. Lebensjahr", "chest im"),
