@@ -7,11 +7,12 @@ from typing import Final
 from gateway.errors import Fatal, Retry
 from gateway.state import engines, faults
 
-MAY: Final = "SELECT to_regclass('series') IS NOT NULL OR has_schema_privilege(current_schema(), 'CREATE')"
+USE: Final = "has_table_privilege(to_regclass('series'), 'UPDATE')"  # null: there is no such table yet
+MAY: Final = f"SELECT coalesce({USE}, has_schema_privilege(current_schema(), 'CREATE'))"
 
 
 def try_out(url: str, password: engines.Password | None) -> None:
-    """Raises as `Database` does: Retry where it does not answer or can only be read, Fatal where we may make no tables there."""
+    """Raises as `Database` does: Retry where it is away or can only be read, Fatal where we may make or use no tables."""
     engine = engines.postgresql(url, password)
     try:
         with faults.plain_errors(), engine.begin() as c:

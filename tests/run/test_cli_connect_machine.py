@@ -211,8 +211,9 @@ def test_the_database_is_tried_and_nothing_made_in_it(place: Place, server: Post
     [
         ("ALTER ROLE plain SET default_transaction_read_only = on", "can only be read"),
         ("REVOKE CREATE ON SCHEMA public FROM PUBLIC", "may not make tables there"),
+        ("CREATE TABLE series (id integer)", "or use them"),
     ],
-    ids=["as on a standby", "no right"],
+    ids=["as on a standby", "no right", "a back-up that another user restored"],
 )
 def test_a_database_that_cannot_be_used_is_told(place: Place, server: Postgres, change: str, said: str) -> None:
     name = f"of_{said.partition(' ')[0]}"
