@@ -25,11 +25,11 @@ LONG = {"real", "slow", "packaging", "systemd"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In which order several processes take the files: first those that may take long, as the last one keeps all others waiting."""
+    """In which order several processes take the files: first what may take long, as the last one keeps all others waiting."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         long = {item.path for item in items if LONG & {mark.name for mark in item.iter_markers()}}
         tests = Counter(item.path for item in items)
-        items.sort(key=lambda item: (item.path not in long, -tests[item.path]))
+        items.sort(key=lambda item: (item.path not in long and item.path.parent.name != "flow", -tests[item.path]))
 
 
 @pytest.fixture(autouse=True)

@@ -106,14 +106,10 @@ NUMERIC = (
         "",
         r"(?<![\d.])\d{1,2}(?::\d{2}(?::\d{2}(?:[.,]\d{1,6})?)?(?: ?[ap]\.?m\b\.?)?|h\d{2}(?!\d)|(?<=0\d)/\d{2}(?![\d/]))",
     ),
+    _form(BEFORE_DAYS, rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d\d?(?:[./]|\. )(?!00?(?!\d))\d\d?(?:\.|{_END}(?!\.?\d))"),
     _form(
-        BEFORE_DAYS,
-        rf"{_START}(?i:{_any(BEFORE_DAYS)}) \d{{1,2}}(?:[./]|\. )(?!00?(?!\d))\d{{1,2}}(?:\.|{_END}(?!\.?\d))",
-    ),
-    _form(
-        f"{YEARS} a",
-        rf"(?<!\d)(?<!\d[.,])(?:(?<!{_START}[Tt][Cc])(?<!{_START}[Tt][Cc][ _^-])|(?!99[Mm]{_END}))"
-        rf"(?!99m[ _^-]Tc{_END})"  # technetium: no man of 99
+        f"{YEARS} a",  # technetium: no man of 99
+        rf"(?<!\d)(?<!\d[.,])(?:(?<!{_START}[Tt][Cc])(?<!{_START}[Tt][Cc][ _^-])|(?!99[Mm]{_END}))(?!99m[ _^-]Tc{_END})"
         rf"0?(?:9\d|1[0-4]\d)(?:[.,]\d)?(?:[ -]?(?i:{_YEARS})|a|\. ?(?i:lebensjahre?s?|lj)){_END}(?:[ -]olds?)?"
         rf"|{_START}(?<!\d[/.,])0?(?:9\d|1[01]\d) ?[/,] ?[MFWmfw]{_END}|{_START}[MFWmfw] ?[/,] ?0?(?:9\d|1[01]\d){_END}"
         rf"|{_START}(?i:{_any(SEXES)})[ /,]{{1,2}}0?(?:9\d|1[01]\d){_END}(?!/\d)"

@@ -115,7 +115,11 @@ class Nodes:
         """What a copy of this machine has in hand, and in its outbox, would be taken for this one's."""
         seen = fellowship.elsewhere(fellowship.clock())
         if seen is not None:
-            wait(self._settings.node_lease / COPIES)
+            log, patience = structlog.get_logger(), self._settings.node_lease / COPIES
+            log.warning(
+                "node.waiting", seconds=round(patience), detail="last seen at another address: does that one live?"
+            )
+            wait(patience)
             if fellowship.elsewhere(fellowship.clock()) not in (None, seen):
                 told = f"a copy of this machine runs as node {self._settings.node!r}"
                 raise Fatal("node.taken", f"{told}: stop it, or give this one its own `node`, and remove its node.id")

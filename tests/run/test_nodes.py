@@ -216,9 +216,7 @@ def test_what_the_ris_said_to_a_node_that_has_lost_its_turn_raises_no_alert(
 
 
 @pytest.mark.real
-def test_a_copy_of_a_machine_that_lives_is_refused(
-    shared: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_of_a_node_is_refused(shared: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Restored from a snapshot, say: it failed what lay in the other's outbox, and cleared there what had been pushed."""
     (lives, _), now, beats = node(shared, "gw1", tmp_path), time.time(), list[float]()
     monkeypatch.setattr(Fellowship, "clock", lambda _: now)
@@ -232,11 +230,12 @@ def test_a_copy_of_a_machine_that_lives_is_refused(
     monkeypatch.setattr(nodes, "wait", lambda _: joined.beat(now + 1))
     with pytest.raises(Fatal, match=r"node\.taken: a copy of this machine.*node\.id"):
         copy.begin()
-    copy.leave()  # as the daemon does, however it ends
+    copy.leave()
     assert not Fellowship(shared.database, Node("gw2", "", LEASE)).has_turn("poll", now), "the turns are of who lives"
     monkeypatch.setattr(nodes, "wait", beats.append)
-    copy.begin()
-    assert beats == [LEASE / nodes.COPIES] and joined.elsewhere(now) is None, "one that has moved, and is noted"
+    with capture_logs() as told:
+        copy.begin()
+    assert told[0]["event"] == "node.waiting" and beats == [LEASE / nodes.COPIES] and joined.elsewhere(now) is None
 
 
 @pytest.mark.real

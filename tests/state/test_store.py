@@ -88,9 +88,7 @@ def test_a_restart_frees_what_its_node_held_and_nothing_else(state: Opened) -> N
     other.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
     assert state.store.free_node() == 1
     free = state.store.claim_requests(projects=[PROJECT], limit=5, lease=60, now=100)
-    assert len(free) == (1 if state.database.shared else 2), (
-        "an SQLite has one node: gw2 is what that was called before"
-    )
+    assert len(free) == (1 if state.database.shared else 2), "SQLite's one node: gw2 is its former name"
 
 
 def test_a_series_goes_from_plan_to_confirmed_and_closes_its_request(state: Opened) -> None:
@@ -233,8 +231,7 @@ def test_what_one_project_has_is_retrieved_for_another_alone(state: Opened) -> N
     state.ask("A1", project="other")
     state.plan("1.2.3.1", project="other")
     first = retrieve(state)
-    state.ask("A1")
-    state.plan("1.2.3.1")
+    state.ask("A1"), state.plan("1.2.3.1")
     assert [[row.project for row in claim.rows] for claim in (first, retrieve(state))] == [["other"], [PROJECT]]
 
 
