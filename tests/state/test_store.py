@@ -21,8 +21,7 @@ THREE = Tally(expected=3, kept=3, excluded=0, refused=0, reasons={})
 def retrieve(state: Opened, tally: Tally = THREE) -> SeriesClaim:
     claim = state.store.claim_series(pacs="main", projects=[PROJECT, "other"], lease=60, now=101)
     assert claim is not None
-    for row in claim.rows:
-        assert state.store.settle_retrieved(row, tally, now=102)
+    assert all(state.store.settle_retrieved(row, tally, now=102) for row in claim.rows)
     return claim
 
 
@@ -37,8 +36,8 @@ def test_adding_twice_adds_once(state: Opened) -> None:
     first = state.store.add_requests(wanted, (), project=PROJECT, cursor="c1", now=1)
     again = state.store.add_requests(wanted, (), project=PROJECT, cursor="c2", now=2)
     assert (first.new, first.known, again.new, again.known) == (1, 0, 0, 1)
-    state.store.add_requests(wanted, (), project=PROJECT, cursor=None, now=3)
-    assert state.store.cursor(PROJECT) == "c2", "a list that a person adds moves no cursor"
+    state.store.add_requests(wanted, (), project=PROJECT, cursor=None, now=3)  # by a person
+    assert state.store.cursor(PROJECT) == "c2"
 
 
 @pytest.mark.catalogue("R5")
@@ -87,8 +86,8 @@ def test_a_restart_frees_what_its_node_held_and_nothing_else(state: Opened) -> N
     state.store.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
     other.claim_requests(projects=[PROJECT], limit=1, lease=60, now=100)
     assert state.store.free_node() == 1
-    free = state.store.claim_requests(projects=[PROJECT], limit=5, lease=60, now=100)
-    assert len(free) == (1 if state.database.shared else 2), "SQLite's one node: gw2 is its former name"
+    left = 2 - state.database.shared  # SQLite's one node: gw2 is its former name
+    assert len(state.store.claim_requests(projects=[PROJECT], limit=5, lease=60, now=100)) == left
 
 
 def test_a_series_goes_from_plan_to_confirmed_and_closes_its_request(state: Opened) -> None:
@@ -231,7 +230,8 @@ def test_what_one_project_has_is_retrieved_for_another_alone(state: Opened) -> N
     state.ask("A1", project="other")
     state.plan("1.2.3.1", project="other")
     first = retrieve(state)
-    state.ask("A1"), state.plan("1.2.3.1")
+    state.ask("A1")
+    state.plan("1.2.3.1")
     assert [[row.project for row in claim.rows] for claim in (first, retrieve(state))] == [["other"], [PROJECT]]
 
 
