@@ -116,9 +116,7 @@ class Nodes:
         seen = fellowship.elsewhere(fellowship.clock())
         if seen is not None:
             log, patience = structlog.get_logger(), self._settings.node_lease / COPIES
-            log.warning(
-                "node.waiting", seconds=round(patience), detail="last seen at another address: does that one live?"
-            )
+            log.warning("node.waiting", detail=f"last seen at another address: does that one live? {patience:.0f} s")
             wait(patience)
             if fellowship.elsewhere(fellowship.clock()) not in (None, seen):
                 told = f"a copy of this machine runs as node {self._settings.node!r}"
